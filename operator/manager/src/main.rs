@@ -1,0 +1,3 @@
+//! manager.
+
+fn main() {}
