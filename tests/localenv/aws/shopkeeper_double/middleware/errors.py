@@ -1,0 +1,152 @@
+"""Errors in the protocol of the service they come from, so that every SDK reads the code.
+
+moto's serialisers know the protocols and the error shapes of botocore's models; here they are given a code and a message.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from moto.core.exceptions import ServiceException
+from moto.core.model import OperationModel
+from moto.core.request import determine_request_protocol
+from moto.core.serialize import SerializationContext, get_serializer_class
+from moto.core.utils import get_service_model
+from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Response
+
+from .calls import Call
+
+#: Services whose common errors differ from those of their protocol: (throttled, status), from each service's reference.
+THROTTLED = {
+    "ec2": ("RequestLimitExceeded", 503),
+    "s3": ("SlowDown", 503),
+    "sqs": ("RequestThrottled", 400),
+    "sns": ("Throttled", 429),
+    "dynamodb": ("ThrottlingException", 400),
+    "eks": ("ThrottlingException", 429),
+    "route53": ("Throttling", 400),
+}
+DENIED = {
+    "ec2": ("UnauthorizedOperation", 403),
+    "s3": ("AccessDenied", 403),
+    "sns": ("AuthorizationError", 403),
+}
+#: What a reached quota is called: by (service, operation), or by (service, None).
+QUOTA = {
+    ("eks", None): ("ResourceLimitExceededException", 400),
+    ("rds", "CreateDBInstance"): ("InstanceQuotaExceeded", 400),
+    ("rds", "CreateDBInstanceReadReplica"): ("InstanceQuotaExceeded", 400),
+    ("rds", "CreateDBCluster"): ("DBClusterQuotaExceededFault", 403),
+    ("rds", "CreateDBSubnetGroup"): ("DBSubnetGroupQuotaExceeded", 400),
+    ("rds", "CreateDBParameterGroup"): ("DBParameterGroupQuotaExceeded", 400),
+    ("rds", "CreateDBSnapshot"): ("SnapshotQuotaExceeded", 400),
+    ("rds", None): ("StorageQuotaExceeded", 400),
+    ("elasticache", "CreateReplicationGroup"): ("ClusterQuotaForCustomerExceeded", 400),
+    ("elasticache", "CreateCacheSubnetGroup"): ("CacheSubnetGroupQuotaExceeded", 400),
+    ("elasticache", "CreateCacheParameterGroup"): ("CacheParameterGroupQuotaExceeded", 400),
+    ("elasticache", None): ("NodeQuotaForCustomerExceeded", 400),
+    ("s3", None): ("TooManyBuckets", 400),
+    ("sns", "Subscribe"): ("SubscriptionLimitExceeded", 403),
+    ("sns", None): ("TopicLimitExceeded", 403),
+    ("sqs", None): ("OverLimit", 403),
+    ("iam", None): ("LimitExceeded", 409),
+    ("ec2", "CreateVpc"): ("VpcLimitExceeded", 400),
+    ("ec2", "CreateSubnet"): ("SubnetLimitExceeded", 400),
+    ("ec2", "AllocateAddress"): ("AddressLimitExceeded", 400),
+    ("ec2", "CreateNatGateway"): ("NatGatewayLimitExceeded", 400),
+    ("ec2", None): ("ResourceLimitExceeded", 400),
+}
+
+
+@dataclass(frozen=True)
+class AwsError:
+    """An error as AWS would raise it; `status` None takes the one in the service's model."""
+
+    code: str
+    message: str
+    status: int | None = None
+
+
+def throttled(call: Call) -> AwsError:
+    code, status = THROTTLED.get(call.service, ("ThrottlingException" if _speaks_json(call) else "Throttling", 400))
+    return AwsError(code, "Rate exceeded", status)
+
+
+def denied(call: Call) -> AwsError:
+    json_code = ("AccessDeniedException", 400 if call.protocol == "json" else 403)
+    code, status = DENIED.get(call.service, json_code if _speaks_json(call) else ("AccessDenied", 403))
+    on = call.resources[0] if call.resources else "*"
+    return AwsError(code, f"User is not authorized to perform: {call.service}:{call.operation} on resource: {on}", status)
+
+
+def quota_reached(call: Call) -> AwsError:
+    code, status = QUOTA.get(
+        (call.service, call.operation), QUOTA.get((call.service, None), ("LimitExceededException", 400))
+    )
+    return AwsError(code, f"The quota for {call.operation} is reached.", status)
+
+
+def server_fault(call: Call, status: int = 500) -> AwsError:
+    if call.service == "s3":
+        code = {500: "InternalError", 503: "ServiceUnavailable"}.get(status, "InternalError")
+    else:
+        code = "ServiceUnavailable" if status == 503 else "InternalFailure"
+    return AwsError(code, "The request processing has failed because of an unknown error, exception or failure.", status)
+
+
+def not_implemented(call: Call) -> AwsError:
+    """For what the double lacks. SDKs retry 500 but not 501, and harness and people can tell it from a crash."""
+    code = "NotImplemented" if call.service == "s3" else "UnknownOperationException" if _speaks_json(call) else "InvalidAction"
+    what = f"{call.service}:{call.operation}" if call.operation else f"{call.method} {call.path}"
+    return AwsError(code, f"{what} is not implemented by the AWS double.", 501)
+
+
+def response_for(call: Call, error: AwsError) -> Response:
+    """The HTTP answer that carries `error` in the protocol the caller speaks."""
+    status, content_type, body = _serialize(call, error)
+    headers = Headers({"Content-Type": content_type, "x-amzn-RequestId": call.request_id, "x-amz-request-id": call.request_id})
+    if _speaks_json(call):
+        headers["x-amzn-ErrorType"] = error.code
+    return Response(b"" if call.method == "HEAD" else body, status=error.status or status, headers=headers)
+
+
+def _speaks_json(call: Call) -> bool:
+    return call.protocol in ("json", "rest-json")
+
+
+def _serialize(call: Call, error: AwsError) -> tuple[int, str, bytes]:
+    try:
+        model = get_service_model(call.service)
+        protocol = "rest-xml" if call.service == "s3" else determine_request_protocol(model, call.content_type)
+        operation = model.operation_model(call.operation) if call.operation in model.operation_names else OperationModel({}, model)
+        serializer = get_serializer_class(call.service, protocol)(
+            operation_model=operation, context=SerializationContext(call.request_id)
+        )
+        answer = serializer.serialize(ServiceException(error.code, error.message))
+        body = answer["body"]
+        return (
+            answer["status_code"],
+            str(answer["headers"].get("Content-Type", "application/json" if _speaks_json(call) else "text/xml")),
+            body.encode() if isinstance(body, str) else body,
+        )
+    except Exception:  # a service botocore does not know, or a protocol moto cannot write: the two common shapes
+        if _speaks_json(call):
+            return 400, "application/json", json.dumps({"__type": error.code, "message": error.message}).encode()
+        inner = f"<Error><Type>Sender</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+        return 400, "text/xml", f"<ErrorResponse>{inner}<RequestId>{call.request_id}</RequestId></ErrorResponse>".encode()
+
+
+def error_code_of(response: Response) -> str | None:
+    """The AWS error code in an answer, or None when the call succeeded."""
+    if response.status_code < 400:
+        return None
+    from_header = response.headers.get("x-amzn-ErrorType")
+    if from_header:
+        return from_header.split(":")[0].split("#")[-1]
+    text = response.get_data()[:4096].decode("utf-8", "replace")
+    found = re.search(r'"(?:__type|code)"\s*:\s*"([^"]+)"', text) or re.search(r"<Code>([^<]+)</Code>", text)
+    return found.group(1).split("#")[-1] if found else str(response.status_code)

@@ -1,0 +1,44 @@
+"""moto's server application inside our middleware, on one port."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# moto reads these when it is imported.
+os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")  # else attaching an AWS-managed policy is NoSuchEntity
+os.environ.setdefault("MOTO_ACM_VALIDATION_WAIT", "2")  # seconds from PENDING_VALIDATION to ISSUED; moto's default is 60
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app  # noqa: E402
+from werkzeug.serving import BaseWSGIServer, make_server  # noqa: E402
+
+from . import services  # noqa: E402
+from .control import Control  # noqa: E402
+from .middleware import Middleware  # noqa: E402
+from .middleware.calls import CallRecord  # noqa: E402
+
+
+class RequestHandler(MotoRequestHandler):
+    """Without a line on stderr for each request: the call record has more to say."""
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        pass
+
+
+def create_application(calls_log: str | None = None) -> Middleware:
+    """The whole double as a WSGI application, with every service module installed."""
+    services.install_all()
+    record = CallRecord(calls_log)
+    control = Control(record)
+    middleware = Middleware(DomainDispatcherApplication(create_backend_app), record, control)
+    control.middleware = middleware
+    return middleware
+
+
+def create_server(host: str, port: int, calls_log: str | None = None) -> BaseWSGIServer:
+    """A server that listens already; port 0 takes a free one, found in `server.port`."""
+    server = make_server(host, port, create_application(calls_log), threaded=True, request_handler=RequestHandler)
+    os.environ["MOTO_PORT"] = str(server.port)
+    return server
