@@ -72,6 +72,7 @@ def replaces(owner: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def install_all() -> list[str]:
     """Import every module of this package and call its `install()`; returns the names. Safe to call again."""
     if not installed:
+        _let_plain_service_exceptions_be_raised()
         for found in sorted(pkgutil.iter_modules(__path__), key=lambda each: each.name):
             if found.name.startswith("_"):
                 continue
@@ -80,3 +81,11 @@ def install_all() -> list[str]:
                 module.install()
                 installed.append(module)
     return [module.__name__.rsplit(".", 1)[1] for module in installed]
+
+
+def _let_plain_service_exceptions_be_raised() -> None:
+    """moto looks for a service model named as the package an exception class is in, and crashes on `moto.core`."""
+    from moto.core import errors
+
+    before = errors.get_exception_service_model
+    errors.get_exception_service_model = lambda error: None if type(error).__module__.startswith("moto.core.") else before(error)
