@@ -20,6 +20,14 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--port-file", type=pathlib.Path, help="written with the port once the double answers")
     parser.add_argument("--transition-seconds", type=float, default=0.0, help="how long creating, modifying, deleting last")
+    parser.add_argument(
+        "--transition",
+        action="append",
+        default=[],
+        metavar="GLOB=SECONDS",
+        type=_override,
+        help="how long some transitions last, such as rds.*.creating=5; may be given again",
+    )
     parser.add_argument("--calls-log", help="append every call to this file, a JSON object a line")
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     arguments = parser.parse_args()
@@ -32,7 +40,7 @@ def main() -> int:
 
     from .server import create_server  # after the arguments: importing moto takes a while, --help should not
 
-    settings.change(default_seconds=arguments.transition_seconds)
+    settings.change(default_seconds=arguments.transition_seconds, overrides=dict(arguments.transition))
     server = create_server(arguments.host, arguments.port, arguments.calls_log)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
@@ -49,6 +57,13 @@ def main() -> int:
     server.shutdown()
     server.server_close()
     return 0
+
+
+def _override(text: str) -> tuple[str, float]:
+    glob, _, seconds = text.rpartition("=")
+    if not glob:
+        raise argparse.ArgumentTypeError("expected GLOB=SECONDS")
+    return glob, float(seconds)
 
 
 def _write_atomically(path: pathlib.Path, text: str) -> None:

@@ -1,0 +1,216 @@
+"""What EKS keeps: clusters and what hangs off them, as values in the shape of botocore's output models."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+import uuid
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from moto.core.exceptions import ServiceException
+from moto.moto_api._internal import mock_random
+
+from shopkeeper_double.lifecycle import Lifecycle, drop_gone
+
+#: Kubernetes minors that a cluster may have, oldest first, and the default of CreateCluster.
+SUPPORTED_VERSIONS = ("1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36")
+DEFAULT_VERSION = "1.36"
+PLATFORM_VERSION = "eks.9"
+#: The date in the newest AMI release of every version: `1.36.1-20261105`.
+LATEST_RELEASE_DATE = "20261105"
+#: Nodes may be this many minors behind the control plane (Kubernetes' version skew policy).
+NODE_VERSION_SKEW = 3
+
+LOG_TYPES = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def invalid_parameter(message: str) -> ServiceException:
+    return ServiceException("InvalidParameterException", message)
+
+
+def invalid_request(message: str) -> ServiceException:
+    return ServiceException("InvalidRequestException", message)
+
+
+def in_use(message: str) -> ServiceException:
+    return ServiceException("ResourceInUseException", message)
+
+
+def not_found(message: str) -> ServiceException:
+    return ServiceException("ResourceNotFoundException", message)
+
+
+def minor(version: str) -> int:
+    return int(version.split(".")[1])
+
+
+def latest_release(version: str) -> str:
+    return f"{version}.1-{LATEST_RELEASE_DATE}"
+
+
+def authority_data(name: str) -> str:
+    """A certificate authority as DescribeCluster gives it: base64 of PEM. Clients parse it before they use it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now() - datetime.timedelta(minutes=5))
+        .not_valid_after(now() + datetime.timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return base64.b64encode(certificate.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+class Resource:
+    """Something with values, tags, and a state that lasts. `kind` names it in the transition settings."""
+
+    kind = ""
+    arn_member = ""
+
+    def __init__(self, values: dict[str, Any], settled: str = "ACTIVE") -> None:
+        self.values = values
+        self.values.setdefault("tags", {})
+        self.lifecycle = Lifecycle("eks", self.kind, settled)
+        self.updates: dict[str, Update] = {}
+
+    @property
+    def arn(self) -> str:
+        return str(self.values[self.arn_member])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.values["tags"]  # type: ignore[no-any-return]
+
+    def shape(self) -> dict[str, Any]:
+        """As describe shows it now. The state is read first: reading it may apply an update whose time is over."""
+        status = self.lifecycle.state
+        return {**self.values, "status": status}
+
+    def running_update(self) -> "Update | None":
+        return next((update for update in self.updates.values() if update.status == "InProgress"), None)
+
+
+class Update:
+    """One update of a cluster, a node group or an addon: in progress for as long as the resource is UPDATING by it."""
+
+    def __init__(self, resource: Resource, update_type: str, parameters: dict[str, Any]) -> None:
+        self.id = str(uuid.uuid4())
+        self._values = {
+            "id": self.id,
+            "type": update_type,
+            "params": [{"type": name, "value": str(value)} for name, value in parameters.items()],
+            "createdAt": now(),
+            "errors": [],
+        }
+        self._resource = resource
+        self._done = False
+        resource.updates[self.id] = self
+
+    def finished(self) -> None:
+        self._done = True
+
+    @property
+    def status(self) -> str:
+        _ = self._resource.lifecycle.state
+        return "Successful" if self._done else "InProgress"
+
+    def shape(self) -> dict[str, Any]:
+        return {**self._values, "status": self.status}
+
+
+class Nodegroup(Resource):
+    kind = "nodegroup"
+    arn_member = "nodegroupArn"
+
+
+class FargateProfile(Resource):
+    kind = "fargate-profile"
+    arn_member = "fargateProfileArn"
+
+
+class Addon(Resource):
+    kind = "addon"
+    arn_member = "addonArn"
+
+
+class PodIdentityAssociation(Resource):
+    kind = "pod-identity-association"
+    arn_member = "associationArn"
+
+    def shape(self) -> dict[str, Any]:
+        return dict(self.values)
+
+
+class AccessEntry(Resource):
+    kind = "access-entry"
+    arn_member = "accessEntryArn"
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.policies: dict[str, dict[str, Any]] = {}
+
+    def shape(self) -> dict[str, Any]:
+        return dict(self.values)
+
+
+class Cluster(Resource):
+    kind = "cluster"
+    arn_member = "arn"
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.nodegroups: dict[str, Nodegroup] = {}
+        self.fargate_profiles: dict[str, FargateProfile] = {}
+        self.addons: dict[str, Addon] = {}
+        self.associations: dict[str, PodIdentityAssociation] = {}
+        self.access_entries: dict[str, AccessEntry] = {}
+
+    @property
+    def name(self) -> str:
+        return str(self.values["name"])
+
+    @property
+    def version(self) -> str:
+        _ = self.lifecycle.state
+        return str(self.values["version"])
+
+    def parts(self) -> list[Resource]:
+        """All that hangs off the cluster and still exists."""
+        self.drop_gone()
+        return [
+            *self.nodegroups.values(),
+            *self.fargate_profiles.values(),
+            *self.addons.values(),
+            *self.associations.values(),
+            *self.access_entries.values(),
+        ]
+
+    def drop_gone(self) -> None:
+        for held in (self.nodegroups, self.fargate_profiles, self.addons):
+            drop_gone(held)
+
+
+def new_association_id() -> str:
+    return "a-" + mock_random.get_random_string(17, lower_case=True)
+
+
+def new_identifier() -> str:
+    return mock_random.get_random_hex(32).upper()
+
+
+NODEGROUP_NAME = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,62}$")
+CLUSTER_NAME = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")
