@@ -49,8 +49,12 @@ class Control:
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
             return _json(handler(query, json.loads(body) if body else None))
-        except (ValueError, TypeError, KeyError, AttributeError) as wrong:
+        except ValueError as wrong:
             return _json({"error": str(wrong)}, 400)
+        except (TypeError, KeyError, AttributeError) as wrong:
+            if body:  # JSON of another shape than the handler takes
+                return _json({"error": f"{type(wrong).__name__}: {wrong}"}, 400)
+            raise
 
     def _health(self, query: dict[str, str], body: Any) -> Any:
         return {

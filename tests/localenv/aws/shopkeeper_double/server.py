@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 # moto reads these when it is imported.
@@ -20,6 +21,20 @@ from .middleware import Middleware  # noqa: E402
 from .middleware.calls import CallRecord  # noqa: E402
 
 
+# Common errors such as throttling are in no service's model; moto warns of each one it writes.
+warnings.filterwarnings("ignore", message=".*does not match an error shape.*", category=UserWarning)
+
+
+class Dispatcher(DomainDispatcherApplication):
+    """Says so when moto lacks a service altogether, where moto itself would crash."""
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        backend = super().get_backend_for_host(host)
+        if backend is None and host is not None:
+            raise NotImplementedError(f"moto has no service for {host}")
+        return backend
+
+
 class RequestHandler(MotoRequestHandler):
     """Without a line on stderr for each request: the call record has more to say."""
 
@@ -32,7 +47,7 @@ def create_application(calls_log: str | None = None) -> Middleware:
     services.install_all()
     record = CallRecord(calls_log)
     control = Control(record)
-    middleware = Middleware(DomainDispatcherApplication(create_backend_app), record, control)
+    middleware = Middleware(Dispatcher(create_backend_app), record, control)
     control.middleware = middleware
     return middleware
 

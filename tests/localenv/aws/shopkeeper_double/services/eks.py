@@ -238,13 +238,11 @@ class EksResponse(BaseResponse):
         return self._page("associatedAccessPolicies", list(entry.policies.values()))
 
     def tag_resource(self) -> ActionResult:
-        self.backend.tagged(self._get("resourceArn")).tags.update(self._get("tags") or {})
+        self.backend.tag_resource(self._get("resourceArn"), self._get("tags") or {})
         return EmptyResult()
 
     def untag_resource(self) -> ActionResult:
-        tags = self.backend.tagged(self._get("resourceArn")).tags
-        for key in self._get("tagKeys") or []:
-            tags.pop(key, None)
+        self.backend.untag_resource(self._get("resourceArn"), self._get("tagKeys") or [])
         return EmptyResult()
 
     def list_tags_for_resource(self) -> ActionResult:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from moto.core.base_backend import BaseBackend
 from moto.core.exceptions import ServiceException
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 
 from shopkeeper_double.lifecycle import GONE, drop_gone
 
@@ -32,7 +33,6 @@ from .eks_resources import (
     in_use,
     invalid_parameter,
     invalid_request,
-    latest_release,
     minor,
     new_association_id,
     new_identifier,
@@ -55,7 +55,9 @@ ADDONS = {
 }
 
 
-class EksBackend(BaseBackend):
+class EksBackend(BaseBackend, TaggableResourcesMixin):
+    SERVICE_NAMESPACE = "eks"
+
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.clusters: dict[str, Cluster] = {}
@@ -222,7 +224,7 @@ class EksBackend(BaseBackend):
         elif p.get("upgradePolicy") is not None:
             kind, told = "UpgradePolicyUpdate", {"UpgradePolicy": json.dumps(p["upgradePolicy"])}
         elif p.get("resourcesVpcConfig") is not None:
-            kind, told = "EndpointAccessUpdate", {k: json.dumps(v) for k, v in ()}
+            kind, told = _network_update(p["resourcesVpcConfig"])
         else:
             raise invalid_parameter("No changes needed for the cluster config provided")
         self._refuse_second_update(cluster, kind)
@@ -674,6 +676,20 @@ class EksBackend(BaseBackend):
                     return resource
         raise ServiceException("NotFoundException", f"Resource was not found for arn {arn}")
 
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        """For the Resource Groups Tagging API, which names a type after the word before the slash in its ARN."""
+        for cluster in self.live_clusters().values():
+            for resource in (cluster, *cluster.parts()):
+                kind = resource.arn.split(":", 5)[5].split("/")[0]
+                yield TaggedResource(resource.arn, dict(resource.tags), f"eks:{kind}")
+
+    def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
+        self.tagged(arn).tags.update(tags)
+
+    def untag_resource(self, arn: str, tag_keys: list[str]) -> None:
+        for key in tag_keys:
+            self.tagged(arn).tags.pop(key, None)
+
     @staticmethod
     def page(names: list[Any], p: dict[str, Any]) -> tuple[list[Any], str | None]:
         """A page of an ordered list, and the token for the next one."""
@@ -691,6 +707,19 @@ class EksBackend(BaseBackend):
         return names[start:end], token
 
 
+def _network_update(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The type of an update of resourcesVpcConfig, and what it tells: subnets and groups are another type than access."""
+    if config.get("subnetIds") or config.get("securityGroupIds"):
+        told = {"Subnets": config.get("subnetIds"), "SecurityGroups": config.get("securityGroupIds")}
+        return "VpcConfigUpdate", {name: json.dumps(value) for name, value in told.items() if value}
+    names = {
+        "endpointPublicAccess": "EndpointPublicAccess",
+        "endpointPrivateAccess": "EndpointPrivateAccess",
+        "publicAccessCidrs": "PublicAccessCidrs",
+    }
+    return "EndpointAccessUpdate", {names[key]: json.dumps(value) for key, value in config.items() if key in names}
+
+
 def _logging(before: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Control plane logging as EKS shows it: one entry for the types that are on, one for those that are off."""
     enabled = {kind for each in before if each.get("enabled") for kind in each.get("types", [])}
@@ -699,6 +728,3 @@ def _logging(before: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> list
         enabled = enabled | kinds if each.get("enabled") else enabled - kinds
     on, off = [k for k in LOG_TYPES if k in enabled], [k for k in LOG_TYPES if k not in enabled]
     return [{"types": kinds, "enabled": state} for kinds, state in ((on, True), (off, False)) if kinds]
-
-
-__all__ = ["ADDONS", "EksBackend", "latest_release"]
