@@ -1,1 +1,28 @@
-//! aws.
+//! AWS: observe resources and execute steps, one call at a time.
+//!
+//! This crate may talk to AWS and to nothing else: no Kubernetes client, no custom resources, no decisions. What to do
+//! comes as a step of a plan from `shopkeeper-plan`; what was found goes back as an observation. A module never waits for
+//! AWS to finish something: it makes one call and returns, and the next pass sees how far AWS has come.
+//!
+//! One module for each AWS service, one file for each kind of resource; [`registry`] ties them to the kinds.
+
+pub mod account;
+pub mod calls;
+pub mod dynamodb;
+pub mod eks;
+pub mod elasticache;
+pub mod error;
+pub mod iam;
+pub mod kms;
+pub mod observer;
+pub mod rds;
+pub mod registry;
+pub mod resource;
+pub mod s3;
+pub mod secretsmanager;
+pub mod sns;
+pub mod sqs;
+
+pub use account::{Account, Scope};
+pub use observer::Observer;
+pub use resource::{ClientToken, Found, ResourceApi};

@@ -1,0 +1,93 @@
+//! One AWS account and region, and the clients for it.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use shopkeeper_plan::aws::Tags;
+
+use crate::calls::{CallObserver, CallRecorder};
+
+/// What an observation needs to know beside a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The account, 12 digits.
+    pub account_id: String,
+    /// The region.
+    pub region: String,
+    /// The EKS cluster whose node groups and associations are meant.
+    pub cluster: String,
+    /// The tags by which a resource of the custom resource is known, for kinds that AWS does not find by name.
+    pub owner_tags: Tags,
+}
+
+/// The clients for one account and region. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) eks: aws_sdk_eks::Client,
+    pub(crate) elasticache: aws_sdk_elasticache::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    pub(crate) kms: aws_sdk_kms::Client,
+    pub(crate) rds: aws_sdk_rds::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) secretsmanager: aws_sdk_secretsmanager::Client,
+    pub(crate) sns: aws_sdk_sns::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    configuration: SdkConfig,
+}
+
+/// Longest time for one call, answer included. Longer than the slowest control-plane call seen (CreateCluster answers in
+/// some seconds), and far below the interval of a pass.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest time until a connection stands.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Account {
+    /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
+    ///
+    /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
+    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>) -> Self {
+        let configuration = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build())
+            .load()
+            .await;
+        Self::from_configuration(configuration, observer)
+    }
+
+    fn from_configuration(configuration: SdkConfig, observer: Arc<dyn CallObserver>) -> Self {
+        let recorder = CallRecorder::new(observer);
+        macro_rules! client {
+            ($sdk:ident) => {
+                $sdk::Client::from_conf($sdk::config::Builder::from(&configuration).interceptor(recorder.clone()).build())
+            };
+        }
+        Self {
+            dynamodb: client!(aws_sdk_dynamodb),
+            eks: client!(aws_sdk_eks),
+            elasticache: client!(aws_sdk_elasticache),
+            iam: client!(aws_sdk_iam),
+            kms: client!(aws_sdk_kms),
+            rds: client!(aws_sdk_rds),
+            // An endpoint of one's own (a double, a gateway) has no name for each bucket.
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(&configuration)
+                    .force_path_style(configuration.endpoint_url().is_some())
+                    .interceptor(recorder.clone())
+                    .build(),
+            ),
+            secretsmanager: client!(aws_sdk_secretsmanager),
+            sns: client!(aws_sdk_sns),
+            sqs: client!(aws_sdk_sqs),
+            configuration,
+        }
+    }
+
+    /// The configuration, for clients that live in another crate (EC2).
+    #[must_use]
+    pub fn configuration(&self) -> &SdkConfig {
+        &self.configuration
+    }
+}

@@ -1,0 +1,181 @@
+//! From AWS's errors to the classes that decide a retry.
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use shopkeeper_plan::failure::{Class, Failure};
+
+/// The error of a call.
+pub type CallError<E> = SdkError<E, HttpResponse>;
+
+/// The class of an AWS error code, with a remedy where a person has to act.
+///
+/// Codes that are not listed are decided by HTTP status: 5xx and 429 pass, anything else is Invalid, which is looked at
+/// again slowly, since the cause may lie outside (a quota, a zone without capacity).
+const CODES: &[(&str, Class, &str)] = &[
+    // Throttling, by the names that the services use for it.
+    ("Throttling", Class::Throttled, ""),
+    ("ThrottlingException", Class::Throttled, ""),
+    ("ThrottledException", Class::Throttled, ""),
+    ("RequestThrottled", Class::Throttled, ""),
+    ("RequestLimitExceeded", Class::Throttled, ""),
+    ("TooManyRequestsException", Class::Throttled, ""),
+    ("SlowDown", Class::Throttled, ""),
+    ("APICallRateForCustomerExceeded", Class::Throttled, ""),
+    ("ProvisionedThroughputExceededException", Class::Throttled, ""),
+    // Permission.
+    ("AccessDenied", Class::Denied, "add the action to the operator's IAM policy"),
+    ("AccessDeniedException", Class::Denied, "add the action to the operator's IAM policy"),
+    ("UnauthorizedOperation", Class::Denied, "add the action to the operator's IAM policy"),
+    ("AuthorizationError", Class::Denied, "add the action to the operator's IAM policy"),
+    ("NotAuthorized", Class::Denied, "add the action to the operator's IAM policy"),
+    ("InvalidClientTokenId", Class::Denied, "give the operator valid AWS credentials"),
+    ("UnrecognizedClientException", Class::Denied, "give the operator valid AWS credentials"),
+    ("SignatureDoesNotMatch", Class::Denied, "give the operator valid AWS credentials"),
+    ("ExpiredToken", Class::Transient, ""),
+    ("ExpiredTokenException", Class::Transient, ""),
+    ("OptInRequired", Class::Denied, "enable the service for the account"),
+    // Busy with another change, or made meanwhile.
+    ("ResourceInUseException", Class::Conflict, ""),
+    ("ResourceInUse", Class::Conflict, ""),
+    ("ConflictException", Class::Conflict, ""),
+    ("OperationAborted", Class::Conflict, ""),
+    ("ConcurrentModification", Class::Conflict, ""),
+    ("ConcurrentModificationException", Class::Conflict, ""),
+    ("DeleteConflict", Class::Conflict, ""),
+    ("EntityAlreadyExists", Class::Conflict, ""),
+    ("AlreadyExistsException", Class::Conflict, ""),
+    ("DBInstanceAlreadyExists", Class::Conflict, ""),
+    ("DBSubnetGroupAlreadyExists", Class::Conflict, ""),
+    ("DBParameterGroupAlreadyExists", Class::Conflict, ""),
+    ("DBSnapshotAlreadyExists", Class::Conflict, ""),
+    ("ReplicationGroupAlreadyExists", Class::Conflict, ""),
+    ("CacheSubnetGroupAlreadyExists", Class::Conflict, ""),
+    ("BucketAlreadyOwnedByYou", Class::Conflict, ""),
+    ("QueueAlreadyExists", Class::Conflict, ""),
+    // Not in a state that takes the call.
+    ("InvalidDBInstanceState", Class::NotReady, ""),
+    ("InvalidDBSubnetGroupStateFault", Class::NotReady, ""),
+    ("InvalidDBParameterGroupState", Class::NotReady, ""),
+    ("InvalidReplicationGroupState", Class::NotReady, ""),
+    ("InvalidCacheClusterState", Class::NotReady, ""),
+    ("CacheSubnetGroupInUse", Class::NotReady, ""),
+    ("DependencyViolation", Class::NotReady, ""),
+    ("KMSInvalidStateException", Class::NotReady, ""),
+    ("BucketNotEmpty", Class::NotReady, ""),
+    // A deleted queue's name is free again after 60 seconds.
+    ("QueueDeletedRecently", Class::NotReady, ""),
+    ("AWS.SimpleQueueService.QueueDeletedRecently", Class::NotReady, ""),
+    // One UpdateTable or index at a time.
+    ("LimitExceededException", Class::NotReady, ""),
+    // Quotas.
+    ("ResourceLimitExceededException", Class::Invalid, "raise the quota, or remove what is not used"),
+    ("InstanceQuotaExceeded", Class::Invalid, "raise the RDS quota for instances, or remove what is not used"),
+    ("StorageQuotaExceeded", Class::Invalid, "raise the RDS quota for storage, or remove what is not used"),
+    ("NodeQuotaForCustomerExceeded", Class::Invalid, "raise the ElastiCache quota for nodes, or remove what is not used"),
+    ("TooManyBuckets", Class::Invalid, "raise the S3 quota for buckets, or remove what is not used"),
+    ("LimitExceeded", Class::Invalid, "raise the quota, or remove what is not used"),
+    ("InsufficientDBInstanceCapacity", Class::NotReady, "choose another instance class, or wait for capacity"),
+    ("InsufficientCacheClusterCapacity", Class::NotReady, "choose another node type, or wait for capacity"),
+    ("BucketAlreadyExists", Class::Invalid, "the name is taken by another account: choose another name"),
+    // Servers.
+    ("InternalFailure", Class::Transient, ""),
+    ("InternalError", Class::Transient, ""),
+    ("InternalServerError", Class::Transient, ""),
+    ("ServerException", Class::Transient, ""),
+    ("ServiceFailure", Class::Transient, ""),
+    ("ServiceUnavailable", Class::Transient, ""),
+    ("ServiceUnavailableException", Class::Transient, ""),
+    ("RequestTimeout", Class::Transient, ""),
+    ("KMSInternalException", Class::Transient, ""),
+    ("DependencyTimeoutException", Class::Transient, ""),
+];
+
+/// Classifies the error of a call. `operation` is AWS's name of it, for the message.
+pub fn classify<E>(operation: &str, error: &CallError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let SdkError::ServiceError(service_error) = error else {
+        return without_answer(operation, error);
+    };
+    let service_error = service_error.err();
+    let code = service_error.code().unwrap_or("Unknown");
+    let message = steady(service_error.message().unwrap_or("no message"));
+    let (class, remedy) = of_code(code, status);
+    Failure { class, code: Some(code.to_owned()), message: format!("{operation}: {message}"), remedy: remedy.to_owned() }
+}
+
+fn of_code(code: &str, status: Option<u16>) -> (Class, &'static str) {
+    // Query services append `Fault` to some codes and not to others.
+    let known = CODES.iter().find(|(known, ..)| *known == code || code.strip_suffix("Fault") == Some(*known));
+    match (known, status) {
+        (Some((_, class, remedy)), _) => (*class, remedy),
+        (None, Some(429)) => (Class::Throttled, ""),
+        (None, Some(500..)) => (Class::Transient, ""),
+        (None, Some(403)) => (Class::Denied, "add the action to the operator's IAM policy"),
+        (None, _) => (Class::Invalid, ""),
+    }
+}
+
+fn without_answer<E>(operation: &str, error: &CallError<E>) -> Failure
+where
+    E: std::error::Error + 'static,
+{
+    match error {
+        // No credentials, or a value that the SDK refuses to send.
+        SdkError::ConstructionFailure(_) => Failure::new(Class::Bug, format!("{operation}: the request could not be made: {}", DisplayErrorContext(error))),
+        SdkError::TimeoutError(_) => Failure::new(Class::Transient, format!("{operation}: no answer in time")),
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            Failure::new(Class::Denied, format!("{operation}: the request could not be signed")).with_remedy("give the operator valid AWS credentials")
+        }
+        SdkError::DispatchFailure(_) => Failure::new(Class::Transient, format!("{operation}: AWS could not be reached")),
+        // A truncated or garbled body: the call may have taken effect.
+        _ => Failure::new(Class::Transient, format!("{operation}: the answer could not be read")),
+    }
+}
+
+/// A message without what changes from try to try (request ids), which would make every try a status write.
+fn steady(message: &str) -> String {
+    let end = ["(Request ID", "(RequestId", "; Request ID", " Request ID:"].iter().filter_map(|mark| message.find(mark)).min();
+    message[..end.unwrap_or(message.len())].trim_end().to_owned()
+}
+
+/// Whether AWS says that the resource does not exist, by one of these codes.
+pub fn is_code<E>(error: &CallError<E>, codes: &[&str]) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(|code| codes.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_with_and_without_fault_are_the_same() {
+        assert_eq!(of_code("DBInstanceAlreadyExistsFault", Some(400)).0, Class::Conflict);
+        assert_eq!(of_code("DBInstanceAlreadyExists", Some(400)).0, Class::Conflict);
+    }
+
+    #[test]
+    fn unknown_codes_go_by_status() {
+        assert_eq!(of_code("Odd", Some(503)).0, Class::Transient);
+        assert_eq!(of_code("Odd", Some(429)).0, Class::Throttled);
+        assert_eq!(of_code("Odd", Some(400)).0, Class::Invalid);
+    }
+
+    #[test]
+    fn request_ids_are_cut_off() {
+        assert_eq!(steady("No such role. (Request ID: 1f2e)"), "No such role.");
+    }
+
+    #[test]
+    fn no_code_is_listed_twice() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (code, ..) in CODES {
+            assert!(seen.insert(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What every kind of AWS resource implements.
+
+use async_trait::async_trait;
+use shopkeeper_plan::{
+    aws::AwsSpecification,
+    failure::Failure,
+    observed::{Lifecycle, Present},
+    outputs::Outputs,
+    plan::DeleteMode,
+    resource::ResourceKey,
+    sensitive::fingerprint,
+};
+
+use crate::account::Scope;
+
+/// A resource that exists, as AWS reports it. See [`Present`] for the fields.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// In the terms of what can be desired of it.
+    pub resource: T,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Its ARN.
+    pub arn: Option<String>,
+    /// The id AWS needs to change it, where that is neither name nor ARN.
+    pub id: Option<String>,
+    /// What it tells those that use it.
+    pub outputs: Outputs,
+    /// Whether it holds no data, for kinds whose data cannot be saved.
+    pub empty: Option<bool>,
+    /// What a person should know of its state.
+    pub note: Option<String>,
+}
+
+impl<T: AwsSpecification> Found<T> {
+    /// A resource that is there and open for changes.
+    pub fn available(resource: T) -> Self {
+        Self {
+            resource,
+            lifecycle: Lifecycle::Available,
+            arn: None,
+            id: None,
+            outputs: Outputs::new(),
+            empty: None,
+            note: None,
+        }
+    }
+}
+
+impl<T: AwsSpecification + Into<shopkeeper_plan::aws::AwsResource>> From<Found<T>> for Present {
+    fn from(found: Found<T>) -> Self {
+        let Found { resource, lifecycle, arn, id, outputs, empty, note } = found;
+        Self { resource: resource.into(), lifecycle, arn, id, outputs, empty, note }
+    }
+}
+
+/// Makes a repeated create the same create for AWS: a hash of who wants it, what it is for and what is wanted, so that a
+/// retry after a lost answer carries the same token and a changed wish carries another (AWS refuses a known token with
+/// other parameters).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientToken(String);
+
+impl ClientToken {
+    /// The token for a resource of the custom resource with this uid, and a hash of what is desired.
+    #[must_use]
+    pub fn new(owner_uid: &str, key: &ResourceKey, intent: &str) -> Self {
+        Self(fingerprint(format!("{owner_uid}\n{}\n{}\n{intent}", key.kind.id(), key.name).as_bytes())[..36].to_owned())
+    }
+
+    /// 36 hexadecimal digits: within the limits of every service (EKS allows 1 to 64 characters).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Observes and changes the resources of one kind. Every method makes as few calls as it can and never waits for AWS to
+/// finish what a call started.
+#[async_trait]
+pub trait ResourceApi<T: AwsSpecification>: Send + Sync {
+    /// Looks it up by its name ([`AwsSpecification::name`]). `None` where AWS says that it does not exist.
+    ///
+    /// # Errors
+    /// Any other answer; nothing may be concluded from it.
+    async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<T>>, Failure>;
+
+    /// Starts making it, with tags, in one call wherever AWS allows; settings that AWS only takes later are brought by
+    /// [`Self::update`].
+    ///
+    /// # Errors
+    /// AWS's refusal. That it exists already is [`shopkeeper_plan::failure::Class::Conflict`]: the next pass sees whose it is.
+    async fn create(&self, desired: &T, token: &ClientToken) -> Result<(), Failure>;
+
+    /// One call that brings at least one of the fields nearer to what is desired: the first of them that AWS takes in its
+    /// present state, with all others that the same call can carry. `fields` names what differs, as in
+    /// [`AwsSpecification::FIELDS`], and `tags`. Tags: adds ours, removes none.
+    ///
+    /// # Errors
+    /// AWS's refusal.
+    async fn update(&self, desired: &T, found: &Found<T>, fields: &[String], token: &ClientToken) -> Result<(), Failure>;
+
+    /// One call that brings it nearer to its end: lifts a deletion protection, takes the last snapshot or backup, empties
+    /// a page of it, or deletes it. That it is gone already is a success.
+    ///
+    /// # Errors
+    /// AWS's refusal; `NotReady` where a snapshot has to be finished first.
+    async fn delete(&self, found: &Found<T>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure>;
+}

@@ -1,0 +1,103 @@
+//! ElastiCache replication group.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
+use crate::plan::Effect;
+
+/// The engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CacheEngine {
+    /// `valkey`
+    Valkey,
+    /// `redis`
+    Redis,
+}
+
+/// Whether clients must use TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransitEncryption {
+    /// Only TLS is served.
+    Required,
+    /// Both are served; the way from one side to the other.
+    Preferred,
+    /// Only plain text is served.
+    Disabled,
+}
+
+/// A primary with replicas, cluster mode disabled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheReplicationGroup {
+    /// Id, at most 40 characters, lower case.
+    pub id: String,
+    /// What it is for.
+    pub description: String,
+    /// The engine.
+    pub engine: CacheEngine,
+    /// Its version, such as `8.0`; `None` takes the newest at creation and does not manage it.
+    pub engine_version: Option<String>,
+    /// Instance type, such as `cache.r7g.large`.
+    pub node_type: String,
+    /// Replicas beside the primary, 0 to 5.
+    pub replicas: i32,
+    /// Whether a replica takes over when the primary fails, in another zone; needs a replica.
+    pub multi_az: bool,
+    /// TLS.
+    pub transit_encryption: TransitEncryption,
+    /// ARN of the key that encrypts at rest; `None` for the key that ElastiCache owns.
+    pub kms_key_arn: Option<String>,
+    /// Name of the subnet group.
+    pub subnet_group: String,
+    /// Name of the parameter group; `None` for the engine's default.
+    pub parameter_group: Option<String>,
+    /// Security groups; empty leaves the VPC's default one.
+    pub security_groups: BTreeSet<String>,
+    /// Port.
+    pub port: i32,
+    /// Days a daily snapshot is kept; 0 makes none.
+    pub snapshot_retention_days: i32,
+    /// Daily window for snapshots in UTC, `04:00-05:00`.
+    pub snapshot_window: Option<String>,
+    /// Weekly window for maintenance in UTC, `sun:05:00-sun:06:00`.
+    pub maintenance_window: Option<String>,
+    /// Whether changes wait for the maintenance window is not offered: every change is applied at once, within the
+    /// approval that the policy asks for.
+    pub auto_minor_version_upgrade: Option<bool>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl AwsSpecification for CacheReplicationGroup {
+    const KIND: AwsKind = AwsKind::CacheReplicationGroup;
+    const FIELDS: &'static [Field] = &[
+        Field::harmless("description"),
+        Field::in_place("engine", Effect::Failover, 20),
+        Field::one_way("engineVersion", Effect::Failover, 20),
+        Field::in_place("nodeType", Effect::Failover, 20),
+        Field::in_place("replicas", Effect::None, 10),
+        Field::in_place("multiAz", Effect::None, 2),
+        Field::in_place("transitEncryption", Effect::Restart, 10),
+        Field::refused("kmsKeyArn", "restore the key; ElastiCache encrypts with the key of its creation: make another cache and switch over"),
+        Field::refused("subnetGroup", "restore the subnet group, or make another cache and switch over"),
+        Field::in_place("parameterGroup", Effect::Restart, 5),
+        Field::harmless("securityGroups"),
+        Field::refused("port", "restore the port, or make another cache and switch over"),
+        Field::harmless("snapshotRetentionDays"),
+        Field::harmless("snapshotWindow"),
+        Field::harmless("maintenanceWindow"),
+        Field::harmless("autoMinorVersionUpgrade"),
+    ];
+
+    fn name(&self) -> String {
+        self.id.clone()
+    }
+    tagged!();
+
+    /// Without a replica nothing can take over: what is a failover with one is an outage without.
+    fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+        (matches!(field, "nodeType" | "engineVersion" | "engine") && (observed.replicas == 0 || !observed.multi_az)).then_some(Effect::Downtime)
+    }
+}

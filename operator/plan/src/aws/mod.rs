@@ -1,0 +1,358 @@
+//! The AWS resources: what can be desired of each, and what changing a field does. One file a kind.
+//!
+//! Adding a kind means one file here, one in `shopkeeper-aws`, and one line in [`registry!`] below. The planner, the
+//! inventory, the metrics and the test matrix are driven by the registry.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{plan::Effect, resource::ResourceKey};
+
+mod cache_replication_group;
+mod cache_subnet_group;
+mod dynamodb_table;
+mod iam_role;
+mod kms_key;
+mod node_group;
+mod pod_identity_association;
+mod rds_instance;
+mod rds_parameter_group;
+mod rds_subnet_group;
+mod s3_bucket;
+mod sns_subscription;
+mod sns_topic;
+mod sqs_queue;
+
+pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
+pub use cache_subnet_group::CacheSubnetGroup;
+pub use dynamodb_table::{
+    Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput,
+};
+pub use iam_role::IamRole;
+pub use kms_key::KmsKey;
+pub use node_group::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect};
+pub use pod_identity_association::PodIdentityAssociation;
+pub use rds_instance::RdsInstance;
+pub use rds_parameter_group::RdsParameterGroup;
+pub use rds_subnet_group::RdsSubnetGroup;
+pub use s3_bucket::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket};
+pub use sns_subscription::{SnsSubscription, SubscriptionProtocol};
+pub use sns_topic::SnsTopic;
+pub use sqs_queue::{RedrivePolicy, SqsQueue};
+
+/// Tags of an AWS resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// What happens when the desired value of a field differs from the observed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// AWS changes it in place.
+    InPlace {
+        /// What that does to running traffic and data.
+        effect: Effect,
+        /// Whether the old value can be set again.
+        reversible: bool,
+        /// Usual time until it has taken hold, in minutes; 0 where it is immediate.
+        minutes: u16,
+    },
+    /// AWS refuses to change it, and the resource holds nothing: a new one is made under another name, then the old one
+    /// is drained and deleted.
+    Replace,
+    /// AWS refuses to change it, and the resource holds data: a person has to decide.
+    Refused {
+        /// What the person can do.
+        remedy: &'static str,
+    },
+    /// Set when the resource is made; afterwards somebody else owns it (an autoscaler, a rotation).
+    CreateOnly,
+    /// Only larger values are set; a larger observed value is left alone, because AWS cannot shrink it or has grown it
+    /// by itself.
+    GrowOnly {
+        /// What that does to running traffic and data.
+        effect: Effect,
+        /// Usual time until it has taken hold, in minutes.
+        minutes: u16,
+    },
+}
+
+/// One field of a resource, named as in its serialised form, and what changing it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name in the serialised form (camelCase).
+    pub name: &'static str,
+    /// What a difference leads to.
+    pub change: Change,
+    /// Whether a desired `null` takes the setting away. Otherwise `null` means that the field is not managed.
+    pub clearable: bool,
+}
+
+impl Field {
+    /// Changes in place, at once, without any effect on traffic; can be undone.
+    #[must_use]
+    pub const fn harmless(name: &'static str) -> Self {
+        Self { name, change: Change::InPlace { effect: Effect::None, reversible: true, minutes: 0 }, clearable: false }
+    }
+
+    /// Changes in place with an effect and a lead time in minutes; can be undone.
+    #[must_use]
+    pub const fn in_place(name: &'static str, effect: Effect, minutes: u16) -> Self {
+        Self { name, change: Change::InPlace { effect, reversible: true, minutes }, clearable: false }
+    }
+
+    /// Cannot be changed; a new resource takes the place of the old one.
+    #[must_use]
+    pub const fn replace(name: &'static str) -> Self {
+        Self { name, change: Change::Replace, clearable: false }
+    }
+
+    /// Cannot be changed without losing data.
+    #[must_use]
+    pub const fn refused(name: &'static str, remedy: &'static str) -> Self {
+        Self { name, change: Change::Refused { remedy }, clearable: false }
+    }
+
+    /// Is set once and then left to others.
+    #[must_use]
+    pub const fn create_only(name: &'static str) -> Self {
+        Self { name, change: Change::CreateOnly, clearable: false }
+    }
+
+    /// Only grows.
+    #[must_use]
+    pub const fn grow_only(name: &'static str, effect: Effect, minutes: u16) -> Self {
+        Self { name, change: Change::GrowOnly { effect, minutes }, clearable: false }
+    }
+
+    /// Changes in place with an effect and a lead time in minutes, and can not be undone.
+    #[must_use]
+    pub const fn one_way(name: &'static str, effect: Effect, minutes: u16) -> Self {
+        Self { name, change: Change::InPlace { effect, reversible: false, minutes }, clearable: false }
+    }
+
+    /// The same field, where leaving the value out takes the setting away.
+    #[must_use]
+    pub const fn clearable(mut self) -> Self {
+        self.clearable = true;
+        self
+    }
+}
+
+/// What a kind holds, which decides what a deletion policy means for it (`docs/decisions/0004-deletion.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// Data that AWS can save in a snapshot or backup.
+    Data,
+    /// Data that AWS cannot save: kept under `Snapshot` unless it is empty.
+    UnsavedData,
+    /// The key that encrypts the data and its snapshots: only deleted under `Delete`.
+    Key,
+    /// Something that data needs to exist: kept where the data is kept.
+    Support,
+    /// Connections between resources and to subscribers: kept where data is retained, and lost without harm otherwise.
+    Wiring,
+    /// Nothing: always deleted with its owner.
+    Nothing,
+}
+
+/// What is desired of one AWS resource. The same type describes what AWS reports of it, so that the two can be compared
+/// field by field. A field that is `None` (or an empty `Option`) is not managed.
+pub trait AwsSpecification: Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind.
+    const KIND: AwsKind;
+    /// Every field that is compared, and what a difference means. Names and tags are not listed.
+    const FIELDS: &'static [Field];
+
+    /// The name AWS knows it by; unique in its kind, account and region.
+    fn name(&self) -> String;
+    /// Its tags.
+    fn tags(&self) -> &Tags;
+    /// Its tags, to be filled in.
+    fn tags_mut(&mut self) -> &mut Tags;
+    /// The effect of changing a field where it depends on other values; `None` leaves it at the field's own.
+    fn effect(&self, _observed: &Self, _field: &str) -> Option<Effect> {
+        None
+    }
+}
+
+macro_rules! registry {
+    ($($(#[doc = $doc:literal])+ $kind:ident, $title:literal, stage $stage:literal, $holding:ident, minutes $minutes:literal;)+) => {
+        /// A kind of AWS resource.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum AwsKind { $($(#[doc = $doc])+ $kind,)+ }
+
+        impl AwsKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// Stable identifier.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)+ }
+            }
+
+            /// The name a person uses.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$kind => $title,)+ }
+            }
+
+            /// See [`crate::resource::ResourceKind::teardown_stage`].
+            #[must_use]
+            pub const fn teardown_stage(self) -> u8 {
+                match self { $(Self::$kind => $stage,)+ }
+            }
+
+            /// What it holds.
+            #[must_use]
+            pub const fn holding(self) -> Holding {
+                match self { $(Self::$kind => Holding::$holding,)+ }
+            }
+
+            /// Usual time AWS takes to make one, in minutes; 0 where it is immediate.
+            #[must_use]
+            pub const fn usual_minutes(self) -> u16 {
+                match self { $(Self::$kind => $minutes,)+ }
+            }
+
+            /// The fields that are compared.
+            #[must_use]
+            pub const fn fields(self) -> &'static [Field] {
+                match self { $(Self::$kind => <$kind as AwsSpecification>::FIELDS,)+ }
+            }
+        }
+
+        /// An AWS resource of any kind: desired, or as AWS reports it.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum AwsResource { $($(#[doc = $doc])+ $kind($kind),)+ }
+
+        impl AwsResource {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> AwsKind {
+                match self { $(Self::$kind(_) => AwsKind::$kind,)+ }
+            }
+
+            /// Its name.
+            #[must_use]
+            pub fn name(&self) -> String {
+                match self { $(Self::$kind(resource) => resource.name(),)+ }
+            }
+
+            /// Its tags.
+            #[must_use]
+            pub fn tags(&self) -> &Tags {
+                match self { $(Self::$kind(resource) => resource.tags(),)+ }
+            }
+
+            /// Its tags, to be filled in.
+            pub fn tags_mut(&mut self) -> &mut Tags {
+                match self { $(Self::$kind(resource) => resource.tags_mut(),)+ }
+            }
+
+            /// The effect of changing a field where it depends on other values.
+            #[must_use]
+            pub fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+                match (self, observed) {
+                    $((Self::$kind(desired), Self::$kind(observed)) => desired.effect(observed, field),)+
+                    _ => None,
+                }
+            }
+
+            /// Its fields by name.
+            #[must_use]
+            pub fn to_value(&self) -> serde_json::Value {
+                // None of these types has a map with keys that are not strings, the only thing that could fail.
+                match self { $(Self::$kind(resource) => serde_json::to_value(resource).unwrap_or_default(),)+ }
+            }
+        }
+
+        $(impl From<$kind> for AwsResource {
+            fn from(resource: $kind) -> Self { Self::$kind(resource) }
+        })+
+
+        $(impl TryFrom<AwsResource> for $kind {
+            type Error = AwsResource;
+            fn try_from(resource: AwsResource) -> Result<Self, AwsResource> {
+                match resource { AwsResource::$kind(resource) => Ok(resource), other => Err(other) }
+            }
+        })+
+    };
+}
+
+// Teardown stages: 20 what routes identity and messages, 30 compute, 40 data, 50 what data and compute need, 60 keys.
+// Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), so that nothing uses a resource any more
+// when it goes.
+registry! {
+    /// A KMS key with its alias.
+    KmsKey, "KMS key", stage 60, Key, minutes 0;
+    /// An IAM role with its inline policies.
+    IamRole, "IAM role", stage 50, Nothing, minutes 0;
+    /// An EKS managed node group.
+    NodeGroup, "EKS node group", stage 30, Nothing, minutes 4;
+    /// An EKS Pod Identity association.
+    PodIdentityAssociation, "Pod Identity association", stage 20, Nothing, minutes 0;
+    /// A DynamoDB table.
+    DynamoDbTable, "DynamoDB table", stage 40, Data, minutes 1;
+    /// An ElastiCache subnet group.
+    CacheSubnetGroup, "ElastiCache subnet group", stage 50, Support, minutes 0;
+    /// An ElastiCache replication group.
+    CacheReplicationGroup, "ElastiCache replication group", stage 40, Data, minutes 10;
+    /// An RDS subnet group.
+    RdsSubnetGroup, "RDS subnet group", stage 50, Support, minutes 0;
+    /// An RDS parameter group.
+    RdsParameterGroup, "RDS parameter group", stage 50, Support, minutes 0;
+    /// An RDS instance.
+    RdsInstance, "RDS instance", stage 40, Data, minutes 12;
+    /// An S3 bucket with its settings.
+    S3Bucket, "S3 bucket", stage 40, UnsavedData, minutes 0;
+    /// An SNS topic.
+    SnsTopic, "SNS topic", stage 30, Wiring, minutes 0;
+    /// A subscription of an SNS topic.
+    SnsSubscription, "SNS subscription", stage 20, Wiring, minutes 0;
+    /// An SQS queue.
+    SqsQueue, "SQS queue", stage 40, UnsavedData, minutes 0;
+}
+
+impl AwsResource {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> ResourceKey {
+        ResourceKey::aws(self.kind(), self.name())
+    }
+}
+
+/// Implements the parts of [`AwsSpecification`] that are the same for every kind with a `tags` field.
+macro_rules! tagged {
+    () => {
+        fn tags(&self) -> &$crate::aws::Tags {
+            &self.tags
+        }
+        fn tags_mut(&mut self) -> &mut $crate::aws::Tags {
+            &mut self.tags
+        }
+    };
+}
+pub(crate) use tagged;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supports_outlive_the_data_that_needs_them_and_keys_outlive_everything() {
+        for kind in AwsKind::ALL {
+            match kind.holding() {
+                Holding::Key => assert!(AwsKind::ALL.iter().all(|other| other == kind || other.teardown_stage() < kind.teardown_stage())),
+                Holding::Support => assert!(
+                    AwsKind::ALL
+                        .iter()
+                        .filter(|other| matches!(other.holding(), Holding::Data | Holding::UnsavedData))
+                        .all(|data| data.teardown_stage() < kind.teardown_stage())
+                ),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The blueprint: all desired resources of one custom resource, as a graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    aws::AwsResource,
+    kubernetes::KubernetesObject,
+    resource::ResourceKey,
+    sensitive::fingerprint,
+};
+
+/// The part of the shop a resource belongs to; each has a condition of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// `NetworkReady`: what the platform rests on.
+    Network,
+    /// `NodesReady`: where pods run.
+    Nodes,
+    /// `DataReady`: what holds data and messages.
+    Data,
+    /// `WorkloadReady`: the pods and what belongs to them.
+    Workload,
+    /// `EdgeReady`: how customers get there.
+    Edge,
+}
+
+impl Section {
+    /// The condition type.
+    #[must_use]
+    pub const fn condition(self) -> &'static str {
+        match self {
+            Self::Network => "NetworkReady",
+            Self::Nodes => "NodesReady",
+            Self::Data => "DataReady",
+            Self::Workload => "WorkloadReady",
+            Self::Edge => "EdgeReady",
+        }
+    }
+}
+
+/// An output that a resource needs from another and that is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MissingOutput {
+    /// The other resource.
+    pub resource: ResourceKey,
+    /// The output.
+    pub output: String,
+}
+
+/// A desired resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// Of AWS.
+    Aws(Box<AwsResource>),
+    /// Of Kubernetes.
+    Kubernetes(Box<KubernetesObject>),
+    /// Not known in full yet.
+    Pending(Vec<MissingOutput>),
+}
+
+/// One desired resource and its place in the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What is desired.
+    pub wanted: Wanted,
+    /// What it is for in its custom resource: `database`, `nodes`, `topics.buy`. The same role under another name means
+    /// that one replaces the other.
+    pub role: String,
+    /// Which condition tells of it.
+    pub section: Section,
+    /// What has to be usable before it is made.
+    pub depends_on: BTreeSet<ResourceKey>,
+}
+
+impl Node {
+    /// A hash of what is desired; `None` while that is not known.
+    #[must_use]
+    pub fn intent(&self) -> Option<String> {
+        let value = match &self.wanted {
+            Wanted::Aws(resource) => serde_json::json!([resource.to_value(), resource.tags()]),
+            Wanted::Kubernetes(object) => object.comparable(),
+            Wanted::Pending(_) => return None,
+        };
+        Some(fingerprint(value.to_string().as_bytes())[..12].to_owned())
+    }
+}
+
+/// All desired resources of one custom resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Blueprint {
+    nodes: BTreeMap<ResourceKey, Node>,
+}
+
+impl Blueprint {
+    /// Adds an AWS resource; gives its key for others to depend on.
+    pub fn aws(&mut self, section: Section, role: impl Into<String>, resource: impl Into<AwsResource>, depends_on: &[ResourceKey]) -> ResourceKey {
+        let resource = resource.into();
+        let key = resource.key();
+        self.add(key.clone(), section, role, Wanted::Aws(Box::new(resource)), depends_on);
+        key
+    }
+
+    /// Adds a Kubernetes object; gives its key for others to depend on.
+    pub fn kubernetes(&mut self, section: Section, role: impl Into<String>, object: KubernetesObject, depends_on: &[ResourceKey]) -> ResourceKey {
+        let key = ResourceKey::kubernetes(object.kind, object.name.clone());
+        self.add(key.clone(), section, role, Wanted::Kubernetes(Box::new(object)), depends_on);
+        key
+    }
+
+    /// Adds a resource of which only the key is known so far.
+    pub fn pending(&mut self, section: Section, role: impl Into<String>, key: ResourceKey, missing: Vec<MissingOutput>, depends_on: &[ResourceKey]) -> ResourceKey {
+        self.add(key.clone(), section, role, Wanted::Pending(missing), depends_on);
+        key
+    }
+
+    fn add(&mut self, key: ResourceKey, section: Section, role: impl Into<String>, wanted: Wanted, depends_on: &[ResourceKey]) {
+        let depends_on = depends_on.iter().filter(|other| **other != key).cloned().collect();
+        let earlier = self.nodes.insert(key, Node { wanted, role: role.into(), section, depends_on });
+        debug_assert!(earlier.is_none(), "two resources of one blueprint have the same key: {earlier:?}");
+    }
+
+    /// The resource with that key.
+    #[must_use]
+    pub fn get(&self, key: &ResourceKey) -> Option<&Node> {
+        self.nodes.get(key)
+    }
+
+    /// All resources by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&ResourceKey, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// All keys.
+    pub fn keys(&self) -> impl Iterator<Item = &ResourceKey> {
+        self.nodes.keys()
+    }
+
+    /// How many resources there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether nothing is desired.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}

@@ -1,0 +1,224 @@
+//! Which fields of an AWS resource or a Kubernetes object differ from what is desired.
+
+use serde_json::Value;
+
+use crate::aws::{AwsResource, Change, Field};
+
+/// Longest text of a value in a plan, in characters: long enough for an ARN.
+const SHOWN: usize = 160;
+
+/// One field of an AWS resource that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The field and what changing it means.
+    pub field: Field,
+    /// Observed value.
+    pub from: Value,
+    /// Desired value.
+    pub to: Value,
+}
+
+/// Tags are compared apart from the fields: ours must be there, others are left alone.
+pub const TAGS: Field = Field::harmless("tags");
+
+/// The fields in which an AWS resource differs from what is desired, in the order of its field table, tags last.
+///
+/// Fields that are not managed (`null`, unless leaving out means taking away), that are only set at creation, or that have
+/// outgrown the desired value do not differ.
+#[must_use]
+pub fn aws(desired: &AwsResource, observed: &AwsResource) -> Vec<Difference> {
+    let wanted = desired.to_value();
+    let found = observed.to_value();
+    let mut differences: Vec<_> = desired
+        .kind()
+        .fields()
+        .iter()
+        .filter_map(|field| {
+            let to = wanted.get(field.name).unwrap_or(&Value::Null);
+            let from = found.get(field.name).unwrap_or(&Value::Null);
+            differs(field, to, from).then(|| Difference { field: *field, from: from.clone(), to: to.clone() })
+        })
+        .collect();
+    let missing: serde_json::Map<_, _> = desired
+        .tags()
+        .iter()
+        .filter(|(key, value)| observed.tags().get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), Value::from(value.clone())))
+        .collect();
+    if !missing.is_empty() {
+        let old = missing.keys().filter_map(|key| Some((key.clone(), Value::from(observed.tags().get(key)?.clone())))).collect();
+        differences.push(Difference { field: TAGS, from: Value::Object(old), to: Value::Object(missing) });
+    }
+    differences
+}
+
+fn differs(field: &Field, to: &Value, from: &Value) -> bool {
+    if to.is_null() && !field.clearable {
+        return false;
+    }
+    match field.change {
+        Change::CreateOnly => false,
+        Change::GrowOnly { .. } => match (to.as_f64(), from.as_f64()) {
+            (Some(to), Some(from)) => to > from,
+            _ => to != from,
+        },
+        // `17` follows the minor versions that AWS installs; `17.4` is that one.
+        _ if matches!(field.name, "engineVersion" | "version") => !is_version_of(to, from),
+        _ => to != from,
+    }
+}
+
+/// Whether the observed version is the desired one or a more exact form of it.
+fn is_version_of(to: &Value, from: &Value) -> bool {
+    match (to.as_str(), from.as_str()) {
+        (Some(to), Some(from)) => from == to || from.strip_prefix(to).is_some_and(|rest| rest.starts_with('.')),
+        _ => to == from,
+    }
+}
+
+/// A value for a person: shortened, strings without quotes, nothing for `null`.
+#[must_use]
+pub fn show(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= SHOWN { text } else { text.chars().take(SHOWN - 1).chain(['…']).collect() }
+}
+
+/// The paths at which a Kubernetes object differs from what is desired of it.
+///
+/// Only what is desired is compared, since defaults and other managers add fields. Lists are compared entry by entry: by
+/// `name` (or another merge key) where the entries have one, else by position.
+#[must_use]
+pub fn kubernetes(desired: &Value, observed: &Value) -> Vec<(String, Value, Value)> {
+    let mut differences = Vec::new();
+    compare("", desired, observed, &mut differences);
+    differences
+}
+
+fn compare(path: &str, desired: &Value, observed: &Value, differences: &mut Vec<(String, Value, Value)>) {
+    match (desired, observed) {
+        (Value::Object(wanted), Value::Object(found)) => {
+            for (key, value) in wanted {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match found.get(key) {
+                    Some(found) => compare(&path, value, found, differences),
+                    None if is_absent(value) => {}
+                    None => differences.push((path, Value::Null, value.clone())),
+                }
+            }
+        }
+        (Value::Array(wanted), Value::Array(found)) => compare_lists(path, wanted, found, differences),
+        _ if desired == observed || same_quantity(desired, observed) => {}
+        _ => differences.push((path.to_owned(), observed.clone(), desired.clone())),
+    }
+}
+
+/// An empty map or list, or `null`, that the API server leaves out is no difference.
+fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// Keys by which lists in the objects that we write are merged.
+const MERGE_KEYS: [&str; 6] = ["name", "containerPort", "port", "mountPath", "topologyKey", "uid"];
+
+fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mut Vec<(String, Value, Value)>) {
+    let key = MERGE_KEYS.iter().find(|key| !wanted.is_empty() && wanted.iter().all(|entry| entry.get(**key).is_some()));
+    match key {
+        Some(key) => {
+            for entry in wanted {
+                let path = format!("{path}[{}]", show(&entry[*key]));
+                match found.iter().find(|other| other.get(*key) == entry.get(*key)) {
+                    Some(other) => compare(&path, entry, other, differences),
+                    None => differences.push((path, Value::Null, entry.clone())),
+                }
+            }
+            // An entry somebody added to one of our lists is drift too, unless it is in a list that others may add to.
+            if found.len() > wanted.len() && !path.ends_with("ownerReferences") && !path.ends_with("tolerations") {
+                differences.push((path.to_owned(), Value::from(found.len()), Value::from(wanted.len())));
+            }
+        }
+        None if wanted.len() == found.len() => {
+            for (index, (wanted, found)) in wanted.iter().zip(found).enumerate() {
+                compare(&format!("{path}[{index}]"), wanted, found, differences);
+            }
+        }
+        None => differences.push((path.to_owned(), Value::Array(found.to_vec()), Value::Array(wanted.to_vec()))),
+    }
+}
+
+/// `0.5` and `500m` are the same to the API server, which writes the shortest form.
+fn same_quantity(desired: &Value, observed: &Value) -> bool {
+    match (quantity(desired), quantity(observed)) {
+        (Some(desired), Some(observed)) => (desired - observed).abs() <= f64::EPSILON * desired.abs().max(observed.abs()),
+        _ => false,
+    }
+}
+
+fn quantity(value: &Value) -> Option<f64> {
+    if let Some(number) = value.as_f64() {
+        return Some(number);
+    }
+    let text = value.as_str()?;
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let factor = match suffix {
+        "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1_048_576.0,
+        "Gi" => 1_073_741_824.0,
+        "Ti" => 1_099_511_627_776.0,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn defaults_that_the_server_adds_are_no_difference() {
+        let desired = json!({"spec": {"replicas": 2, "template": {"containers": [{"name": "app", "image": "a:1"}]}}});
+        let observed = json!({"spec": {"replicas": 2, "paused": false,
+            "template": {"containers": [{"name": "app", "image": "a:1", "imagePullPolicy": "IfNotPresent"}]}}, "status": {}});
+        assert_eq!(kubernetes(&desired, &observed), vec![]);
+    }
+
+    #[test]
+    fn a_changed_entry_of_a_named_list_is_found_by_its_name() {
+        let desired = json!({"c": [{"name": "app", "image": "a:2"}]});
+        let observed = json!({"c": [{"name": "side", "image": "s"}, {"name": "app", "image": "a:1"}]});
+        let paths: Vec<_> = kubernetes(&desired, &observed).into_iter().map(|(path, ..)| path).collect();
+        assert_eq!(paths, ["c[app].image", "c"]);
+    }
+
+    #[test]
+    fn quantities_are_compared_by_value() {
+        assert_eq!(kubernetes(&json!({"cpu": "0.5", "memory": "1024Mi"}), &json!({"cpu": "500m", "memory": "1Gi"})), vec![]);
+        assert_eq!(kubernetes(&json!({"cpu": "0.5"}), &json!({"cpu": "501m"})).len(), 1);
+    }
+
+    #[test]
+    fn a_major_version_follows_minor_ones() {
+        assert!(is_version_of(&json!("17"), &json!("17.6")));
+        assert!(!is_version_of(&json!("17"), &json!("170.6")));
+        assert!(!is_version_of(&json!("17.4"), &json!("17.6")));
+    }
+}

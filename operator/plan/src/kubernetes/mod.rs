@@ -1,0 +1,117 @@
+//! The Kubernetes objects that Shopkeeper makes. One file an object.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::sensitive::fingerprint;
+
+pub mod readiness;
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $kind:ident, $api_version:literal, $plural:literal, stage $stage:literal;)+) => {
+        /// A kind of Kubernetes object.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum KubernetesKind { $($(#[doc = $doc])+ $kind,)+ }
+
+        impl KubernetesKind {
+            /// All kinds.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)+];
+
+            /// Its name in the API, which is also its identifier in inventories and metrics.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)+ }
+            }
+
+            /// Group and version, `apps/v1`.
+            #[must_use]
+            pub const fn api_version(self) -> &'static str {
+                match self { $(Self::$kind => $api_version,)+ }
+            }
+
+            /// Its plural in URLs and RBAC rules.
+            #[must_use]
+            pub const fn plural(self) -> &'static str {
+                match self { $(Self::$kind => $plural,)+ }
+            }
+
+            /// See [`crate::resource::ResourceKind::teardown_stage`].
+            #[must_use]
+            pub const fn teardown_stage(self) -> u8 {
+                match self { $(Self::$kind => $stage,)+ }
+            }
+        }
+    };
+}
+
+// Traffic goes first, then what restarts pods, then the pods, then what pods need to end well.
+kinds! {
+    /// Route through a load balancer.
+    Ingress, "networking.k8s.io/v1", "ingresses", stage 0;
+    /// Scrape configuration; only where its CRD exists.
+    ServiceMonitor, "monitoring.coreos.com/v1", "servicemonitors", stage 0;
+    /// Scales a Deployment.
+    HorizontalPodAutoscaler, "autoscaling/v2", "horizontalpodautoscalers", stage 1;
+    /// The pods.
+    Deployment, "apps/v1", "deployments", stage 2;
+    /// Name and virtual address of the pods.
+    Service, "v1", "services", stage 3;
+    /// Limits voluntary disruption.
+    PodDisruptionBudget, "policy/v1", "poddisruptionbudgets", stage 3;
+    /// Who may call.
+    NetworkPolicy, "networking.k8s.io/v1", "networkpolicies", stage 3;
+    /// Bindings that hold credentials.
+    Secret, "v1", "secrets", stage 4;
+    /// Bindings that hold none.
+    ConfigMap, "v1", "configmaps", stage 4;
+    /// Identity of the pods.
+    ServiceAccount, "v1", "serviceaccounts", stage 4;
+}
+
+/// A desired Kubernetes object: exactly what is sent in a server-side apply.
+#[derive(Clone, PartialEq)]
+pub struct KubernetesObject {
+    /// The kind.
+    pub kind: KubernetesKind,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// The whole object as JSON. For a Secret this holds the values: see the [`fmt::Debug`] of this type.
+    pub body: Value,
+}
+
+/// Never shows a body: that of a Secret holds secrets, and the others are long.
+impl fmt::Debug for KubernetesObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.id(), self.namespace, self.name)
+    }
+}
+
+impl KubernetesObject {
+    /// The body as it is compared and planned with: the values of a Secret are replaced by their fingerprints, as they
+    /// are in the cache of observed objects.
+    #[must_use]
+    pub fn comparable(&self) -> Value {
+        let mut body = self.body.clone();
+        if self.kind == KubernetesKind::Secret {
+            hide_secret_values(&mut body);
+        }
+        body
+    }
+}
+
+/// Replaces each value of a Secret by the SHA-256 of its text, and `stringData` by `data`.
+///
+/// `data` as the API server gives it is base64: the fingerprint is that of the base64 text, so desired Secrets are built
+/// with `data` and not with `stringData`.
+pub fn hide_secret_values(body: &mut Value) {
+    if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
+        for value in data.values_mut() {
+            if let Some(text) = value.as_str() {
+                *value = Value::from(fingerprint(text.as_bytes()));
+            }
+        }
+    }
+}

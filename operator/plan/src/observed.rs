@@ -1,0 +1,115 @@
+//! What was observed: the input of the planner beside the blueprint.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{
+    aws::{AwsResource, Tags},
+    failure::Failure,
+    outputs::Outputs,
+    resource::ResourceKey,
+};
+
+/// Where a resource is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// Being made.
+    Creating,
+    /// Usable, and open for changes.
+    Available,
+    /// Usable, and busy with a change: another one would be refused.
+    Modifying,
+    /// On its way out.
+    Deleting,
+    /// AWS gave up on it. A message without times or request ids.
+    Failed(String),
+}
+
+/// An AWS resource that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Present {
+    /// As AWS reports it, in the terms of what can be desired of it.
+    pub resource: AwsResource,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Its ARN, where it has one.
+    pub arn: Option<String>,
+    /// The id AWS needs to change it, where that is neither name nor ARN (association id, queue URL, key id).
+    pub id: Option<String>,
+    /// What it tells those that use it.
+    pub outputs: Outputs,
+    /// Whether it holds no data, for kinds whose data cannot be saved; `None` where that was not looked at.
+    pub empty: Option<bool>,
+    /// What a person should know of its state, such as a health issue of a node group.
+    pub note: Option<String>,
+}
+
+impl Present {
+    /// Its tags.
+    #[must_use]
+    pub fn tags(&self) -> &Tags {
+        self.resource.tags()
+    }
+}
+
+/// What is known of one AWS resource.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// AWS says that it does not exist.
+    Absent,
+    /// It exists.
+    Present(Box<Present>),
+    /// It could not be observed; nothing may be concluded.
+    Unknown(Failure),
+}
+
+/// A Kubernetes object as the cache has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedObject {
+    /// The object as JSON. The values of a Secret are SHA-256 fingerprints.
+    pub body: Value,
+    /// Its uid.
+    pub uid: String,
+    /// Whether it is controlled by our custom resource.
+    pub ours: bool,
+}
+
+/// Everything observed for one custom resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// AWS resources, by key. A key that is not in here was not looked at, and counts as unknown.
+    pub aws: BTreeMap<ResourceKey, Observation>,
+    /// Kubernetes objects, by key. A key that is not in here does not exist.
+    pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
+    /// Nodes of node groups, by the name of the group: how many are ready, and how many pods of ours still run there.
+    pub nodes: BTreeMap<String, NodeGroupNodes>,
+}
+
+/// The nodes of one node group, as Kubernetes sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeGroupNodes {
+    /// Nodes that are ready.
+    pub ready: usize,
+    /// All nodes.
+    pub total: usize,
+    /// Pods of the custom resource that run on them.
+    pub pods: usize,
+}
+
+impl Observed {
+    /// The AWS resource, where it exists.
+    #[must_use]
+    pub fn present(&self, key: &ResourceKey) -> Option<&Present> {
+        match self.aws.get(key) {
+            Some(Observation::Present(present)) => Some(present),
+            _ => None,
+        }
+    }
+
+    /// The outputs of an AWS resource, where it exists.
+    #[must_use]
+    pub fn outputs(&self, key: &ResourceKey) -> Option<&Outputs> {
+        self.present(key).map(|present| &present.outputs)
+    }
+}

@@ -1,0 +1,237 @@
+//! The plan: the steps from what is observed to what is desired. The reconciler, the approval gate and the command line
+//! read this same value.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{aws::AwsResource, failure::Failure, kubernetes::KubernetesObject, resource::ResourceKey, sensitive::fingerprint};
+
+/// What a step does to running traffic and data, from harmless to grave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Effect {
+    /// Nothing that a customer of the shop could notice.
+    #[default]
+    None,
+    /// Pods or nodes are exchanged one after the other, within the disruption budget.
+    Rolling,
+    /// Something restarts; connections break for seconds.
+    Restart,
+    /// A standby takes over; writes are refused for about a minute.
+    Failover,
+    /// Not reachable for minutes.
+    Downtime,
+    /// Data goes.
+    DataLoss,
+}
+
+impl Effect {
+    /// Whether `changes: ApproveDisruptive` asks first.
+    #[must_use]
+    pub fn is_disruptive(self) -> bool {
+        self >= Self::Restart
+    }
+
+    /// Stable label for metrics and conditions.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Rolling => "Rolling",
+            Self::Restart => "Restart",
+            Self::Failover => "Failover",
+            Self::Downtime => "Downtime",
+            Self::DataLoss => "DataLoss",
+        }
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Action {
+    /// Makes it.
+    Create,
+    /// Changes it in place.
+    Update,
+    /// Deletes the one that another has replaced.
+    Replace,
+    /// Deletes it.
+    Delete,
+    /// Takes over one that was made by somebody else.
+    Adopt,
+    /// Leaves it in AWS and forgets it.
+    Retain,
+    /// Waits for AWS or Kubernetes.
+    Wait,
+}
+
+/// One field that differs. Values are shortened for people; secrets never get here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// Name of the field.
+    pub field: String,
+    /// Observed value.
+    pub from: String,
+    /// Desired value.
+    pub to: String,
+    /// What changing it does.
+    pub effect: Effect,
+}
+
+/// How a resource is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum DeleteMode {
+    /// With a last snapshot or backup where AWS has one. The executor makes sure that it exists before the data goes.
+    Snapshot,
+    /// With its data.
+    Everything,
+}
+
+/// What the executor does for a step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "operation")]
+pub enum Operation {
+    /// Makes an AWS resource.
+    AwsCreate {
+        /// What is desired.
+        desired: Box<AwsResource>,
+    },
+    /// Changes an AWS resource: one call that brings at least one of the fields nearer.
+    AwsUpdate {
+        /// What is desired.
+        desired: Box<AwsResource>,
+        /// Names of the fields that differ (`tags` among them), in the order in which they are to be changed.
+        fields: Vec<String>,
+    },
+    /// Puts our tags on an AWS resource that the policy lets us take over.
+    AwsAdopt {
+        /// What is desired.
+        desired: Box<AwsResource>,
+    },
+    /// Deletes an AWS resource: one call that brings it nearer to its end.
+    AwsDelete {
+        /// How.
+        mode: DeleteMode,
+    },
+    /// Applies a Kubernetes object.
+    KubernetesApply {
+        /// What is desired.
+        #[serde(skip)]
+        desired: Box<KubernetesObject>,
+    },
+    /// Deletes a Kubernetes object.
+    KubernetesDelete,
+    /// Moves the pods off the nodes of a node group that is about to go: cordons and evicts within disruption budgets.
+    DrainNodes,
+    /// Takes the resource out of the inventory and touches nothing else.
+    Forget,
+    /// Nothing.
+    Wait,
+}
+
+/// Why a step cannot be taken now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Blocker {
+    /// Another resource has to be ready (or gone) first.
+    Resource(ResourceKey),
+    /// An output of another resource is not known yet.
+    Output {
+        /// The other resource.
+        resource: ResourceKey,
+        /// The output.
+        output: String,
+    },
+    /// A person has to approve the plan.
+    Approval,
+    /// `drift: Report` asks to tell and not to repair.
+    DriftReported,
+    /// Somebody else's resource has the name, or AWS refuses the change.
+    Refused(Failure),
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource(key) => write!(f, "waits for {key}"),
+            Self::Output { resource, output } => write!(f, "waits for {output} of {resource}"),
+            Self::Approval => f.write_str("waits for approval"),
+            Self::DriftReported => f.write_str("drift is reported, not repaired"),
+            Self::Refused(failure) => f.write_str(&failure.describe()),
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// The resource.
+    pub key: ResourceKey,
+    /// What is done.
+    pub action: Action,
+    /// The fields that differ.
+    pub changes: Vec<FieldChange>,
+    /// What it does to traffic and data.
+    pub effect: Effect,
+    /// Whether it can be undone.
+    pub reversible: bool,
+    /// Usual time until it has taken hold, in minutes.
+    pub minutes: u16,
+    /// Why it cannot be taken now; empty where it can.
+    pub blocked_by: Vec<Blocker>,
+    /// What the executor does.
+    pub operation: Operation,
+}
+
+impl Step {
+    /// Whether the executor may take it now.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.blocked_by.is_empty() && !matches!(self.operation, Operation::Wait)
+    }
+}
+
+/// The steps from observed to desired, in the order of their resources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// The steps; resources that need none are left out.
+    pub steps: Vec<Step>,
+    /// How many resources are as desired.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// True where nothing differs and nothing is being waited for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The steps the executor may take now.
+    pub fn free_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.is_free())
+    }
+
+    /// The gravest effect of any step.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.steps.iter().map(|step| step.effect).max().unwrap_or_default()
+    }
+
+    /// What a person approves: a short hash over the steps that need approval, the same for the same changes whatever
+    /// else is going on.
+    #[must_use]
+    pub fn approval_hash(&self) -> Option<String> {
+        let waiting: Vec<_> = self
+            .steps
+            .iter()
+            .filter(|step| step.blocked_by.contains(&Blocker::Approval))
+            .map(|step| (&step.key, step.action, &step.changes, step.effect))
+            .collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        // Keys, actions and texts: serialising them cannot fail.
+        let text = serde_json::to_vec(&waiting).unwrap_or_default();
+        Some(fingerprint(&text)[..10].to_owned())
+    }
+}
