@@ -1,0 +1,116 @@
+//! CatalogService: what the shop sells.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bindings::{Binding, Endpoint},
+    cache::Cache,
+    disruption::Disruption,
+    identity::Identity,
+    media::Media,
+    network::Caller,
+    nodes::Nodes,
+    policy::Policy,
+    reference::PlatformReference,
+    scaling::Scaling,
+    status::Status,
+    table::{NamedTable, Table},
+    workload::Workload,
+};
+
+/// A service that knows what the shop sells: pods with a DynamoDB table, a cache, and a bucket for media.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "shopkeeper.dev",
+    version = "v1alpha1",
+    kind = "CatalogService",
+    namespaced,
+    plural = "catalogservices",
+    shortname = "catsvc",
+    category = "shopkeeper",
+    status = "Status",
+    derive = "PartialEq",
+    doc = "A service that knows what the shop sells: pods with a DynamoDB table, a cache, and a bucket for media.",
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
+    printcolumn(
+        name = "Replicas",
+        type_ = "string",
+        json_path = ".status.replicas.summary"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    cel
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)))")
+        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>")
+)]
+pub struct CatalogServiceSpec {
+    /// The Platform to run on. May be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_ref: Option<PlatformReference>,
+    /// The pods.
+    pub workload: Workload,
+    /// Where the pods run. Default: a managed node group of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
+    /// How many pods there are. Default: 2, fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// How many pods may be missing when nodes are drained. Default: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruption: Option<Disruption>,
+    /// Who may open connections to the pods. The load balancer of a Storefront that routes here and the scraper of metrics may
+    /// without being listed. Default: nobody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub callers: Vec<Caller>,
+    /// Services that the application calls, and how it learns where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub endpoints: Vec<Endpoint>,
+    /// AWS identity of the pods. Default: type PodIdentity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The table of products. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub products: Option<Table>,
+    /// Further tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tables: Vec<NamedTable>,
+    /// The cache. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+    /// The bucket for images and files. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// How the application learns of its resources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["resource"]))]
+    pub bindings: Vec<Binding>,
+    /// What Shopkeeper may do by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}

@@ -1,0 +1,24 @@
+//! How many replicas may be missing on purpose.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::schema;
+
+/// How many replicas may be missing at once when nodes are drained: a PodDisruptionBudget. One of the two, not both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.minAvailable) != has(self.maxUnavailable)")
+    .message("set either minAvailable or maxUnavailable, not both: the API server refuses a PodDisruptionBudget with both"))]
+pub struct Disruption {
+    /// Replicas that must stay, as a number or in percent. As many as there are replicas would block every node update, and is
+    /// lowered to leave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::int_or_percent")]
+    pub min_available: Option<IntOrString>,
+    /// Replicas that may be missing, as a number or in percent. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::int_or_percent")]
+    pub max_unavailable: Option<IntOrString>,
+}

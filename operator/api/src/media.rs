@@ -1,0 +1,93 @@
+//! An S3 bucket for media.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Toggle;
+
+/// A private S3 bucket for images and files, encrypted with the Platform's key, whose objects move to the archive when nobody
+/// reads them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.deepArchiveAfterInactiveDays) || self.deepArchiveAfterInactiveDays > (has(self.archiveAfterInactiveDays) ? self.archiveAfterInactiveDays : 180)")
+    .message("deepArchiveAfterInactiveDays must be more than archiveAfterInactiveDays (180 when left out)"))]
+pub struct Media {
+    /// Name of the bucket. Default: `<account>-<region>-<namespace>-<name>-media`, shortened. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 3, max = 63),
+        regex(pattern = r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("bucketName is immutable: a bucket cannot be renamed"))]
+    pub bucket_name: Option<String>,
+    /// Days without access after which an object moves to the archive (S3 Intelligent-Tiering Archive Access), from which it must
+    /// be restored before reading. Default: 180.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 90, max = 730))]
+    pub archive_after_inactive_days: Option<i32>,
+    /// Days without access after which an object moves on to the deep archive. Left out: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 180, max = 730))]
+    pub deep_archive_after_inactive_days: Option<i32>,
+    /// Keeps what was overwritten or deleted. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versioning: Option<Toggle>,
+    /// Days that overwritten and deleted versions are kept. Default: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub noncurrent_version_days: Option<i32>,
+    /// Web pages that may use the bucket from a browser. Left out: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub cors: Vec<CorsRule>,
+}
+
+/// Web pages that may use a bucket from a browser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CorsRule {
+    /// Origins, such as `https://www.octank.example`.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    pub allowed_origins: Vec<String>,
+    /// Methods. Default: GET and HEAD.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_methods: Vec<CorsMethod>,
+    /// Headers that a request may carry. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 128)))]
+    pub allowed_headers: Vec<String>,
+    /// How long a browser may remember the answer, in seconds. Default: 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86400))]
+    pub max_age_seconds: Option<i32>,
+}
+
+/// Methods of cross-origin requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum CorsMethod {
+    /// Read.
+    GET,
+    /// Read the headers.
+    HEAD,
+    /// Write.
+    PUT,
+    /// Upload from a form.
+    POST,
+    /// Delete.
+    DELETE,
+}
+
+impl CorsMethod {
+    /// The method as HTTP writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CorsMethod::GET => "GET",
+            CorsMethod::HEAD => "HEAD",
+            CorsMethod::PUT => "PUT",
+            CorsMethod::POST => "POST",
+            CorsMethod::DELETE => "DELETE",
+        }
+    }
+}

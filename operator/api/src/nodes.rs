@@ -1,0 +1,216 @@
+//! Where pods run.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Toggle, pattern, schema};
+
+/// Where the pods run. Left out: a managed node group of the workload's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.nodeGroup) || self.type == 'NodeGroup'")
+        .message("nodeGroup may only be set when type is NodeGroup"),
+    validation = Rule::new("has(self.shared) == (self.type == 'Shared')")
+        .message("shared must be set when type is Shared, and left out otherwise"),
+    validation = Rule::new("!has(self.fargate) || self.type == 'Fargate'")
+        .message("fargate may only be set when type is Fargate")
+)]
+pub struct Nodes {
+    /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `Fargate` makes a
+    /// Fargate profile, `None` leaves placement to the cluster.
+    #[serde(rename = "type")]
+    pub type_: NodesType,
+    /// The node group, for type NodeGroup. Everything in it has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_group: Option<NodeGroup>,
+    /// The node group to use, for type Shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedNodes>,
+    /// The Fargate profile, for type Fargate. Everything in it has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fargate: Option<Fargate>,
+}
+
+/// Kinds of places for pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NodesType {
+    /// A managed node group for this workload alone.
+    NodeGroup,
+    /// A node group that exists.
+    Shared,
+    /// A Fargate profile.
+    Fargate,
+    /// Wherever the scheduler puts them.
+    None,
+}
+
+/// A managed node group of EKS. Fields that EKS cannot change (instance types, AMI type, capacity type, disk, subnets) are changed
+/// by a new group and a drain of the old one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max")
+        .message("min must not exceed max: lower min or raise max"),
+    validation = Rule::new("!has(self.desired) || ((!has(self.min) || self.desired >= self.min) && (!has(self.max) || self.desired <= self.max))")
+        .message("desired must lie between min and max; leave it out where an autoscaler decides"),
+    validation = Rule::new("!has(self.releaseVersion) || has(self.version)")
+        .message("releaseVersion belongs to one Kubernetes version: set version too"),
+    validation = Rule::new("!has(self.version) || !has(oldSelf.version) || int(self.version.substring(2)) >= int(oldSelf.version.substring(2))")
+        .message("version cannot go back: EKS does not downgrade node groups")
+)]
+pub struct NodeGroup {
+    /// Instance types, the preferred first. More than one helps Spot find capacity; all of one architecture. Default:
+    /// [m7g.large].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 3, max = 32), regex(pattern = pattern::INSTANCE_TYPE)))]
+    pub instance_types: Vec<String>,
+    /// How capacity is bought: `OnDemand` or `Spot`. Default: OnDemand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_type: Option<CapacityType>,
+    /// Machine image. Default: Amazon Linux 2023 for the architecture of the instance types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami_type: Option<AmiType>,
+    /// Size of each node's disk, in GiB. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 8, max = 16384))]
+    pub disk_size: Option<i32>,
+    /// Fewest nodes. Default: 3, one in each of three zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 450))]
+    pub min: Option<i32>,
+    /// Most nodes. Default: three times `min`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 450))]
+    pub max: Option<i32>,
+    /// Number of nodes to hold. Default: `min` at creation, and the autoscaler's choice from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 450))]
+    pub desired: Option<i32>,
+    /// Labels of the nodes, beside those that select this group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub labels: BTreeMap<String, String>,
+    /// Taints of the nodes, beside the one that keeps other workloads away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key", "effect"]))]
+    pub taints: Vec<Taint>,
+    /// Keeps other workloads away with a taint `shopkeeper.dev/dedicated=<namespace>.<name>:NoSchedule`, which the pods of this
+    /// one tolerate. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedicated: Option<Toggle>,
+    /// Kubernetes version of the nodes, such as `1.33`. Default: the version of the cluster. Never goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 4, max = 5), regex(pattern = r"^1\.[0-9]{2,3}$"))]
+    pub version: Option<String>,
+    /// Release of the machine image, such as `1.33.1-20260801`. Default: the newest when the group is made; it changes only when
+    /// `version` or this does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 4, max = 64),
+        regex(pattern = r"^1\.[0-9]{2,3}\.[0-9a-z.-]+$")
+    )]
+    pub release_version: Option<String>,
+    /// How nodes are replaced during an update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<NodeUpdate>,
+    /// Availability zones to use, such as `eu-west-1a`. Default: every zone with a private subnet of the Platform.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6), inner(length(min = 5, max = 32), regex(pattern = "^[a-z0-9-]+$")), extend("x-kubernetes-list-type" = "set"))]
+    pub zones: Vec<String>,
+}
+
+/// How capacity is bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum CapacityType {
+    /// At list price, until given back.
+    OnDemand,
+    /// At a discount, taken away with two minutes' notice.
+    Spot,
+}
+
+/// Machine image of a node group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AmiType {
+    /// Amazon Linux 2023 for x86-64.
+    AmazonLinux2023X86,
+    /// Amazon Linux 2023 for Graviton.
+    AmazonLinux2023Arm,
+    /// Bottlerocket for x86-64.
+    BottlerocketX86,
+    /// Bottlerocket for Graviton.
+    BottlerocketArm,
+}
+
+/// A taint of nodes, in the words of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Taint {
+    /// Key of the taint.
+    #[schemars(length(min = 1, max = 63))]
+    pub key: String,
+    /// Value of the taint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// What it does to pods that do not tolerate it.
+    pub effect: TaintEffect,
+}
+
+/// What a taint does to pods that do not tolerate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TaintEffect {
+    /// They are not scheduled here.
+    NoSchedule,
+    /// They are scheduled here only when there is no other place.
+    PreferNoSchedule,
+    /// They are not scheduled here, and those already here are evicted.
+    NoExecute,
+}
+
+/// How nodes are replaced during an update. One of the two sizes, not both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.maxUnavailable) && has(self.maxUnavailablePercentage))")
+    .message("set either maxUnavailable or maxUnavailablePercentage, not both"))]
+pub struct NodeUpdate {
+    /// Nodes replaced at once. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_unavailable: Option<i32>,
+    /// Nodes replaced at once, in percent of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_unavailable_percentage: Option<i32>,
+    /// Goes on although a disruption budget kept a node from draining within 15 minutes. Default: Disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<Toggle>,
+}
+
+/// A node group that exists and stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedNodes {
+    /// Name of the EKS node group.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    )]
+    pub name: String,
+    /// Lets the pods tolerate the group's taints. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerate_taints: Option<Toggle>,
+}
+
+/// A Fargate profile that selects the pods of this workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fargate {
+    /// Role that pulls images and writes logs. Default: one that Shopkeeper makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARN))]
+    pub pod_execution_role_arn: Option<String>,
+}

@@ -1,0 +1,41 @@
+//! Patterns of the strings that users write. The API server checks them on admission, so what gets in can be used in names and
+//! requests as it is.
+
+/// Name of a Kubernetes object or of a list member: an RFC 1123 label.
+pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Name of a port: an IANA service name of at most 15 characters.
+pub const PORT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Name of a Kubernetes object that may hold dots: an RFC 1123 subdomain.
+pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// A host name, with a wildcard allowed as its first label.
+pub const HOST: &str = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$";
+/// Name of an environment variable, as a shell can read it.
+pub const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+/// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.
+pub const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// Number of an AWS account.
+pub const ACCOUNT_ID: &str = "^[0-9]{12}$";
+/// Name of an AWS region.
+pub const REGION: &str = "^[a-z]{2}(-[a-z]+)+-[0-9]$";
+/// ARN of anything.
+pub const ARN: &str = "^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}|aws)?:.+$";
+/// ARN of an IAM role.
+pub const ROLE_ARN: &str = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$";
+/// ARN of a KMS key; an alias can be pointed elsewhere, so it does not do.
+pub const KEY_ARN: &str = "^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]+$";
+/// ARN of an ACM certificate.
+pub const CERTIFICATE_ARN: &str = "^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$";
+/// Instance type of EC2, such as `m7g.large`.
+pub const INSTANCE_TYPE: &str = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$";
+/// An IPv4 or IPv6 network in CIDR notation. The rule beside it parses it; this only bounds the characters.
+pub const CIDR: &str = "^[0-9a-fA-F:.]+/[0-9]{1,3}$";
+/// A whole number of GiB or TiB.
+pub const STORAGE: &str = "^[1-9][0-9]*(Gi|Ti)$";
+/// A window of the week in UTC, such as `sun:03:00-sun:04:00`.
+pub const WEEKLY_WINDOW: &str = "^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// A window of the day in UTC, such as `02:00-03:00`.
+pub const DAILY_WINDOW: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// A quantity of Kubernetes, such as `250m` or `512Mi`.
+pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// Name of a table or index of DynamoDB, which is also a name that an IAM policy can hold.
+pub const TABLE_NAME: &str = "^[a-zA-Z0-9_.-]{3,255}$";

@@ -1,0 +1,377 @@
+//! Platform: the AWS account, the EKS cluster and the network that a shop runs on.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{pattern, policy::Policy, schema, status::Status};
+
+/// The AWS account, region, EKS cluster, network and key that shops run on, with defaults for what they leave out.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "shopkeeper.dev",
+    version = "v1alpha1",
+    kind = "Platform",
+    plural = "platforms",
+    shortname = "skp",
+    category = "shopkeeper",
+    status = "PlatformStatus",
+    derive = "PartialEq",
+    doc = "The AWS account, region, EKS cluster, network and key that shops run on, with defaults for what they leave out.",
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.cluster.name"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.aws.region"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    cel
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformSpec {
+    /// Account and region.
+    pub aws: Aws,
+    /// The EKS cluster that Shopkeeper runs in.
+    pub cluster: Cluster,
+    /// VPC and subnets.
+    pub network: PlatformNetwork,
+    /// Key that everything at rest is encrypted with. Default: type Managed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// What custom resources on this Platform leave out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<PlatformDefaults>,
+    /// Namespaces whose custom resources may use this Platform. Default: type All.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// Upper limits of calls to AWS, below those that AWS sets for everyone in the account. Default: limits that leave people and
+    /// other tools half of AWS's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["service"]))]
+    pub api_budgets: Vec<ApiBudget>,
+    /// What Shopkeeper may do by itself to what the Platform owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+/// Account and region. Immutable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Aws {
+    /// Number of the account, which is checked before the first change. Immutable.
+    #[schemars(length(equal = 12), regex(pattern = pattern::ACCOUNT_ID))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("accountId is immutable: make another Platform for another account"))]
+    pub account_id: String,
+    /// Region. Immutable.
+    #[schemars(length(min = 5, max = 32), regex(pattern = pattern::REGION))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("region is immutable: make another Platform for another region"))]
+    pub region: String,
+}
+
+/// An EKS cluster that exists. It is checked and not changed: version, Pod Identity agent, OIDC provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// Name of the cluster. Immutable.
+    #[schemars(
+        length(min = 1, max = 100),
+        regex(pattern = "^[0-9A-Za-z][A-Za-z0-9_-]*$")
+    )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cluster.name is immutable: make another Platform for another cluster"))]
+    pub name: String,
+}
+
+/// VPC and subnets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.existing) == (self.type == 'Existing')")
+    .message("existing must be set when type is Existing, and left out otherwise"))]
+pub struct PlatformNetwork {
+    /// `Existing` uses a VPC that is there.
+    #[serde(rename = "type")]
+    pub type_: NetworkType,
+    /// The VPC to use, for type Existing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<ExistingNetwork>,
+}
+
+/// Where the network comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum NetworkType {
+    /// It is there.
+    Existing,
+}
+
+/// A network that is there and stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingNetwork {
+    /// The VPC.
+    pub vpc: VpcSelector,
+    /// Subnets without a way in from the internet, in two zones or more: for nodes and data tiers.
+    pub private_subnets: SubnetSelector,
+    /// Subnets with a way in from the internet, in two zones or more: for load balancers. Left out: no public Storefront can run
+    /// on this Platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_subnets: Option<SubnetSelector>,
+    /// Security groups for the data tiers. Default: one for each data tier, open to the cluster's pods on its port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5), inner(length(min = 11, max = 32), regex(pattern = "^sg-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
+    pub data_security_group_ids: Vec<String>,
+}
+
+/// Finds a VPC, by id or by tags. One of the two, not both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.id) != has(self.tags)").message("set either id or tags, not both"))]
+pub struct VpcSelector {
+    /// Id of the VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 12, max = 32), regex(pattern = "^vpc-[0-9a-f]+$"))]
+    pub id: Option<String>,
+    /// Tags that exactly one VPC has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Finds subnets of the VPC, by id or by tags. One of the two, not both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.ids) != has(self.tags)").message("set either ids or tags, not both"))]
+pub struct SubnetSelector {
+    /// Ids of the subnets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 15, max = 32), regex(pattern = "^subnet-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
+    pub ids: Vec<String>,
+    /// Tags that the subnets have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Key that everything at rest is encrypted with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.existing) == (self.type == 'Existing')")
+        .message("existing must be set when type is Existing, and left out otherwise"),
+    validation = Rule::new("!has(self.managed) || self.type == 'Managed'")
+        .message("managed may only be set when type is Managed"),
+    validation = Rule::new("self.type == oldSelf.type && (!has(self.existing) || !has(oldSelf.existing) || self.existing.keyArn == oldSelf.existing.keyArn)")
+        .message("the key is immutable: databases and caches cannot be encrypted anew in place; make another Platform and migrate")
+)]
+pub struct Encryption {
+    /// `Managed` makes a KMS key with rotation, `Existing` uses one of yours.
+    #[serde(rename = "type")]
+    pub type_: EncryptionType,
+    /// Your key, for type Existing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<ExistingKey>,
+    /// The key to make, for type Managed. Everything in it has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedKey>,
+}
+
+/// Where the key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum EncryptionType {
+    /// Shopkeeper makes it.
+    Managed,
+    /// It is there.
+    Existing,
+}
+
+/// A key that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingKey {
+    /// ARN of the key (not of an alias, which can be pointed elsewhere).
+    #[schemars(length(min = 20, max = 256), regex(pattern = pattern::KEY_ARN))]
+    pub key_arn: String,
+}
+
+/// A key that Shopkeeper makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedKey {
+    /// Days between rotations. Default: 365.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 90, max = 2560))]
+    pub rotation_period_days: Option<i32>,
+}
+
+/// What custom resources on a Platform leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformDefaults {
+    /// What Shopkeeper may do by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Tags of every AWS resource, beside the owner's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::tags")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Namespaces whose custom resources may use a Platform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.names) == (self.type == 'Names')")
+        .message("names must be set when type is Names, and left out otherwise"),
+    validation = Rule::new("has(self.selector) == (self.type == 'Selector')")
+        .message("selector must be set when type is Selector, and left out otherwise")
+)]
+pub struct AllowedNamespaces {
+    /// `All` namespaces, those with certain `Names`, or those whose labels a `Selector` matches.
+    #[serde(rename = "type")]
+    pub type_: AllowedNamespacesType,
+    /// Names of namespaces, for type Names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = pattern::LABEL)), extend("x-kubernetes-list-type" = "set"))]
+    pub names: Vec<String>,
+    /// Selector over the labels of namespaces, for type Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Ways to choose namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AllowedNamespacesType {
+    /// All of them.
+    All,
+    /// By name.
+    Names,
+    /// By label.
+    Selector,
+}
+
+/// Upper limits of calls to one AWS service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiBudget {
+    /// The service, as in the names of IAM actions: `rds`, `eks`, `dynamodb`, `elasticache`, `s3`, `kms`, `iam`, `ec2`, `sns`,
+    /// `sqs`.
+    #[schemars(length(min = 2, max = 40), regex(pattern = "^[a-z0-9-]+$"))]
+    pub service: String,
+    /// Calls a second, sustained.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub requests_per_second: i32,
+    /// Calls at once, after a pause. Default: twice `requestsPerSecond`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub burst: Option<i32>,
+}
+
+/// What Shopkeeper says about a Platform.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformStatus {
+    /// What it says about every kind.
+    #[serde(flatten)]
+    pub shared: Status,
+    /// The network that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkStatus>,
+    /// The key in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionStatus>,
+    /// The cluster that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
+}
+
+/// The network that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkStatus {
+    /// Id of the VPC.
+    #[schemars(length(max = 32))]
+    pub vpc_id: String,
+    /// Network of the VPC in CIDR notation.
+    #[schemars(length(max = 49))]
+    pub cidr: String,
+    /// Subnets without a way in from the internet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub private_subnets: Vec<SubnetStatus>,
+    /// Subnets with a way in from the internet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub public_subnets: Vec<SubnetStatus>,
+}
+
+/// A subnet that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubnetStatus {
+    /// Id of the subnet.
+    #[schemars(length(max = 32))]
+    pub id: String,
+    /// Availability zone.
+    #[schemars(length(max = 32))]
+    pub zone: String,
+    /// Network of the subnet in CIDR notation.
+    #[schemars(length(max = 49))]
+    pub cidr: String,
+}
+
+/// The key in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EncryptionStatus {
+    /// ARN of the key.
+    #[schemars(length(max = 256))]
+    pub key_arn: String,
+    /// Alias of the key, where Shopkeeper made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub alias: Option<String>,
+}
+
+/// The cluster that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// ARN of the cluster.
+    #[schemars(length(max = 256))]
+    pub arn: String,
+    /// Kubernetes version of the control plane.
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// Address of the API server.
+    #[schemars(length(max = 512))]
+    pub endpoint: String,
+    /// Issuer of the tokens of service accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub oidc_issuer: Option<String>,
+    /// Security group that EKS gives to nodes and control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub security_group_id: Option<String>,
+    /// State of the add-on that gives pods their identity: `ACTIVE`, or `Missing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub pod_identity_agent: Option<String>,
+}

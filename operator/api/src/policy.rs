@@ -1,0 +1,95 @@
+//! What Shopkeeper may do by itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pattern;
+
+/// What Shopkeeper may do by itself. What is left out comes from the Platform's `defaults.policy`, and then from the kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// What happens to AWS resources when the custom resource is deleted: `Retain` leaves them untouched, `Snapshot` deletes
+    /// them after a last backup where the service has one and retains them where it has none, `Delete` deletes them and their
+    /// data. Default: Snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionPolicy>,
+    /// What to do about an AWS resource that has the name but not our owner tag: `Never` stops and says so, `IfTagged` takes it
+    /// over when its `shopkeeper.dev/adopt` tag names this custom resource, `Adopt` takes it over. Default: IfTagged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<AdoptionPolicy>,
+    /// What to do about a change made behind our back: `Repair` undoes it, `Report` only says so. Default: Repair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftPolicy>,
+    /// How often to look for drift in AWS, as a duration. At least 1m. Default: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 24), regex(pattern = pattern::DURATION))]
+    pub drift_interval: Option<String>,
+    /// Which changes wait for approval: with `Automatic` none, with `ApproveDisruptive` those that interrupt traffic or lose
+    /// data, with `ApproveAll` every one. A plan is approved by the annotation `shopkeeper.dev/approve: <plan hash>`.
+    /// Default: ApproveDisruptive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangePolicy>,
+    /// Stops every change while true, also deletion. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+impl Policy {
+    /// These settings, with what is left out taken from `fallback`.
+    pub fn or(&self, fallback: &Policy) -> Policy {
+        Policy {
+            deletion: self.deletion.or(fallback.deletion),
+            adoption: self.adoption.or(fallback.adoption),
+            drift: self.drift.or(fallback.drift),
+            drift_interval: self
+                .drift_interval
+                .clone()
+                .or_else(|| fallback.drift_interval.clone()),
+            changes: self.changes.or(fallback.changes),
+            suspend: self.suspend.or(fallback.suspend),
+        }
+    }
+}
+
+/// What happens to AWS resources when their custom resource is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Leave them untouched.
+    Retain,
+    /// Delete them after a last backup; retain what cannot be backed up.
+    Snapshot,
+    /// Delete them with their data.
+    Delete,
+}
+
+/// What to do about an AWS resource that exists without our owner tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// Stop and say so.
+    Never,
+    /// Take it over when its tag names this custom resource.
+    IfTagged,
+    /// Take it over.
+    Adopt,
+}
+
+/// What to do about a change that was not made through the custom resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DriftPolicy {
+    /// Undo it.
+    Repair,
+    /// Say so in conditions, events and metrics.
+    Report,
+}
+
+/// Which changes wait for approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ChangePolicy {
+    /// None.
+    Automatic,
+    /// Those that interrupt traffic or lose data.
+    ApproveDisruptive,
+    /// Every one.
+    ApproveAll,
+}

@@ -1,0 +1,131 @@
+//! Schemas of maps and of Kubernetes' own types, where a derive leaves them unbounded.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::pattern;
+
+/// Labels: values of at most 63 characters, keys checked where the object that carries them is written.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"}
+    })
+}
+
+/// Annotations: free text.
+pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 4096}
+    })
+}
+
+/// Tags of AWS: at most 40 of ours, since a resource has 50 and the owner tags need room.
+pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 40,
+        "additionalProperties": {"type": "string", "maxLength": 256}
+    })
+}
+
+/// Attributes of a load balancer, by AWS's names.
+pub(crate) fn load_balancer_attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 20,
+        "additionalProperties": {"type": "string", "maxLength": 1024}
+    })
+}
+
+/// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it.
+pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 5,
+        "additionalProperties": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 30,
+            "x-kubernetes-list-type": "atomic",
+            "items": {"type": "string", "maxLength": 256}
+        }
+    })
+}
+
+/// A number or a percentage, as in `1` or `25%`.
+pub(crate) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-int-or-string": true, "maxLength": 4, "pattern": "^(100|[1-9]?[0-9])%$"})
+}
+
+/// Quantities by resource name, as in `{cpu: 250m, memory: 256Mi}`.
+pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 32, "pattern": pattern::QUANTITY}
+    })
+}
+
+/// A quantity, as in `64Mi`.
+pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-int-or-string": true, "maxLength": 32, "pattern": pattern::QUANTITY})
+}
+
+/// Environment variables, without the sources that need a feature gate.
+pub(crate) fn env(generator: &mut SchemaGenerator) -> Schema {
+    let mut items = k8s_openapi::api::core::v1::EnvVar::json_schema(generator);
+    remove(
+        &mut items,
+        &["properties", "valueFrom", "properties"],
+        "fileKeyRef",
+    );
+    if let Some(name) = items
+        .pointer_mut("/properties/name")
+        .and_then(|name| name.as_object_mut())
+    {
+        name.insert("maxLength".into(), 128.into());
+        name.insert("minLength".into(), 1.into());
+        name.insert("pattern".into(), pattern::ENV_NAME.into());
+    }
+    if let Some(value) = items
+        .pointer_mut("/properties/value")
+        .and_then(|value| value.as_object_mut())
+    {
+        value.insert("maxLength".into(), 8192.into());
+    }
+    json_schema!({
+        "type": "array",
+        "maxItems": 128,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+        "items": items
+    })
+}
+
+/// Security context of a container, without Windows: the node groups run Linux.
+pub(crate) fn security_context(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = k8s_openapi::api::core::v1::SecurityContext::json_schema(generator);
+    remove(&mut schema, &["properties"], "windowsOptions");
+    schema
+}
+
+/// Security context of a pod, without Windows: the node groups run Linux.
+pub(crate) fn pod_security_context(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = k8s_openapi::api::core::v1::PodSecurityContext::json_schema(generator);
+    remove(&mut schema, &["properties"], "windowsOptions");
+    schema
+}
+
+/// Takes `member` out of the object at `path`.
+fn remove(schema: &mut Schema, path: &[&str], member: &str) {
+    let pointer: String = path.iter().flat_map(|step| ["/", step]).collect();
+    if let Some(object) = schema
+        .pointer_mut(&pointer)
+        .and_then(|value| value.as_object_mut())
+    {
+        object.remove(member);
+    }
+}

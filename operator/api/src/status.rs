@@ -1,0 +1,179 @@
+//! What Shopkeeper says about a custom resource.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Types of conditions. Ready, Reconciling and Stalled follow kstatus; the others are one for each phase.
+pub mod condition {
+    /// Everything declared exists, and works as far as can be seen. Always present.
+    pub const READY: &str = "Ready";
+    /// Work is going on. Present only while true.
+    pub const RECONCILING: &str = "Reconciling";
+    /// Nothing will happen until someone changes something. Present only while true.
+    pub const STALLED: &str = "Stalled";
+    /// Network, security groups and network policies are in place.
+    pub const NETWORK_READY: &str = "NetworkReady";
+    /// Nodes for the pods are in place.
+    pub const NODES_READY: &str = "NodesReady";
+    /// The data tier is in place.
+    pub const DATA_READY: &str = "DataReady";
+    /// The pods run.
+    pub const WORKLOAD_READY: &str = "WorkloadReady";
+    /// Load balancers and routes are in place.
+    pub const EDGE_READY: &str = "EdgeReady";
+}
+
+/// Reasons of conditions.
+pub mod reason {
+    /// All is as declared.
+    pub const SUCCEEDED: &str = "Succeeded";
+    /// Work is going on.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Work is going on after an error that goes away by itself.
+    pub const PROGRESSING_WITH_RETRY: &str = "ProgressingWithRetry";
+    /// `policy.suspend` is set.
+    pub const SUSPENDED: &str = "Suspended";
+    /// Something that this refers to is missing or not ready.
+    pub const DEPENDENCY_NOT_READY: &str = "DependencyNotReady";
+    /// The spec cannot be carried out as it is.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// A plan waits for approval.
+    pub const APPROVAL_REQUIRED: &str = "ApprovalRequired";
+    /// The custom resource is being deleted.
+    pub const DELETING: &str = "Deleting";
+    /// Deletion waits for something that is named in the message.
+    pub const DELETION_BLOCKED: &str = "DeletionBlocked";
+    /// Something is not as declared, and `policy.drift` is Report.
+    pub const DRIFTED: &str = "Drifted";
+    /// A resource of that name exists and is not ours.
+    pub const ADOPTION_REQUIRED: &str = "AdoptionRequired";
+    /// AWS or Kubernetes refused by permission.
+    pub const ACCESS_DENIED: &str = "AccessDenied";
+    /// A quota leaves no room.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// An AWS resource failed in a way that no retry cures.
+    pub const FAILED: &str = "Failed";
+    /// Nodes are being made.
+    pub const NODES_CREATING: &str = "NodesCreating";
+    /// The data tier is being made.
+    pub const DATA_CREATING: &str = "DataCreating";
+    /// A new version is being rolled out.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// The pods do not become ready.
+    pub const HEALTH_CHECK_FAILED: &str = "HealthCheckFailed";
+    /// The kind declares nothing of this phase.
+    pub const NOT_DECLARED: &str = "NotDeclared";
+}
+
+/// What Shopkeeper says about a custom resource.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Generation of the spec that this status is about; -1 before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions: Ready, Reconciling, Stalled, and one for each phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Where it is reached: a URL, or `<service>.<namespace>.svc:<port>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub endpoint: Option<String>,
+    /// Replicas of its workloads, added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
+    /// Everything it owns, in Kubernetes and in AWS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
+    pub inventory: Vec<InventoryItem>,
+    /// Value of the annotation `shopkeeper.dev/reconcile-requested-at` that was acted on last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// What is about to change. Absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSummary>,
+    /// Values in force where the spec left them out, such as versions and counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
+    pub effective: Vec<EffectiveValue>,
+}
+
+/// Replicas of a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// Ready and wanted, such as `3/3`.
+    #[schemars(length(max = 16))]
+    pub summary: String,
+    /// Wanted.
+    pub desired: i32,
+    /// Ready.
+    pub ready: i32,
+    /// Of the newest version.
+    pub updated: i32,
+}
+
+impl Replicas {
+    /// Counts with the summary that goes with them.
+    pub fn new(desired: i32, ready: i32, updated: i32) -> Self {
+        Replicas {
+            summary: format!("{ready}/{desired}"),
+            desired,
+            ready,
+            updated,
+        }
+    }
+}
+
+/// Something that a custom resource owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryItem {
+    /// Kind: that of Kubernetes, or service and type in AWS, such as `RDSInstance`.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name in Kubernetes or AWS.
+    #[schemars(length(min = 1, max = 512))]
+    pub name: String,
+    /// Part it plays, such as `database` or `frontends.web`.
+    #[schemars(length(max = 128))]
+    pub role: String,
+    /// ARN in AWS, uid in Kubernetes; empty until it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub id: Option<String>,
+    /// State in the words of its API, such as `available` or `creating`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub state: Option<String>,
+}
+
+/// What is about to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanSummary {
+    /// Hash of the plan; the annotation `shopkeeper.dev/approve` takes it.
+    #[schemars(length(max = 64))]
+    pub hash: String,
+    /// The plan in one line, such as `2 changes: 1 failover, 1 rolling`.
+    #[schemars(length(max = 1024))]
+    pub summary: String,
+    /// Whether it waits for approval.
+    #[serde(default)]
+    pub waiting_for_approval: bool,
+}
+
+/// A value in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveValue {
+    /// Path of the field in the spec, such as `database.rds.backupRetentionDays`.
+    #[schemars(length(min = 1, max = 128))]
+    pub field: String,
+    /// Value in force.
+    #[schemars(length(max = 256))]
+    pub value: String,
+}

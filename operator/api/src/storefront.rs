@@ -1,0 +1,269 @@
+//! Storefront: what customers see.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Toggle,
+    bindings::Endpoint,
+    disruption::Disruption,
+    identity::Identity,
+    network::Caller,
+    nodes::Nodes,
+    pattern,
+    policy::Policy,
+    reference::{PlatformReference, ServiceReference},
+    scaling::Scaling,
+    schema,
+    status::Status,
+    workload::Workload,
+};
+
+/// What customers and staff see: host names, load balancers, frontends, and routes to services.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "shopkeeper.dev",
+    version = "v1alpha1",
+    kind = "Storefront",
+    namespaced,
+    plural = "storefronts",
+    shortname = "stf",
+    category = "shopkeeper",
+    status = "Status",
+    derive = "PartialEq",
+    doc = "What customers and staff see: host names, load balancers, frontends, and routes to services.",
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
+    printcolumn(
+        name = "Replicas",
+        type_ = "string",
+        json_path = ".status.replicas.summary"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    cel
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.frontend) || (has(self.frontends) && self.frontends.exists(f, f.name == r.frontend)))")
+        .message("routes[].frontend must name a member of frontends: add the frontend or correct the name"),
+    validation = Rule::new("!has(self.routes) || !has(self.frontends) || self.routes.all(r, !has(r.frontend) || self.frontends.all(f, f.name != r.frontend || !has(f.exposure) || f.exposure != 'Internal'))")
+        .message("routes[].frontend must not be Internal: an Internal frontend has a load balancer of its own, which the internet cannot reach"),
+    validation = Rule::new("!has(self.routes) || has(self.hosts)")
+        .message("routes need hosts: list the host names that customers use")
+)]
+pub struct StorefrontSpec {
+    /// The Platform to run on. May be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_ref: Option<PlatformReference>,
+    /// Host names that customers use. The first is the one shown as endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    pub hosts: Vec<String>,
+    /// Workloads that serve pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub frontends: Vec<Frontend>,
+    /// Which path leads where. An exact path wins over a prefix, and a longer prefix over a shorter one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 90), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
+    pub routes: Vec<Route>,
+    /// TLS of the load balancers. Default: type Discovered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Settings of the load balancers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<LoadBalancer>,
+    /// What Shopkeeper may do by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+}
+
+/// A workload that serves pages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
+    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"))]
+pub struct Frontend {
+    /// Name of the frontend. Its objects are named `<storefront>-<name>`.
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
+    pub name: String,
+    /// `Public` is reached through routes, `Internal` through an internal load balancer of its own and never from the internet.
+    /// Default: Public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
+    /// Host names of an Internal frontend. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    pub hosts: Vec<String>,
+    /// Path that the internal load balancer asks for to see whether a pod is well. Default: the path of its readiness probe, else /.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub health_path: Option<String>,
+    /// The pods.
+    pub workload: Workload,
+    /// Where the pods run. Default: a managed node group of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
+    /// How many pods there are. Default: 2, fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// How many pods may be missing when nodes are drained. Default: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruption: Option<Disruption>,
+    /// Who may open connections to the pods. The load balancer of a Storefront that routes here and the scraper of metrics may
+    /// without being listed. Default: nobody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub callers: Vec<Caller>,
+    /// Services that the application calls, and how it learns where they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub endpoints: Vec<Endpoint>,
+    /// AWS identity of the pods. Default: type PodIdentity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+}
+
+/// Who can reach a frontend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Exposure {
+    /// The internet, through routes.
+    Public,
+    /// The network of the Platform, through an internal load balancer.
+    Internal,
+}
+
+/// A path and where it leads. Exactly one of `service` and `frontend`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.service) != has(self.frontend)").message("set either service or frontend, not both"))]
+pub struct Route {
+    /// The path.
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = r"^/[A-Za-z0-9_.~%!$&'()+,;=:@/-]*$")
+    )]
+    pub path: String,
+    /// `Prefix` matches the path and what is below it, `Exact` only the path. Default: Prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_type: Option<PathType>,
+    /// A service of the shop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceReference>,
+    /// Name of a member of `frontends`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
+    pub frontend: Option<String>,
+    /// Name of the port to send requests to. Default: the first port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15), regex(pattern = pattern::PORT_NAME))]
+    pub port: Option<String>,
+    /// Path that the load balancer asks for to see whether a pod is well. Default: the path of its readiness probe, else /.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub health_path: Option<String>,
+}
+
+/// How a path is matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum PathType {
+    /// The path and what is below it.
+    Prefix,
+    /// Only the path.
+    Exact,
+}
+
+/// TLS of the load balancers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.existing) == (self.type == 'Existing')")
+        .message("existing must be set when type is Existing, and left out otherwise"),
+    validation = Rule::new("!has(self.policy) || self.type != 'None'").message("policy has no meaning when type is None")
+)]
+pub struct Tls {
+    /// `Discovered` uses the certificates in ACM that match the hosts, `Existing` those that are named, `None` serves plain HTTP.
+    /// With the first two, HTTP is redirected to HTTPS.
+    #[serde(rename = "type")]
+    pub type_: TlsType,
+    /// The certificates, for type Existing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<ExistingCertificates>,
+    /// Security policy: the versions and ciphers that are offered. Default: ELBSecurityPolicy-TLS13-1-2-2021-06.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 128),
+        regex(pattern = "^ELBSecurityPolicy-[A-Za-z0-9-]+$")
+    )]
+    pub policy: Option<String>,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TlsType {
+    /// Those in ACM that match the hosts.
+    Discovered,
+    /// Those that are named.
+    Existing,
+    /// There are none: plain HTTP.
+    None,
+}
+
+/// Certificates in ACM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingCertificates {
+    /// ARNs of the certificates. The first is the default one.
+    #[schemars(length(min = 1, max = 25), inner(length(min = 20, max = 256), regex(pattern = pattern::CERTIFICATE_ARN)))]
+    pub certificate_arns: Vec<String>,
+}
+
+/// Settings of the load balancers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// How long a connection may be idle, in seconds. Default: 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4000))]
+    pub idle_timeout_seconds: Option<i32>,
+    /// How long a pod that ends still gets answers through, in seconds. Default: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub deregistration_delay_seconds: Option<i32>,
+    /// Keeps everyone from deleting the load balancers. Default: Disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<Toggle>,
+    /// ARN of a web ACL of AWS WAF, in the Platform's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 20, max = 2048),
+        regex(pattern = "^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/.+$")
+    )]
+    pub waf_acl_arn: Option<String>,
+    /// Further attributes, by AWS's names, such as `routing.http.drop_invalid_header_fields.enabled`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::load_balancer_attributes")]
+    pub attributes: BTreeMap<String, String>,
+}

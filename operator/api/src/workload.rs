@@ -1,0 +1,298 @@
+//! The pods of a service: image, ports, environment, probes, rollout.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, EnvFromSource, EnvVar, PodSecurityContext, SecurityContext, Toleration,
+        TopologySpreadConstraint, VolumeMount,
+    },
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Toggle, pattern,
+    pod::{InitContainer, Probes, Resources, Volume},
+    schema,
+};
+
+/// The pods of a service. Only `image` is needed; the rest has defaults that suit a service on a read-only root file system with
+/// no privileges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))")
+        .message("volumeMounts must name a member of volumes: add the volume or correct the name")
+)]
+pub struct Workload {
+    /// Image of the main container, with a tag or, better, a digest.
+    #[schemars(length(min = 1, max = 1024))]
+    pub image: String,
+    /// When to pull the image: `Always`, `IfNotPresent` or `Never`. Default: Always for the tag `latest`, else IfNotPresent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
+    /// Secrets with credentials for the registry. Not needed for ECR in the same account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub image_pull_secrets: Vec<SecretReference>,
+    /// Command. Default: the image's entry point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub command: Vec<String>,
+    /// Arguments. Default: the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub args: Vec<String>,
+    /// Ports of the main container. The first is the one that routes and endpoints mean unless they name another. Left out: no
+    /// Service is made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub ports: Vec<Port>,
+    /// Environment variables. They win over those of `bindings` and `endpoints` of the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::env")]
+    pub env: Vec<EnvVar>,
+    /// ConfigMaps and Secrets whose keys become environment variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub env_from: Vec<EnvFromSource>,
+    /// Probes of the main container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
+    /// What the main container asks for and may use at most. Default: requests of 100m cpu and 128Mi memory, and a memory limit
+    /// of 128Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Volumes of the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub volumes: Vec<Volume>,
+    /// Where volumes are mounted in the main container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
+    pub volume_mounts: Vec<VolumeMount>,
+    /// A writable /tmp in memory, which a read-only root file system makes necessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmp_dir: Option<TmpDir>,
+    /// Security settings of the pod. Default: runAsNonRoot, user, group and fsGroup 1000, seccompProfile RuntimeDefault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pod_security_context")]
+    pub pod_security_context: Option<PodSecurityContext>,
+    /// Security settings of the main container. Default: no privilege escalation, a read-only root file system, no capabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::security_context")]
+    pub security_context: Option<SecurityContext>,
+    /// How a new version replaces the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How pods end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Lifecycle>,
+    /// Containers that run to their end, one after the other, before the main one starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub init_containers: Vec<InitContainer>,
+    /// Labels of the pods, beside those that Shopkeeper selects by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub pod_labels: BTreeMap<String, String>,
+    /// Annotations of the pods.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::annotations")]
+    pub pod_annotations: BTreeMap<String, String>,
+    /// Where Prometheus finds the application's metrics. Left out: it is not scraped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
+    /// Name of the ServiceAccount. Default: the name of the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub service_account_name: Option<String>,
+    /// Labels that a node must have, beside those of the workload's own nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints the pods tolerate, beside those of the workload's own nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub tolerations: Vec<Toleration>,
+    /// Rules of placement beyond nodeSelector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How pods spread. Default: evenly over zones, and where possible over nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Priority class of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub priority_class_name: Option<String>,
+}
+
+/// When to pull an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ImagePullPolicy {
+    /// For every start.
+    Always,
+    /// Once for each node.
+    IfNotPresent,
+    /// It is on the node already.
+    Never,
+}
+
+impl ImagePullPolicy {
+    /// The value as Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ImagePullPolicy::Always => "Always",
+            ImagePullPolicy::IfNotPresent => "IfNotPresent",
+            ImagePullPolicy::Never => "Never",
+        }
+    }
+}
+
+/// Names a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub name: String,
+}
+
+/// A port of the main container and of the Service in front of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// Name of the port.
+    #[schemars(length(min = 1, max = 15), regex(pattern = pattern::PORT_NAME))]
+    pub name: String,
+    /// Number of the port in the container.
+    #[schemars(range(min = 1, max = 65535))]
+    pub container_port: i32,
+    /// Number of the port on the Service. Default: 80 for `http`, 443 for `https`, else the number in the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub service_port: Option<i32>,
+    /// Transport protocol: `TCP` or `UDP`. Default: TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// Application protocol, such as `http`, `grpc` or `kubernetes.io/h2c`. Load balancers and meshes read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub app_protocol: Option<String>,
+}
+
+impl Port {
+    /// Number of the port on the Service, with the default filled in.
+    pub fn effective_service_port(&self) -> i32 {
+        self.service_port.unwrap_or(match self.name.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => self.container_port,
+        })
+    }
+}
+
+/// Transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// TCP.
+    TCP,
+    /// UDP.
+    UDP,
+}
+
+impl Protocol {
+    /// The value as Kubernetes writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::TCP => "TCP",
+            Protocol::UDP => "UDP",
+        }
+    }
+}
+
+/// A writable /tmp in memory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TmpDir {
+    /// Whether /tmp is mounted. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Toggle>,
+    /// Largest size, as a quantity; it counts against the memory limit. Default: 64Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub size_limit: Option<Quantity>,
+}
+
+/// How a new version replaces the old one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Pods above the wanted number during a rollout, as a number or in percent. Default: 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::int_or_percent")]
+    pub max_surge: Option<IntOrString>,
+    /// Pods below the wanted number during a rollout, as a number or in percent. Default: 0, so that a single replica is not
+    /// stopped before its successor is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::int_or_percent")]
+    pub max_unavailable: Option<IntOrString>,
+    /// How long a pod must be ready before it counts, in seconds. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub min_ready_seconds: Option<i32>,
+    /// How long a rollout may go without progress before it counts as failed, in seconds. Default: 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub progress_deadline_seconds: Option<i32>,
+}
+
+/// How pods end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.terminationGracePeriodSeconds) || !has(self.preStopSeconds) || self.preStopSeconds < self.terminationGracePeriodSeconds")
+    .message("preStopSeconds is part of terminationGracePeriodSeconds: it must be shorter, or the application is killed before it can end"))]
+pub struct Lifecycle {
+    /// Time a pod has to end, in seconds, preStop included. Default: 45.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub termination_grace_period_seconds: Option<i64>,
+    /// Wait before the application is told to end, in seconds: the time load balancers need to stop sending requests.
+    /// Default: 15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3599))]
+    pub pre_stop_seconds: Option<i64>,
+}
+
+/// Where Prometheus finds the application's metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Name of the port. Default: the first port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 15), regex(pattern = pattern::PORT_NAME))]
+    pub port: Option<String>,
+    /// Path of the metrics. Default: /metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    pub path: Option<String>,
+    /// How Prometheus is told: by a `ServiceMonitor`, by `prometheus.io` `Annotations` on the pods, or `None`. Default:
+    /// ServiceMonitor where the cluster has that kind, else Annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<MetricsStyle>,
+}
+
+/// How Prometheus is told of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum MetricsStyle {
+    /// By a ServiceMonitor.
+    ServiceMonitor,
+    /// By annotations on the pods.
+    Annotations,
+    /// Not at all.
+    None,
+}
