@@ -1,0 +1,111 @@
+//! What a Platform knows of the AWS account, the cluster and the network, as the builders use it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::Tags;
+
+/// An existing VPC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VpcFacts {
+    /// Id.
+    pub id: String,
+    /// Primary IPv4 block.
+    pub cidr: String,
+}
+
+/// An existing subnet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubnetFacts {
+    /// Id.
+    pub id: String,
+    /// Availability zone, `eu-west-1a`.
+    pub zone: String,
+    /// IPv4 block.
+    pub cidr: String,
+}
+
+/// An existing EKS cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// ARN.
+    pub arn: String,
+    /// EKS's status: `ACTIVE` and others.
+    pub status: String,
+    /// Kubernetes version, `1.36`.
+    pub version: String,
+    /// Address of the API server.
+    pub endpoint: String,
+    /// VPC it lives in.
+    pub vpc_id: String,
+    /// Issuer of its service account tokens.
+    pub oidc_issuer: Option<String>,
+    /// Whether the Pod Identity agent is installed as an add-on.
+    pub pod_identity_agent: bool,
+}
+
+/// What the builders need to know of a Platform that is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformFacts {
+    /// Name of the Platform.
+    pub name: String,
+    /// Account, 12 digits.
+    pub account_id: String,
+    /// Region.
+    pub region: String,
+    /// The EKS cluster.
+    pub cluster: String,
+    /// Issuer of the cluster's service account tokens, for IRSA.
+    pub oidc_issuer: Option<String>,
+    /// The VPC.
+    pub vpc: VpcFacts,
+    /// Private subnets, by zone.
+    pub private_subnets: Vec<SubnetFacts>,
+    /// Public subnets, by zone.
+    pub public_subnets: Vec<SubnetFacts>,
+    /// Security groups for data tiers; empty leaves the VPC's default one.
+    pub data_security_groups: Vec<String>,
+    /// ARN of the KMS key that encrypts everything.
+    pub key_arn: String,
+    /// Tags of the user for every AWS resource.
+    pub tags: Tags,
+}
+
+impl PlatformFacts {
+    /// The partition that a region belongs to, as in ARNs.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        partition(&self.region)
+    }
+
+    /// An ARN in this account and region.
+    #[must_use]
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:{}:{service}:{}:{}:{resource}", self.partition(), self.region, self.account_id)
+    }
+
+    /// An ARN of IAM, which has no region.
+    #[must_use]
+    pub fn iam_arn(&self, resource: &str) -> String {
+        format!("arn:{}:iam::{}:{resource}", self.partition(), self.account_id)
+    }
+
+    /// Ids of the private subnets.
+    pub fn private_subnet_ids(&self) -> impl Iterator<Item = String> {
+        self.private_subnets.iter().map(|subnet| subnet.id.clone())
+    }
+}
+
+/// The partition that a region belongs to, as in ARNs.
+#[must_use]
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}

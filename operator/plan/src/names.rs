@@ -1,0 +1,133 @@
+//! Names of AWS resources, derived from their owner: the same owner always gets the same name, so that a resource whose
+//! creation was never recorded is found again.
+
+use serde::Serialize;
+
+use crate::{aws::Tags, sensitive::fingerprint};
+
+/// Who owns a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Kind of the custom resource, `OrderService`.
+    pub kind: String,
+    /// API version of the custom resource, `shopkeeper.dev/v1alpha1`.
+    pub api_version: String,
+    /// Namespace; empty for a Platform.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+}
+
+/// Tag that names the owner: `OrderService/shop/orders`.
+pub const OWNER_TAG: &str = "shopkeeper.dev/owner";
+/// Tag that holds the owner's uid.
+pub const OWNER_UID_TAG: &str = "shopkeeper.dev/owner-uid";
+/// Tag that names the EKS cluster the owner lives in: two clusters may have owners of the same name.
+pub const CLUSTER_TAG: &str = "shopkeeper.dev/cluster";
+/// Label of everything in Kubernetes that belongs to a custom resource.
+pub const OWNER_LABEL: &str = "shopkeeper.dev/owner";
+
+/// Length of the hash at the end of a shortened name, in hexadecimal digits: 32 bits, for names that already agree in
+/// their first dozens of characters.
+const HASH: usize = 8;
+
+impl Owner {
+    /// The value of [`OWNER_TAG`].
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.namespace.is_empty() {
+            format!("{}/{}", self.kind, self.name)
+        } else {
+            format!("{}/{}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+
+    /// The tags by which its AWS resources are known.
+    #[must_use]
+    pub fn tags(&self, cluster: &str) -> Tags {
+        [(OWNER_TAG, self.path()), (OWNER_UID_TAG, self.uid.clone()), (CLUSTER_TAG, cluster.to_owned())]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    /// A name of at most `longest` characters for a role of this owner on a platform: `octank-shop-orders`, with
+    /// `-fulfilment` for a role that is not the main one.
+    ///
+    /// Names that are too long keep their beginning and end in a hash of the whole. `-` is allowed everywhere; a
+    /// namespace `a-b` with name `c` and a namespace `a` with name `b-c` would get the same name, and so would two kinds
+    /// with the same name: a hash is added wherever a part contains a hyphen, and [`Self::kind`] goes into it.
+    #[must_use]
+    pub fn aws_name(&self, platform: &str, role: &str, longest: usize) -> String {
+        let mut parts = vec![platform];
+        if !self.namespace.is_empty() {
+            parts.push(&self.namespace);
+        }
+        if self.name != platform || !self.namespace.is_empty() {
+            parts.push(&self.name);
+        }
+        if !role.is_empty() {
+            parts.push(role);
+        }
+        let plain = parts.join("-").to_lowercase();
+        let whole = format!("{}\n{}", self.kind, parts.join("\n"));
+        let ambiguous = parts.iter().any(|part| part.contains('-')) || plain.len() > longest;
+        if ambiguous { shorten(&plain, &whole, longest) } else { plain }
+    }
+}
+
+/// `text` cut to fit into `longest` characters together with a hash of `whole`.
+fn shorten(text: &str, whole: &str, longest: usize) -> String {
+    let kept: String = text.chars().take(longest.saturating_sub(HASH + 1)).collect();
+    format!("{}-{}", kept.trim_end_matches(['-', '.']), &fingerprint(whole.as_bytes())[..HASH])
+}
+
+/// The name of a node group: a base and a hash of the fields that EKS cannot change, so that changing one of them asks for
+/// another group. At most 63 characters, EKS's limit.
+#[must_use]
+pub fn node_group(base: &str, immutable: &impl Serialize) -> String {
+    // Structs of strings and numbers: serialising them cannot fail.
+    let text = serde_json::to_string(immutable).unwrap_or_default();
+    let hash = &fingerprint(text.as_bytes())[..6];
+    let kept: String = base.chars().take(63 - 7).collect();
+    format!("{}-{hash}", kept.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(kind: &str, namespace: &str, name: &str) -> Owner {
+        Owner {
+            kind: kind.into(),
+            api_version: "shopkeeper.dev/v1alpha1".into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: "u".into(),
+        }
+    }
+
+    #[test]
+    fn short_names_are_plain() {
+        assert_eq!(owner("OrderService", "shop", "orders").aws_name("octank", "", 63), "octank-shop-orders");
+        assert_eq!(owner("Platform", "", "octank").aws_name("octank", "", 63), "octank");
+    }
+
+    #[test]
+    fn owners_that_would_collide_do_not() {
+        let one = owner("OrderService", "a-b", "c").aws_name("p", "", 63);
+        let other = owner("OrderService", "a", "b-c").aws_name("p", "", 63);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn long_names_fit_and_stay_apart() {
+        let long = "x".repeat(60);
+        let one = owner("OrderService", "shop", &format!("{long}1")).aws_name("octank", "nodes", 40);
+        let other = owner("OrderService", "shop", &format!("{long}2")).aws_name("octank", "nodes", 40);
+        assert_eq!(one.len(), 40);
+        assert_ne!(one, other);
+    }
+}
