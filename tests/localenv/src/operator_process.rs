@@ -1,0 +1,111 @@
+//! The operator's own program, started, killed and started again by tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+use crate::control_plane::POLL;
+use crate::processes::{ChildProcess, ProcessSpecification};
+
+/// The program to test; without it the one of the last debug build.
+const PROGRAM_VARIABLE: &str = "SHOPKEEPER_BIN";
+
+/// The operator as a process. Dropping it kills it.
+#[derive(Debug)]
+pub struct OperatorProcess {
+    process: ChildProcess,
+}
+
+impl OperatorProcess {
+    /// Starts `$SHOPKEEPER_BIN`, or `target/debug/shopkeeper`, with the arguments and the environment given.
+    ///
+    /// Its output goes to `log`, and a restart appends. Fails when there is no such program.
+    pub fn start(arguments: &[&str], environment: Vec<(String, String)>, log: PathBuf) -> Result<Self> {
+        let specification = ProcessSpecification {
+            name: "shopkeeper".into(),
+            program: program(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment,
+            log,
+        };
+        Ok(Self { process: ChildProcess::start(specification)? })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Where its output goes.
+    pub fn log_path(&self) -> &Path {
+        &self.process.specification().log
+    }
+
+    /// Everything it has written so far, over all its starts.
+    pub fn log(&self) -> Result<String> {
+        let path = self.log_path();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Waits until its log contains this text. Fails when the process ends first, or after `patience`.
+    pub async fn wait_for_log(&self, text: &str, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while !self.log()?.contains(text) {
+            self.ensure_running()?;
+            if Instant::now() > deadline {
+                bail!("{} does not contain {text:?} after {patience:?}", self.log_path().display());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// The status it ended with, or `None` while it runs.
+    pub fn exit_status(&self) -> Result<Option<ExitStatus>> {
+        self.process.exit_status()
+    }
+
+    /// Fails, with the end of its log, when it has ended.
+    pub fn ensure_running(&self) -> Result<()> {
+        self.process.ensure_running()
+    }
+
+    /// Ends it at once with SIGKILL, as the kernel does to a process that uses too much memory.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end with SIGTERM, as kubelet does, and waits for that. Fails after `patience`.
+    pub async fn terminate(&self, patience: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        self.process.request_end()?;
+        loop {
+            if let Some(status) = self.exit_status()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("shopkeeper has not ended {patience:?} after SIGTERM");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Kills it, if it still runs, and starts it again as it was started before.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = ChildProcess::start(self.process.specification().clone())?;
+        Ok(())
+    }
+}
+
+fn program() -> PathBuf {
+    match std::env::var_os(PROGRAM_VARIABLE) {
+        Some(program) => program.into(),
+        None => cache::target_directory().join("debug").join("shopkeeper"),
+    }
+}
