@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from dataclasses import dataclass
@@ -116,3 +117,43 @@ def is_known_principal(entity: Any, account: str) -> bool:
     iam = iam_backends[account]["aws"]
     # Roles of services that AWS makes itself (service-linked) appear here too once they are made.
     return any(each.arn == entity for each in [*iam.roles.values(), *iam.users.values()])
+
+
+def allows(policy: str, service: str, action: str, resource: str, source_arn: str, account: str) -> bool:
+    """Whether a resource policy lets an AWS service act for the resource `source_arn`: allowed, and not denied."""
+    matching = {
+        statement.get("Effect")
+        for statement in statements_of(json.loads(policy))
+        if _names(statement, service)
+        and _matches(statement.get("Action"), action, fold=True)
+        and _matches(statement.get("Resource"), resource)
+        and _holds(statement.get("Condition") or {}, source_arn, account)
+    }
+    return "Allow" in matching and "Deny" not in matching
+
+
+def _names(statement: dict[str, Any], service: str) -> bool:
+    principal = statement.get("Principal")
+    if principal == "*":
+        return True
+    return isinstance(principal, dict) and ("*" in listed(principal.get("AWS")) or service in listed(principal.get("Service")))
+
+
+def _matches(patterns: Any, value: str, fold: bool = False) -> bool:
+    value = value.lower() if fold else value
+    return any(fnmatch.fnmatchcase(value, str(each).lower() if fold else str(each)) for each in listed(patterns))
+
+
+def _holds(condition: dict[str, Any], source_arn: str, account: str) -> bool:
+    """The conditions on where the call comes from; others are taken to hold, as the double has no value for their keys."""
+    known = {"aws:sourcearn": source_arn, "aws:sourceaccount": account}
+    for operator, keys in condition.items():
+        for key, wanted in keys.items():
+            value = known.get(key.lower())
+            if value is None:
+                continue
+            exact = operator.startswith("StringEquals") or operator.startswith("StringNotEquals")
+            found = value in listed(wanted) if exact else _matches(wanted, value)
+            if found == ("Not" in operator):
+                return False
+    return True
