@@ -1,0 +1,320 @@
+//! Writes to objects: server-side apply, create, delete, evict, cordon.
+//!
+//! What to write and whether to write at all is the planner's business.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
+    discovery,
+};
+use serde_json::{Value, json};
+
+use crate::{Error, FIELD_MANAGER};
+
+/// Which object: enough to address it, whatever its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectIdentity {
+    /// Group, version and kind.
+    pub kind: GroupVersionKind,
+    /// The namespace, `None` for cluster-scoped objects.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+/// What came of [`Writer::create_if_absent`].
+#[derive(Debug, Clone)]
+pub enum Created {
+    /// The object is new.
+    New(Box<DynamicObject>),
+    /// There was one of that name already, and it was not touched.
+    Existing(Box<DynamicObject>),
+}
+
+/// What came of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// The API server accepted it; the object is gone, or goes once its finalizers are.
+    Accepted,
+    /// There is no such object.
+    AlreadyGone,
+    /// The object of that name is another one by now (its uid differs), and was not touched.
+    Replaced,
+}
+
+/// What came of an eviction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Eviction {
+    /// The Pod is being terminated.
+    Accepted,
+    /// There is no such Pod, or another one of that name.
+    AlreadyGone,
+    /// A PodDisruptionBudget does not allow it now.
+    Blocked {
+        /// What the API server said; it names the budget.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Mapping {
+    resource: ApiResource,
+    namespaced: bool,
+}
+
+/// Writes objects as the field manager [`FIELD_MANAGER`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    /// Found kinds only: that a kind is absent is asked anew each time.
+    mappings: Arc<RwLock<HashMap<GroupVersionKind, Mapping>>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// A writer that uses this client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            mappings: Arc::default(),
+        }
+    }
+
+    /// Applies an object by force and returns it as it is afterwards.
+    ///
+    /// Force, since a field this manager declares is its own: a conflict would only mean that someone else wrote it before.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the object lacks `apiVersion`, `kind` or `metadata.name` or carries `metadata.managedFields`;
+    /// [`Error::NotServed`] if its kind is unknown; otherwise what the API server answered.
+    pub async fn apply(&self, object: &Value) -> Result<DynamicObject, Error> {
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force()).await
+    }
+
+    /// What [`apply`](Self::apply) would return, without doing it: defaults and admission included.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn dry_run(&self, object: &Value) -> Result<DynamicObject, Error> {
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force().dry_run()).await
+    }
+
+    async fn apply_with(&self, object: &Value, parameters: &PatchParams) -> Result<DynamicObject, Error> {
+        let identity = identity_of(object)?;
+        if object.pointer("/metadata/managedFields").is_some() {
+            return Err(Error::Invalid(format!("{}: managedFields must not be applied", identity.name)));
+        }
+        let api = self.api(&identity).await?;
+        let applied = api.patch(&identity.name, parameters, &Patch::Apply(object)).await;
+        self.unmap_if_gone(&identity.kind, applied)
+    }
+
+    /// Creates an object unless there is one of that name: for what must not be overwritten, as generated credentials.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn create_if_absent(&self, object: &Value) -> Result<Created, Error> {
+        let identity = identity_of(object)?;
+        let api = self.api(&identity).await?;
+        let body: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(|error| Error::Invalid(error.to_string()))?;
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        match api.create(&parameters, &body).await {
+            Ok(created) => Ok(Created::New(Box::new(created))),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&identity.name).await? {
+                Some(existing) => Ok(Created::Existing(Box::new(existing))),
+                None => Err(Error::Conflict(format!("{} was deleted in the same moment", identity.name))),
+            },
+            Err(error) => self.unmap_if_gone(&identity.kind, Err(error)),
+        }
+    }
+
+    /// Reads an object live, past every cache.
+    ///
+    /// # Errors
+    /// [`Error::NotServed`] if the kind is unknown; otherwise what the API server answered.
+    pub async fn get(&self, identity: &ObjectIdentity) -> Result<Option<DynamicObject>, Error> {
+        Ok(self.api(identity).await?.get_opt(&identity.name).await?)
+    }
+
+    /// Deletes exactly the object with this uid; dependents go in the background.
+    ///
+    /// Background, since a foreground deletion never ends when one dependent is stuck.
+    ///
+    /// # Errors
+    /// What the API server answered, except that the object is gone already.
+    pub async fn delete(&self, identity: &ObjectIdentity, uid: &str) -> Result<Deletion, Error> {
+        let api = match self.api(identity).await {
+            Ok(api) => api,
+            // Without its kind there is no object.
+            Err(Error::NotServed { .. }) => return Ok(Deletion::AlreadyGone),
+            Err(error) => return Err(error),
+        };
+        match api.delete(&identity.name, &delete_exactly(uid)).await {
+            Ok(_) => Ok(Deletion::Accepted),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::AlreadyGone),
+            // The only precondition is the uid.
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Deletion::Replaced),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Evicts exactly the Pod with this uid, respecting PodDisruptionBudgets.
+    ///
+    /// # Errors
+    /// What the API server answered, except that the Pod is gone or a budget blocks it.
+    pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<Eviction, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = EvictParams {
+            delete_options: Some(DeleteParams {
+                // The propagation policy is the Pod's own affair.
+                propagation_policy: None,
+                ..delete_exactly(uid)
+            }),
+            ..EvictParams::default()
+        };
+        match pods.evict(name, &parameters).await {
+            Ok(_) => Ok(Eviction::Accepted),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Eviction::AlreadyGone),
+            Err(kube::Error::Api(status)) if status.code == 429 => {
+                let error = Error::from(*status);
+                Ok(Eviction::Blocked {
+                    retry_after: error.retry_after(),
+                    message: error.to_string(),
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Marks a Node as unschedulable, or schedulable again. A merge patch as kubectl does it, so that an administrator's later
+    /// `kubectl uncordon` meets no owner.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn cordon(&self, node: &str, unschedulable: bool) -> Result<(), Error> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = json!({"spec": {"unschedulable": unschedulable.then_some(true)}});
+        nodes.patch(node, &parameters, &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    async fn api(&self, identity: &ObjectIdentity) -> Result<Api<DynamicObject>, Error> {
+        let mapping = self.mapping(&identity.kind).await?;
+        match (&identity.namespace, mapping.namespaced) {
+            (Some(namespace), true) => Ok(Api::namespaced_with(self.client.clone(), namespace, &mapping.resource)),
+            (None, false) => Ok(Api::all_with(self.client.clone(), &mapping.resource)),
+            (None, true) => Err(Error::Invalid(format!("{} {} needs a namespace", identity.kind.kind, identity.name))),
+            (Some(_), false) => Err(Error::Invalid(format!(
+                "{} {} is cluster-scoped and has no namespace",
+                identity.kind.kind, identity.name
+            ))),
+        }
+    }
+
+    async fn mapping(&self, kind: &GroupVersionKind) -> Result<Mapping, Error> {
+        let known = self.mappings.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let not_served = || Error::NotServed {
+            api_version: kind.api_version(),
+            kind: kind.kind.clone(),
+        };
+        let (resource, capabilities) = match discovery::oneshot::pinned_kind(&self.client, kind).await {
+            Ok(found) => found,
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Err(not_served()),
+            Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => return Err(not_served()),
+            Err(error) => return Err(error.into()),
+        };
+        let mapping = Mapping {
+            resource,
+            namespaced: capabilities.scope == discovery::Scope::Namespaced,
+        };
+        self.mappings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(kind.clone(), mapping.clone());
+        Ok(mapping)
+    }
+
+    /// An apply never finds nothing: a 404 says that the namespace or the kind is gone, and the kind may come back with another
+    /// plural or scope.
+    fn unmap_if_gone<T>(&self, kind: &GroupVersionKind, result: Result<T, kube::Error>) -> Result<T, Error> {
+        result.map_err(|error| {
+            if matches!(&error, kube::Error::Api(status) if status.is_not_found()) {
+                self.mappings.write().unwrap_or_else(PoisonError::into_inner).remove(kind);
+            }
+            error.into()
+        })
+    }
+}
+
+fn delete_exactly(uid: &str) -> DeleteParams {
+    DeleteParams::background().preconditions(Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    })
+}
+
+/// The identity of an object given as JSON.
+///
+/// # Errors
+/// [`Error::Invalid`] if `apiVersion`, `kind` or `metadata.name` is missing or malformed.
+pub fn identity_of(object: &Value) -> Result<ObjectIdentity, Error> {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let required = |pointer: &str| text(pointer).ok_or_else(|| Error::Invalid(format!("object without {pointer}")));
+    let types = TypeMeta {
+        api_version: required("/apiVersion")?,
+        kind: required("/kind")?,
+    };
+    let kind = GroupVersionKind::try_from(&types).map_err(|error| Error::Invalid(error.to_string()))?;
+    Ok(ObjectIdentity {
+        kind,
+        namespace: text("/metadata/namespace"),
+        name: required("/metadata/name")?,
+    })
+}
+
+/// The identity of an object read from the API server, if it carries its type.
+#[must_use]
+pub fn identity_of_dynamic(object: &DynamicObject) -> Option<ObjectIdentity> {
+    let kind = GroupVersionKind::try_from(object.types.as_ref()?).ok()?;
+    Some(ObjectIdentity {
+        kind,
+        namespace: object.namespace(),
+        name: object.name_any(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

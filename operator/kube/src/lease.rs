@@ -1,0 +1,391 @@
+//! Leader election: of several replicas one writes.
+//!
+//! The Lease is handled by kube-lease-manager. It retries a failing renewal for as long as it takes and meanwhile goes on calling itself
+//! the leader, also when its Lease ran out long ago and another replica leads. So the renewals are watched from outside: a layer in
+//! the client notes each one that succeeded, and when there was none for [`LeaseOptions::renew_deadline`] leadership is lost. There
+//! is no way back from that but a new process: passes may be half-way through a write.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::Future;
+use http::{Method, Request, Response};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
+use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerError, LeaseParams};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tower::{Layer, Service};
+
+use crate::{
+    Error,
+    client::{ClientOptions, DeadlineLayer, prepare},
+    error::error_chain,
+    metrics::{LeaseMetrics, RestClientMetrics},
+};
+
+/// Where the Lease is and how it is kept. The times default to those of controller-runtime: 15, 10 and 5 seconds.
+#[derive(Debug, Clone)]
+pub struct LeaseOptions {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// The name of the Lease, and the metric label.
+    pub name: String,
+    /// Who this is. Must differ between replicas and should between restarts: see [`LeaseOptions::new`].
+    pub identity: String,
+    /// For how long others respect the Lease after it was renewed. In whole seconds.
+    pub duration: Duration,
+    /// Without a renewal for this long the leader gives up; the difference to `duration` is what clocks may differ.
+    pub renew_deadline: Duration,
+    /// How often the leader renews. In whole seconds, at least one less than `duration`.
+    pub renew_interval: Duration,
+}
+
+impl LeaseOptions {
+    /// Options with the default times. The identity is that of the Pod and a random part, so that a restarted container is not taken
+    /// for its predecessor.
+    #[must_use]
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>, pod: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            identity: format!("{pod}_{:016x}", rand::random::<u64>()),
+            duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            renew_interval: Duration::from_secs(5),
+        }
+    }
+
+    fn parameters(&self) -> Result<LeaseParams, Error> {
+        let duration = self.duration.as_secs();
+        let grace = duration.saturating_sub(self.renew_interval.as_secs());
+        // `LeaseParams::new` panics on these.
+        if grace == 0 || grace >= duration || self.renew_deadline >= self.duration || self.renew_interval >= self.renew_deadline {
+            return Err(Error::Invalid(format!(
+                "lease times must satisfy 1 s <= renew interval < renew deadline < duration: {:?}, {:?}, {:?}",
+                self.renew_interval, self.renew_deadline, self.duration
+            )));
+        }
+        Ok(LeaseParams::new(self.identity.clone(), duration, grace).with_field_manager(format!("shopkeeper-{}", self.identity)))
+    }
+}
+
+/// Whether this process leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Another replica leads, or none yet.
+    Candidate,
+    /// This one leads.
+    Leader,
+    /// This one led and no longer does: the process must end. Says why.
+    Lost(String),
+    /// This one gave leadership up on purpose.
+    Released,
+}
+
+/// A handle to the election. Dropping it gives leadership up without waiting for that to succeed.
+pub struct Election {
+    standing: watch::Receiver<Standing>,
+    release: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl fmt::Debug for Election {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Election").field("standing", &self.standing()).finish_non_exhaustive()
+    }
+}
+
+impl Election {
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// Whether this process leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        *self.standing.borrow() == Standing::Leader
+    }
+
+    /// Resolves when this process leads. Never, if it has led before.
+    pub fn elected(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut standing = self.standing.clone();
+        async move {
+            if standing.wait_for(|standing| *standing == Standing::Leader).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Resolves with the reason when leadership is lost; the process must end then. Never, if it is released.
+    pub fn lost(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut standing = self.standing.clone();
+        async move {
+            let ended = standing
+                .wait_for(|standing| matches!(standing, Standing::Lost(_) | Standing::Released))
+                .await
+                .map(|standing| standing.clone());
+            match ended {
+                Ok(Standing::Lost(reason)) => reason,
+                Ok(_) => std::future::pending().await,
+                Err(_) => "the election ended unexpectedly".to_owned(),
+            }
+        }
+    }
+
+    /// Gives leadership up, so that another replica need not wait for the Lease to run out. To be called after the workers ended.
+    pub async fn release(mut self) {
+        if let Some(release) = self.release.take() {
+            let _ = release.send(());
+        }
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the task of the election ended abnormally");
+        }
+    }
+}
+
+/// Takes part in the election, with a client of its own: without retry, and with a timeout shorter than the Lease lasts, since an
+/// answer that comes later is of no use.
+///
+/// # Errors
+/// [`Error::Invalid`] if the times make no sense, [`Error::Unexpected`] if the configuration cannot be used.
+pub fn campaign(
+    config: Config,
+    options: LeaseOptions,
+    client_options: &ClientOptions,
+    rest_client: &RestClientMetrics,
+    metrics: &LeaseMetrics,
+) -> Result<Election, Error> {
+    let timeout = (options.renew_deadline.saturating_sub(options.renew_interval) / 2).max(Duration::from_millis(500));
+    let client_options = ClientOptions {
+        connect_timeout: client_options.connect_timeout.min(timeout),
+        ..client_options.clone()
+    };
+    let (config, measure) = prepare(config, &client_options, rest_client)?;
+    let renewals = Renewals::new();
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&measure)
+        .with_layer(&renewals.layer())
+        .with_layer(&DeadlineLayer { timeout })
+        .build();
+    start(client, renewals, options, metrics)
+}
+
+fn start(client: Client, renewals: Renewals, options: LeaseOptions, metrics: &LeaseMetrics) -> Result<Election, Error> {
+    let parameters = options.parameters()?;
+    let (standing, receiver) = watch::channel(Standing::Candidate);
+    let (release, released) = oneshot::channel();
+    metrics.set(&options.name, false);
+    let campaign = Campaign {
+        client,
+        options,
+        parameters,
+        renewed: renewals.0.subscribe(),
+        standing,
+        metrics: metrics.clone(),
+    };
+    Ok(Election {
+        standing: receiver,
+        release: Some(release),
+        task: tokio::spawn(campaign.run(released)),
+    })
+}
+
+struct Campaign {
+    client: Client,
+    options: LeaseOptions,
+    parameters: LeaseParams,
+    renewed: watch::Receiver<Instant>,
+    standing: watch::Sender<Standing>,
+    metrics: LeaseMetrics,
+}
+
+impl Campaign {
+    async fn run(self, mut released: oneshot::Receiver<()>) {
+        let mut manager: Option<LeaseManager> = None;
+        let lost = tokio::select! {
+            biased;
+            // Also when the handle was dropped.
+            _ = &mut released => None,
+            reason = self.lead(&mut manager) => Some(reason),
+        };
+        self.metrics.set(&self.options.name, false);
+        match lost {
+            Some(reason) => {
+                tracing::error!(lease = %self.options.name, reason, "leadership lost");
+                self.standing.send_replace(Standing::Lost(reason));
+            }
+            None => {
+                let leader = *self.standing.borrow() == Standing::Leader;
+                if let (true, Some(manager)) = (leader, &manager)
+                    && let Err(error) = manager.release().await
+                {
+                    tracing::warn!(error = error_chain(&error), "lease not released; it runs out by itself");
+                }
+                self.standing.send_replace(Standing::Released);
+            }
+        }
+    }
+
+    /// Runs for the Lease, and keeps it; returns why it was lost.
+    async fn lead(&self, manager: &mut Option<LeaseManager>) -> String {
+        self.win(manager).await;
+        self.metrics.set(&self.options.name, true);
+        self.standing.send_replace(Standing::Leader);
+        tracing::info!(lease = %self.options.name, identity = %self.options.identity, "elected leader");
+        let Some(manager) = manager else {
+            return "no lease to keep".to_owned();
+        };
+        tokio::select! {
+            biased;
+            () = self.overdue() => format!("the lease was not renewed for {:?}", self.options.renew_deadline),
+            () = self.deposed(manager) => "another identity holds the lease".to_owned(),
+        }
+    }
+
+    async fn win(&self, manager: &mut Option<LeaseManager>) {
+        loop {
+            let result = match manager {
+                Some(manager) => manager.changed().await,
+                None => match self.manager().await {
+                    Ok(made) => {
+                        *manager = Some(made);
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match result {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "lease not acquired");
+                    // It creates the Lease only when it is made, and would otherwise miss a deleted one for good.
+                    if matches!(error, LeaseManagerError::NonexistentLease(_)) {
+                        *manager = None;
+                    }
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        }
+    }
+
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        LeaseManager::new(
+            self.client.clone(),
+            self.options.name.clone(),
+            self.options.namespace.clone(),
+            self.parameters.clone(),
+            LeaseCreateMode::AutoCreate,
+        )
+        .await
+    }
+
+    /// Keeps the Lease; returns when another identity holds it.
+    async fn deposed(&self, manager: &LeaseManager) {
+        loop {
+            match manager.changed().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "lease not renewed");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Returns when no renewal succeeded for the deadline.
+    async fn overdue(&self) {
+        let mut renewed = self.renewed.clone();
+        loop {
+            let deadline = *renewed.borrow_and_update() + self.options.renew_deadline;
+            tokio::select! {
+                biased;
+                Ok(()) = renewed.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
+    }
+}
+
+/// When the Lease was last written with success, as of the start of the request.
+#[derive(Debug, Clone)]
+struct Renewals(Arc<watch::Sender<Instant>>);
+
+impl Renewals {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Instant::now())))
+    }
+
+    fn layer(&self) -> RenewalLayer {
+        RenewalLayer(self.clone())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct RenewalLayer(Renewals);
+
+impl<S> Layer<S> for RenewalLayer {
+    type Service = ObserveRenewals<S>;
+
+    fn layer(&self, inner: S) -> ObserveRenewals<S> {
+        ObserveRenewals {
+            inner,
+            renewals: self.0.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ObserveRenewals<S> {
+    inner: S,
+    renewals: Renewals,
+}
+
+impl<S, B> Service<Request<Body>> for ObserveRenewals<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let write = request.method() == Method::PATCH;
+        let renewals = self.renewals.clone();
+        let started = Instant::now();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let response = answer.await?;
+            if write && response.status().is_success() {
+                renewals.0.send_if_modified(|last| {
+                    let later = started > *last;
+                    *last = started.max(*last);
+                    later
+                });
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! One task for each watched kind: it keeps a [`Store`] and tells of every change.
+//!
+//! Each task has its own backoff. With kube's `Controller` one failing watch (a 403, an absent CRD) pauses the triggers of all.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Debug},
+    hash::Hash,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
+    discovery,
+    runtime::{
+        utils::Backoff as _,
+        watcher::{self, DefaultBackoff, Event},
+    },
+};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    controller::panic_message,
+    error::error_chain,
+    metrics::{OneWatch, WatchMetrics},
+    queue::{Lane, Queue},
+    store::{Change, ObjectKey, Observed, Received, Store, StoreWriter, unguard},
+};
+
+/// How often the API server is asked whether it serves an optional kind by now.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where kubectl keeps a copy of what was applied, for a Secret including its values.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+type EventStream<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
+type Prune<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
+type OnChange<K> = Arc<dyn Fn(&Change<K>) + Send + Sync>;
+type OnInvalid = Arc<dyn Fn(&ObjectKey, &str) + Send + Sync>;
+type IndexFunction<K> = Arc<dyn Fn(&K) -> Vec<String> + Send + Sync>;
+
+/// A watch of one kind, to be configured and started.
+pub struct Watch<K: Resource> {
+    kind: String,
+    connect: Arc<dyn Fn(watcher::Config) -> EventStream<K> + Send + Sync>,
+    config: watcher::Config,
+    optional: Option<(Client, GroupVersionKind)>,
+    prune: Vec<Prune<K>>,
+    on_change: Vec<OnChange<K>>,
+    on_invalid: Vec<OnInvalid>,
+    index_by: Vec<(&'static str, IndexFunction<K>)>,
+}
+
+impl<K: Resource> fmt::Debug for Watch<K> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watch").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl<K> Watch<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Clone + Send + Sync,
+{
+    /// Watches whole objects. The guard in the type of `api` keeps one object that cannot be read from breaking the list; an
+    /// `Api<DeserializeGuard<K>>` is made like any other.
+    #[must_use]
+    pub fn objects(api: Api<DeserializeGuard<K>>, dynamic_type: &K::DynamicType) -> Self {
+        Self::new(
+            K::kind(dynamic_type),
+            Arc::new(move |config| received(watcher::watcher(api.clone(), config), unguard)),
+        )
+    }
+}
+
+impl<K> Watch<PartialObjectMeta<K>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Clone + Send + Sync,
+{
+    /// Watches metadata only: the API server sends nothing else, which for kinds with large objects saves most of the memory.
+    #[must_use]
+    pub fn metadata(api: Api<PartialObjectMeta<K>>, dynamic_type: &K::DynamicType) -> Self {
+        Self::new(
+            K::kind(dynamic_type),
+            Arc::new(move |config| received(watcher::watcher(api.clone(), config), Ok)),
+        )
+    }
+}
+
+fn received<A: Send + 'static, K: Send + 'static>(
+    stream: impl Stream<Item = watcher::Result<Event<A>>> + Send + 'static,
+    convert: fn(A) -> Received<K>,
+) -> EventStream<K> {
+    stream
+        .map(move |event| {
+            event.map(|event| match event {
+                Event::Apply(object) => Event::Apply(convert(object)),
+                Event::Delete(object) => Event::Delete(convert(object)),
+                Event::InitApply(object) => Event::InitApply(convert(object)),
+                Event::Init => Event::Init,
+                Event::InitDone => Event::InitDone,
+            })
+        })
+        .boxed()
+}
+
+impl<K> Watch<K>
+where
+    K: Resource + Send + Sync + 'static,
+{
+    fn new(kind: Cow<'_, str>, connect: Arc<dyn Fn(watcher::Config) -> EventStream<K> + Send + Sync>) -> Self {
+        Self {
+            kind: kind.into_owned(),
+            connect,
+            config: watcher::Config::default(),
+            optional: None,
+            prune: Vec::new(),
+            on_change: Vec::new(),
+            on_invalid: Vec::new(),
+            index_by: Vec::new(),
+        }
+    }
+
+    /// Label and field selectors, page size and list strategy.
+    #[must_use]
+    pub fn config(mut self, config: watcher::Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Only objects with these labels.
+    #[must_use]
+    pub fn labels(mut self, selector: &str) -> Self {
+        self.config = self.config.labels(selector);
+        self
+    }
+
+    /// The API server may not serve this kind (its CRD belongs to someone else): the watch starts once it does, and the store
+    /// counts as settled until then.
+    #[must_use]
+    pub fn optional(mut self, client: Client, kind: GroupVersionKind) -> Self {
+        self.optional = Some((client, kind));
+        self
+    }
+
+    /// Reduces each object before it is stored. `managedFields` are always dropped: they are often the larger part.
+    #[must_use]
+    pub fn prune(mut self, prune: impl Fn(&mut K) + Send + Sync + 'static) -> Self {
+        self.prune.push(Arc::new(prune));
+        self
+    }
+
+    /// Is told of every change after the store holds it, deletions included.
+    #[must_use]
+    pub fn on_change(mut self, on_change: impl Fn(&Change<K>) + Send + Sync + 'static) -> Self {
+        self.on_change.push(Arc::new(on_change));
+        self
+    }
+
+    /// Is told of objects that could not be read, with the reason.
+    #[must_use]
+    pub fn on_invalid(mut self, on_invalid: impl Fn(&ObjectKey, &str) + Send + Sync + 'static) -> Self {
+        self.on_invalid.push(Arc::new(on_invalid));
+        self
+    }
+
+    /// Triggers passes: the mapper names the keys that a change concerns, and how urgently (mostly [`Change::lane`]).
+    #[must_use]
+    pub fn trigger<T, I>(self, queue: &Queue<T>, mapper: impl Fn(&Change<K>) -> I + Send + Sync + 'static) -> Self
+    where
+        T: Clone + Eq + Hash + Send + 'static,
+        I: IntoIterator<Item = (T, Lane)>,
+    {
+        let queue = queue.clone();
+        self.on_change(move |change| {
+            for (key, lane) in mapper(change) {
+                queue.add(key, lane);
+            }
+        })
+    }
+
+    /// Adds an index to the store, read by [`Store::indexed`].
+    #[must_use]
+    pub fn index(mut self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.index_by.push((name, Arc::new(values)));
+        self
+    }
+
+    /// Starts the task of this watch; it runs until `shutdown` is cancelled.
+    #[must_use]
+    pub fn start(mut self, metrics: &WatchMetrics, shutdown: CancellationToken) -> Store<K> {
+        let writer = StoreWriter::new(std::mem::take(&mut self.index_by));
+        let store = writer.store();
+        let task = Task {
+            metrics: metrics.of(&self.kind),
+            watch: self,
+            writer,
+        };
+        tokio::spawn(async move {
+            let mut task = task;
+            shutdown.run_until_cancelled(task.run()).await;
+            task.writer.stopped();
+        });
+        store
+    }
+}
+
+struct Task<K: Resource> {
+    watch: Watch<K>,
+    writer: StoreWriter<K>,
+    metrics: OneWatch,
+}
+
+impl<K> Task<K>
+where
+    K: Resource + Send + Sync + 'static,
+{
+    async fn run(&mut self) {
+        loop {
+            self.wait_until_served().await;
+            self.follow().await;
+        }
+    }
+
+    /// For an optional kind: waits until the API server serves it.
+    async fn wait_until_served(&mut self) {
+        let Some((client, kind)) = self.watch.optional.clone() else {
+            return;
+        };
+        loop {
+            match is_served(&client, &kind).await {
+                Ok(true) => return,
+                Ok(false) => {
+                    let changes = self.writer.not_served();
+                    self.metrics.objects.set(0);
+                    self.tell(&changes);
+                }
+                // Not knowing is no reason to call the store settled, nor to drop what it holds.
+                Err(error) => self.count_error(&error_chain(&error)),
+            }
+            tokio::time::sleep(DISCOVERY_INTERVAL.mul_f64(0.9 + 0.2 * rand::random::<f64>())).await;
+        }
+    }
+
+    /// Follows the events. Returns when an optional kind seems to be served no longer; never for the others.
+    async fn follow(&mut self) {
+        // Not `StreamBackoff`: it takes the start of a listing for a success and resets, so that a list that is refused each
+        // time would be repeated about once a second for good.
+        let mut backoff = DefaultBackoff::default();
+        let mut events = (self.watch.connect)(self.watch.config.clone());
+        loop {
+            match events.next().await {
+                Some(Ok(event)) => {
+                    if !matches!(event, Event::Init) {
+                        backoff.reset();
+                    }
+                    self.take_in(event);
+                }
+                Some(Err(error)) => {
+                    self.count_error(&error_chain(&error));
+                    if self.watch.optional.is_some() && is_not_found(&error) {
+                        return;
+                    }
+                    tokio::time::sleep(backoff.next().unwrap_or(Duration::from_secs(30))).await;
+                }
+                None => {
+                    events = (self.watch.connect)(self.watch.config.clone());
+                    tokio::time::sleep(backoff.next().unwrap_or(Duration::from_secs(30))).await;
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event<Received<K>>) {
+        let prune = &self.watch.prune;
+        let event = event.modify(|received| {
+            if let Ok(object) = received {
+                object.managed_fields_mut().clear();
+                for prune in prune {
+                    prune(object);
+                }
+            }
+        });
+        let Observed { changes, invalid } = self.writer.observe(event);
+        self.metrics.last_event.set(seconds_since_epoch());
+        self.metrics.objects.set(i64::try_from(self.writer.len()).unwrap_or(i64::MAX));
+        if let Some((key, reason)) = invalid {
+            self.metrics.invalid.inc();
+            tracing::warn!(kind = %self.watch.kind, %key, %reason, "object cannot be read");
+            for on_invalid in &self.watch.on_invalid {
+                self.guarded(|| on_invalid(&key, &reason));
+            }
+        }
+        self.tell(&changes);
+    }
+
+    fn tell(&self, changes: &[Change<K>]) {
+        for change in changes {
+            for on_change in &self.watch.on_change {
+                self.guarded(|| on_change(change));
+            }
+        }
+    }
+
+    /// A panic in one callback must not end the watch: everything else would go on, blind for this kind.
+    fn guarded(&self, callback: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
+            self.count_error(&format!("a callback panicked: {}", panic_message(&*panic)));
+        }
+    }
+
+    fn count_error(&self, error: &str) {
+        self.metrics.errors.inc();
+        tracing::warn!(kind = %self.watch.kind, error, "watch failed");
+    }
+}
+
+/// Asks live, never a cache: a CRD that was installed a moment ago must be found.
+async fn is_served(client: &Client, kind: &GroupVersionKind) -> Result<bool, kube::Error> {
+    match discovery::oneshot::pinned_kind(client, kind).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.is_not_found(),
+        _ => false,
+    }
+}
+
+fn seconds_since_epoch() -> f64 {
+    jiff::Timestamp::now().as_duration().as_secs_f64()
+}
+
+/// The form in which the value of a Secret is kept and compared: its SHA-256.
+#[must_use]
+pub fn secret_digest(value: &[u8]) -> [u8; 32] {
+    Sha256::digest(value).into()
+}
+
+/// Replaces the values of a Secret by their digests, so that the memory of the operator holds no credentials, and still it can be
+/// seen that one changed. For [`Watch::prune`].
+pub fn prune_secret(secret: &mut Secret) {
+    for value in secret.data.iter_mut().flat_map(|data| data.values_mut()) {
+        *value = ByteString(secret_digest(&value.0).to_vec());
+    }
+    secret.string_data = None;
+    secret.annotations_mut().remove(LAST_APPLIED);
+}
+
+#[cfg(test)]
+mod tests;
