@@ -6,8 +6,10 @@ import json
 
 from moto.applicationautoscaling import models, responses
 from moto.core.exceptions import JsonRESTError
+from moto.utilities.utils import get_partition
 
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services.iam import SERVICE_LINKED_ROLES
 
 
 class ObjectNotFound(JsonRESTError):
@@ -46,6 +48,14 @@ def _install_models() -> None:
     def __init__(before, self, *args, **kwargs):
         before(self, *args, **kwargs)
         self.tags: dict[str, str] = {}
+        if not self.role_arn:
+            # The service-linked role, which the service makes with the first target.
+            owner = self.applicationautoscaling_backend
+            name = SERVICE_LINKED_ROLES.get(f"{self.service_namespace}.application-autoscaling", "ApplicationAutoScaling")
+            self.role_arn = (
+                f"arn:{get_partition(owner.region_name)}:iam::{owner.account_id}:role/aws-service-role/"
+                f"{self.service_namespace}.application-autoscaling.amazonaws.com/AWSServiceRoleFor{name}"
+            )
 
     @replaces(backend)
     def register_scalable_target(before, self, namespace, r_id, dimension, min_capacity, max_capacity, *args, **kwargs):
