@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -88,14 +89,15 @@ class Control:
         return {
             "transition_seconds": settings.default_seconds,
             "transitions": dict(settings.overrides),
+            "outcomes": {glob: asdict(outcome) for glob, outcome in settings.outcomes.items()},
             "throttle": self.middleware.throttle.describe(),
         }
 
     def _change_config(self, query: dict[str, str], body: Any) -> Any:
-        unknown = set(body) - {"transition_seconds", "transitions", "throttle"}
+        unknown = set(body) - {"transition_seconds", "transitions", "outcomes", "throttle"}
         if unknown:
             raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
-        settings.change(body.get("transition_seconds"), body.get("transitions"))
+        settings.change(body.get("transition_seconds"), body.get("transitions"), body.get("outcomes"))
         if "throttle" in body:
             self.middleware.throttle.change(body["throttle"])
         return self._config()
@@ -112,6 +114,7 @@ class Control:
         self.record.clear()
         self.middleware.faults.remove()
         self.middleware.throttle.clear()
+        settings.outcomes.clear()
         return {"status": "ok"}
 
     def _inventory(self, query: dict[str, str], body: Any) -> Any:

@@ -14,6 +14,9 @@ here carries a `Lifecycle` whose state is worked out when it is read: no threads
 How long a transition lasts comes from `settings`: a default, and overrides by `<service>.<kind>.<state>` glob, such as
 `eks.nodegroup.creating` or `rds.*.deleting`; the longest glob that matches wins. A duration is fixed when the transition
 begins. `clock.advance(seconds)` moves every transition on without waiting.
+
+A transition may end badly: `settings.outcomes` says, by the same globs, that the next ones lead to another state
+(`eks.nodegroup.creating` to `CREATE_FAILED`), and then `on_settled` is not run.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from __future__ import annotations
 import fnmatch
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 #: The state after a deletion: the resource is no longer described and its name is free again.
@@ -43,6 +47,20 @@ class Clock:
         self._ahead += seconds
 
 
+@dataclass
+class Outcome:
+    """How the next `count` transitions end (all of them when left out)."""
+
+    then: str
+    count: int | None = None
+
+
+def _longest_match(globs: Iterable[str], service: str, kind: str, state: str) -> str | None:
+    name = f"{service}.{kind}.{state}".lower()
+    matching = [glob for glob in globs if fnmatch.fnmatchcase(name, glob.lower())]
+    return max(matching, key=len) if matching else None
+
+
 class TransitionSettings:
     """How many seconds transitions last; may be changed while the double runs."""
 
@@ -50,16 +68,40 @@ class TransitionSettings:
         self._lock = threading.Lock()
         self.default_seconds = default_seconds
         self.overrides: dict[str, float] = {}
+        self.outcomes: dict[str, Outcome] = {}
 
     def seconds(self, service: str, kind: str, state: str) -> float:
-        name = f"{service}.{kind}.{state}".lower()
         with self._lock:
-            matching = [glob for glob in self.overrides if fnmatch.fnmatchcase(name, glob.lower())]
-            return self.overrides[max(matching, key=len)] if matching else self.default_seconds
+            glob = _longest_match(self.overrides, service, kind, state)
+            return self.default_seconds if glob is None else self.overrides[glob]
 
-    def change(self, default_seconds: float | None = None, overrides: dict[str, float | None] | None = None) -> None:
-        """Set the default, and add overrides; an override of None is removed."""
+    def take_outcome(self, service: str, kind: str, state: str) -> str | None:
+        """The state in which this transition is to end instead of its usual one, counted as used."""
         with self._lock:
+            glob = _longest_match(self.outcomes, service, kind, state)
+            if glob is None:
+                return None
+            outcome = self.outcomes[glob]
+            if outcome.count is not None:
+                outcome.count -= 1
+                if outcome.count <= 0:
+                    del self.outcomes[glob]
+            return outcome.then
+
+    def change(
+        self,
+        default_seconds: float | None = None,
+        overrides: dict[str, float | None] | None = None,
+        outcomes: dict[str, dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Set the default, and add overrides and outcomes ({"then": state, "count": 1}); one of None is removed."""
+        parsed = {glob: None if given is None else Outcome(**given) for glob, given in (outcomes or {}).items()}
+        with self._lock:
+            for glob, outcome in parsed.items():
+                if outcome is None:
+                    self.outcomes.pop(glob, None)
+                else:
+                    self.outcomes[glob] = outcome
             if default_seconds is not None:
                 self.default_seconds = float(default_seconds)
             for glob, seconds in (overrides or {}).items():
@@ -98,8 +140,12 @@ class Lifecycle:
         """
         self._finish()
         self._state = state
-        self._next = then if then is not None else self._settled
-        self._on_settled = on_settled
+        outcome = settings.take_outcome(self._service, self._kind, state)
+        if outcome is None:
+            self._next = then if then is not None else self._settled
+            self._on_settled = on_settled
+        else:
+            self._next, self._on_settled = outcome, None
         lasting = settings.seconds(self._service, self._kind, state) if seconds is None else seconds
         self._until = clock.now() + lasting
 

@@ -74,6 +74,17 @@ class TestLifecycle:
         drop_gone(held, forget=forgotten.append)
         assert set(held) == {"kept"} and len(forgotten) == 1
 
+    def test_a_transition_may_end_badly_a_given_number_of_times(self, lasting: None) -> None:
+        applied: list[str] = []
+        lifecycle.settings.change(outcomes={"rds.db-instance.creating": {"then": "failed", "count": 1}})
+        for expected in ("failed", "available"):
+            life = Lifecycle("rds", "db-instance", settled="available")
+            life.begin("creating", on_settled=lambda: applied.append("x"))
+            assert life.state == "creating"
+            lifecycle.clock.advance(2e6)
+            assert life.state == expected
+        assert applied == ["x"], "what failed had no effect"
+
     def test_the_longest_override_wins(self) -> None:
         settings = TransitionSettings(1.0)
         settings.change(overrides={"rds.*": 2.0, "rds.db-instance.creating": 3.0})
@@ -126,6 +137,12 @@ class TestRecord:
         )
         assert double.calls()[-1]["resources"][0] == "orders"
 
+    @pytest.mark.parametrize(("service", "method", "operation"), PROTOCOLS)
+    def test_a_call_is_found_by_its_request_id(self, double: Any, service: str, method: str, operation: str) -> None:
+        answer = getattr(double.client(service), method)()
+        assert answer["ResponseMetadata"]["HTTPHeaders"].keys() & {"x-amzn-requestid", "x-amz-request-id"}
+        assert double.calls()[-1]["request_id"] in answer["ResponseMetadata"]["HTTPHeaders"].values()
+
     def test_since_gives_only_what_came_after(self, double: Any) -> None:
         eks = double.client("eks")
         eks.list_clusters()
@@ -146,12 +163,11 @@ class TestFaults:
 
         double.fault(kind="throttle", service=service, operation=operation, count=1)
         code, _ = refused(getattr(double.client(service), method))
-        assert code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES + ["Throttled"], code
+        assert code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES
         double.control("DELETE", "faults")
         double.fault(kind="throttle", service=service, count=1)
-        if service != "sns":
-            getattr(double.client(service, attempts=2), method)()
-            assert [each["fault"] for each in double.calls(service=service)][-2:] == ["throttle", None]
+        getattr(double.client(service, attempts=2), method)()
+        assert [each["fault"] for each in double.calls(service=service)][-2:] == ["throttle", None]
 
     @pytest.mark.parametrize(("service", "method", "operation"), PROTOCOLS)
     def test_denial_and_an_error_of_choice_are_readable(
@@ -259,6 +275,7 @@ class TestControl:
         assert double.control("PUT", "config", body)[1]["transitions"] == {"rds.*": 7.0}
         assert double.control("GET", "config")[1]["transition_seconds"] == 5
         assert double.control("PUT", "config", {"transition_second": 5})[0] == 400
+        assert double.control("PUT", "config", {"outcomes": {"rds.*": {"than": "failed"}}})[0] == 400
         assert double.control("PUT", "health")[0] == 405
         assert double.control("GET", "nothing")[0] == 404
 

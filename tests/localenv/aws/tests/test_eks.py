@@ -142,6 +142,27 @@ class TestStates:
         assert listed == [update["id"]]
 
 
+    def test_creating_and_updating_may_fail(self, slow: Fixture) -> None:
+        outcomes = {
+            "eks.nodegroup.creating": {"then": "CREATE_FAILED", "count": 1},
+            "eks.nodegroup.updating": {"then": "ACTIVE", "count": 1},
+        }
+        assert slow.double.control("PUT", "config", {"outcomes": outcomes})[0] == 200
+        slow.create()
+        slow.double.settle()
+        assert slow.describe()["status"] == "CREATE_FAILED"
+        assert slow.describe()["health"]["issues"][0]["code"] == "AsgInstanceLaunchFailures"
+        slow.create("cart", version="1.34")
+        slow.double.settle()
+        update = slow.upgrade("cart", version="1.35")
+        slow.double.settle()
+        assert slow.describe("cart")["version"] == "1.34" and slow.describe("cart")["status"] == "ACTIVE"
+        assert slow.update_status(update, "cart") == "Failed"
+        slow.upgrade("cart", version="1.35")
+        slow.double.settle()
+        assert slow.describe("cart")["version"] == "1.35"
+
+
 class TestNodegroups:
     def test_what_was_asked_for_is_shown(self, at: Fixture) -> None:
         asked = at.nodegroup(updateConfig={"maxUnavailablePercentage": 33}, capacityType="SPOT", diskSize=50)

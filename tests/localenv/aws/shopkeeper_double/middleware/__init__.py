@@ -96,7 +96,7 @@ class Middleware:
     def _refuse(
         self, call: Call, error: AwsError, fault: str, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        response = response_for(call, error)
+        response = _marked(response_for(call, error), call)
         self.record.add(call, response.status_code, error.code, fault)
         return response(environ, start_response)
 
@@ -104,7 +104,7 @@ class Middleware:
         self, call: Call, response: Response, fault: str | None, environ: dict[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         self.record.add(call, response.status_code, error_code_of(response), fault)
-        return response(environ, start_response)
+        return _marked(response, call)(environ, start_response)
 
     def _perform(self, call: Call, environ: dict[str, Any]) -> Response:
         """Let moto do it. What moto lacks, and its crashes, become errors that an SDK can read."""
@@ -128,6 +128,12 @@ class Middleware:
         if _is_missing_route(response):
             return response_for(call, not_implemented(call))
         return response
+
+
+def _marked(response: Response, call: Call) -> Response:
+    """The answer with the request id that the record has for this call, in the header that SDKs read it from."""
+    response.headers["x-amz-request-id" if call.service == "s3" else "x-amzn-RequestId"] = call.request_id
+    return response
 
 
 def _is_missing_route(response: Response) -> bool:

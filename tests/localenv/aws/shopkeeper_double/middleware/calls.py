@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import threading
 import time
 import uuid
@@ -41,7 +42,7 @@ NAMES_A_RESOURCE = re.compile(
 SCOPE = re.compile(r"Credential=[^/,&]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 #: What an operation does to its subject, cut off its name to find the subject: CreateDBInstance is about a DBInstance.
 VERB = re.compile(r"^(Create|Delete|Modify|Update|Describe|Get|List|Put|Start|Stop|Reboot|Restore|Tag|Untag|Set|Add|Remove)")
-RECORD_LIMIT = 200_000
+RECORD_LIMIT = 100_000
 
 
 @dataclass
@@ -127,7 +128,7 @@ def identify(environ: dict[str, Any], body: bytes) -> Call:
         method=environ.get("REQUEST_METHOD", "GET"),
         path=path,
         content_type=content_type,
-        user_agent=environ.get("HTTP_USER_AGENT", ""),
+        user_agent=sys.intern(environ.get("HTTP_USER_AGENT", "")),
     )
     parameters: dict[str, Any] = {}
     target = request.headers.get("X-Amz-Target")
@@ -170,7 +171,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 class CallRecord:
-    """Every call in order, in memory (the last 200 000) and, where a path is given, as a line of JSON in a file."""
+    """Every call in order, in memory (the last 100 000) and, where a path is given, as a line of JSON in a file."""
 
     def __init__(self, log_path: str | None = None) -> None:
         self._lock = threading.Lock()

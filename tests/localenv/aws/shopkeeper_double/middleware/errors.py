@@ -25,8 +25,6 @@ THROTTLED = {
     "ec2": ("RequestLimitExceeded", 503),
     "s3": ("SlowDown", 503),
     "sqs": ("RequestThrottled", 400),
-    "sns": ("Throttled", 429),
-    "dynamodb": ("ThrottlingException", 400),
     "eks": ("ThrottlingException", 429),
     "route53": ("Throttling", 400),
 }
@@ -80,7 +78,9 @@ def denied(call: Call) -> AwsError:
     json_code = ("AccessDeniedException", 400 if call.protocol == "json" else 403)
     code, status = DENIED.get(call.service, json_code if _speaks_json(call) else ("AccessDenied", 403))
     on = call.resources[0] if call.resources else "*"
-    return AwsError(code, f"User is not authorized to perform: {call.service}:{call.operation} on resource: {on}", status)
+    user = "arn:aws:sts::123456789012:assumed-role/shopkeeper/session"
+    action = f"{call.service}:{call.operation}"
+    return AwsError(code, f"User: {user} is not authorized to perform: {action} on resource: {on}", status)
 
 
 def quota_reached(call: Call) -> AwsError:
@@ -107,8 +107,7 @@ def not_implemented(call: Call) -> AwsError:
 
 def response_for(call: Call, error: AwsError) -> Response:
     """The HTTP answer that carries `error` in the protocol the caller speaks."""
-    status, content_type, body = _serialize(call, error)
-    headers = Headers({"Content-Type": content_type, "x-amzn-RequestId": call.request_id, "x-amz-request-id": call.request_id})
+    status, headers, body = _serialize(call, error)
     if _speaks_json(call):
         headers["x-amzn-ErrorType"] = error.code
     return Response(b"" if call.method == "HEAD" else body, status=error.status or status, headers=headers)
@@ -118,7 +117,7 @@ def _speaks_json(call: Call) -> bool:
     return call.protocol in ("json", "rest-json")
 
 
-def _serialize(call: Call, error: AwsError) -> tuple[int, str, bytes]:
+def _serialize(call: Call, error: AwsError) -> tuple[int, Headers, bytes]:
     try:
         model = get_service_model(call.service)
         protocol = "rest-xml" if call.service == "s3" else determine_request_protocol(model, call.content_type)
@@ -128,16 +127,17 @@ def _serialize(call: Call, error: AwsError) -> tuple[int, str, bytes]:
         )
         answer = serializer.serialize(ServiceException(error.code, error.message))
         body = answer["body"]
-        return (
-            answer["status_code"],
-            str(answer["headers"].get("Content-Type", "application/json" if _speaks_json(call) else "text/xml")),
-            body.encode() if isinstance(body, str) else body,
-        )
+        # The headers matter: SQS puts the code that older SDKs know into x-amzn-query-error.
+        headers = Headers({name: str(value) for name, value in answer["headers"].items()})
+        headers.setdefault("Content-Type", "application/json" if _speaks_json(call) else "text/xml")
+        return answer["status_code"], headers, body.encode() if isinstance(body, str) else body
     except Exception:  # a service botocore does not know, or a protocol moto cannot write: the two common shapes
         if _speaks_json(call):
-            return 400, "application/json", json.dumps({"__type": error.code, "message": error.message}).encode()
+            text = json.dumps({"__type": error.code, "message": error.message})
+            return 400, Headers({"Content-Type": "application/json"}), text.encode()
         inner = f"<Error><Type>Sender</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
-        return 400, "text/xml", f"<ErrorResponse>{inner}<RequestId>{call.request_id}</RequestId></ErrorResponse>".encode()
+        text = f"<ErrorResponse>{inner}<RequestId>{call.request_id}</RequestId></ErrorResponse>"
+        return 400, Headers({"Content-Type": "text/xml"}), text.encode()
 
 
 def error_code_of(response: Response) -> str | None:

@@ -105,7 +105,10 @@ class Resource:
 
 
 class Update:
-    """One update of a cluster, a node group or an addon: in progress for as long as the resource is UPDATING by it."""
+    """One update of a cluster, a node group or an addon: in progress for as long as the resource is UPDATING by it.
+
+    It failed when the resource is no longer in transition and the update's effect has not come.
+    """
 
     def __init__(self, resource: Resource, update_type: str, parameters: dict[str, Any]) -> None:
         self.id = str(uuid.uuid4())
@@ -125,16 +128,41 @@ class Update:
 
     @property
     def status(self) -> str:
-        _ = self._resource.lifecycle.state
-        return "Successful" if self._done else "InProgress"
+        in_transition = self._resource.lifecycle.in_transition
+        if self._done:
+            return "Successful"
+        newest = next(reversed(self._resource.updates)) == self.id
+        return "InProgress" if in_transition and newest else "Failed"
 
     def shape(self) -> dict[str, Any]:
-        return {**self._values, "status": self.status}
+        status = self.status
+        errors = [] if status != "Failed" else [
+            {
+                "errorCode": "NodeCreationFailure",
+                "errorMessage": "Couldn't proceed with upgrade process as new nodes are not joining node group",
+                "resourceIds": [self._resource.values.get("nodegroupName") or self._resource.arn],
+            }
+        ]
+        return {**self._values, "status": status, "errors": errors}
 
 
 class Nodegroup(Resource):
     kind = "nodegroup"
     arn_member = "nodegroupArn"
+
+    def shape(self) -> dict[str, Any]:
+        """A node group that failed says why in `health`, as the usual cause: no capacity for its instance types."""
+        shown = super().shape()
+        if shown["status"] in ("CREATE_FAILED", "DEGRADED"):
+            group = self.values["resources"]["autoScalingGroups"][0]["name"]
+            issue = {
+                "code": "AsgInstanceLaunchFailures",
+                "message": "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have "
+                "sufficient capacity in the Availability Zone you requested.",
+                "resourceIds": [group],
+            }
+            shown["health"] = {"issues": [issue]}
+        return shown
 
 
 class FargateProfile(Resource):
