@@ -95,24 +95,35 @@ impl AuditLog {
 
     /// Where the log ends now, to be given to [`AuditLog::since`] later.
     pub fn position(&self) -> Result<u64> {
-        Ok(self.path.metadata().with_context(|| format!("cannot read {}", self.path.display()))?.len())
+        Ok(self
+            .path
+            .metadata()
+            .with_context(|| format!("cannot read {}", self.path.display()))?
+            .len())
     }
 
     /// Every answered request written to the log after `position`, oldest first.
     pub fn since(&self, position: u64) -> Result<Vec<AuditEvent>> {
-        let mut file = File::open(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
-        file.seek(SeekFrom::Start(position)).context("cannot seek in the audit log")?;
+        let mut file = File::open(&self.path)
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        file.seek(SeekFrom::Start(position))
+            .context("cannot seek in the audit log")?;
         let mut reader = BufReader::new(file);
         let mut events = Vec::new();
         let mut line = String::new();
         loop {
             line.clear();
-            let length = reader.read_line(&mut line).context("cannot read the audit log")?;
+            let length = reader
+                .read_line(&mut line)
+                .context("cannot read the audit log")?;
             // A line without its end is being written at this moment.
             if length == 0 || !line.ends_with('\n') {
                 return Ok(events);
             }
-            events.push(serde_json::from_str(&line).with_context(|| format!("not an audit event: {line}"))?);
+            events.push(
+                serde_json::from_str(&line)
+                    .with_context(|| format!("not an audit event: {line}"))?,
+            );
         }
     }
 

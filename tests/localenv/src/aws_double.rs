@@ -1,7 +1,7 @@
 //! The AWS double as a process, and what a test asks of the double itself.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,11 +27,8 @@ pub(crate) struct AwsDouble {
 }
 
 impl AwsDouble {
-    pub(crate) fn start(
-        python: &PythonEnvironment,
-        folders: &Folders<'_>,
-        transition: Duration,
-    ) -> Result<Self> {
+    /// Starts the double with transitions that take no time, so that seeding it does not either.
+    pub(crate) fn start(python: &PythonEnvironment, folders: &Folders<'_>) -> Result<Self> {
         let port_file = folders.state.join("aws.port");
         let process = ChildProcess::start(ProcessSpecification {
             name: "AWS double".into(),
@@ -46,7 +43,7 @@ impl AwsDouble {
                 "--port-file",
                 &port_file.display().to_string(),
                 "--transition-seconds",
-                &transition.as_secs_f64().to_string(),
+                "0",
                 "--calls-log",
                 &folders.logs.join("aws-calls.log").display().to_string(),
                 "--parent-pid",
@@ -57,7 +54,11 @@ impl AwsDouble {
             environment: vec![python_path()],
             log: folders.logs.join("aws.log"),
         })?;
-        Ok(Self { process, port_file, seed_file: folders.state.join("aws-seed.json") })
+        Ok(Self {
+            process,
+            port_file,
+            seed_file: folders.state.join("aws-seed.json"),
+        })
     }
 
     /// Waits until the double answers; returns its endpoint.
@@ -65,7 +66,10 @@ impl AwsDouble {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             if let Ok(text) = fs::read_to_string(&self.port_file) {
-                let port: u16 = text.trim().parse().context("the AWS double wrote no port")?;
+                let port: u16 = text
+                    .trim()
+                    .parse()
+                    .context("the AWS double wrote no port")?;
                 return Ok(format!("http://127.0.0.1:{port}"));
             }
             self.process.ensure_running()?;
@@ -80,7 +84,15 @@ impl AwsDouble {
     pub(crate) async fn seed(&self, python: &PythonEnvironment, endpoint: &str) -> Result<Value> {
         let (name, value) = python_path();
         let output = tokio::process::Command::new(python.interpreter())
-            .args(["-m", "shopkeeper_double.seed", "--endpoint", endpoint, "--region", REGION, "--json"])
+            .args([
+                "-m",
+                "shopkeeper_double.seed",
+                "--endpoint",
+                endpoint,
+                "--region",
+                REGION,
+                "--json",
+            ])
             .arg(&self.seed_file)
             .env(name, value)
             .stdin(std::process::Stdio::null())
@@ -89,7 +101,10 @@ impl AwsDouble {
             .await
             .context("cannot run the seed of the AWS double")?;
         if !output.status.success() {
-            bail!("seeding the AWS double failed:\n{}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "seeding the AWS double failed:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         let text = fs::read(&self.seed_file).context("the seed of the AWS double wrote no file")?;
         serde_json::from_slice(&text).context("the seed of the AWS double wrote no JSON")
@@ -102,16 +117,10 @@ impl AwsDouble {
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
     }
-
 }
 
 fn python_path() -> (String, String) {
     ("PYTHONPATH".into(), python::folder().display().to_string())
-}
-
-/// Whether the double comes with a seed.
-pub(crate) fn has_seed() -> bool {
-    Path::new(&python::folder()).join("shopkeeper_double").join("seed.py").is_file()
 }
 
 /// Asks the double about itself: recorded calls, faults, what exists, how long its transitions last.
@@ -237,18 +246,25 @@ impl AwsFault {
 
 impl AwsControl {
     pub(crate) fn new(endpoint: &str) -> Self {
-        Self { endpoint: endpoint.into(), client: Client::builder(TokioExecutor::new()).build_http() }
+        Self {
+            endpoint: endpoint.into(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
     }
 
     /// The number of the last call; a position for [`AwsControl::calls_since`].
     pub async fn position(&self) -> Result<u64> {
         let answer = self.request(Method::GET, "health", None).await?;
-        answer["calls"].as_u64().context("the AWS double counts no calls")
+        answer["calls"]
+            .as_u64()
+            .context("the AWS double counts no calls")
     }
 
     /// Every call after `position`, oldest first, without those of the environment's own simulation.
     pub async fn calls_since(&self, position: u64) -> Result<Vec<AwsCall>> {
-        let mut answer = self.request(Method::GET, &format!("calls?since={position}"), None).await?;
+        let mut answer = self
+            .request(Method::GET, &format!("calls?since={position}"), None)
+            .await?;
         let mut calls: Vec<AwsCall> = serde_json::from_value(answer["calls"].take())?;
         calls.retain(|call| !call.user_agent.contains(simulation::USER_AGENT));
         Ok(calls)
@@ -263,8 +279,13 @@ impl AwsControl {
 
     /// Adds a rule; returns its identifier.
     pub async fn add_fault(&self, fault: &AwsFault) -> Result<String> {
-        let answer = self.request(Method::POST, "faults", Some(serde_json::to_value(fault)?)).await?;
-        Ok(answer["ids"][0].as_str().context("the AWS double named no fault")?.to_owned())
+        let answer = self
+            .request(Method::POST, "faults", Some(serde_json::to_value(fault)?))
+            .await?;
+        Ok(answer["ids"][0]
+            .as_str()
+            .context("the AWS double named no fault")?
+            .to_owned())
     }
 
     /// Removes every rule.
@@ -290,12 +311,20 @@ impl AwsControl {
 
     /// How long creating, modifying and deleting last from now on.
     pub async fn set_transition(&self, transition: Duration) -> Result<()> {
-        self.configure(json!({"transition_seconds": transition.as_secs_f64()})).await.map(drop)
+        self.configure(json!({"transition_seconds": transition.as_secs_f64()}))
+            .await
+            .map(drop)
     }
 
     /// Moves the double's clock ahead, which ends transitions early.
     pub async fn advance_clock(&self, by: Duration) -> Result<()> {
-        self.request(Method::POST, "clock", Some(json!({"advance_seconds": by.as_secs_f64()}))).await.map(drop)
+        self.request(
+            Method::POST,
+            "clock",
+            Some(json!({"advance_seconds": by.as_secs_f64()})),
+        )
+        .await
+        .map(drop)
     }
 
     /// Empties the account, the record of calls and the faults.
@@ -305,17 +334,32 @@ impl AwsControl {
 
     /// One request under `/_double/`, for what has no method here. Fails with the double's own words.
     pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-        let body = body.map(|body| serde_json::to_vec(&body)).transpose()?.unwrap_or_default();
+        let body = body
+            .map(|body| serde_json::to_vec(&body))
+            .transpose()?
+            .unwrap_or_default();
         let request = Request::builder()
             .method(&method)
             .uri(format!("{}/_double/{path}", self.endpoint))
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
-        let response = self.client.request(request).await.context("the AWS double does not answer")?;
+        let response = self
+            .client
+            .request(request)
+            .await
+            .context("the AWS double does not answer")?;
         let status = response.status();
-        let body = response.into_body().collect().await.context("the AWS double's answer broke off")?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .context("the AWS double's answer broke off")?
+            .to_bytes();
         if !status.is_success() {
-            bail!("the AWS double answered {method} {path} with {status}: {}", String::from_utf8_lossy(&body));
+            bail!(
+                "the AWS double answered {method} {path} with {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
         }
         serde_json::from_slice(&body).context("the AWS double answered no JSON")
     }

@@ -14,7 +14,8 @@ pub(crate) fn root() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
         Some(base) => PathBuf::from(base),
         None => {
-            let home = std::env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?;
+            let home =
+                std::env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?;
             Path::new(&home).join(".cache")
         }
     };
@@ -28,14 +29,23 @@ pub(crate) fn key_of(files: &[&Path], salt: &str) -> Result<String> {
     for file in files {
         hash.update(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// The directory `<cache>/<kind>/<key>`, made by `make` unless it is there.
 ///
 /// Two processes that need it at the same time make it once: the second waits for the first. It is made in its final
 /// place, since a Python environment records its own path, and marked when it is whole.
-pub(crate) fn directory(kind: &str, key: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn directory(
+    kind: &str,
+    key: &str,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let parent = root()?.join(kind);
     let directory = parent.join(key);
     if directory.join(COMPLETE).exists() {
@@ -43,17 +53,22 @@ pub(crate) fn directory(kind: &str, key: &str, make: impl FnOnce(&Path) -> Resul
     }
     fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
     let lock_path = parent.join(format!("{key}.lock"));
-    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    let lock = File::create(&lock_path)
+        .with_context(|| format!("cannot create {}", lock_path.display()))?;
+    lock.lock()
+        .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     if directory.join(COMPLETE).exists() {
         return Ok(directory);
     }
     if directory.exists() {
-        fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("cannot remove {}", directory.display()))?;
     }
-    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     make(&directory)?;
-    fs::write(directory.join(COMPLETE), b"").with_context(|| format!("cannot write to {}", directory.display()))?;
+    fs::write(directory.join(COMPLETE), b"")
+        .with_context(|| format!("cannot write to {}", directory.display()))?;
     Ok(directory)
 }
 
@@ -64,7 +79,10 @@ pub(crate) fn source_folder() -> &'static Path {
 
 /// The root of the repository.
 pub(crate) fn repository() -> &'static Path {
-    source_folder().ancestors().nth(2).unwrap_or_else(|| source_folder())
+    source_folder()
+        .ancestors()
+        .nth(2)
+        .unwrap_or_else(|| source_folder())
 }
 
 /// Cargo's build directory.

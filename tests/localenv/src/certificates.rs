@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 use serde_json::json;
 
@@ -23,13 +24,22 @@ pub(crate) struct Credential {
 
 impl CertificateAuthority {
     pub(crate) fn create(directory: &Path) -> Result<Self> {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
-        parameters.distinguished_name.push(DnType::CommonName, "localenv");
+        parameters.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyCertSign,
+        ];
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, "localenv");
         let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)?;
-        let authority = Self { issuer, directory: directory.to_owned() };
+        let authority = Self {
+            issuer,
+            directory: directory.to_owned(),
+        };
         write(&authority.certificate(), &authority.issuer.pem())?;
         Ok(authority)
     }
@@ -41,9 +51,17 @@ impl CertificateAuthority {
 
     /// A serving certificate for the loopback interface and the names pods would use.
     pub(crate) fn server(&self) -> Result<Credential> {
-        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc", "10.100.0.1"].map(String::from);
+        let names = [
+            "127.0.0.1",
+            "localhost",
+            "kubernetes.default.svc",
+            "10.100.0.1",
+        ]
+        .map(String::from);
         let mut parameters = CertificateParams::new(names)?;
-        parameters.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, "kube-apiserver");
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("apiserver", parameters)
     }
@@ -53,7 +71,9 @@ impl CertificateAuthority {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {
-            parameters.distinguished_name.push(DnType::OrganizationName, group);
+            parameters
+                .distinguished_name
+                .push(DnType::OrganizationName, group);
         }
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(file, parameters)
@@ -63,15 +83,27 @@ impl CertificateAuthority {
     /// the public half out of a PKCS#8 private key that is an elliptic curve's.
     pub(crate) fn service_account_key(&self) -> Result<(PathBuf, PathBuf)> {
         let key = KeyPair::generate()?;
-        let (private, public) = (self.directory.join("service-account.key"), self.directory.join("service-account.pub"));
+        let (private, public) = (
+            self.directory.join("service-account.key"),
+            self.directory.join("service-account.pub"),
+        );
         write(&private, &key.serialize_pem())?;
         write(&public, &key.public_key_pem())?;
         Ok((private, public))
     }
 
     /// A kubeconfig with a client certificate for this user, written to `path`.
-    pub(crate) fn kubeconfig(&self, path: &Path, server: &str, user: &str, group: Option<&str>) -> Result<()> {
-        let file = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("client");
+    pub(crate) fn kubeconfig(
+        &self,
+        path: &Path,
+        server: &str,
+        user: &str,
+        group: Option<&str>,
+    ) -> Result<()> {
+        let file = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or("client");
         let credential = self.client(file, user, group)?;
         // JSON is YAML, so kubectl and every client library read it.
         let content = json!({

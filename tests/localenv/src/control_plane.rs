@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 
 use crate::certificates::CertificateAuthority;
 use crate::ports::ReservedPort;
@@ -50,14 +52,23 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Starts etcd and the API server, without waiting for either: the API server waits for etcd by itself.
     pub(crate) async fn start(tools: &Tools, folders: &Folders<'_>) -> Result<Self> {
-        let ports = [ReservedPort::reserve()?, ReservedPort::reserve()?, ReservedPort::reserve()?];
+        let ports = [
+            ReservedPort::reserve()?,
+            ReservedPort::reserve()?,
+            ReservedPort::reserve()?,
+        ];
         let [etcd_port, etcd_peer_port, api_port] = ports.each_ref().map(ReservedPort::number);
         let authority = CertificateAuthority::create(&folders.state.join("certificates"))?;
         let serving = authority.server()?;
         let (service_account_key, service_account_public_key) = authority.service_account_key()?;
         let server = format!("https://127.0.0.1:{api_port}");
         let admin_kubeconfig = folders.state.join("admin.kubeconfig");
-        authority.kubeconfig(&admin_kubeconfig, &server, "kubernetes-admin", Some("system:masters"))?;
+        authority.kubeconfig(
+            &admin_kubeconfig,
+            &server,
+            "kubernetes-admin",
+            Some("system:masters"),
+        )?;
 
         let etcd_address = format!("http://127.0.0.1:{etcd_port}");
         let etcd_peer_address = format!("http://127.0.0.1:{etcd_peer_port}");
@@ -71,7 +82,10 @@ impl ControlPlane {
                 flag("advertise-client-urls", &etcd_address),
                 flag("listen-peer-urls", &etcd_peer_address),
                 flag("initial-advertise-peer-urls", &etcd_peer_address),
-                flag("initial-cluster", format_args!("localenv={etcd_peer_address}")),
+                flag(
+                    "initial-cluster",
+                    format_args!("localenv={etcd_peer_address}"),
+                ),
                 // Nothing of this outlives the machine, so nothing has to survive its crash.
                 "--unsafe-no-fsync".into(),
                 "--log-level=warn".into(),
@@ -93,13 +107,22 @@ impl ControlPlane {
                 flag("tls-private-key-file", serving.key.display()),
                 flag("client-ca-file", authority.certificate().display()),
                 "--service-account-issuer=https://kubernetes.default.svc".into(),
-                flag("service-account-signing-key-file", service_account_key.display()),
-                flag("service-account-key-file", service_account_public_key.display()),
+                flag(
+                    "service-account-signing-key-file",
+                    service_account_key.display(),
+                ),
+                flag(
+                    "service-account-key-file",
+                    service_account_public_key.display(),
+                ),
                 flag("service-cluster-ip-range", SERVICE_RANGE),
                 "--authorization-mode=Node,RBAC".into(),
                 "--enable-admission-plugins=NodeRestriction".into(),
                 "--allow-privileged=true".into(),
-                flag("audit-policy-file", configuration("audit-policy.yaml").display()),
+                flag(
+                    "audit-policy-file",
+                    configuration("audit-policy.yaml").display(),
+                ),
                 flag("audit-log-path", folders.logs.join("audit.log").display()),
             ],
             environment: vec![],
@@ -121,7 +144,16 @@ impl ControlPlane {
 
     /// Waits until the API server has started whole: its own roles are there and every check of `/readyz` passes.
     pub(crate) async fn wait_until_ready(&self) -> Result<()> {
-        let client = Client::try_from(self.config.clone())?;
+        // The client logs each refused connection as an error, and here they are the rule.
+        self.poll_readyz()
+            .with_subscriber(NoSubscriber::new())
+            .await
+    }
+
+    async fn poll_readyz(&self) -> Result<()> {
+        let mut config = self.config.clone();
+        config.default_retry = false;
+        let client = Client::try_from(config)?;
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let request = http::Request::get("/readyz").body(Vec::new())?;
@@ -130,7 +162,10 @@ impl ControlPlane {
                 Err(problem) => problem,
             };
             self.etcd.ensure_running()?;
-            self.api_server.lock().unwrap_or_else(PoisonError::into_inner).ensure_running()?;
+            self.api_server
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .ensure_running()?;
             if Instant::now() > deadline {
                 bail!("the API server is not ready after {START_TIMEOUT:?}: {problem}");
             }
@@ -139,9 +174,17 @@ impl ControlPlane {
     }
 
     /// Starts what acts on the API server's objects: the controller manager, the scheduler, and KWOK if asked to.
-    pub(crate) fn start_controllers(&mut self, tools: &Tools, folders: &Folders<'_>, nodes: bool) -> Result<()> {
+    pub(crate) fn start_controllers(
+        &mut self,
+        tools: &Tools,
+        folders: &Folders<'_>,
+        nodes: bool,
+    ) -> Result<()> {
         let kubeconfig_of = |user: &str| -> Result<PathBuf> {
-            let path = folders.state.join(format!("{}.kubeconfig", user.rsplit(':').next().unwrap_or(user)));
+            let path = folders.state.join(format!(
+                "{}.kubeconfig",
+                user.rsplit(':').next().unwrap_or(user)
+            ));
             self.authority.kubeconfig(&path, &self.server, user, None)?;
             Ok(path)
         };
@@ -149,8 +192,14 @@ impl ControlPlane {
             name: "kube-controller-manager".into(),
             program: tools.path("kube-controller-manager")?.into(),
             arguments: vec![
-                flag("kubeconfig", kubeconfig_of("system:kube-controller-manager")?.display()),
-                flag("service-account-private-key-file", self.service_account_key.display()),
+                flag(
+                    "kubeconfig",
+                    kubeconfig_of("system:kube-controller-manager")?.display(),
+                ),
+                flag(
+                    "service-account-private-key-file",
+                    self.service_account_key.display(),
+                ),
                 flag("root-ca-file", self.authority.certificate().display()),
                 // Each controller under its own account, with its own rights, as on EKS; the audit log tells them apart.
                 "--use-service-account-credentials=true".into(),
@@ -166,7 +215,10 @@ impl ControlPlane {
             name: "kube-scheduler".into(),
             program: tools.path("kube-scheduler")?.into(),
             arguments: vec![
-                flag("kubeconfig", kubeconfig_of("system:kube-scheduler")?.display()),
+                flag(
+                    "kubeconfig",
+                    kubeconfig_of("system:kube-scheduler")?.display(),
+                ),
                 "--leader-elect=false".into(),
                 "--secure-port=0".into(),
                 "--kube-api-qps=500".into(),
@@ -175,27 +227,36 @@ impl ControlPlane {
             environment: vec![],
             log: folders.logs.join("kube-scheduler.log"),
         };
-        self.controllers.push(ChildProcess::start(controller_manager)?);
+        self.controllers
+            .push(ChildProcess::start(controller_manager)?);
         self.controllers.push(ChildProcess::start(scheduler)?);
         if nodes {
             let kubeconfig = folders.state.join("kwok.kubeconfig");
-            self.authority.kubeconfig(&kubeconfig, &self.server, "kwok", Some("system:masters"))?;
+            self.authority
+                .kubeconfig(&kubeconfig, &self.server, "kwok", Some("system:masters"))?;
             let (annotation, value) = SIMULATED_NODE;
-            self.controllers.push(ChildProcess::start(ProcessSpecification {
-                name: "kwok".into(),
-                program: tools.path("kwok")?.into(),
-                arguments: vec![
-                    flag("kubeconfig", kubeconfig.display()),
-                    flag("config", configuration("kwok-stages.yaml").display()),
-                    flag("manage-nodes-with-annotation-selector", format_args!("{annotation}={value}")),
-                    // Leases, as kubelet keeps them: without them a heartbeat rewrites every node's status.
-                    "--node-lease-duration-seconds=40".into(),
-                    flag("cidr", POD_RANGE),
-                ],
-                // Where KWOK would look for settings of the user's own.
-                environment: vec![("KWOK_WORKDIR".into(), folders.state.join("kwok").display().to_string())],
-                log: folders.logs.join("kwok.log"),
-            })?);
+            self.controllers
+                .push(ChildProcess::start(ProcessSpecification {
+                    name: "kwok".into(),
+                    program: tools.path("kwok")?.into(),
+                    arguments: vec![
+                        flag("kubeconfig", kubeconfig.display()),
+                        flag("config", configuration("kwok-stages.yaml").display()),
+                        flag(
+                            "manage-nodes-with-annotation-selector",
+                            format_args!("{annotation}={value}"),
+                        ),
+                        // Leases, as kubelet keeps them: without them a heartbeat rewrites every node's status.
+                        "--node-lease-duration-seconds=40".into(),
+                        flag("cidr", POD_RANGE),
+                    ],
+                    // Where KWOK would look for settings of the user's own.
+                    environment: vec![(
+                        "KWOK_WORKDIR".into(),
+                        folders.state.join("kwok").display().to_string(),
+                    )],
+                    log: folders.logs.join("kwok.log"),
+                })?);
         }
         Ok(())
     }
@@ -203,7 +264,10 @@ impl ControlPlane {
     /// Kills the API server and starts it again on the same port, as after a crash; returns once it is ready.
     pub(crate) async fn restart_api_server(&self) -> Result<()> {
         {
-            let mut api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut api_server = self
+                .api_server
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             api_server.kill();
             *api_server = ChildProcess::start(api_server.specification().clone())?;
         }
@@ -213,8 +277,13 @@ impl ControlPlane {
     /// Fails when any of the processes has ended.
     pub(crate) fn ensure_running(&self) -> Result<()> {
         self.etcd.ensure_running()?;
-        self.api_server.lock().unwrap_or_else(PoisonError::into_inner).ensure_running()?;
-        self.controllers.iter().try_for_each(ChildProcess::ensure_running)
+        self.api_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ensure_running()?;
+        self.controllers
+            .iter()
+            .try_for_each(ChildProcess::ensure_running)
     }
 
     /// The configuration of a client with every right.
@@ -226,6 +295,18 @@ impl ControlPlane {
         &self.admin_kubeconfig
     }
 
+    /// The configuration of a client that is another user, with every right.
+    pub(crate) async fn config_of(
+        &self,
+        folders: &Folders<'_>,
+        user: &str,
+    ) -> Result<kube::Config> {
+        let path = folders.state.join(format!("{user}.kubeconfig"));
+        self.authority
+            .kubeconfig(&path, &self.server, user, Some("system:masters"))?;
+        client_config(&path).await
+    }
+
     /// Writes a kubeconfig for another user.
     pub(crate) fn kubeconfig(&self, path: &Path, user: &str, group: Option<&str>) -> Result<()> {
         self.authority.kubeconfig(path, &self.server, user, group)
@@ -233,17 +314,28 @@ impl ControlPlane {
 
     /// The process ids of all parts.
     pub(crate) fn pids(&self) -> Vec<u32> {
-        let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner).pid();
-        self.controllers.iter().map(ChildProcess::pid).chain([api_server, self.etcd.pid()]).collect()
+        let api_server = self
+            .api_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pid();
+        self.controllers
+            .iter()
+            .map(ChildProcess::pid)
+            .chain([api_server, self.etcd.pid()])
+            .collect()
     }
 }
 
 /// Reads a kubeconfig with a client certificate.
 async fn client_config(path: &Path) -> Result<kube::Config> {
     let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("cannot use {}", path.display()))?;
+    let mut config = kube::Config::from_custom_kubeconfig(
+        kubeconfig,
+        &kube::config::KubeConfigOptions::default(),
+    )
+    .await
+    .with_context(|| format!("cannot use {}", path.display()))?;
     // The proxy of a company's network does not know this machine's loopback interface.
     config.proxy_url = None;
     Ok(config)

@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 use crate::audit::AuditLog;
-use crate::aws_double::{self, AwsControl, AwsDouble};
+use crate::aws_double::{AwsControl, AwsDouble};
 use crate::control_plane::{ControlPlane, Folders, POLL, START_TIMEOUT};
 use crate::operator_process::OperatorProcess;
 use crate::python::PythonEnvironment;
@@ -79,20 +79,34 @@ impl Builder {
             None => default_logs_directory(&self.name),
         };
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        let logs = logs.canonicalize().context("cannot name the logs directory")?;
-        let folders = Folders { state: state.path(), logs: &logs };
+        let logs = logs
+            .canonicalize()
+            .context("cannot name the logs directory")?;
+        let folders = Folders {
+            state: state.path(),
+            logs: &logs,
+        };
 
         let mut control_plane = ControlPlane::start(&tools, &folders).await?;
         let aws = match &python {
-            Some(python) => Some((AwsDouble::start(python, &folders, self.transition)?, python)),
+            Some(python) => Some((AwsDouble::start(python, &folders)?, python)),
             None => None,
         };
         let ready_aws = async {
-            let Some((double, python)) = aws else { return Ok(None) };
+            let Some((double, python)) = aws else {
+                return Ok(None);
+            };
             let endpoint = double.wait_until_ready().await?;
-            let seed = if aws_double::has_seed() { double.seed(python, &endpoint).await? } else { Value::Null };
+            let seed = double.seed(python, &endpoint).await?;
+            let control = AwsControl::new(&endpoint);
+            control.set_transition(self.transition).await?;
             (self.progress)("the AWS double is up");
-            anyhow::Ok(Some(Aws { control: AwsControl::new(&endpoint), double, endpoint, seed }))
+            anyhow::Ok(Some(Aws {
+                control,
+                double,
+                endpoint,
+                seed,
+            }))
         };
         let ready_control_plane = async {
             control_plane.wait_until_ready().await?;
@@ -107,9 +121,21 @@ impl Builder {
         };
         let (aws, ()) = tokio::try_join!(ready_aws, ready_control_plane)?;
         let operator_kubeconfig = state.path().join("operator.kubeconfig");
-        control_plane.kubeconfig(&operator_kubeconfig, LocalEnvironment::OPERATOR_USER, Some("system:masters"))?;
-        let endpoint = aws.as_ref().filter(|_| self.nodes).map(|aws| aws.endpoint.clone());
-        let simulation = Simulation::start(control_plane.config().clone(), endpoint)?;
+        control_plane.kubeconfig(
+            &operator_kubeconfig,
+            LocalEnvironment::OPERATOR_USER,
+            Some("system:masters"),
+        )?;
+        let endpoint = aws
+            .as_ref()
+            .filter(|_| self.nodes)
+            .map(|aws| aws.endpoint.clone());
+        let simulation = Simulation::start(
+            control_plane
+                .config_of(&folders, simulation::USER_AGENT)
+                .await?,
+            endpoint,
+        )?;
         Ok(LocalEnvironment {
             name: self.name,
             simulation: Some(simulation),
@@ -128,7 +154,9 @@ impl Builder {
         let (progress, aws) = (Arc::clone(&self.progress), self.aws);
         tokio::task::spawn_blocking(move || {
             let tools = Tools::prepare(&progress)?;
-            let python = aws.then(|| PythonEnvironment::prepare(&progress)).transpose()?;
+            let python = aws
+                .then(|| PythonEnvironment::prepare(&progress))
+                .transpose()?;
             anyhow::Ok((tools, python))
         })
         .await
@@ -234,7 +262,9 @@ impl LocalEnvironment {
     }
 
     fn aws(&self) -> Result<&Aws> {
-        self.aws.as_ref().context("this environment was started without AWS")
+        self.aws
+            .as_ref()
+            .context("this environment was started without AWS")
     }
 
     /// What the API server was asked, and by whom.
@@ -246,7 +276,11 @@ impl LocalEnvironment {
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let output = self.kubectl_output(arguments).await?;
         if !output.status.success() {
-            bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "kubectl {}: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -289,7 +323,10 @@ impl LocalEnvironment {
                 ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
             ]);
         }
-        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     /// Starts the operator against this environment, with its log in `<name>.log` of the logs directory.
@@ -305,8 +342,16 @@ impl LocalEnvironment {
         variables: &[(&str, &str)],
     ) -> Result<OperatorProcess> {
         let mut environment = self.environment_for_operator();
-        environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        OperatorProcess::start(arguments, environment, self.logs.join(format!("{name}.log")))
+        environment.extend(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        OperatorProcess::start(
+            arguments,
+            environment,
+            self.logs.join(format!("{name}.log")),
+        )
     }
 
     /// Kills the API server and starts it again on the same port, as after a crash; returns once it is ready.
@@ -317,7 +362,9 @@ impl LocalEnvironment {
     /// Fails, with the end of its log, when any process of the environment has ended.
     pub fn ensure_running(&self) -> Result<()> {
         self.control_plane.ensure_running()?;
-        self.aws.as_ref().map_or(Ok(()), |aws| aws.double.ensure_running())
+        self.aws
+            .as_ref()
+            .map_or(Ok(()), |aws| aws.double.ensure_running())
     }
 
     /// The process ids of the environment, without the operator's.
@@ -339,19 +386,30 @@ impl LocalEnvironment {
 }
 
 /// Waits for what a first pod needs: its service account and, with nodes, a node that takes it.
-async fn wait_until_usable(control_plane: &ControlPlane, client: &Client, nodes: bool) -> Result<()> {
+async fn wait_until_usable(
+    control_plane: &ControlPlane,
+    client: &Client,
+    nodes: bool,
+) -> Result<()> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
     let all_nodes: Api<Node> = Api::all(client.clone());
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let account = accounts.get_opt("default").await?.is_some();
-        let ready = !nodes || all_nodes.list(&Default::default()).await?.iter().all(simulation::is_ready);
+        let ready = !nodes
+            || all_nodes
+                .list(&Default::default())
+                .await?
+                .iter()
+                .all(simulation::is_ready);
         if account && ready {
             return Ok(());
         }
         control_plane.ensure_running()?;
         if Instant::now() > deadline {
-            bail!("after {START_TIMEOUT:?} the default service account exists: {account}, the nodes are ready: {ready}");
+            bail!(
+                "after {START_TIMEOUT:?} the default service account exists: {account}, the nodes are ready: {ready}"
+            );
         }
         tokio::time::sleep(POLL).await;
     }

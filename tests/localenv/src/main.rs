@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use shopkeeper_localenv::{LocalEnvironment, Progress, PythonEnvironment, Tools, install_crypto_provider};
+use shopkeeper_localenv::{
+    LocalEnvironment, Progress, PythonEnvironment, Tools, install_crypto_provider,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Kubernetes control plane and a double of AWS on this machine.
@@ -38,7 +40,10 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     install_crypto_provider();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(log_filter()).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(log_filter())
+        .init();
     match Arguments::parse().command {
         Command::Install => {
             tokio::task::spawn_blocking(|| {
@@ -50,7 +55,11 @@ async fn main() -> Result<()> {
             })
             .await?
         }
-        Command::Up { name, transition_seconds, kubeconfig } => up(&name, transition_seconds, kubeconfig).await,
+        Command::Up {
+            name,
+            transition_seconds,
+            kubeconfig,
+        } => up(&name, transition_seconds, kubeconfig).await,
     }
 }
 
@@ -62,26 +71,42 @@ async fn up(name: &str, transition_seconds: f64, kubeconfig: Option<PathBuf>) ->
     // Set up before anything is started, so that no signal ends this process the hard way in between.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let starting = LocalEnvironment::builder(name).transition_seconds(transition_seconds).progress(print).start();
+    let starting = LocalEnvironment::builder(name)
+        .transition_seconds(transition_seconds)
+        .progress(print)
+        .start();
     let environment = tokio::select! {
         environment = starting => environment?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
     if let Some(path) = &kubeconfig {
-        std::fs::copy(environment.kubeconfig_path(), path).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::copy(environment.kubeconfig_path(), path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    print(&format!("up after {:.1} s; to look around:\n", environment.startup().as_secs_f64()));
+    print(&format!(
+        "up after {:.1} s; to look around:\n",
+        environment.startup().as_secs_f64()
+    ));
     for (variable, value) in environment.environment_for_operator() {
         if variable == "KUBECONFIG" {
-            print(&format!("  export KUBECONFIG={}", environment.kubeconfig_path().display()));
+            print(&format!(
+                "  export KUBECONFIG={}",
+                environment.kubeconfig_path().display()
+            ));
         } else if variable.starts_with("AWS_") {
             print(&format!("  export {variable}={value}"));
         }
     }
-    print(&format!("  {} get nodes", environment.kubectl_path()?.display()));
+    print(&format!(
+        "  {} get nodes",
+        environment.kubectl_path()?.display()
+    ));
     print("  aws eks list-clusters");
-    print(&format!("\nlogs are in {}\nCtrl-C ends it all", environment.logs_directory().display()));
+    print(&format!(
+        "\nlogs are in {}\nCtrl-C ends it all",
+        environment.logs_directory().display()
+    ));
     tokio::select! {
         _ = interrupt.recv() => (),
         _ = terminate.recv() => (),

@@ -24,7 +24,11 @@ impl OperatorProcess {
     /// Starts `$SHOPKEEPER_BIN`, or `target/debug/shopkeeper`, with the arguments and the environment given.
     ///
     /// Its output goes to `log`, and a restart appends. Fails when there is no such program.
-    pub fn start(arguments: &[&str], environment: Vec<(String, String)>, log: PathBuf) -> Result<Self> {
+    pub fn start(
+        arguments: &[&str],
+        environment: Vec<(String, String)>,
+        log: PathBuf,
+    ) -> Result<Self> {
         let specification = ProcessSpecification {
             name: "shopkeeper".into(),
             program: program(),
@@ -32,7 +36,9 @@ impl OperatorProcess {
             environment,
             log,
         };
-        Ok(Self { process: ChildProcess::start(specification)? })
+        Ok(Self {
+            process: ChildProcess::start(specification)?,
+        })
     }
 
     /// Its process id.
@@ -58,7 +64,10 @@ impl OperatorProcess {
         while !self.log()?.contains(text) {
             self.ensure_running()?;
             if Instant::now() > deadline {
-                bail!("{} does not contain {text:?} after {patience:?}", self.log_path().display());
+                bail!(
+                    "{} does not contain {text:?} after {patience:?}",
+                    self.log_path().display()
+                );
             }
             tokio::time::sleep(POLL).await;
         }

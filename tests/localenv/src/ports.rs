@@ -24,19 +24,24 @@ pub(crate) struct ReservedPort {
 impl ReservedPort {
     pub(crate) fn reserve() -> Result<Self> {
         let directory = state::root().join("ports");
-        fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
         let span = RANGE.end - RANGE.start;
         // Environments started together begin their search at different places.
         let start = u16::try_from(std::process::id() % u32::from(span)).unwrap_or_default();
         for step in 0..span {
             let number = RANGE.start + (start + step) % span;
             let path = directory.join(number.to_string());
-            let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+            let lock =
+                File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
             if lock.try_lock().is_err() {
                 continue;
             }
             if TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
-                return Ok(Self { number, _lock: lock });
+                return Ok(Self {
+                    number,
+                    _lock: lock,
+                });
             }
         }
         bail!("no free port between {} and {}", RANGE.start, RANGE.end)

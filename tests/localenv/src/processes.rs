@@ -40,7 +40,11 @@ impl ChildProcess {
     /// Starts the process. Fails when the program or `setpriv` (util-linux) is missing.
     pub(crate) fn start(specification: ProcessSpecification) -> Result<Self> {
         if !specification.program.is_file() {
-            bail!("{}: no program at {}", specification.name, specification.program.display());
+            bail!(
+                "{}: no program at {}",
+                specification.name,
+                specification.program.display()
+            );
         }
         let log = OpenOptions::new()
             .create(true)
@@ -50,19 +54,35 @@ impl ChildProcess {
         let errors = log.try_clone().context("cannot share a log file")?;
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "--", "/bin/sh", "-c", RUN_IF_PARENT_LIVES])
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "--",
+                "/bin/sh",
+                "-c",
+                RUN_IF_PARENT_LIVES,
+            ])
             .arg(std::process::id().to_string())
             .arg(&specification.program)
             .args(&specification.arguments)
-            .envs(specification.environment.iter().map(|(name, value)| (name, value)))
+            .envs(
+                specification
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             // Ctrl-C in a terminal reaches the whole foreground group: without a group of its own etcd would be gone
             // before the API server, and before this process had a say in the order.
             .process_group(0);
-        let child = spawn_from_lasting_thread(command).with_context(|| format!("cannot start {}", specification.name))?;
-        Ok(Self { specification, child: Mutex::new(child) })
+        let child = spawn_from_lasting_thread(command)
+            .with_context(|| format!("cannot start {}", specification.name))?;
+        Ok(Self {
+            specification,
+            child: Mutex::new(child),
+        })
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -79,12 +99,16 @@ impl ChildProcess {
 
     /// The status it ended with, or `None` while it runs.
     pub(crate) fn exit_status(&self) -> Result<Option<ExitStatus>> {
-        self.child().try_wait().with_context(|| format!("cannot wait for {}", self.specification.name))
+        self.child()
+            .try_wait()
+            .with_context(|| format!("cannot wait for {}", self.specification.name))
     }
 
     /// Fails, with the end of its log, when the process has ended.
     pub(crate) fn ensure_running(&self) -> Result<()> {
-        let Some(status) = self.exit_status()? else { return Ok(()) };
+        let Some(status) = self.exit_status()? else {
+            return Ok(());
+        };
         Err(anyhow!(
             "{} ended with {status}; the end of {}:\n{}",
             self.specification.name,
@@ -105,9 +129,17 @@ impl ChildProcess {
     pub(crate) fn request_end(&self) -> Result<()> {
         let mut child = self.child();
         // Under the lock and not reaped, the process id still belongs to this child.
-        if child.try_wait().context("cannot wait for a child")?.is_none() {
-            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("not a process id")?;
-            kill_process(pid, Signal::TERM).with_context(|| format!("cannot signal {}", self.specification.name))?;
+        if child
+            .try_wait()
+            .context("cannot wait for a child")?
+            .is_none()
+        {
+            let pid = i32::try_from(child.id())
+                .ok()
+                .and_then(Pid::from_raw)
+                .context("not a process id")?;
+            kill_process(pid, Signal::TERM)
+                .with_context(|| format!("cannot signal {}", self.specification.name))?;
         }
         Ok(())
     }
@@ -129,16 +161,21 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
     let jobs = JOBS.get_or_init(|| {
         let (sender, receiver) = channel::<Job>();
         // Should the thread not start, the receiver is gone and sending below fails with an error of its own.
-        let _ = thread::Builder::new().name("process-starter".into()).spawn(move || {
-            while let Ok((mut command, reply)) = receiver.recv() {
-                let _ = reply.send(command.spawn());
-            }
-        });
+        let _ = thread::Builder::new()
+            .name("process-starter".into())
+            .spawn(move || {
+                while let Ok((mut command, reply)) = receiver.recv() {
+                    let _ = reply.send(command.spawn());
+                }
+            });
         sender
     });
     let (reply, answer) = channel();
-    jobs.send((command, reply)).map_err(|_| anyhow!("the thread that starts processes has ended"))?;
-    Ok(answer.recv().context("the thread that starts processes has ended")??)
+    jobs.send((command, reply))
+        .map_err(|_| anyhow!("the thread that starts processes has ended"))?;
+    Ok(answer
+        .recv()
+        .context("the thread that starts processes has ended")??)
 }
 
 /// The end of a text file, for messages; empty when it cannot be read.

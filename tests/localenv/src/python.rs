@@ -22,7 +22,9 @@ impl PythonEnvironment {
     /// Fails when Python 3 or the package index cannot be reached, with what pip said.
     pub fn prepare(progress: &Progress) -> Result<Self> {
         if let Some(interpreter) = std::env::var_os(INTERPRETER_VARIABLE) {
-            return Ok(Self { interpreter: interpreter.into() });
+            return Ok(Self {
+                interpreter: interpreter.into(),
+            });
         }
         let requirements = folder().join("requirements.txt");
         let key = cache::key_of(&[&requirements], "venv")?;
@@ -30,10 +32,19 @@ impl PythonEnvironment {
             progress("preparing the AWS double's Python environment");
             run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
             run(Command::new(interpreter_in(directory))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
                 .arg(&requirements))
         })?;
-        Ok(Self { interpreter: interpreter_in(&directory) })
+        Ok(Self {
+            interpreter: interpreter_in(&directory),
+        })
     }
 
     pub(crate) fn interpreter(&self) -> &Path {
@@ -51,9 +62,15 @@ fn interpreter_in(directory: &Path) -> PathBuf {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
-        bail!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }

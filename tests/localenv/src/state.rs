@@ -23,16 +23,20 @@ impl StateDirectory {
     pub(crate) fn create(name: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let parent = root().join("environments");
-        fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::create_dir_all(&parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
         remove_abandoned(&parent);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{name}-{}-{number}", std::process::id()));
         // The lock is taken before the directory exists: a directory without a holder of its lock is abandoned.
         let lock_path = lock_of(&path);
-        let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-        lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+        let lock = File::create(&lock_path)
+            .with_context(|| format!("cannot create {}", lock_path.display()))?;
+        lock.lock()
+            .with_context(|| format!("cannot lock {}", lock_path.display()))?;
         if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot empty {}", path.display()))?;
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot empty {}", path.display()))?;
         }
         fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path, _lock: lock })
@@ -56,12 +60,19 @@ fn lock_of(path: &Path) -> PathBuf {
 
 /// Removes the state of environments whose process was killed. What cannot be removed now is left for the next time.
 fn remove_abandoned(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
     for path in entries.flatten().map(|entry| entry.path()) {
-        if path.extension().is_some_and(|extension| extension == "lock") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+        {
             continue;
         }
-        let Ok(lock) = File::create(lock_of(&path)) else { continue };
+        let Ok(lock) = File::create(lock_of(&path)) else {
+            continue;
+        };
         if lock.try_lock().is_ok() {
             let _ = fs::remove_dir_all(&path);
             let _ = fs::remove_file(lock_of(&path));

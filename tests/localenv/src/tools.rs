@@ -17,7 +17,14 @@ const TOOLS_VARIABLE: &str = "SHOPKEEPER_TOOLS";
 /// The same, as envtest and kubebuilder name it; it usually holds etcd, kube-apiserver and kubectl only.
 const ENVTEST_VARIABLE: &str = "KUBEBUILDER_ASSETS";
 
-const NAMES: [&str; 6] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"];
+const NAMES: [&str; 6] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kwok",
+];
 
 /// Where each program of the control plane is.
 #[derive(Clone, Debug)]
@@ -35,7 +42,9 @@ impl Tools {
     pub fn prepare(progress: &Progress) -> Result<Self> {
         let mut paths = BTreeMap::new();
         for variable in [TOOLS_VARIABLE, ENVTEST_VARIABLE] {
-            let Some(directory) = std::env::var_os(variable).map(PathBuf::from) else { continue };
+            let Some(directory) = std::env::var_os(variable).map(PathBuf::from) else {
+                continue;
+            };
             for name in NAMES {
                 let path = directory.join(name);
                 if path.is_file() {
@@ -53,7 +62,10 @@ impl Tools {
     }
 
     pub(crate) fn path(&self, name: &'static str) -> Result<&Path> {
-        self.paths.get(name).map(PathBuf::as_path).with_context(|| format!("no program named {name}"))
+        self.paths
+            .get(name)
+            .map(PathBuf::as_path)
+            .with_context(|| format!("no program named {name}"))
     }
 
     /// The kubectl of the control plane's own version.
@@ -66,9 +78,13 @@ fn build(progress: &Progress) -> Result<PathBuf> {
     let module = cache::source_folder().join("tools");
     let (version, major, minor) = KUBERNETES_VERSION;
     let package = "k8s.io/component-base/version";
-    let linker_flags =
-        format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}");
-    let key = cache::key_of(&[&module.join("go.mod"), &module.join("go.sum")], &linker_flags)?;
+    let linker_flags = format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    );
+    let key = cache::key_of(
+        &[&module.join("go.mod"), &module.join("go.sum")],
+        &linker_flags,
+    )?;
     let directory = cache::directory("tools", &key, |directory| {
         progress("building the control plane from source: about 9 minutes the first time");
         let binaries = directory.join("bin");
@@ -82,10 +98,14 @@ fn build(progress: &Progress) -> Result<PathBuf> {
             .output()
             .context("cannot run go, which builds the control plane; install Go 1.26 or set SHOPKEEPER_TOOLS")?;
         if !output.status.success() {
-            bail!("building the control plane failed:\n{}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "building the control plane failed:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         // Go names a program after the last part of its path, and etcd's is go.etcd.io/etcd/server/v3.
-        std::fs::rename(binaries.join("server"), binaries.join("etcd")).context("cannot name etcd's program")?;
+        std::fs::rename(binaries.join("server"), binaries.join("etcd"))
+            .context("cannot name etcd's program")?;
         progress("the control plane is built");
         Ok(())
     })?;

@@ -12,7 +12,11 @@ pub(super) struct InstanceType {
 pub(super) const MAX_PODS: u64 = 110;
 
 /// For types whose names say nothing.
-const UNKNOWN: InstanceType = InstanceType { architecture: "amd64", cpus: 8, memory_mib: 32 * 1024 };
+const UNKNOWN: InstanceType = InstanceType {
+    architecture: "amd64",
+    cpus: 8,
+    memory_mib: 32 * 1024,
+};
 
 impl InstanceType {
     /// Reads `m7g.2xlarge` as AWS builds its names: family letters, generation, attributes, size.
@@ -36,7 +40,9 @@ impl InstanceType {
 
     /// Memory that is left for pods, in MiB: EKS's AMI keeps 255 MiB and 11 MiB a pod, and kubelet evicts below 100 MiB.
     pub(super) fn allocatable_memory_mib(self) -> u64 {
-        self.memory_mib.saturating_sub(255 + 11 * MAX_PODS + 100).max(256)
+        self.memory_mib
+            .saturating_sub(255 + 11 * MAX_PODS + 100)
+            .max(256)
     }
 }
 
@@ -70,8 +76,16 @@ fn parse(name: &str) -> Option<InstanceType> {
         }
     };
     // The attribute g is Graviton; in the families g and p the letter before the generation is for graphics.
-    let architecture = if attributes.contains('g') || family == "a" { "arm64" } else { "amd64" };
-    Some(InstanceType { architecture, cpus, memory_mib })
+    let architecture = if attributes.contains('g') || family == "a" {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    Some(InstanceType {
+        architecture,
+        cpus,
+        memory_mib,
+    })
 }
 
 #[cfg(test)]

@@ -55,7 +55,10 @@ impl Simulation {
                 });
             })
             .context("cannot start the thread of the simulation")?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -69,11 +72,18 @@ impl Drop for Simulation {
     }
 }
 
-async fn run(config: kube::Config, aws_endpoint: Option<String>) -> Result<()> {
+async fn run(mut config: kube::Config, aws_endpoint: Option<String>) -> Result<()> {
+    // A disruption budget answers an eviction with 429. The client would wait and repeat it for a minute, while every
+    // other node group stands still.
+    config.default_retry = false;
     let client = Client::try_from(config)?;
     let join_nodes = async {
         match aws_endpoint {
-            Some(endpoint) => node_joiner::NodeJoiner::new(client.clone(), &endpoint).run().await,
+            Some(endpoint) => {
+                node_joiner::NodeJoiner::new(client.clone(), &endpoint)
+                    .run()
+                    .await
+            }
             None => std::future::pending().await,
         }
     };

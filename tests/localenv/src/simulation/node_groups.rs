@@ -54,7 +54,9 @@ impl NodeGroups {
         let config = aws_sdk_eks::config::Builder::from(&super::sdk_config(endpoint))
             .retry_config(RetryConfig::disabled())
             .build();
-        Self { client: Client::from_conf(config) }
+        Self {
+            client: Client::from_conf(config),
+        }
     }
 
     /// Every node group of every cluster. Fails when any part cannot be read: half a list looks like a deletion.
@@ -64,7 +66,12 @@ impl NodeGroups {
         let mut clusters = Vec::new();
         loop {
             let request = self.client.list_clusters().set_next_token(next);
-            let page = request.customize().mutate_request(name_client).send().await.context("ListClusters")?;
+            let page = request
+                .customize()
+                .mutate_request(name_client)
+                .send()
+                .await
+                .context("ListClusters")?;
             clusters.extend(page.clusters.unwrap_or_default());
             next = page.next_token;
             if next.is_none() {
@@ -73,11 +80,25 @@ impl NodeGroups {
         }
         for cluster in clusters {
             for name in self.names(&cluster).await? {
-                let request = self.client.describe_nodegroup().cluster_name(&cluster).nodegroup_name(&name);
+                let request = self
+                    .client
+                    .describe_nodegroup()
+                    .cluster_name(&cluster)
+                    .nodegroup_name(&name);
                 match request.customize().mutate_request(name_client).send().await {
-                    Ok(answer) => groups.extend(answer.nodegroup.map(|group| NodeGroup::from_eks(&cluster, &name, &group))),
+                    Ok(answer) => groups.extend(
+                        answer
+                            .nodegroup
+                            .map(|group| NodeGroup::from_eks(&cluster, &name, &group)),
+                    ),
                     // Its deletion ended between the two calls.
-                    Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => (),
+                    Err(error)
+                        if error
+                            .as_service_error()
+                            .is_some_and(|e| e.is_resource_not_found_exception()) =>
+                    {
+                        ()
+                    }
                     Err(error) => return Err(error).context("DescribeNodegroup"),
                 }
             }
@@ -89,13 +110,23 @@ impl NodeGroups {
         let mut names = Vec::new();
         let mut next = None;
         loop {
-            let request = self.client.list_nodegroups().cluster_name(cluster).set_next_token(next);
+            let request = self
+                .client
+                .list_nodegroups()
+                .cluster_name(cluster)
+                .set_next_token(next);
             match request.customize().mutate_request(name_client).send().await {
                 Ok(page) => {
                     names.extend(page.nodegroups.unwrap_or_default());
                     next = page.next_token;
                 }
-                Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => next = None,
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|e| e.is_resource_not_found_exception()) =>
+                {
+                    next = None
+                }
                 Err(error) => return Err(error).context("ListNodegroups"),
             }
             if next.is_none() {
@@ -114,20 +145,34 @@ fn name_client(request: &mut aws_sdk_eks::config::http::HttpRequest) {
 impl NodeGroup {
     fn from_eks(cluster: &str, name: &str, group: &Nodegroup) -> Self {
         let phase = match group.status() {
-            Some(NodegroupStatus::Active | NodegroupStatus::Updating | NodegroupStatus::Degraded) => Phase::Running,
+            Some(
+                NodegroupStatus::Active | NodegroupStatus::Updating | NodegroupStatus::Degraded,
+            ) => Phase::Running,
             Some(NodegroupStatus::Deleting | NodegroupStatus::DeleteFailed) => Phase::Deleting,
             _ => Phase::Creating,
         };
-        let desired = group.scaling_config().and_then(|scaling| scaling.desired_size()).unwrap_or(0);
+        let desired = group
+            .scaling_config()
+            .and_then(|scaling| scaling.desired_size())
+            .unwrap_or(0);
         let desired = usize::try_from(desired).unwrap_or(0);
         let update = group.update_config();
         let max_unavailable = match update.and_then(|update| update.max_unavailable_percentage()) {
             // EKS rounds a percentage up.
             Some(percentage) => (desired * usize::try_from(percentage).unwrap_or(0)).div_ceil(100),
-            None => usize::try_from(update.and_then(|update| update.max_unavailable()).unwrap_or(1)).unwrap_or(1),
+            None => usize::try_from(
+                update
+                    .and_then(|update| update.max_unavailable())
+                    .unwrap_or(1),
+            )
+            .unwrap_or(1),
         };
         let launch_template = group.launch_template().map(|template| {
-            format!("{}:{}", template.id().unwrap_or_default(), template.version().unwrap_or_default())
+            format!(
+                "{}:{}",
+                template.id().unwrap_or_default(),
+                template.version().unwrap_or_default()
+            )
         });
         let version = group.version().unwrap_or("1.36").to_owned();
         Self {
@@ -136,11 +181,19 @@ impl NodeGroup {
             phase,
             desired,
             max_unavailable: max_unavailable.max(1),
-            labels: group.labels().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            labels: group
+                .labels()
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             taints: group.taints().iter().map(taint).collect(),
             subnets: group.subnets().to_vec(),
             instance_types: group.instance_types().to_vec(),
-            capacity_type: group.capacity_type().map_or("ON_DEMAND", |capacity| capacity.as_str()).to_owned(),
+            capacity_type: group
+                .capacity_type()
+                .map_or("ON_DEMAND", |capacity| capacity.as_str())
+                .to_owned(),
             template: format!(
                 "{version} {} {}",
                 group.release_version().unwrap_or_default(),

@@ -31,7 +31,12 @@ impl NodeJoiner {
     pub(super) fn new(client: Client, endpoint: &str) -> Self {
         let (node_groups, zones) = (NodeGroups::new(endpoint), SubnetZones::new(endpoint));
         // Above the addresses of the base nodes.
-        Self { client, node_groups, zones, next_address: 0x0100 }
+        Self {
+            client,
+            node_groups,
+            zones,
+            next_address: 0x0100,
+        }
     }
 
     /// Runs until it is dropped. What fails is tried again in the next round: the API server may be restarting.
@@ -39,7 +44,10 @@ impl NodeJoiner {
         loop {
             let began = Instant::now();
             if let Err(problem) = self.round().await {
-                tracing::debug!(problem = format!("{problem:#}"), "node groups are looked at again");
+                tracing::debug!(
+                    problem = format!("{problem:#}"),
+                    "node groups are looked at again"
+                );
             }
             tokio::time::sleep((began.elapsed() * PAUSE_FACTOR).clamp(PAUSE, PAUSE * 30)).await;
         }
@@ -49,14 +57,19 @@ impl NodeJoiner {
         let groups = self.node_groups.list().await?;
         let api: Api<Node> = Api::all(self.client.clone());
         let mut members: HashMap<String, Vec<Node>> = HashMap::new();
-        for node in api.list(&ListParams::default().labels(nodes::GROUP_LABEL)).await? {
+        for node in api
+            .list(&ListParams::default().labels(nodes::GROUP_LABEL))
+            .await?
+        {
             if let Some(key) = nodes::group_key(&node) {
                 members.entry(key.to_owned()).or_default().push(node);
             }
         }
         for group in &groups {
             let members = members.remove(&group.key).unwrap_or_default();
-            self.keep(&api, group, members).await.with_context(|| format!("node group {}", group.key))?;
+            self.keep(&api, group, members)
+                .await
+                .with_context(|| format!("node group {}", group.key))?;
         }
         // Whatever is left belongs to groups that are gone, and so are their instances.
         for node in members.into_values().flatten() {
@@ -66,7 +79,8 @@ impl NodeJoiner {
     }
 
     async fn keep(&mut self, api: &Api<Node>, group: &NodeGroup, members: Vec<Node>) -> Result<()> {
-        let (terminating, staying): (Vec<Node>, Vec<Node>) = members.into_iter().partition(nodes::is_terminating);
+        let (terminating, staying): (Vec<Node>, Vec<Node>) =
+            members.into_iter().partition(nodes::is_terminating);
         for node in &terminating {
             self.drain(api, node).await?;
         }
@@ -77,13 +91,26 @@ impl NodeJoiner {
         }
     }
 
-    async fn scale(&mut self, api: &Api<Node>, group: &NodeGroup, mut staying: Vec<Node>) -> Result<()> {
+    async fn scale(
+        &mut self,
+        api: &Api<Node>,
+        group: &NodeGroup,
+        mut staying: Vec<Node>,
+    ) -> Result<()> {
         for node in &staying {
             if let Some(changes) = nodes::changes_from_group(node, group) {
-                api.patch(&node.name_any(), &PatchParams::default(), &Patch::Merge(changes)).await?;
+                api.patch(
+                    &node.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Merge(changes),
+                )
+                .await?;
             }
         }
-        let outdated = staying.iter().filter(|node| nodes::is_outdated(node, group)).count();
+        let outdated = staying
+            .iter()
+            .filter(|node| nodes::is_outdated(node, group))
+            .count();
         // EKS starts the replacements first, as many at a time as may be unavailable.
         let wanted = group.desired + outdated.min(group.max_unavailable);
         let zones = self.zones.of(&group.subnets).await;
@@ -94,7 +121,9 @@ impl NodeJoiner {
             staying.push(api.create(&PostParams::default(), &node).await?);
         }
         let surplus = staying.len().saturating_sub(group.desired);
-        let fresh_are_ready = staying.iter().all(|node| nodes::is_outdated(node, group) || nodes::is_ready(node));
+        let fresh_are_ready = staying
+            .iter()
+            .all(|node| nodes::is_outdated(node, group) || nodes::is_ready(node));
         if surplus == 0 || (outdated > 0 && !fresh_are_ready) {
             return Ok(());
         }
@@ -102,8 +131,15 @@ impl NodeJoiner {
         let mut leaving = Vec::new();
         for _ in 0..surplus {
             let choice = staying.iter().enumerate().max_by_key(|(_, node)| {
-                let in_zone = staying.iter().filter(|other| nodes::zone_of(other) == nodes::zone_of(node)).count();
-                (nodes::is_outdated(node, group), in_zone, std::cmp::Reverse(node.creation_timestamp()))
+                let in_zone = staying
+                    .iter()
+                    .filter(|other| nodes::zone_of(other) == nodes::zone_of(node))
+                    .count();
+                (
+                    nodes::is_outdated(node, group),
+                    in_zone,
+                    std::cmp::Reverse(node.creation_timestamp()),
+                )
             });
             let Some((index, _)) = choice else { break };
             leaving.push(staying.swap_remove(index));
@@ -113,7 +149,12 @@ impl NodeJoiner {
 
     async fn terminate(&self, api: &Api<Node>, leaving: &[Node]) -> Result<()> {
         for node in leaving {
-            api.patch(&node.name_any(), &PatchParams::default(), &Patch::Merge(nodes::termination())).await?;
+            api.patch(
+                &node.name_any(),
+                &PatchParams::default(),
+                &Patch::Merge(nodes::termination()),
+            )
+            .await?;
             self.drain(api, node).await?;
         }
         Ok(())
@@ -123,8 +164,14 @@ impl NodeJoiner {
     async fn drain(&self, api: &Api<Node>, node: &Node) -> Result<()> {
         let mut empty = true;
         for pod in self.pods_on(node).await? {
-            let is_daemon = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet");
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let is_daemon = pod
+                .owner_references()
+                .iter()
+                .any(|owner| owner.kind == "DaemonSet");
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
             if is_daemon || matches!(phase, Some("Succeeded" | "Failed")) {
                 continue;
             }
@@ -132,7 +179,8 @@ impl NodeJoiner {
             if pod.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
+            let pods: Api<Pod> =
+                Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
             match pods.evict(&pod.name_any(), &EvictParams::default()).await {
                 Ok(_) => (),
                 // A disruption budget holds it (429), or it went by itself.
@@ -140,14 +188,22 @@ impl NodeJoiner {
                 Err(error) => return Err(error).context("cannot evict a pod"),
             }
         }
-        if empty { self.remove(api, node).await } else { Ok(()) }
+        if empty {
+            self.remove(api, node).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the instance: its pods end with it, budget or not.
     async fn remove(&self, api: &Api<Node>, node: &Node) -> Result<()> {
         for pod in self.pods_on(node).await? {
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
-            unless_gone(pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await)?;
+            let pods: Api<Pod> =
+                Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
+            unless_gone(
+                pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+                    .await,
+            )?;
         }
         unless_gone(api.delete(&node.name_any(), &DeleteParams::default()).await)
     }
@@ -169,6 +225,14 @@ fn unless_gone<T>(result: kube::Result<T>) -> Result<()> {
 
 /// The zone with the fewest of these nodes, the first of them.
 fn emptiest<'a>(zones: &'a [String], nodes: &[Node]) -> &'a str {
-    let count = |zone: &str| nodes.iter().filter(|node| nodes::zone_of(node) == Some(zone)).count();
-    zones.iter().min_by_key(|zone| count(zone)).map_or("", String::as_str)
+    let count = |zone: &str| {
+        nodes
+            .iter()
+            .filter(|node| nodes::zone_of(node) == Some(zone))
+            .count()
+    };
+    zones
+        .iter()
+        .min_by_key(|zone| count(zone))
+        .map_or("", String::as_str)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Node;
-use kube::{Api, Client, ResourceExt as _};
 use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +38,10 @@ pub(crate) async fn create_base_nodes(client: &Client) -> Result<()> {
             version: "1.36",
         };
         let node = machine.node(BTreeMap::new(), BTreeMap::new(), &[])?;
-        nodes.create(&PostParams::default(), &node).await.context("cannot create a base node")?;
+        nodes
+            .create(&PostParams::default(), &node)
+            .await
+            .context("cannot create a base node")?;
     }
     Ok(())
 }
@@ -48,13 +51,22 @@ pub(super) fn node_of(group: &NodeGroup, address: u16, zone: &str) -> Result<Nod
     let machine = Machine {
         address,
         zone,
-        instance_type: group.instance_types.first().map_or("m7i.2xlarge", String::as_str),
+        instance_type: group
+            .instance_types
+            .first()
+            .map_or("m7i.2xlarge", String::as_str),
         version: &group.version,
     };
     let mut labels = group.labels.clone();
     labels.insert(GROUP_LABEL.into(), group.name.clone());
-    labels.insert("eks.amazonaws.com/nodegroup-image".into(), format!("ami-{}", hexadecimal(&group.template, 17)));
-    labels.insert("eks.amazonaws.com/capacityType".into(), group.capacity_type.clone());
+    labels.insert(
+        "eks.amazonaws.com/nodegroup-image".into(),
+        format!("ami-{}", hexadecimal(&group.template, 17)),
+    );
+    labels.insert(
+        "eks.amazonaws.com/capacityType".into(),
+        group.capacity_type.clone(),
+    );
     let annotations = BTreeMap::from([
         (GROUP_KEY.into(), group.key.clone()),
         (TEMPLATE.into(), group.template.clone()),
@@ -68,12 +80,19 @@ pub(super) fn node_of(group: &NodeGroup, address: u16, zone: &str) -> Result<Nod
 /// EKS changes labels and taints on the nodes that are there, without replacing them.
 pub(super) fn changes_from_group(node: &Node, group: &NodeGroup) -> Option<Value> {
     let now = from_group(group);
-    let before: Value = node.annotations().get(FROM_GROUP).and_then(|text| serde_json::from_str(text).ok())?;
+    let before: Value = node
+        .annotations()
+        .get(FROM_GROUP)
+        .and_then(|text| serde_json::from_str(text).ok())?;
     if before == now {
         return None;
     }
     let mut labels = json!({});
-    for key in before["labels"].as_object().into_iter().flat_map(|labels| labels.keys()) {
+    for key in before["labels"]
+        .as_object()
+        .into_iter()
+        .flat_map(|labels| labels.keys())
+    {
         // Null removes a key in a merge patch.
         labels[key] = Value::Null;
     }
@@ -83,7 +102,11 @@ pub(super) fn changes_from_group(node: &Node, group: &NodeGroup) -> Option<Value
     let current = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
     let current = current.and_then(|taints| serde_json::to_value(taints).ok());
     let removed = before["taints"].as_array().cloned().unwrap_or_default();
-    let mut taints: Vec<Value> = current.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut taints: Vec<Value> = current
+        .as_ref()
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     taints.retain(|taint| !removed.contains(taint) && !group.taints.contains(taint));
     taints.extend(group.taints.iter().cloned());
     Some(json!({
@@ -119,13 +142,21 @@ pub(super) fn group_key(node: &Node) -> Option<&str> {
 }
 
 pub(super) fn zone_of(node: &Node) -> Option<&str> {
-    node.labels().get("topology.kubernetes.io/zone").map(String::as_str)
+    node.labels()
+        .get("topology.kubernetes.io/zone")
+        .map(String::as_str)
 }
 
 /// Whether the node's condition Ready is True.
 pub(crate) fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 struct Machine<'a> {
