@@ -30,6 +30,7 @@ BOOLEANS = {"FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled"}
 CHOICES = {"DeduplicationScope": ("messageGroup", "queue"), "FifoThroughputLimit": ("perQueue", "perMessageGroupId")}
 DOCUMENTS = {"Policy", "RedrivePolicy", "RedriveAllowPolicy"}
 KNOWN = {*RANGES, *BOOLEANS, *CHOICES, *DOCUMENTS, "KmsMasterKeyId"}
+OTHER_TYPE = "Dead-letter queue must be same type of queue as the source."
 ONLY_FIFO = {"ContentBasedDeduplication", *CHOICES}
 
 
@@ -86,7 +87,7 @@ def refuse_dead_letter_queue(queue: models.Queue) -> None:
         return
     shown = json.dumps(queue.redrive_policy)
     if dead.fifo_queue != queue.fifo_queue:
-        raise _invalid_redrive(shown, "Dead-letter queue must be same type of queue as the source.")
+        raise _invalid_redrive(shown, OTHER_TYPE)
     allowing = json.loads(getattr(dead, "redrive_allow_policy", None) or "{}")
     permission = allowing.get("redrivePermission", "allowAll")
     if permission == "denyAll" or (permission == "byQueue" and queue.queue_arn not in allowing["sourceQueueArns"]):
@@ -120,6 +121,8 @@ def _install_queue() -> None:
         except SQSException as error:
             if error.code == "AWS.SimpleQueueService.NonExistentQueue":
                 raise _invalid_redrive(attributes["RedrivePolicy"], "Dead letter target does not exist.") from None
+            if error.code == "InvalidParameterCombination":
+                raise _invalid_redrive(attributes["RedrivePolicy"], OTHER_TYPE) from None
             raise
         if "Policy" not in attributes and policy is not None:
             self._policy_json = policy
