@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, header};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{ApiResource, DynamicObject, GroupVersionKind, Status, TypeMeta},
     discovery,
 };
 use serde_json::{Value, json};
@@ -104,7 +105,8 @@ impl Writer {
     /// [`Error::Invalid`] if the object lacks `apiVersion`, `kind` or `metadata.name` or carries `metadata.managedFields`;
     /// [`Error::NotServed`] if its kind is unknown; otherwise what the API server answered.
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject, Error> {
-        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force()).await
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force())
+            .await
     }
 
     /// What [`apply`](Self::apply) would return, without doing it: defaults and admission included.
@@ -112,16 +114,26 @@ impl Writer {
     /// # Errors
     /// As [`apply`](Self::apply).
     pub async fn dry_run(&self, object: &Value) -> Result<DynamicObject, Error> {
-        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force().dry_run()).await
+        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force().dry_run())
+            .await
     }
 
-    async fn apply_with(&self, object: &Value, parameters: &PatchParams) -> Result<DynamicObject, Error> {
+    async fn apply_with(
+        &self,
+        object: &Value,
+        parameters: &PatchParams,
+    ) -> Result<DynamicObject, Error> {
         let identity = identity_of(object)?;
         if object.pointer("/metadata/managedFields").is_some() {
-            return Err(Error::Invalid(format!("{}: managedFields must not be applied", identity.name)));
+            return Err(Error::Invalid(format!(
+                "{}: managedFields must not be applied",
+                identity.name
+            )));
         }
         let api = self.api(&identity).await?;
-        let applied = api.patch(&identity.name, parameters, &Patch::Apply(object)).await;
+        let applied = api
+            .patch(&identity.name, parameters, &Patch::Apply(object))
+            .await;
         self.unmap_if_gone(&identity.kind, applied)
     }
 
@@ -132,18 +144,23 @@ impl Writer {
     pub async fn create_if_absent(&self, object: &Value) -> Result<Created, Error> {
         let identity = identity_of(object)?;
         let api = self.api(&identity).await?;
-        let body: DynamicObject =
-            serde_json::from_value(object.clone()).map_err(|error| Error::Invalid(error.to_string()))?;
+        let body: DynamicObject = serde_json::from_value(object.clone())
+            .map_err(|error| Error::Invalid(error.to_string()))?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
         match api.create(&parameters, &body).await {
             Ok(created) => Ok(Created::New(Box::new(created))),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => match api.get_opt(&identity.name).await? {
-                Some(existing) => Ok(Created::Existing(Box::new(existing))),
-                None => Err(Error::Conflict(format!("{} was deleted in the same moment", identity.name))),
-            },
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                match api.get_opt(&identity.name).await? {
+                    Some(existing) => Ok(Created::Existing(Box::new(existing))),
+                    None => Err(Error::Conflict(format!(
+                        "{} was deleted in the same moment",
+                        identity.name
+                    ))),
+                }
+            }
             Err(error) => self.unmap_if_gone(&identity.kind, Err(error)),
         }
     }
@@ -183,18 +200,24 @@ impl Writer {
     /// # Errors
     /// What the API server answered, except that the Pod is gone or a budget blocks it.
     pub async fn evict(&self, namespace: &str, name: &str, uid: &str) -> Result<Eviction, Error> {
+        // By hand: `Api::evict` of kube 5.0 sends `delete_options`, a field the API server does not know and ignores, so that the
+        // precondition would be lost.
+        let body = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"namespace": namespace, "name": name},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        });
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let parameters = EvictParams {
-            delete_options: Some(DeleteParams {
-                // The propagation policy is the Pod's own affair.
-                propagation_policy: None,
-                ..delete_exactly(uid)
-            }),
-            ..EvictParams::default()
-        };
-        match pods.evict(name, &parameters).await {
+        let request = Request::post(format!("{}/{name}/eviction", pods.resource_url()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_string().into_bytes())
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+        match self.client.request::<Status>(request).await {
             Ok(_) => Ok(Eviction::Accepted),
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(Eviction::AlreadyGone),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+                Ok(Eviction::AlreadyGone)
+            }
             Err(kube::Error::Api(status)) if status.code == 429 => {
                 let error = Error::from(*status);
                 Ok(Eviction::Blocked {
@@ -225,9 +248,16 @@ impl Writer {
     async fn api(&self, identity: &ObjectIdentity) -> Result<Api<DynamicObject>, Error> {
         let mapping = self.mapping(&identity.kind).await?;
         match (&identity.namespace, mapping.namespaced) {
-            (Some(namespace), true) => Ok(Api::namespaced_with(self.client.clone(), namespace, &mapping.resource)),
+            (Some(namespace), true) => Ok(Api::namespaced_with(
+                self.client.clone(),
+                namespace,
+                &mapping.resource,
+            )),
             (None, false) => Ok(Api::all_with(self.client.clone(), &mapping.resource)),
-            (None, true) => Err(Error::Invalid(format!("{} {} needs a namespace", identity.kind.kind, identity.name))),
+            (None, true) => Err(Error::Invalid(format!(
+                "{} {} needs a namespace",
+                identity.kind.kind, identity.name
+            ))),
             (Some(_), false) => Err(Error::Invalid(format!(
                 "{} {} is cluster-scoped and has no namespace",
                 identity.kind.kind, identity.name
@@ -236,7 +266,12 @@ impl Writer {
     }
 
     async fn mapping(&self, kind: &GroupVersionKind) -> Result<Mapping, Error> {
-        let known = self.mappings.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned();
+        let known = self
+            .mappings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(kind)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -244,12 +279,15 @@ impl Writer {
             api_version: kind.api_version(),
             kind: kind.kind.clone(),
         };
-        let (resource, capabilities) = match discovery::oneshot::pinned_kind(&self.client, kind).await {
-            Ok(found) => found,
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Err(not_served()),
-            Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => return Err(not_served()),
-            Err(error) => return Err(error.into()),
-        };
+        let (resource, capabilities) =
+            match discovery::oneshot::pinned_kind(&self.client, kind).await {
+                Ok(found) => found,
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(not_served()),
+                Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => {
+                    return Err(not_served());
+                }
+                Err(error) => return Err(error.into()),
+            };
         let mapping = Mapping {
             resource,
             namespaced: capabilities.scope == discovery::Scope::Namespaced,
@@ -263,10 +301,17 @@ impl Writer {
 
     /// An apply never finds nothing: a 404 says that the namespace or the kind is gone, and the kind may come back with another
     /// plural or scope.
-    fn unmap_if_gone<T>(&self, kind: &GroupVersionKind, result: Result<T, kube::Error>) -> Result<T, Error> {
+    fn unmap_if_gone<T>(
+        &self,
+        kind: &GroupVersionKind,
+        result: Result<T, kube::Error>,
+    ) -> Result<T, Error> {
         result.map_err(|error| {
             if matches!(&error, kube::Error::Api(status) if status.is_not_found()) {
-                self.mappings.write().unwrap_or_else(PoisonError::into_inner).remove(kind);
+                self.mappings
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(kind);
             }
             error.into()
         })
@@ -292,12 +337,15 @@ pub fn identity_of(object: &Value) -> Result<ObjectIdentity, Error> {
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
     };
-    let required = |pointer: &str| text(pointer).ok_or_else(|| Error::Invalid(format!("object without {pointer}")));
+    let required = |pointer: &str| {
+        text(pointer).ok_or_else(|| Error::Invalid(format!("object without {pointer}")))
+    };
     let types = TypeMeta {
         api_version: required("/apiVersion")?,
         kind: required("/kind")?,
     };
-    let kind = GroupVersionKind::try_from(&types).map_err(|error| Error::Invalid(error.to_string()))?;
+    let kind =
+        GroupVersionKind::try_from(&types).map_err(|error| Error::Invalid(error.to_string()))?;
     Ok(ObjectIdentity {
         kind,
         namespace: text("/metadata/namespace"),

@@ -52,7 +52,11 @@ impl ClientOptions {
 ///
 /// # Errors
 /// [`Error::Unexpected`] if the configuration (certificates, credentials, proxy) cannot be used.
-pub fn build(config: Config, options: &ClientOptions, metrics: &RestClientMetrics) -> Result<Client, Error> {
+pub fn build(
+    config: Config,
+    options: &ClientOptions,
+    metrics: &RestClientMetrics,
+) -> Result<Client, Error> {
     let (config, measure) = prepare(config, options, metrics)?;
     Ok(ClientBuilder::try_from(config)?
         .with_layer(&measure)
@@ -77,7 +81,11 @@ pub(crate) fn prepare(
     let agent = HeaderValue::from_str(&format!("shopkeeper/{}", options.version))
         .map_err(|error| Error::Unexpected(format!("user agent: {error}")))?;
     config.headers.push((header::USER_AGENT, agent));
-    let host: Arc<str> = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
+    let host: Arc<str> = config
+        .cluster_url
+        .authority()
+        .map_or("", |authority| authority.as_str())
+        .into();
     Ok((
         config,
         MeasureLayer {
@@ -133,8 +141,13 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let result = answer.await;
-            let code = result.as_ref().ok().map(|response| response.status().as_u16());
-            layer.metrics.observe(code, method.as_str(), &layer.host, started.elapsed());
+            let code = result
+                .as_ref()
+                .ok()
+                .map(|response| response.status().as_u16());
+            layer
+                .metrics
+                .observe(code, method.as_str(), &layer.host, started.elapsed());
             result
         })
     }
@@ -169,9 +182,9 @@ impl Retry {
         let asked = retry_after(response);
         let retried = match response.status() {
             StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                asked.is_some() || request.method() == Method::GET
-            }
+            StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => asked.is_some() || request.method() == Method::GET,
             _ => false,
         };
         if !retried || self.left == 0 {
@@ -185,7 +198,13 @@ impl Retry {
 }
 
 fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    let seconds = response
+        .headers()
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -282,10 +301,12 @@ where
 
 fn is_stream(request: &Request<Body>) -> bool {
     let flagged = |name: &str| {
-        request
-            .uri()
-            .query()
-            .is_some_and(|query| query.split('&').any(|pair| pair.strip_prefix(name).is_some_and(|value| value == "=true" || value == "=1")))
+        request.uri().query().is_some_and(|query| {
+            query.split('&').any(|pair| {
+                pair.strip_prefix(name)
+                    .is_some_and(|value| value == "=true" || value == "=1")
+            })
+        })
     };
     flagged("watch") || flagged("follow")
 }
@@ -302,7 +323,11 @@ mod tests {
     use super::*;
 
     fn request(method: &Method, uri: &str) -> Request<Body> {
-        Request::builder().method(method).uri(uri).body(Body::empty()).unwrap()
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap()
     }
 
     fn answer(code: u16, retry_after: Option<&str>) -> Response<Body> {
@@ -319,7 +344,13 @@ mod tests {
         for (method, uri, code, after, repeated) in [
             (Method::GET, pods, 429, None, true),
             (Method::PATCH, pods, 429, None, true),
-            (Method::POST, "/api/v1/namespaces/shop/pods/p/eviction", 429, Some("10"), false),
+            (
+                Method::POST,
+                "/api/v1/namespaces/shop/pods/p/eviction",
+                429,
+                Some("10"),
+                false,
+            ),
             (Method::GET, pods, 503, None, true),
             (Method::POST, pods, 503, None, false),
             (Method::POST, pods, 503, Some("1"), true),
@@ -336,8 +367,15 @@ mod tests {
     fn retries_end_and_wait_as_long_as_asked() {
         let mut retry = Retry::new(2);
         let get = request(&Method::GET, "/api/v1/pods");
-        assert_eq!(retry.delay(&get, &answer(429, Some("7"))), Some(Duration::from_secs(7)));
-        assert!(retry.delay(&get, &answer(429, None)).is_some_and(|delay| delay < Duration::from_secs(1)));
+        assert_eq!(
+            retry.delay(&get, &answer(429, Some("7"))),
+            Some(Duration::from_secs(7))
+        );
+        assert!(
+            retry
+                .delay(&get, &answer(429, None))
+                .is_some_and(|delay| delay < Duration::from_secs(1))
+        );
         assert_eq!(retry.delay(&get, &answer(429, None)), None);
     }
 
@@ -369,33 +407,53 @@ mod tests {
                 host: "cluster".into(),
             })
             .service(server.map_err(BoxError::from));
-        let response = service.oneshot(request(&Method::GET, "/api/v1/pods")).await.unwrap();
+        let response = service
+            .oneshot(request(&Method::GET, "/api/v1/pods"))
+            .await
+            .unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&body[..], b"{}");
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for code in ["429", "200"] {
-            let line = format!(r#"rest_client_requests_total{{code="{code}",method="GET",host="cluster"}} 1"#);
+            let line = format!(
+                r#"rest_client_requests_total{{code="{code}",method="GET",host="cluster"}} 1"#
+            );
             assert!(text.contains(&line), "{line}\n{text}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_does_not_answer_is_given_up_on() {
-        let server = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());
+        let server = tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>()
+        });
         let service = DeadlineLayer {
             timeout: Duration::from_secs(3),
         }
         .layer(server);
-        let error = service.oneshot(request(&Method::GET, "/api/v1/pods?watch=true")).await.map(|_| ()).unwrap_err();
+        let error = service
+            .oneshot(request(&Method::GET, "/api/v1/pods?watch=true"))
+            .await
+            .map(|_| ())
+            .unwrap_err();
         assert!(error.to_string().contains("3s"), "{error}");
     }
 
     #[test]
     fn watches_are_told_from_lists() {
-        assert!(is_stream(&request(&Method::GET, "/api/v1/pods?allowWatchBookmarks=true&watch=true")));
-        assert!(is_stream(&request(&Method::GET, "/api/v1/namespaces/a/pods/b/log?follow=true")));
+        assert!(is_stream(&request(
+            &Method::GET,
+            "/api/v1/pods?allowWatchBookmarks=true&watch=true"
+        )));
+        assert!(is_stream(&request(
+            &Method::GET,
+            "/api/v1/namespaces/a/pods/b/log?follow=true"
+        )));
         assert!(!is_stream(&request(&Method::GET, "/api/v1/pods?limit=500")));
-        assert!(!is_stream(&request(&Method::GET, "/api/v1/pods?allowWatchBookmarks=true")));
+        assert!(!is_stream(&request(
+            &Method::GET,
+            "/api/v1/pods?allowWatchBookmarks=true"
+        )));
     }
 }

@@ -56,7 +56,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Throttled { retry_after, .. } | Self::Transient { retry_after, .. } => *retry_after,
+            Self::Throttled { retry_after, .. } | Self::Transient { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -92,8 +94,14 @@ impl From<Status> for Error {
             409 | 410 => Self::Conflict(message),
             400 | 405 | 406 | 413 | 415 | 422 => Self::Invalid(message),
             401 | 403 => Self::Denied(message),
-            429 => Self::Throttled { message, retry_after },
-            code if code >= 500 => Self::Transient { message, retry_after },
+            429 => Self::Throttled {
+                message,
+                retry_after,
+            },
+            code if code >= 500 => Self::Transient {
+                message,
+                retry_after,
+            },
             code => Self::Unexpected(format!("status {code}: {message}")),
         }
     }
@@ -103,10 +111,12 @@ impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => (*status).into(),
-            kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => Self::Transient {
-                message: error_chain(&error),
-                retry_after: None,
-            },
+            kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
+                Self::Transient {
+                    message: error_chain(&error),
+                    retry_after: None,
+                }
+            }
             other => Self::Unexpected(error_chain(&other)),
         }
     }
@@ -166,6 +176,9 @@ mod tests {
             causes: vec![],
             retry_after_seconds: 7,
         });
-        assert_eq!(Error::from(throttled).retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(
+            Error::from(throttled).retry_after(),
+            Some(Duration::from_secs(7))
+        );
     }
 }

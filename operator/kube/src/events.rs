@@ -96,7 +96,11 @@ struct Memory {
 enum Action {
     Nothing,
     Create,
-    Update { namespace: String, name: String, count: i32 },
+    Update {
+        namespace: String,
+        name: String,
+        count: i32,
+    },
 }
 
 /// Publishes events; clones share one memory.
@@ -148,7 +152,11 @@ impl Recorder {
         };
         match action {
             Action::Nothing => Ok(()),
-            Action::Update { namespace, name, count } => {
+            Action::Update {
+                namespace,
+                name,
+                count,
+            } => {
                 let series = EventSeries {
                     count,
                     last_observed_time: MicroTime(jiff::Timestamp::now()),
@@ -158,9 +166,14 @@ impl Recorder {
                     field_manager: Some(FIELD_MANAGER.to_owned()),
                     ..PatchParams::default()
                 };
-                match api.patch(&name, &parameters, &Patch::Merge(json!({"series": series}))).await {
+                match api
+                    .patch(&name, &parameters, &Patch::Merge(json!({"series": series})))
+                    .await
+                {
                     // The API server forgets events after an hour.
-                    Err(kube::Error::Api(status)) if status.is_not_found() => self.create(key, regarding, event).await,
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {
+                        self.create(key, regarding, event).await
+                    }
                     result => Ok(result.map(|_| ())?),
                 }
             }
@@ -168,7 +181,12 @@ impl Recorder {
         }
     }
 
-    async fn create(&self, key: u64, regarding: &ObjectReference, event: &Event) -> Result<(), Error> {
+    async fn create(
+        &self,
+        key: u64,
+        regarding: &ObjectReference,
+        event: &Event,
+    ) -> Result<(), Error> {
         let created = self.compose(regarding, event, jiff::Timestamp::now());
         let namespace = created.metadata.namespace.clone().unwrap_or_default();
         let name = created.metadata.name.clone().unwrap_or_default();
@@ -179,24 +197,43 @@ impl Recorder {
         };
         // Remembered before it is known to have been written: an API server in distress is not asked again for each repetition.
         let now = Instant::now();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).known.insert(key, Known {
-            namespace,
-            name,
-            count: 1,
-            written: now,
-            seen: now,
-        });
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .known
+            .insert(
+                key,
+                Known {
+                    namespace,
+                    name,
+                    count: 1,
+                    written: now,
+                    seen: now,
+                },
+            );
         api.create(&parameters, &created).await?;
         Ok(())
     }
 
-    fn compose(&self, regarding: &ObjectReference, event: &Event, now: jiff::Timestamp) -> KubernetesEvent {
-        let name = cut(regarding.name.as_deref().unwrap_or(&self.controller), NAME_BYTES);
+    fn compose(
+        &self,
+        regarding: &ObjectReference,
+        event: &Event,
+        now: jiff::Timestamp,
+    ) -> KubernetesEvent {
+        let name = cut(
+            regarding.name.as_deref().unwrap_or(&self.controller),
+            NAME_BYTES,
+        );
         KubernetesEvent {
             metadata: ObjectMeta {
                 namespace: Some(namespace_of(regarding)),
                 // A name cut off must not end in a separator before the one added here.
-                name: Some(format!("{}.{:016x}", name.trim_end_matches(['.', '-']), now.as_nanosecond())),
+                name: Some(format!(
+                    "{}.{:016x}",
+                    name.trim_end_matches(['.', '-']),
+                    now.as_nanosecond()
+                )),
                 ..ObjectMeta::default()
             },
             event_time: Some(MicroTime(now)),
@@ -215,8 +252,10 @@ impl Recorder {
 impl Memory {
     fn decide(&mut self, key: u64, regarding: &ObjectReference, now: Instant) -> Action {
         let since = |then: Instant| now.saturating_duration_since(then);
-        self.known.retain(|_, known| since(known.seen) < SERIES_INTERVAL * 2);
-        self.allowances.retain(|_, allowance| since(allowance.at) < REFILL.mul_f64(BURST));
+        self.known
+            .retain(|_, known| since(known.seen) < SERIES_INTERVAL * 2);
+        self.allowances
+            .retain(|_, allowance| since(allowance.at) < REFILL.mul_f64(BURST));
         if let Some(known) = self.known.get_mut(&key) {
             known.count = known.count.saturating_add(1);
             known.seen = now;
@@ -230,8 +269,15 @@ impl Memory {
                 count: known.count,
             };
         }
-        let object = regarding.uid.clone().or_else(|| regarding.name.clone()).unwrap_or_default();
-        let allowance = self.allowances.entry(object).or_insert(Allowance { tokens: BURST, at: now });
+        let object = regarding
+            .uid
+            .clone()
+            .or_else(|| regarding.name.clone())
+            .unwrap_or_default();
+        let allowance = self.allowances.entry(object).or_insert(Allowance {
+            tokens: BURST,
+            at: now,
+        });
         let refilled = since(allowance.at).as_secs_f64() / REFILL.as_secs_f64();
         allowance.tokens = (allowance.tokens + refilled).min(BURST);
         allowance.at = now;
@@ -245,7 +291,13 @@ impl Memory {
 
 fn key_of(regarding: &ObjectReference, event: &Event) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&regarding.uid, &regarding.kind, &regarding.namespace, &regarding.name).hash(&mut hasher);
+    (
+        &regarding.uid,
+        &regarding.kind,
+        &regarding.namespace,
+        &regarding.name,
+    )
+        .hash(&mut hasher);
     event.hash(&mut hasher);
     hasher.finish()
 }
@@ -298,13 +350,16 @@ mod tests {
     fn decide(memory: &mut Memory, note: &str, now: Instant) -> Action {
         let action = memory.decide(key(note), &storefront(), now);
         if action == Action::Create {
-            memory.known.insert(key(note), Known {
-                namespace: "shop".into(),
-                name: "octank.1".into(),
-                count: 1,
-                written: now,
-                seen: now,
-            });
+            memory.known.insert(
+                key(note),
+                Known {
+                    namespace: "shop".into(),
+                    name: "octank.1".into(),
+                    count: 1,
+                    written: now,
+                    seen: now,
+                },
+            );
         }
         action
     }
@@ -314,25 +369,47 @@ mod tests {
         let start = Instant::now();
         let mut memory = Memory::default();
         assert_eq!(decide(&mut memory, "a", start), Action::Create);
-        assert_eq!(decide(&mut memory, "a", start + Duration::from_secs(1)), Action::Nothing);
-        assert_eq!(decide(&mut memory, "b", start + Duration::from_secs(2)), Action::Create, "another note is another event");
-        assert_eq!(decide(&mut memory, "a", start + Duration::from_secs(361)), Action::Update {
-            namespace: "shop".into(),
-            name: "octank.1".into(),
-            count: 3,
-        });
-        assert_eq!(decide(&mut memory, "a", start + Duration::from_secs(362)), Action::Nothing);
-        assert_eq!(decide(&mut memory, "a", start + Duration::from_secs(3000)), Action::Create, "forgotten by then");
+        assert_eq!(
+            decide(&mut memory, "a", start + Duration::from_secs(1)),
+            Action::Nothing
+        );
+        assert_eq!(
+            decide(&mut memory, "b", start + Duration::from_secs(2)),
+            Action::Create,
+            "another note is another event"
+        );
+        assert_eq!(
+            decide(&mut memory, "a", start + Duration::from_secs(361)),
+            Action::Update {
+                namespace: "shop".into(),
+                name: "octank.1".into(),
+                count: 3,
+            }
+        );
+        assert_eq!(
+            decide(&mut memory, "a", start + Duration::from_secs(362)),
+            Action::Nothing
+        );
+        assert_eq!(
+            decide(&mut memory, "a", start + Duration::from_secs(3000)),
+            Action::Create,
+            "forgotten by then"
+        );
     }
 
     #[test]
     fn one_object_cannot_flood_the_cluster() {
         let start = Instant::now();
         let mut memory = Memory::default();
-        let created = (0..100).filter(|number| decide(&mut memory, &number.to_string(), start) == Action::Create).count();
+        let created = (0..100)
+            .filter(|number| decide(&mut memory, &number.to_string(), start) == Action::Create)
+            .count();
         assert_eq!(created, 25);
         assert_eq!(decide(&mut memory, "later", start + REFILL), Action::Create);
-        assert_eq!(decide(&mut memory, "later still", start + REFILL), Action::Nothing);
+        assert_eq!(
+            decide(&mut memory, "later still", start + REFILL),
+            Action::Nothing
+        );
     }
 
     #[test]
@@ -340,19 +417,30 @@ mod tests {
         let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
             Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::empty()))
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let _guard = runtime.enter();
-        let recorder = Recorder::new(Client::new(service, "default"), "shopkeeper.dev/shopkeeper", "pod");
+        let recorder = Recorder::new(
+            Client::new(service, "default"),
+            "shopkeeper.dev/shopkeeper",
+            "pod",
+        );
         let regarding = ObjectReference {
             name: Some("n".repeat(253)),
             namespace: None,
             ..storefront()
         };
-        let composed = recorder.compose(&regarding, &event(&"ä".repeat(600)), jiff::Timestamp::now());
+        let composed =
+            recorder.compose(&regarding, &event(&"ä".repeat(600)), jiff::Timestamp::now());
         assert_eq!(composed.metadata.namespace.as_deref(), Some("default"));
         assert!(composed.metadata.name.is_some_and(|name| name.len() <= 253));
         let note = composed.note.unwrap();
-        assert!(note.len() <= 1024 && note.len() > 1015 && note.ends_with("ä..."), "{}", note.len());
+        assert!(
+            note.len() <= 1024 && note.len() > 1015 && note.ends_with("ä..."),
+            "{}",
+            note.len()
+        );
     }
 
     #[test]

@@ -70,13 +70,18 @@ impl LeaseOptions {
         let duration = self.duration.as_secs();
         let grace = duration.saturating_sub(self.renew_interval.as_secs());
         // `LeaseParams::new` panics on these.
-        if grace == 0 || grace >= duration || self.renew_deadline >= self.duration || self.renew_interval >= self.renew_deadline {
+        if grace == 0
+            || grace >= duration
+            || self.renew_deadline >= self.duration
+            || self.renew_interval >= self.renew_deadline
+        {
             return Err(Error::Invalid(format!(
                 "lease times must satisfy 1 s <= renew interval < renew deadline < duration: {:?}, {:?}, {:?}",
                 self.renew_interval, self.renew_deadline, self.duration
             )));
         }
-        Ok(LeaseParams::new(self.identity.clone(), duration, grace).with_field_manager(format!("shopkeeper-{}", self.identity)))
+        Ok(LeaseParams::new(self.identity.clone(), duration, grace)
+            .with_field_manager(format!("shopkeeper-{}", self.identity)))
     }
 }
 
@@ -102,7 +107,10 @@ pub struct Election {
 
 impl fmt::Debug for Election {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Election").field("standing", &self.standing()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Election")
+            .field("standing", &self.standing())
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,7 +131,11 @@ impl Election {
     pub fn elected(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut standing = self.standing.clone();
         async move {
-            if standing.wait_for(|standing| *standing == Standing::Leader).await.is_err() {
+            if standing
+                .wait_for(|standing| *standing == Standing::Leader)
+                .await
+                .is_err()
+            {
                 std::future::pending::<()>().await;
             }
         }
@@ -168,7 +180,11 @@ pub fn campaign(
     rest_client: &RestClientMetrics,
     metrics: &LeaseMetrics,
 ) -> Result<Election, Error> {
-    let timeout = (options.renew_deadline.saturating_sub(options.renew_interval) / 2).max(Duration::from_millis(500));
+    let timeout = (options
+        .renew_deadline
+        .saturating_sub(options.renew_interval)
+        / 2)
+    .max(Duration::from_millis(500));
     let client_options = ClientOptions {
         connect_timeout: client_options.connect_timeout.min(timeout),
         ..client_options.clone()
@@ -183,7 +199,12 @@ pub fn campaign(
     start(client, renewals, options, metrics)
 }
 
-fn start(client: Client, renewals: Renewals, options: LeaseOptions, metrics: &LeaseMetrics) -> Result<Election, Error> {
+fn start(
+    client: Client,
+    renewals: Renewals,
+    options: LeaseOptions,
+    metrics: &LeaseMetrics,
+) -> Result<Election, Error> {
     let parameters = options.parameters()?;
     let (standing, receiver) = watch::channel(Standing::Candidate);
     let (release, released) = oneshot::channel();
@@ -232,7 +253,10 @@ impl Campaign {
                 if let (true, Some(manager)) = (leader, &manager)
                     && let Err(error) = manager.release().await
                 {
-                    tracing::warn!(error = error_chain(&error), "lease not released; it runs out by itself");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "lease not released; it runs out by itself"
+                    );
                 }
                 self.standing.send_replace(Standing::Released);
             }

@@ -18,6 +18,8 @@ pub mod metrics;
 pub mod queue;
 pub mod status;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 
 pub use error::Error;

@@ -22,9 +22,13 @@ use prometheus_client::{
 use crate::queue::{Lane, Snapshot};
 
 /// client-go's buckets of the work queue, 10 ns to 10 s there; passes against AWS and queues behind them want the upper end.
-const QUEUE_BUCKETS: [f64; 12] = [0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
+const QUEUE_BUCKETS: [f64; 12] = [
+    0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0,
+];
 /// controller-runtime's buckets of `controller_runtime_reconcile_time_seconds`, thinned out.
-const RECONCILE_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
+const RECONCILE_BUCKETS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0,
+];
 /// client-go's buckets of `rest_client_request_duration_seconds`.
 const REQUEST_BUCKETS: [f64; 10] = [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0];
 
@@ -99,7 +103,9 @@ pub struct QueueMetrics {
 
 impl fmt::Debug for QueueMetrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("QueueMetrics").finish_non_exhaustive()
+        formatter
+            .debug_struct("QueueMetrics")
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +150,9 @@ impl QueueMetrics {
 
     pub(crate) fn worked(&self, name: &str, worked: Duration) {
         self.work_duration
-            .get_or_create(&QueueLabels { name: name.to_owned() })
+            .get_or_create(&QueueLabels {
+                name: name.to_owned(),
+            })
             .observe(worked.as_secs_f64());
     }
 
@@ -170,21 +178,39 @@ impl Collector for QueueMetrics {
         }
         let lanes = || {
             snapshots.iter().flat_map(|(name, snapshot)| {
-                Lane::ALL.into_iter().enumerate().map(move |(index, lane)| (name.as_str(), snapshot, index, lane.label()))
+                Lane::ALL
+                    .into_iter()
+                    .enumerate()
+                    .map(move |(index, lane)| (name.as_str(), snapshot, index, lane.label()))
             })
         };
-        let mut depth = encoder.encode_descriptor("workqueue_depth", "Keys ready to run", None, MetricType::Gauge)?;
+        let mut depth = encoder.encode_descriptor(
+            "workqueue_depth",
+            "Keys ready to run",
+            None,
+            MetricType::Gauge,
+        )?;
         for (name, snapshot, index, lane) in lanes() {
             depth
                 .encode_family(&[("name", name), ("lane", lane)])?
                 .encode_gauge(&(snapshot.depth[index] as u64))?;
         }
-        let mut adds = encoder.encode_descriptor("workqueue_adds", "Triggers that made a key pending", None, MetricType::Counter)?;
+        let mut adds = encoder.encode_descriptor(
+            "workqueue_adds",
+            "Triggers that made a key pending",
+            None,
+            MetricType::Counter,
+        )?;
         for (name, snapshot, index, lane) in lanes() {
             adds.encode_family(&[("name", name), ("lane", lane)])?
                 .encode_counter::<NoLabels, _, u64>(&snapshot.adds[index], None)?;
         }
-        let mut retries = encoder.encode_descriptor("workqueue_retries", "Failures that led to a retry", None, MetricType::Counter)?;
+        let mut retries = encoder.encode_descriptor(
+            "workqueue_retries",
+            "Failures that led to a retry",
+            None,
+            MetricType::Counter,
+        )?;
         for (name, snapshot) in &snapshots {
             retries
                 .encode_family(&[("name", name.as_str())])?
@@ -352,11 +378,17 @@ impl WatchMetrics {
             "When a watch last delivered anything, in seconds since the epoch",
             self.last_event.clone(),
         );
-        registry.register("shopkeeper_store_objects", "Objects in a store", self.objects.clone());
+        registry.register(
+            "shopkeeper_store_objects",
+            "Objects in a store",
+            self.objects.clone(),
+        );
     }
 
     pub(crate) fn of(&self, kind: &str) -> OneWatch {
-        let labels = KindLabels { kind: kind.to_owned() };
+        let labels = KindLabels {
+            kind: kind.to_owned(),
+        };
         OneWatch {
             errors: self.errors.get_or_create_owned(&labels),
             invalid: self.invalid.get_or_create_owned(&labels),
@@ -435,14 +467,14 @@ impl RestClientMetrics {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LeaseLabels {
-    name: String,
+pub(crate) struct LeaseLabels {
+    pub(crate) name: String,
 }
 
 /// `leader_election_master_status`: 1 on the leader, 0 elsewhere, with the label `name`.
 #[derive(Debug, Clone, Default)]
 pub struct LeaseMetrics {
-    status: Family<LeaseLabels, Gauge>,
+    pub(crate) status: Family<LeaseLabels, Gauge>,
 }
 
 impl LeaseMetrics {
@@ -456,82 +488,12 @@ impl LeaseMetrics {
 
     pub(crate) fn set(&self, name: &str, leader: bool) {
         self.status
-            .get_or_create(&LeaseLabels { name: name.to_owned() })
+            .get_or_create(&LeaseLabels {
+                name: name.to_owned(),
+            })
             .set(i64::from(leader));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queue::Queue;
-
-    /// The names dashboards and alerts rely on, as they are scraped.
-    #[tokio::test]
-    async fn the_names_are_those_of_client_go_and_controller_runtime() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let queue = Queue::new("storefront", &metrics.queue);
-        queue.add(1, Lane::Edit);
-        queue.add(2, Lane::Edit);
-        let taken = queue.next().await;
-        queue.record_failure(&taken.key, &crate::queue::Backoff::default());
-        queue.done(&taken.key);
-        let controller = metrics.controller.of("storefront");
-        controller.success.inc();
-        controller.time.observe(0.1);
-        let watch = metrics.watch.of("Pod");
-        watch.errors.inc();
-        watch.last_event.set(12.5);
-        metrics.rest_client.observe(Some(200), "GET", "kubernetes.default.svc", Duration::from_millis(3));
-        metrics.rest_client.observe(None, "GET", "kubernetes.default.svc", Duration::from_millis(3));
-        metrics.lease.set("shopkeeper", true);
-
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        for line in [
-            r#"workqueue_depth{name="storefront",lane="edit"} 1"#,
-            r#"workqueue_depth{name="storefront",lane="resync"} 0"#,
-            r#"workqueue_adds_total{name="storefront",lane="edit"} 2"#,
-            r#"workqueue_retries_total{name="storefront"} 1"#,
-            r#"workqueue_unfinished_work_seconds{name="storefront"} 0.0"#,
-            r#"workqueue_longest_running_processor_seconds{name="storefront"} 0.0"#,
-            r#"workqueue_queue_duration_seconds_count{name="storefront",lane="edit"} 1"#,
-            r#"workqueue_work_duration_seconds_count{name="storefront"} 1"#,
-            r#"controller_runtime_reconcile_total{controller="storefront",result="success"} 1"#,
-            r#"controller_runtime_reconcile_total{controller="storefront",result="error"} 0"#,
-            r#"controller_runtime_reconcile_errors_total{controller="storefront"} 0"#,
-            r#"controller_runtime_reconcile_panics_total{controller="storefront"} 0"#,
-            r#"controller_runtime_reconcile_time_seconds_count{controller="storefront"} 1"#,
-            r#"controller_runtime_active_workers{controller="storefront"} 0"#,
-            r#"controller_runtime_max_concurrent_reconciles{controller="storefront"} 0"#,
-            r#"shopkeeper_watch_errors_total{kind="Pod"} 1"#,
-            r#"shopkeeper_watch_invalid_objects_total{kind="Pod"} 0"#,
-            r#"shopkeeper_watch_last_event_timestamp_seconds{kind="Pod"} 12.5"#,
-            r#"shopkeeper_store_objects{kind="Pod"} 0"#,
-            r#"rest_client_requests_total{code="200",method="GET",host="kubernetes.default.svc"} 1"#,
-            r#"rest_client_requests_total{code="<error>",method="GET",host="kubernetes.default.svc"} 1"#,
-            r#"rest_client_request_duration_seconds_count{verb="GET",host="kubernetes.default.svc"} 2"#,
-            r#"leader_election_master_status{name="shopkeeper"} 1"#,
-        ] {
-            assert!(text.lines().any(|present| present == line), "{line}\nis missing in\n{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn several_queues_share_one_description_and_a_dropped_one_is_forgotten() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let kept = Queue::<u8>::new("kept", &metrics.queue);
-        let dropped = Queue::<u8>::new("dropped", &metrics.queue);
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert_eq!(text.matches("# TYPE workqueue_depth gauge").count(), 1, "{text}");
-        assert!(text.contains(r#"name="kept""#) && text.contains(r#"name="dropped""#));
-        drop(dropped);
-        text.clear();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(!text.contains(r#"name="dropped""#));
-        drop(kept);
-    }
-}
+mod tests;

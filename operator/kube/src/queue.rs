@@ -81,7 +81,10 @@ impl Backoff {
     #[must_use]
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);
-        let delay = self.initial.saturating_mul(1 << doublings).min(self.maximum);
+        let delay = self
+            .initial
+            .saturating_mul(1 << doublings)
+            .min(self.maximum);
         delay.mul_f64(1.0 - 0.2 * jitter.clamp(0.0, 1.0))
     }
 }
@@ -234,7 +237,12 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             self.delayed.insert((due, ticket), key);
             Place::Delayed
         };
-        entry.pending = Some(Pending { lane, due, ticket, place });
+        entry.pending = Some(Pending {
+            lane,
+            due,
+            ticket,
+            place,
+        });
     }
 
     /// The next key to run, if one is due and free to run.
@@ -271,7 +279,8 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
                 self.ready[pending.lane.index()].insert(pending.ticket, key.clone());
             } else {
                 pending.place = Place::Delayed;
-                self.delayed.insert((pending.due, pending.ticket), key.clone());
+                self.delayed
+                    .insert((pending.due, pending.ticket), key.clone());
             }
         }
         self.drop_if_idle(key);
@@ -282,7 +291,13 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     ///
     /// A failure within the wait for the previous one (some other trigger ran the key early) is not counted again: otherwise a
     /// busy watch would drive a failing key to the longest delay within seconds.
-    pub fn record_failure(&mut self, key: &K, now: Instant, backoff: &Backoff, jitter: f64) -> Duration {
+    pub fn record_failure(
+        &mut self,
+        key: &K,
+        now: Instant,
+        backoff: &Backoff,
+        jitter: f64,
+    ) -> Duration {
         self.retries += 1;
         let entry = self.entries.entry(key.clone()).or_default();
         match entry.backoff_until {
@@ -331,9 +346,10 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             .values()
             .filter_map(|entry| entry.running)
             .map(|running| now.saturating_duration_since(running.started));
-        let (unfinished, longest_running) = running.fold((Duration::ZERO, Duration::ZERO), |(sum, longest), age| {
-            (sum + age, longest.max(age))
-        });
+        let (unfinished, longest_running) = running
+            .fold((Duration::ZERO, Duration::ZERO), |(sum, longest), age| {
+                (sum + age, longest.max(age))
+            });
         Snapshot {
             depth: [self.ready[0].len(), self.ready[1].len()],
             delayed: self.delayed.len(),
@@ -353,7 +369,11 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             let key = first.remove();
             let ticket = self.next_ticket;
             self.next_ticket += 1;
-            if let Some(pending) = self.entries.get_mut(&key).and_then(|entry| entry.pending.as_mut()) {
+            if let Some(pending) = self
+                .entries
+                .get_mut(&key)
+                .and_then(|entry| entry.pending.as_mut())
+            {
                 pending.ticket = ticket;
                 pending.place = Place::Ready;
                 self.ready[pending.lane.index()].insert(ticket, key);
@@ -363,8 +383,8 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
 
     fn next_lane(&self) -> Option<Lane> {
         let edit = !self.ready[Lane::Edit.index()].is_empty();
-        let resync =
-            !self.ready[Lane::Resync.index()].is_empty() && self.running[Lane::Resync.index()] < self.resync_limit;
+        let resync = !self.ready[Lane::Resync.index()].is_empty()
+            && self.running[Lane::Resync.index()] < self.resync_limit;
         match (edit, resync) {
             (true, true) if self.edits_in_a_row >= RESYNC_SHARE - 1 => Some(Lane::Resync),
             (true, _) => Some(Lane::Edit),
@@ -374,10 +394,9 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     }
 
     fn drop_if_idle(&mut self, key: &K) {
-        let idle = self
-            .entries
-            .get(key)
-            .is_some_and(|entry| entry.pending.is_none() && entry.running.is_none() && entry.failures == 0);
+        let idle = self.entries.get(key).is_some_and(|entry| {
+            entry.pending.is_none() && entry.running.is_none() && entry.failures == 0
+        });
         if idle {
             self.entries.remove(key);
         }

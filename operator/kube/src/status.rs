@@ -10,7 +10,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf};
+use json_patch::{
+    AddOperation, PatchOperation, RemoveOperation, TestOperation, jsonptr::PointerBuf,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -79,13 +81,25 @@ impl StatusWriter {
         S: Serialize + Sync,
     {
         let name = observed.name_any();
-        let uid = observed.uid().ok_or_else(|| Error::Unexpected(format!("{name} has no uid")))?;
+        let uid = observed
+            .uid()
+            .ok_or_else(|| Error::Unexpected(format!("{name} has no uid")))?;
         let desired = without_nulls(to_value(status)?);
         let seen = status_of(to_value(observed)?);
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&uid)
+            .cloned();
 
         let current = match &last {
-            Some(last) if is_older(observed.resource_version().as_deref(), last.resource_version.as_deref()) => {
+            Some(last)
+                if is_older(
+                    observed.resource_version().as_deref(),
+                    last.resource_version.as_deref(),
+                ) =>
+            {
                 &last.result
             }
             _ => &seen,
@@ -115,19 +129,27 @@ impl StatusWriter {
         // Without it a status for an object that was deleted and created anew would land on the new one.
         patch["metadata"]["uid"] = json!(uid);
         let parameters = PatchParams::apply(STATUS_FIELD_MANAGER).force();
-        let written = api.patch_status(&name, &parameters, &Patch::Apply(&patch)).await?;
+        let written = api
+            .patch_status(&name, &parameters, &Patch::Apply(&patch))
+            .await?;
         let write = LastWrite {
             desired: patch["status"].take(),
             result: status_of(to_value(&written)?),
             resource_version: written.resource_version(),
         };
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, write);
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid, write);
         Ok(StatusWrite::Written(Box::new(written)))
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 
@@ -136,7 +158,12 @@ fn to_value<T: Serialize>(value: &T) -> Result<Value, Error> {
 }
 
 fn status_of(mut object: Value) -> Value {
-    without_nulls(object.get_mut("status").map(Value::take).unwrap_or_default())
+    without_nulls(
+        object
+            .get_mut("status")
+            .map(Value::take)
+            .unwrap_or_default(),
+    )
 }
 
 /// Resource versions are to be compared as numbers: they are such in every API server in use, and Kubernetes 1.35 made it part of the
@@ -205,7 +232,10 @@ pub fn with_transition_times(observed: &Value, mut desired: Value, now: Timestam
             .and_then(|before| before.get("lastTransitionTime"))
             .cloned();
         if let Some(condition) = condition.as_object_mut() {
-            condition.insert("lastTransitionTime".to_owned(), kept.unwrap_or_else(|| json!(now)));
+            condition.insert(
+                "lastTransitionTime".to_owned(),
+                kept.unwrap_or_else(|| json!(now)),
+            );
         }
     }
     desired
@@ -226,14 +256,22 @@ pub enum FinalizerChange<K> {
 ///
 /// # Errors
 /// [`Error::Conflict`] if the finalizers changed since the object was observed, otherwise what the API server answered.
-pub async fn add_finalizer<K>(api: &Api<K>, observed: &K, finalizer: &str) -> Result<FinalizerChange<K>, Error>
+pub async fn add_finalizer<K>(
+    api: &Api<K>,
+    observed: &K,
+    finalizer: &str,
+) -> Result<FinalizerChange<K>, Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
     if observed.meta().deletion_timestamp.is_some() {
         return Ok(FinalizerChange::TooLate);
     }
-    if observed.finalizers().iter().any(|present| present == finalizer) {
+    if observed
+        .finalizers()
+        .iter()
+        .any(|present| present == finalizer)
+    {
         return Ok(FinalizerChange::Unchanged);
     }
     let list = ["metadata", "finalizers"];
@@ -258,11 +296,19 @@ where
 ///
 /// # Errors
 /// [`Error::Conflict`] if the finalizers changed since the object was observed, otherwise what the API server answered.
-pub async fn remove_finalizer<K>(api: &Api<K>, observed: &K, finalizer: &str) -> Result<FinalizerChange<K>, Error>
+pub async fn remove_finalizer<K>(
+    api: &Api<K>,
+    observed: &K,
+    finalizer: &str,
+) -> Result<FinalizerChange<K>, Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
-    let Some(index) = observed.finalizers().iter().position(|present| present == finalizer) else {
+    let Some(index) = observed
+        .finalizers()
+        .iter()
+        .position(|present| present == finalizer)
+    else {
         return Ok(FinalizerChange::Unchanged);
     };
     let index = index.to_string();
@@ -284,7 +330,11 @@ fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
 
 /// The patch is meant for this very object, not for a later one of the same name.
 fn guard<K: Resource>(observed: &K) -> Vec<PatchOperation> {
-    observed.uid().map(|uid| test(["metadata", "uid"], json!(uid))).into_iter().collect()
+    observed
+        .uid()
+        .map(|uid| test(["metadata", "uid"], json!(uid)))
+        .into_iter()
+        .collect()
 }
 
 async fn patch_finalizers<K>(

@@ -31,7 +31,7 @@ use crate::{
     error::error_chain,
     metrics::{OneWatch, WatchMetrics},
     queue::{Lane, Queue},
-    store::{Change, ObjectKey, Observed, Received, Store, StoreWriter, unguard},
+    store::{Change, ObjectKey, Observed, Received, Store, StoreWriter, Unreadable, unguard},
 };
 
 /// How often the API server is asked whether it serves an optional kind by now.
@@ -60,7 +60,10 @@ pub struct Watch<K: Resource> {
 
 impl<K: Resource> fmt::Debug for Watch<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watch").field("kind", &self.kind).finish_non_exhaustive()
+        formatter
+            .debug_struct("Watch")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,10 @@ impl<K> Watch<K>
 where
     K: Resource + Send + Sync + 'static,
 {
-    fn new(kind: Cow<'_, str>, connect: Arc<dyn Fn(watcher::Config) -> EventStream<K> + Send + Sync>) -> Self {
+    fn new(
+        kind: Cow<'_, str>,
+        connect: Arc<dyn Fn(watcher::Config) -> EventStream<K> + Send + Sync>,
+    ) -> Self {
         Self {
             kind: kind.into_owned(),
             connect,
@@ -167,14 +173,21 @@ where
 
     /// Is told of objects that could not be read, with the reason.
     #[must_use]
-    pub fn on_invalid(mut self, on_invalid: impl Fn(&ObjectKey, &str) + Send + Sync + 'static) -> Self {
+    pub fn on_invalid(
+        mut self,
+        on_invalid: impl Fn(&ObjectKey, &str) + Send + Sync + 'static,
+    ) -> Self {
         self.on_invalid.push(Arc::new(on_invalid));
         self
     }
 
     /// Triggers passes: the mapper names the keys that a change concerns, and how urgently (mostly [`Change::lane`]).
     #[must_use]
-    pub fn trigger<T, I>(self, queue: &Queue<T>, mapper: impl Fn(&Change<K>) -> I + Send + Sync + 'static) -> Self
+    pub fn trigger<T, I>(
+        self,
+        queue: &Queue<T>,
+        mapper: impl Fn(&Change<K>) -> I + Send + Sync + 'static,
+    ) -> Self
     where
         T: Clone + Eq + Hash + Send + 'static,
         I: IntoIterator<Item = (T, Lane)>,
@@ -189,7 +202,11 @@ where
 
     /// Adds an index to the store, read by [`Store::indexed`].
     #[must_use]
-    pub fn index(mut self, name: &'static str, values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static) -> Self {
+    pub fn index(
+        mut self,
+        name: &'static str,
+        values: impl Fn(&K) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
         self.index_by.push((name, Arc::new(values)));
         self
     }
@@ -291,8 +308,10 @@ where
         });
         let Observed { changes, invalid } = self.writer.observe(event);
         self.metrics.last_event.set(seconds_since_epoch());
-        self.metrics.objects.set(i64::try_from(self.writer.len()).unwrap_or(i64::MAX));
-        if let Some((key, reason)) = invalid {
+        self.metrics
+            .objects
+            .set(i64::try_from(self.writer.len()).unwrap_or(i64::MAX));
+        if let Some(Unreadable { key, reason }) = invalid {
             self.metrics.invalid.inc();
             tracing::warn!(kind = %self.watch.kind, %key, %reason, "object cannot be read");
             for on_invalid in &self.watch.on_invalid {

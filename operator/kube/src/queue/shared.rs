@@ -34,7 +34,10 @@ impl<K> Clone for Queue<K> {
 
 impl<K> fmt::Debug for Queue<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Queue").field("name", &self.shared.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Queue")
+            .field("name", &self.shared.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +84,9 @@ impl<K: Clone + Eq + Hash + Send + 'static> Queue<K> {
     pub fn add_after(&self, key: K, lane: Lane, after: Duration) {
         let now = now();
         // A delay beyond what the clock can hold is a mistake of the caller; a year is as good as never.
-        let at = now.checked_add(after).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
+        let at = now
+            .checked_add(after)
+            .unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
         self.shared.state().add_at(key, lane, at, now);
         self.shared.wake.notify_one();
     }
@@ -99,7 +104,9 @@ impl<K: Clone + Eq + Hash + Send + 'static> Queue<K> {
                         // One stored permit may stand for several additions: pass it on.
                         self.shared.wake.notify_one();
                     }
-                    self.shared.metrics.queued(&self.shared.name, taken.lane, taken.waited);
+                    self.shared
+                        .metrics
+                        .queued(&self.shared.name, taken.lane, taken.waited);
                     return taken;
                 }
                 state.next_due()
@@ -139,7 +146,9 @@ impl<K: Clone + Eq + Hash + Send + 'static> Queue<K> {
 
     /// Counts a failure of a key without triggering a retry, where the caller knows better when to try again.
     pub fn record_failure(&self, key: &K, backoff: &Backoff) {
-        self.shared.state().record_failure(key, now(), backoff, rand::random());
+        self.shared
+            .state()
+            .record_failure(key, now(), backoff, rand::random());
     }
 
     /// Forgets the failures of a key.
@@ -190,7 +199,10 @@ mod tests {
         queue.add_after("a", Lane::Resync, Duration::from_secs(60));
         assert_eq!(queue.next().await.key, "a");
         let elapsed = started.elapsed();
-        assert!(elapsed >= Duration::from_secs(60) && elapsed < Duration::from_secs(61), "{elapsed:?}");
+        assert!(
+            elapsed >= Duration::from_secs(60) && elapsed < Duration::from_secs(61),
+            "{elapsed:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,8 +246,14 @@ mod tests {
         let taken = queue.next().await;
         let delay = queue.retry(&taken.key, &Backoff::default());
         queue.done(&taken.key);
-        assert!(delay <= Duration::from_millis(500) && delay >= Duration::from_millis(400), "{delay:?}");
+        assert!(
+            delay <= Duration::from_millis(500) && delay >= Duration::from_millis(400),
+            "{delay:?}"
+        );
         let again = queue.next().await;
-        assert_eq!((again.key, again.lane, again.failures), ("a", Lane::Edit, 1));
+        assert_eq!(
+            (again.key, again.lane, again.failures),
+            ("a", Lane::Edit, 1)
+        );
     }
 }

@@ -33,7 +33,11 @@ fn triggers_of_a_pending_key_merge() {
     queue.add(1, Lane::Edit, now + seconds(1));
     assert_eq!(queue.snapshot(now).adds, [2, 0]);
     let taken = queue.take(now + seconds(3)).unwrap();
-    assert_eq!((taken.key, taken.waited), (1, seconds(3)), "keeps its place and the time of its first trigger");
+    assert_eq!(
+        (taken.key, taken.waited),
+        (1, seconds(3)),
+        "keeps its place and the time of its first trigger"
+    );
     assert_eq!(take_key(&mut queue, now), Some(2));
     assert_eq!(take_key(&mut queue, now), None);
 }
@@ -47,7 +51,10 @@ fn an_edit_lifts_a_waiting_resync_into_its_lane() {
     queue.add(2, Lane::Edit, now);
     let taken = queue.take(now).unwrap();
     assert_eq!((taken.key, taken.lane), (2, Lane::Edit));
-    assert_eq!(queue.take(now).map(|taken| (taken.key, taken.lane)), Some((1, Lane::Resync)));
+    assert_eq!(
+        queue.take(now).map(|taken| (taken.key, taken.lane)),
+        Some((1, Lane::Resync))
+    );
     assert_eq!(take_key(&mut queue, now), None);
 }
 
@@ -76,7 +83,11 @@ fn an_edit_pulls_a_delayed_key_forward() {
     assert_eq!(take_key(&mut queue, now), None);
     assert_eq!(queue.next_due(), Some(now + seconds(3600)));
     queue.add(1, Lane::Edit, now);
-    assert_eq!(queue.next_due(), None, "the delayed one is gone: the pass decides anew");
+    assert_eq!(
+        queue.next_due(),
+        None,
+        "the delayed one is gone: the pass decides anew"
+    );
     assert_eq!(take_key(&mut queue, now), Some(1));
 }
 
@@ -143,7 +154,9 @@ fn resync_passes_are_bounded() {
 #[test]
 fn backoff_doubles_up_to_its_maximum_and_is_forgotten() {
     let backoff = Backoff::default();
-    let delays: Vec<_> = [1, 2, 3, 10, 11, 1000].map(|failures| backoff.delay(failures, 0.0).as_millis()).into();
+    let delays: Vec<_> = [1, 2, 3, 10, 11, 1000]
+        .map(|failures| backoff.delay(failures, 0.0).as_millis())
+        .into();
     assert_eq!(delays, [500, 1000, 2000, 256_000, 300_000, 300_000]);
     assert_eq!(backoff.delay(2, 1.0), Duration::from_millis(800));
 
@@ -151,7 +164,10 @@ fn backoff_doubles_up_to_its_maximum_and_is_forgotten() {
     let mut queue = WorkQueue::new();
     for failures in 1..=3 {
         let delay = queue.record_failure(&1, now, &backoff, 0.0);
-        assert_eq!((queue.failures(&1), delay), (failures, backoff.delay(failures, 0.0)));
+        assert_eq!(
+            (queue.failures(&1), delay),
+            (failures, backoff.delay(failures, 0.0))
+        );
         now += delay;
     }
     queue.forget(&1);
@@ -168,9 +184,16 @@ fn failures_within_the_backoff_do_not_lengthen_it() {
     };
     let mut queue = WorkQueue::new();
     assert_eq!(queue.record_failure(&1, now, &backoff, 0.0), seconds(10));
-    assert_eq!(queue.record_failure(&1, now + seconds(4), &backoff, 0.0), seconds(6), "the same retry");
+    assert_eq!(
+        queue.record_failure(&1, now + seconds(4), &backoff, 0.0),
+        seconds(6),
+        "the same retry"
+    );
     assert_eq!(queue.failures(&1), 1);
-    assert_eq!(queue.record_failure(&1, now + seconds(10), &backoff, 0.0), seconds(20));
+    assert_eq!(
+        queue.record_failure(&1, now + seconds(10), &backoff, 0.0),
+        seconds(20)
+    );
     assert_eq!(queue.failures(&1), 2);
 }
 
@@ -183,7 +206,14 @@ fn unfinished_work_is_measured() {
     queue.add(2, Lane::Edit, now);
     queue.take(now + seconds(4));
     let snapshot = queue.snapshot(now + seconds(5));
-    assert_eq!((snapshot.running, snapshot.unfinished, snapshot.longest_running), (2, seconds(6), seconds(5)));
+    assert_eq!(
+        (
+            snapshot.running,
+            snapshot.unfinished,
+            snapshot.longest_running
+        ),
+        (2, seconds(6), seconds(5))
+    );
 }
 
 #[derive(Debug, Clone)]
@@ -229,7 +259,10 @@ impl Model {
     }
 
     fn runnable(&self, now: Instant) -> usize {
-        self.owed.iter().filter(|(key, owed)| owed.0 <= now && !self.running.contains(*key)).count()
+        self.owed
+            .iter()
+            .filter(|(key, owed)| owed.0 <= now && !self.running.contains(*key))
+            .count()
     }
 }
 
