@@ -51,7 +51,9 @@ class Control:
             return _json({"error": f"no {method} {name}"}, 405 if known else 404)
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
-            return _json(handler(query, json.loads(body) if body else None))
+            parsed = json.loads(body) if body else None
+            with self.middleware.turn:
+                return _json(handler(query, parsed))
         except ValueError as wrong:
             return _json({"error": str(wrong)}, 400)
         except (TypeError, KeyError, AttributeError) as wrong:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -333,3 +334,35 @@ class TestProcess:
         ended = os.pidfd_open(process.pid)
         assert select.select([ended], [], [], 30)[0], "the double outlived its owner"
         assert process.wait() == 0
+
+
+class TestManyCallers:
+    def test_a_name_is_made_once(self, double: Any) -> None:
+        """Twenty callers at the same time: one makes it, the others are told that it is there."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        iam = double.client("iam")
+        statement = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+        def create(_: int) -> str:
+            try:
+                iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust)
+            except ClientError as error:
+                return error.response["Error"]["Code"]
+            return "made"
+
+        with ThreadPoolExecutor(20) as callers:
+            answers = sorted(callers.map(create, range(20)))
+        assert answers == ["EntityAlreadyExists"] * 19 + ["made"]
+        assert double.control("GET", "health")[1]["crashes"] == 0
+
+    def test_a_caller_that_waits_holds_up_nobody(self, double: Any) -> None:
+        double.fault(kind="timeout", service="eks", operation="ListClusters", count=1)
+        scope = "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/eks/aws4_request, SignedHeaders=host, Signature=x"
+        with socket.create_connection(("127.0.0.1", int(double.endpoint.rsplit(":", 1)[1]))) as waiting:
+            waiting.sendall(f"GET /clusters HTTP/1.1\r\nHost: x\r\nAuthorization: {scope}\r\n\r\n".encode())
+            while double.control("GET", "faults")[1]["faults"][0]["applied"] == 0:
+                pass
+            double.client("eks").list_clusters()
+            assert select.select([waiting], [], [], 0)[0] == [], "the first caller still waits"

@@ -34,7 +34,7 @@ What `install` may do, from the lightest to the heaviest:
         # 5. A state that shows in answers: make moto's attribute a property over the lifecycle.
         models.DBInstance.status = property(lambda self: self.lifecycle.state, lambda self, value: None)
 
-Calls to one service never run at the same time (the server holds a lock for each service), so check-then-create is safe.
+Calls never run at the same time (those of SQS excepted, which may wait for messages), so check-then-create is safe.
 A module may also define `inventory(account_id, region) -> list[dict]`: entries for `GET /_double/inventory` with the keys
 service, type, name, arn, status, tags (a dict). Where it does, it stands for the entries that core would list itself for
 the services named in its `INVENTORY_SERVICES` tuple.
