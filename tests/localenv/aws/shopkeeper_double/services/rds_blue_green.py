@@ -151,8 +151,20 @@ def create_blue_green_deployment(backend: Any, params: Shape) -> Shape:
     deployment.hidden.update(source=source, target=green)
     _set_tasks(deployment, "IN_PROGRESS")
     backend.blue_green_deployments[identifier] = deployment
-    deployment.lifecycle.begin("PROVISIONING", on_settled=lambda: _set_tasks(deployment, "COMPLETED"))
+    _provision(deployment)
     return {"BlueGreenDeployment": _shown(deployment, "PROVISIONING")}
+
+
+def _provision(deployment: Record, seconds: float | None = None) -> None:
+    """Provisioning lasts until the green database is available, however long that takes."""
+
+    def look_again() -> None:
+        if deployment.hidden["target"].status == "available":
+            _set_tasks(deployment, "COMPLETED")
+        else:
+            _provision(deployment, seconds=0)
+
+    deployment.lifecycle.begin("PROVISIONING", on_settled=look_again, seconds=seconds)
 
 
 def _shown(deployment: Record, status: str | None = None) -> Shape:
