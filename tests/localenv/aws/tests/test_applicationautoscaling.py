@@ -63,3 +63,10 @@ def test_a_target_has_tags_and_the_role_of_its_service(scaling):
     target = scaling.describe_scalable_targets(ServiceNamespace="dynamodb")["ScalableTargets"][0]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (5, 20)
     assert target["RoleARN"].endswith("AWSServiceRoleForApplicationAutoScaling_DynamoDBTable")
+
+
+def test_the_inventory_has_targets_and_policies(double, scaling):
+    scaling.register_scalable_target(**TARGET, MinCapacity=5, MaxCapacity=10, Tags={"shop": "a"})
+    scaling.put_scaling_policy(**TARGET, **TRACKING)
+    resources = double.control("GET", "inventory?service=application-autoscaling")[1]["resources"]
+    assert {each["type"]: each["tags"] for each in resources} == {"scalable-target": {"shop": "a"}, "scaling-policy": {}}

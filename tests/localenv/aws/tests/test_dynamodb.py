@@ -224,7 +224,7 @@ def test_billing_modes_and_what_goes_with_them(dynamodb):
     assert table(dynamodb)["ProvisionedThroughput"]["ReadCapacityUnits"] == 0
 
 
-def test_streams_go_on_off_and_on_again(dynamodb):
+def test_streams_go_on_off_and_on_again(double, dynamodb):
     dynamodb.create_table(**definition())
     on = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     dynamodb.update_table(TableName="orders", StreamSpecification=on)
@@ -232,6 +232,9 @@ def test_streams_go_on_off_and_on_again(dynamodb):
     dynamodb.update_table(TableName="orders", StreamSpecification={"StreamEnabled": False})
     dynamodb.put_item(TableName="orders", Item={"pk": {"S": "1"}})
     assert "StreamSpecification" not in table(dynamodb)
+    last = table(dynamodb)["LatestStreamArn"]  # readable for a day after it is off
+    described = double.client("dynamodbstreams").describe_stream(StreamArn=last)["StreamDescription"]
+    assert (described["StreamStatus"], described["StreamViewType"]) == ("DISABLED", "NEW_IMAGE")
     dynamodb.update_table(TableName="orders", StreamSpecification=on)
     with_units = {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
     assert code(dynamodb.update_table, TableName="orders", StreamSpecification=on, **with_units) == "ValidationException"

@@ -1,8 +1,9 @@
-"""Application Auto Scaling: errors for what is not registered, tags of scalable targets, and what a deregistration takes along."""
+"""Application Auto Scaling: errors for what is not registered, tags of targets, what a deregistration takes along."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from moto.applicationautoscaling import models, responses
 from moto.core.exceptions import JsonRESTError
@@ -166,6 +167,38 @@ def _install_responses() -> None:
     @replaces(response)
     def describe_scaling_activities(before, self):
         return json.dumps({"ScalingActivities": []})
+
+
+INVENTORY_SERVICES = ("application-autoscaling",)
+
+
+def inventory(account_id: str, region: str) -> list[dict[str, Any]]:
+    """Scalable targets and scaling policies."""
+    backend = models.applicationautoscaling_backends[account_id][region]
+    targets = [
+        {
+            "service": "application-autoscaling",
+            "type": "scalable-target",
+            "name": f"{target.resource_id}/{target.scalable_dimension}",
+            "arn": target.arn,
+            "status": None,
+            "tags": dict(target.tags),
+        }
+        for by_resource in backend.targets.values()
+        for target in by_resource.values()
+    ]
+    policies = [
+        {
+            "service": "application-autoscaling",
+            "type": "scaling-policy",
+            "name": policy.policy_name,
+            "arn": policy.policy_arn,
+            "status": None,
+            "tags": {},
+        }
+        for policy in backend.policies.values()
+    ]
+    return [*targets, *policies]
 
 
 def install() -> None:

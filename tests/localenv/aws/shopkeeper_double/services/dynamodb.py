@@ -17,6 +17,7 @@ from moto.dynamodb.exceptions import MockValidationException, ResourceNotFoundEx
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models import table as tables
 from moto.dynamodb.models.table import DEFAULT_WARM_THROUGHPUT_RCU, DEFAULT_WARM_THROUGHPUT_WCU, GlobalSecondaryIndex, Table
+from moto.dynamodbstreams.models import DynamoDBStreamsBackend
 from moto.moto_api._internal import mock_random
 
 from shopkeeper_double.lifecycle import GONE, Lifecycle, drop_gone
@@ -287,12 +288,33 @@ def _install_models() -> None:
                 else f"Table has no enabled stream: TableName: {self.name}"
             )
         before(self, streams)
+        if enabling:
+            self.last_stream_view_type = streams["StreamViewType"]
 
     @replaces(tables.StreamShard)
     def add(before, self, old, new):
         # The last stream stays readable for a day after it is switched off, and takes no more records.
         if (self.table.stream_specification or {}).get("StreamEnabled"):
             before(self, old, new)
+
+    @replaces(DynamoDBStreamsBackend)
+    def describe_stream(before, self, arn):
+        table = self._get_table_from_arn(arn)
+        specification = table.stream_specification or {}
+        if specification.get("StreamEnabled"):
+            return before(self, arn)
+        if table.stream_shard is None or not arn.endswith(f"/stream/{table.latest_stream_label}"):
+            raise ResourceNotFoundException(f"Requested resource not found: Stream: {arn} not found")
+        return {
+            "StreamArn": arn,
+            "StreamLabel": table.latest_stream_label,
+            "StreamStatus": "DISABLED",
+            "StreamViewType": table.last_stream_view_type,
+            "CreationRequestDateTime": table.stream_shard.created_on,
+            "TableName": table.name,
+            "KeySchema": table.schema,
+            "Shards": [table.stream_shard.to_json()],
+        }
 
     @replaces(DynamoDBBackend)
     def update_table_streams(before, self, table, stream_specification):

@@ -47,10 +47,8 @@ def _restored(backend: DynamoDBBackend, new: Table, source: Table, body: dict[st
     Tags, the stream, time to live, deletion protection, point-in-time recovery and auto scaling do not come with it.
     """
     new.billing_mode = body.get("BillingModeOverride") or source.billing_mode
-    refuse_wrong_billing(
-        new.billing_mode,
-        {"ProvisionedThroughput": body.get("ProvisionedThroughputOverride"), "OnDemandThroughput": body.get("OnDemandThroughputOverride")},
-    )
+    overrides = {name: body.get(f"{name}Override") for name in ("ProvisionedThroughput", "OnDemandThroughput")}
+    refuse_wrong_billing(new.billing_mode, overrides)
     new.throughput = {**source.throughput, **(body.get("ProvisionedThroughputOverride") or {})}
     if new.billing_mode == "PAY_PER_REQUEST":
         new.throughput = {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}

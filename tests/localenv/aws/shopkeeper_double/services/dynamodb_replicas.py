@@ -77,7 +77,9 @@ def planned(backend: DynamoDBBackend, table: Table, updates: list[dict[str, Any]
                     "Table needs to have a stream enabled with NEW_AND_OLD_IMAGES before a replica can be added"
                 )
             if region == backend.region_name:
-                raise MockValidationException(f"Cannot add, delete, or update the local region through ReplicaUpdates: {region}")
+                raise MockValidationException(
+                    f"Cannot add, delete, or update the local region through ReplicaUpdates: {region}"
+                )
             if region in table.replicas or table.name in others.tables:
                 raise MockValidationException(
                     f"Failed to create a the new replica of table with name: '{table.name}' because one or more replicas"

@@ -1,4 +1,4 @@
-"""IAM: documents that are read before they are kept, quotas, deletes that are refused, OIDC client ids, service-linked roles."""
+"""IAM: documents that are read before they are kept, quotas, refused deletes, OIDC client ids, service-linked roles."""
 
 from __future__ import annotations
 
@@ -102,8 +102,10 @@ def _refuse_role_settings(response: responses.IamResponse) -> None:
         )
     path = response._get_param("Path")
     if path and not re.match(r"^/([\x21-\x7e]+/)?$", path):
-        raise ValidationError("The specified value for path is invalid. It must begin and end with / and contain only"
-                              " alphanumeric characters and/or / characters.")
+        raise ValidationError(
+            "The specified value for path is invalid. It must begin and end with / and contain only alphanumeric characters"
+            " and/or / characters."
+        )
 
 
 def _install_roles() -> None:
@@ -199,7 +201,9 @@ def _install_policies() -> None:
     def delete_policy(before, self, policy_arn):
         policy = self.get_policy(policy_arn)
         if isinstance(policy, models.AWSManagedPolicy):
-            raise ServiceException("AccessDenied", f"User is not authorized to perform: iam:DeletePolicy on resource: policy {policy_arn}")
+            raise ServiceException(
+                "AccessDenied", f"User is not authorized to perform: iam:DeletePolicy on resource: policy {policy_arn}"
+            )
         if policy.attachment_count > 0:
             raise DeleteConflictException("Cannot delete a policy attached to entities.")
         if len(policy.versions) > 1:

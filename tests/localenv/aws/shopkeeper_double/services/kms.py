@@ -203,7 +203,10 @@ def _install_rotation() -> None:
         self._validate_cmk_id(key_id)
         key = self.kms_backend.keys[self.kms_backend.get_key_id(key_id)]
         if key.key_spec != "SYMMETRIC_DEFAULT" or key.origin != "AWS_KMS":
-            raise JsonRESTError("UnsupportedOperationException", f"{key.arn} key spec is {key.key_spec} which is not valid for this operation.")
+            raise JsonRESTError(
+                "UnsupportedOperationException",
+                f"{key.arn} key spec is {key.key_spec} which is not valid for this operation.",
+            )
         return key
 
     @replaces(response)
@@ -243,7 +246,9 @@ def _install_rotation() -> None:
     def rotate_key_on_demand(before, self):
         key = rotatable(self)
         if len(key.rotations) >= MOST_ON_DEMAND_ROTATIONS:
-            raise JsonRESTError("LimitExceededException", f"On-demand rotations of {key.arn} are limited to {MOST_ON_DEMAND_ROTATIONS}.")
+            raise JsonRESTError(
+                "LimitExceededException", f"On-demand rotations of {key.arn} are limited to {MOST_ON_DEMAND_ROTATIONS}."
+            )
         before(self)
         return json.dumps({"KeyId": key.arn})
 
@@ -279,7 +284,8 @@ def _install_lists() -> None:
     @replaces(response)
     def list_keys(before, self):  # noqa: F811 - the backend's and the operation's own
         keys = sorted(self.kms_backend.list_keys(), key=lambda key: key.id)
-        chosen, marker = page(self, [{"KeyArn": key.arn, "KeyId": key.id} for key in keys], lambda key: key["KeyId"], 1000, 100)
+        entries = [{"KeyArn": key.arn, "KeyId": key.id} for key in keys]
+        chosen, marker = page(self, entries, lambda key: key["KeyId"], 1000, 100)
         return paged("Keys", chosen, marker)
 
     @replaces(response)

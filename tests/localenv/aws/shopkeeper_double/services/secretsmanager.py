@@ -65,6 +65,9 @@ def install() -> None:
         before(self, *args, **kwargs)
         self.code = 400  # moto answers 404 for what is not there, as a REST service would
 
+    # What the inventory shows of a secret that is on its way out.
+    models.FakeSecret.status = property(lambda self: "PendingDeletion" if self.is_deleted() else None)
+
     @replaces(response)
     def call_action(before, self):
         drop_deleted(self.backend)

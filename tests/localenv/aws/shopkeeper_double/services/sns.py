@@ -209,7 +209,10 @@ def _admitted(subscription: models.Subscription) -> bool:
     )
 
 
-def _to_dead_letters(subscription: models.Subscription, deliver: Any, message: str, message_id: str, *args: Any, **kwargs: Any) -> None:
+def _to_dead_letters(
+    subscription: models.Subscription, deliver: Any, message: str, message_id: str, *args: Any, **kwargs: Any
+) -> None:
+    """Deliver to the queue that the subscription's RedrivePolicy names, where there is one."""
     policy = subscription.attributes.get("RedrivePolicy")
     target = json.loads(policy)["deadLetterTargetArn"] if policy else None
     if target is None or _queue(subscription.account_id, target) is None:
