@@ -35,7 +35,9 @@ WITHOUT_TURNS = frozenset({"sqs"})
 class Middleware:
     """A WSGI application around moto's. `control` answers what is asked under /_double/."""
 
-    def __init__(self, application: Any, record: CallRecord, control: Callable[[dict[str, Any], bytes], Response]) -> None:
+    def __init__(
+        self, application: Any, record: CallRecord, control: Callable[[dict[str, Any], bytes], Response]
+    ) -> None:
         self.application = application
         self.record = record
         self.faults = Faults()
@@ -120,8 +122,8 @@ class Middleware:
                 return response_for(call, not_implemented(call))
             self.crashes += 1
             traceback.print_exc(file=sys.stderr)
-            fault = server_fault(call)
-            return response_for(call, AwsError(fault.code, f"The double crashed: {type(crash).__name__}: {crash}", fault.status))
+            told = f"The double crashed: {type(crash).__name__}: {crash}"
+            return response_for(call, AwsError(server_fault(call).code, told, 500))
         if _is_missing_route(response):
             return response_for(call, not_implemented(call))
         return response

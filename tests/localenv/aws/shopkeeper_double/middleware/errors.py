@@ -100,7 +100,10 @@ def server_fault(call: Call, status: int = 500) -> AwsError:
 
 def not_implemented(call: Call) -> AwsError:
     """For what the double lacks. SDKs retry 500 but not 501, and harness and people can tell it from a crash."""
-    code = "NotImplemented" if call.service == "s3" else "UnknownOperationException" if _speaks_json(call) else "InvalidAction"
+    if call.service == "s3":
+        code = "NotImplemented"
+    else:
+        code = "UnknownOperationException" if _speaks_json(call) else "InvalidAction"
     what = f"{call.service}:{call.operation}" if call.operation else f"{call.method} {call.path}"
     return AwsError(code, f"{what} is not implemented by the AWS double.", 501)
 
@@ -121,7 +124,8 @@ def _serialize(call: Call, error: AwsError) -> tuple[int, Headers, bytes]:
     try:
         model = get_service_model(call.service)
         protocol = "rest-xml" if call.service == "s3" else determine_request_protocol(model, call.content_type)
-        operation = model.operation_model(call.operation) if call.operation in model.operation_names else OperationModel({}, model)
+        known = call.operation in model.operation_names
+        operation = model.operation_model(call.operation) if known else OperationModel({}, model)
         serializer = get_serializer_class(call.service, protocol)(
             operation_model=operation, context=SerializationContext(call.request_id)
         )
@@ -135,8 +139,8 @@ def _serialize(call: Call, error: AwsError) -> tuple[int, Headers, bytes]:
         if _speaks_json(call):
             text = json.dumps({"__type": error.code, "message": error.message})
             return 400, Headers({"Content-Type": "application/json"}), text.encode()
-        inner = f"<Error><Type>Sender</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
-        text = f"<ErrorResponse>{inner}<RequestId>{call.request_id}</RequestId></ErrorResponse>"
+        told = f"<Type>Sender</Type><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+        text = f"<ErrorResponse><Error>{told}</Error><RequestId>{call.request_id}</RequestId></ErrorResponse>"
         return 400, Headers({"Content-Type": "text/xml"}), text.encode()
 
 

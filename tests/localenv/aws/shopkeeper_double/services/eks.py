@@ -1,4 +1,4 @@
-"""EKS: moto's backend and responses are replaced whole, since states, updates, tags and Pod Identity go through all of it."""
+"""EKS: moto's backend and responses are replaced whole, since states, updates and tags go through all of it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,8 @@ class EksResponse(BaseResponse):
         return ActionResult({"update": self.backend.update_addon(self.params).shape()})
 
     def delete_addon(self) -> ActionResult:
-        return ActionResult({"addon": self.backend.delete_addon(self._get("clusterName"), self._get("addonName")).shape()})
+        addon = self.backend.delete_addon(self._get("clusterName"), self._get("addonName"))
+        return ActionResult({"addon": addon.shape()})
 
     def describe_addon_versions(self) -> ActionResult:
         wanted = self._get("addonName")
