@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use shopkeeper_plan::aws::Tags;
 
-use crate::calls::{CallObserver, CallRecorder};
+use crate::{
+    calls::{CallObserver, CallRecorder},
+    secretsmanager::MasterPasswords,
+};
 
 /// What an observation needs to know beside a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,9 @@ pub struct Account {
     pub(crate) secretsmanager: aws_sdk_secretsmanager::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
+    pub(crate) master_passwords: Arc<MasterPasswords>,
+    recorder: CallRecorder,
     configuration: SdkConfig,
 }
 
@@ -57,7 +63,10 @@ impl Account {
         Self::from_configuration(configuration, observer)
     }
 
-    fn from_configuration(configuration: SdkConfig, observer: Arc<dyn CallObserver>) -> Self {
+    /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
+    /// [`Self::connect`].
+    #[must_use]
+    pub fn from_configuration(configuration: SdkConfig, observer: Arc<dyn CallObserver>) -> Self {
         let recorder = CallRecorder::new(observer);
         macro_rules! client {
             ($sdk:ident) => {
@@ -81,6 +90,8 @@ impl Account {
             secretsmanager: client!(aws_sdk_secretsmanager),
             sns: client!(aws_sdk_sns),
             sqs: client!(aws_sdk_sqs),
+            master_passwords: Arc::default(),
+            recorder,
             configuration,
         }
     }
@@ -89,5 +100,11 @@ impl Account {
     #[must_use]
     pub fn configuration(&self) -> &SdkConfig {
         &self.configuration
+    }
+
+    /// The interceptor that records calls, for clients that live in another crate.
+    #[must_use]
+    pub fn recorder(&self) -> CallRecorder {
+        self.recorder.clone()
     }
 }

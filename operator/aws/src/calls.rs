@@ -28,7 +28,7 @@ impl CallObserver for NoObserver {
 
 /// The interceptor that tells a [`CallObserver`].
 #[derive(Clone, Debug)]
-pub(crate) struct CallRecorder {
+pub struct CallRecorder {
     observer: Arc<dyn CallObserver>,
 }
 

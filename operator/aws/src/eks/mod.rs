@@ -1,0 +1,72 @@
+//! EKS: managed node groups, Pod Identity associations, and what there is to know of the cluster.
+
+use shopkeeper_plan::{
+    aws::Tags,
+    failure::{Class, Failure},
+};
+
+use crate::{account::Account, error::classify};
+
+mod cluster;
+mod node_group;
+mod pod_identity_association;
+
+pub use cluster::cluster_facts;
+pub(crate) use node_group::NodeGroupApi;
+pub(crate) use pod_identity_association::PodIdentityAssociationApi;
+
+/// What EKS answers when a resource, or the cluster it would be in, does not exist.
+const NOT_FOUND: &[&str] = &["ResourceNotFoundException"];
+
+/// Adds tags.
+async fn tag(account: &Account, arn: &str, tags: &Tags) -> Result<(), Failure> {
+    account
+        .eks
+        .tag_resource()
+        .resource_arn(arn)
+        .set_tags(Some(tags.clone().into_iter().collect()))
+        .send()
+        .await
+        .map_err(|error| classify("TagResource", &error))?;
+    Ok(())
+}
+
+/// What EKS says of a role that IAM has not told it of yet.
+const FRESH_ROLE: [&str; 6] = ["does not exist", "cannot be found", "not found", "could not be assumed", "trust relationship", "doesn't have"];
+
+/// IAM takes some seconds to tell other services of a new role or of the policies of one; until then EKS refuses the role as
+/// if it were wrong, with the same code as for any other mistake.
+fn role_may_be_fresh(mut failure: Failure) -> Failure {
+    let refused = matches!(failure.code.as_deref(), Some("InvalidParameterException" | "InvalidRequestException"));
+    let message = failure.message.to_lowercase();
+    if refused && message.contains("role") && FRESH_ROLE.iter().any(|phrase| message.contains(phrase)) {
+        failure.class = Class::NotReady;
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(message: &str) -> Failure {
+        Failure::new(Class::Invalid, message).with_code("InvalidParameterException")
+    }
+
+    #[test]
+    fn a_role_that_eks_does_not_know_yet_is_waited_for() {
+        for message in [
+            "CreateNodegroup: The role with name nodes cannot be found.",
+            "CreatePodIdentityAssociation: Role provided in the request does not exist.",
+            "CreateNodegroup: Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole arn:aws:iam::1:role/nodes",
+        ] {
+            assert_eq!(role_may_be_fresh(refusal(message)).class, Class::NotReady, "{message}");
+        }
+    }
+
+    #[test]
+    fn other_mistakes_stay_mistakes() {
+        assert_eq!(role_may_be_fresh(refusal("CreateNodegroup: The subnet ID 'subnet-1' does not exist")).class, Class::Invalid);
+        assert_eq!(role_may_be_fresh(refusal("CreateNodegroup: Invalid Role Arn: 'x'")).class, Class::Invalid);
+    }
+}

@@ -1,0 +1,339 @@
+//! EKS managed node group.
+
+use async_trait::async_trait;
+use aws_sdk_eks::types::{
+    AmiTypes, CapacityTypes, Nodegroup, NodegroupScalingConfig, NodegroupStatus, NodegroupUpdateConfig, UpdateLabelsPayload,
+    UpdateTaintsPayload,
+};
+use shopkeeper_plan::{
+    aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
+    failure::{Class, Failure},
+    observed::Lifecycle,
+    outputs::Outputs,
+    plan::DeleteMode,
+};
+
+use super::{NOT_FOUND, role_may_be_fresh, tag};
+use crate::{
+    account::{Account, Scope},
+    error::{classify, is_code},
+    resource::{ClientToken, Found, ResourceApi},
+};
+
+pub(crate) struct NodeGroupApi<'a>(pub(crate) &'a Account);
+
+/// Fields that UpdateNodegroupVersion changes; UpdateNodegroupConfig changes all others that can be changed. EKS does one
+/// update of a node group at a time.
+const VERSION_FIELDS: [&str; 2] = ["version", "releaseVersion"];
+
+/// EKS's own default for how many nodes an update may take at a time.
+const DEFAULT_UPDATE: NodeGroupUpdate = NodeGroupUpdate::MaxUnavailable(1);
+
+#[async_trait]
+impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
+    async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<NodeGroup>>, Failure> {
+        match self.0.eks.describe_nodegroup().cluster_name(&scope.cluster).nodegroup_name(name).send().await {
+            Ok(answer) => answer.nodegroup().map(found_node_group).transpose(),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(classify("DescribeNodegroup", &error)),
+        }
+    }
+
+    async fn create(&self, desired: &NodeGroup, token: &ClientToken) -> Result<(), Failure> {
+        self.0
+            .eks
+            .create_nodegroup()
+            .cluster_name(&desired.cluster)
+            .nodegroup_name(&desired.name)
+            .node_role(&desired.node_role_arn)
+            .set_subnets(Some(desired.subnets.iter().cloned().collect()))
+            .set_instance_types(Some(desired.instance_types.clone()))
+            .capacity_type(match desired.capacity_type {
+                CapacityType::OnDemand => CapacityTypes::OnDemand,
+                CapacityType::Spot => CapacityTypes::Spot,
+            })
+            .ami_type(AmiTypes::from(desired.ami_type.as_str()))
+            .set_disk_size(desired.disk_size)
+            .set_labels(Some(desired.labels.clone().into_iter().collect()))
+            .set_taints(Some(desired.taints.iter().map(eks_taint).collect()))
+            .scaling_config(
+                NodegroupScalingConfig::builder()
+                    .min_size(desired.min_size)
+                    .max_size(desired.max_size)
+                    // Left out, EKS starts with 2 nodes, which may be more than the group may have.
+                    .desired_size(desired.desired_size.unwrap_or(desired.min_size).clamp(desired.min_size, desired.max_size.max(desired.min_size)))
+                    .build(),
+            )
+            .update_config(eks_update(desired.update))
+            .set_version(desired.version.clone())
+            .set_release_version(desired.release_version.clone())
+            .set_tags(Some(desired.tags.clone().into_iter().collect()))
+            .client_request_token(token.as_str())
+            .send()
+            .await
+            .map_err(|error| role_may_be_fresh(classify("CreateNodegroup", &error)))?;
+        Ok(())
+    }
+
+    /// Without a client token of ours: drift that comes back would carry a known token, and EKS would take it for a repeat.
+    /// A call that is really repeated is refused while the first one runs, and has nothing to change after it.
+    async fn update(&self, desired: &NodeGroup, found: &Found<NodeGroup>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+        match fields.iter().map(String::as_str).find(|field| *field != "tags") {
+            Some(field) if VERSION_FIELDS.contains(&field) => self.update_version(desired, fields).await,
+            Some(_) => self.update_configuration(desired, &found.resource, fields).await,
+            None => match &found.arn {
+                Some(arn) => tag(self.0, arn, &desired.tags).await,
+                None => Err(Failure::new(Class::Bug, "a node group without an ARN")),
+            },
+        }
+    }
+
+    async fn delete(&self, found: &Found<NodeGroup>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+        if found.lifecycle == Lifecycle::Deleting {
+            return Ok(());
+        }
+        let NodeGroup { cluster, name, .. } = &found.resource;
+        match self.0.eks.delete_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
+            Err(error) => Err(classify("DeleteNodegroup", &error)),
+        }
+    }
+}
+
+impl NodeGroupApi<'_> {
+    async fn update_version(&self, desired: &NodeGroup, fields: &[String]) -> Result<(), Failure> {
+        let mut call = self.0.eks.update_nodegroup_version().cluster_name(&desired.cluster).nodegroup_name(&desired.name);
+        if fields.iter().any(|field| field == "version") {
+            call = call.set_version(desired.version.clone());
+        }
+        // A release belongs to a version: with a new version and no release EKS takes the newest.
+        call.set_release_version(desired.release_version.clone())
+            .send()
+            .await
+            .map_err(|error| classify("UpdateNodegroupVersion", &error))?;
+        Ok(())
+    }
+
+    async fn update_configuration(&self, desired: &NodeGroup, found: &NodeGroup, fields: &[String]) -> Result<(), Failure> {
+        let changes = |names: &[&str]| fields.iter().any(|field| names.contains(&field.as_str()));
+        let mut call = self.0.eks.update_nodegroup_config().cluster_name(&desired.cluster).nodegroup_name(&desired.name);
+        if changes(&["labels"]) {
+            call = call.labels(label_changes(desired, found));
+        }
+        if changes(&["taints"]) {
+            call = call.taints(taint_changes(desired, found));
+        }
+        if changes(&["minSize", "maxSize"]) {
+            call = call.scaling_config(new_scaling(desired, found));
+        }
+        if changes(&["update"]) {
+            call = call.update_config(eks_update(desired.update));
+        }
+        call.send().await.map_err(|error| classify("UpdateNodegroupConfig", &error))?;
+        Ok(())
+    }
+}
+
+/// EKS takes labels as changes: leaving one out keeps it.
+fn label_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateLabelsPayload {
+    let set: std::collections::HashMap<_, _> = desired
+        .labels
+        .iter()
+        .filter(|(key, value)| found.labels.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let removed: Vec<_> = found.labels.keys().filter(|key| !desired.labels.contains_key(*key)).cloned().collect();
+    UpdateLabelsPayload::builder()
+        .set_add_or_update_labels((!set.is_empty()).then_some(set))
+        .set_remove_labels((!removed.is_empty()).then_some(removed))
+        .build()
+}
+
+/// EKS takes taints as changes, and tells them apart by key and effect: another value is an update, not a removal.
+fn taint_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateTaintsPayload {
+    let set: Vec<_> = desired.taints.difference(&found.taints).map(eks_taint).collect();
+    let removed: Vec<_> = found
+        .taints
+        .iter()
+        .filter(|old| !desired.taints.iter().any(|new| (&new.key, new.effect) == (&old.key, old.effect)))
+        .map(eks_taint)
+        .collect();
+    UpdateTaintsPayload::builder()
+        .set_add_or_update_taints((!set.is_empty()).then_some(set))
+        .set_remove_taints((!removed.is_empty()).then_some(removed))
+        .build()
+}
+
+/// The bounds, and the number of nodes only where it would fall outside them, which EKS refuses: within them the cluster
+/// autoscaler owns it.
+fn new_scaling(desired: &NodeGroup, found: &NodeGroup) -> NodegroupScalingConfig {
+    let (smallest, largest) = (desired.min_size, desired.max_size.max(desired.min_size));
+    let nodes = found.desired_size.filter(|nodes| !(smallest..=largest).contains(nodes)).map(|nodes| nodes.clamp(smallest, largest));
+    NodegroupScalingConfig::builder().min_size(desired.min_size).max_size(desired.max_size).set_desired_size(nodes).build()
+}
+
+fn eks_update(update: NodeGroupUpdate) -> NodegroupUpdateConfig {
+    let builder = NodegroupUpdateConfig::builder();
+    match update {
+        NodeGroupUpdate::MaxUnavailable(nodes) => builder.max_unavailable(nodes),
+        NodeGroupUpdate::MaxUnavailablePercentage(share) => builder.max_unavailable_percentage(share),
+    }
+    .build()
+}
+
+fn eks_taint(taint: &Taint) -> aws_sdk_eks::types::Taint {
+    use aws_sdk_eks::types::TaintEffect as EksEffect;
+    aws_sdk_eks::types::Taint::builder()
+        .key(&taint.key)
+        .set_value((!taint.value.is_empty()).then(|| taint.value.clone()))
+        .effect(match taint.effect {
+            TaintEffect::NoSchedule => EksEffect::NoSchedule,
+            TaintEffect::NoExecute => EksEffect::NoExecute,
+            TaintEffect::PreferNoSchedule => EksEffect::PreferNoSchedule,
+        })
+        .build()
+}
+
+fn found_taint(taint: &aws_sdk_eks::types::Taint) -> Result<Taint, Failure> {
+    use aws_sdk_eks::types::TaintEffect as EksEffect;
+    let effect = match taint.effect() {
+        Some(EksEffect::NoSchedule) => TaintEffect::NoSchedule,
+        Some(EksEffect::NoExecute) => TaintEffect::NoExecute,
+        Some(EksEffect::PreferNoSchedule) => TaintEffect::PreferNoSchedule,
+        other => return Err(unknown("taint effect", other.map(|effect| effect.as_str()))),
+    };
+    Ok(Taint { key: taint.key().unwrap_or_default().to_owned(), value: taint.value().unwrap_or_default().to_owned(), effect })
+}
+
+fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
+    let scaling = group.scaling_config();
+    let resource = NodeGroup {
+        cluster: group.cluster_name().unwrap_or_default().to_owned(),
+        name: group.nodegroup_name().unwrap_or_default().to_owned(),
+        node_role_arn: group.node_role().unwrap_or_default().to_owned(),
+        subnets: group.subnets().iter().cloned().collect(),
+        instance_types: group.instance_types().to_vec(),
+        capacity_type: match group.capacity_type() {
+            Some(CapacityTypes::OnDemand) | None => CapacityType::OnDemand,
+            Some(CapacityTypes::Spot) => CapacityType::Spot,
+            Some(other) => return Err(unknown("capacity type", Some(other.as_str()))),
+        },
+        ami_type: group.ami_type().map(|ami_type| ami_type.as_str().to_owned()).unwrap_or_default(),
+        disk_size: group.disk_size(),
+        labels: group.labels().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        taints: group.taints().iter().map(found_taint).collect::<Result<_, _>>()?,
+        min_size: scaling.and_then(NodegroupScalingConfig::min_size).unwrap_or_default(),
+        max_size: scaling.and_then(NodegroupScalingConfig::max_size).unwrap_or_default(),
+        desired_size: scaling.and_then(NodegroupScalingConfig::desired_size),
+        update: group.update_config().map_or(DEFAULT_UPDATE, found_update),
+        version: group.version().map(str::to_owned),
+        release_version: group.release_version().map(str::to_owned),
+        tags: group.tags().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    };
+    let note = health_issues(group);
+    let arn = group.nodegroup_arn().map(str::to_owned);
+    let outputs = Outputs::new().with_optional("arn", arn.clone());
+    Ok(Found { lifecycle: lifecycle(group.status(), note.as_deref())?, arn, outputs, note, ..Found::available(resource) })
+}
+
+fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
+    match (update.max_unavailable(), update.max_unavailable_percentage()) {
+        (_, Some(share)) => NodeGroupUpdate::MaxUnavailablePercentage(share),
+        (Some(nodes), None) => NodeGroupUpdate::MaxUnavailable(nodes),
+        (None, None) => DEFAULT_UPDATE,
+    }
+}
+
+fn lifecycle(status: Option<&NodegroupStatus>, issues: Option<&str>) -> Result<Lifecycle, Failure> {
+    let failed = |what: &str| Lifecycle::Failed(issues.map_or_else(|| what.to_owned(), |issues| format!("{what}: {issues}")));
+    Ok(match status {
+        Some(NodegroupStatus::Creating) => Lifecycle::Creating,
+        // A degraded group has nodes and takes updates, which is often the way out of it.
+        Some(NodegroupStatus::Active | NodegroupStatus::Degraded) => Lifecycle::Available,
+        Some(NodegroupStatus::Updating) => Lifecycle::Modifying,
+        Some(NodegroupStatus::Deleting) => Lifecycle::Deleting,
+        Some(NodegroupStatus::CreateFailed) => failed("EKS could not make the node group"),
+        Some(NodegroupStatus::DeleteFailed) => failed("EKS could not delete the node group"),
+        other => return Err(unknown("status", other.map(|status| status.as_str()))),
+    })
+}
+
+/// The health issues in one line, without the resources concerned, which change from minute to minute.
+fn health_issues(group: &Nodegroup) -> Option<String> {
+    let mut issues: Vec<_> = group
+        .health()?
+        .issues()
+        .iter()
+        .map(|issue| {
+            let code = issue.code().map_or("Unknown", |code| code.as_str());
+            issue.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+        })
+        .collect();
+    issues.sort();
+    issues.dedup();
+    (!issues.is_empty()).then(|| issues.join("; "))
+}
+
+fn unknown(what: &str, value: Option<&str>) -> Failure {
+    Failure::new(Class::Bug, format!("DescribeNodegroup: no {what} that is known here: {}", value.unwrap_or("none")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(min: i32, max: i32, nodes: i32) -> NodeGroup {
+        NodeGroup {
+            cluster: "shop".into(),
+            name: "orders".into(),
+            node_role_arn: String::new(),
+            subnets: Default::default(),
+            instance_types: vec![],
+            capacity_type: CapacityType::OnDemand,
+            ami_type: String::new(),
+            disk_size: None,
+            labels: Default::default(),
+            taints: Default::default(),
+            min_size: min,
+            max_size: max,
+            desired_size: Some(nodes),
+            update: DEFAULT_UPDATE,
+            version: None,
+            release_version: None,
+            tags: Default::default(),
+        }
+    }
+
+    fn taint(key: &str, value: &str) -> Taint {
+        Taint { key: key.into(), value: value.into(), effect: TaintEffect::NoSchedule }
+    }
+
+    #[test]
+    fn the_autoscalers_number_of_nodes_is_only_moved_into_the_bounds() {
+        assert_eq!(new_scaling(&group(1, 5, 1), &group(0, 3, 3)).desired_size(), None);
+        assert_eq!(new_scaling(&group(4, 6, 4), &group(0, 3, 3)).desired_size(), Some(4));
+        assert_eq!(new_scaling(&group(0, 2, 0), &group(0, 3, 3)).desired_size(), Some(2));
+    }
+
+    #[test]
+    fn a_taint_with_another_value_is_not_removed() {
+        let (mut desired, mut found) = (group(0, 1, 0), group(0, 1, 0));
+        desired.taints = [taint("dedicated", "orders"), taint("new", "")].into();
+        found.taints = [taint("dedicated", "carts"), taint("old", "")].into();
+        let changes = taint_changes(&desired, &found);
+        let keys = |taints: &[aws_sdk_eks::types::Taint]| taints.iter().filter_map(|taint| taint.key().map(str::to_owned)).collect::<Vec<_>>();
+        assert_eq!(keys(changes.add_or_update_taints()), ["dedicated", "new"]);
+        assert_eq!(keys(changes.remove_taints()), ["old"]);
+    }
+
+    #[test]
+    fn labels_that_are_as_desired_are_not_sent() {
+        let (mut desired, mut found) = (group(0, 1, 0), group(0, 1, 0));
+        desired.labels = [("tier".to_owned(), "data".to_owned()), ("team".to_owned(), "b".to_owned())].into();
+        found.labels = [("tier".to_owned(), "data".to_owned()), ("team".to_owned(), "a".to_owned()), ("old".to_owned(), String::new())].into();
+        let changes = label_changes(&desired, &found);
+        assert_eq!(changes.add_or_update_labels().map(|labels| labels.len()), Some(1));
+        assert_eq!(changes.remove_labels(), ["old"]);
+    }
+}

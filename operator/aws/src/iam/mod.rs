@@ -1,0 +1,5 @@
+//! IAM: roles.
+
+mod role;
+
+pub(crate) use role::RoleApi;

@@ -1,0 +1,312 @@
+//! KMS key and alias.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use shopkeeper_plan::{
+    aws::{KmsKey, Tags},
+    failure::{Class, Failure},
+    observed::Lifecycle,
+    outputs::Outputs,
+    plan::DeleteMode,
+};
+
+use crate::{
+    account::{Account, Scope},
+    error::{classify, is_code},
+    resource::{ClientToken, Found, ResourceApi},
+};
+
+pub(crate) struct KeyApi<'a>(pub(crate) &'a Account);
+
+const NOT_FOUND: &[&str] = &["NotFoundException"];
+
+/// Pending deletion, and some states that pass by themselves.
+const INVALID_STATE: &[&str] = &["KMSInvalidStateException"];
+
+/// An alias of that name exists, for this key or another.
+const ALIAS_TAKEN: &str = "AlreadyExistsException";
+
+/// Tag with the alias that a key is made for. An owner may have several keys, and a key whose alias was not made yet is
+/// known by nothing else.
+const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
+
+/// Days until a key is really gone, within which it can be brought back; the longest that KMS allows, since what it
+/// encrypts is lost with it.
+const WAITING_PERIOD_DAYS: i32 = 30;
+
+/// Keys whose tags are read at a time while a key is looked for by its tags.
+const CONCURRENT_READS: usize = 8;
+
+#[async_trait]
+impl ResourceApi<KmsKey> for KeyApi<'_> {
+    /// By alias, or else by tags. A key pending deletion only counts while it has its alias: it can be brought back, and its
+    /// alias has to go before the deletion is complete.
+    async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<KmsKey>>, Failure> {
+        let (metadata, alias) = match self.describe(name).await? {
+            Some(metadata) => (metadata, Some(name.to_owned())),
+            None => match self.find_by_tags(name, &scope.owner_tags).await? {
+                Some(metadata) => (metadata, None),
+                None => return Ok(None),
+            },
+        };
+        let id = metadata.key_id();
+        let (policy, rotation, tags) = futures::join!(self.policy(id), self.rotation(&metadata), self.tags(id));
+        let (rotation, rotation_period_days) = rotation?;
+        let resource = KmsKey {
+            alias,
+            description: metadata.description().unwrap_or_default().to_owned(),
+            policy: policy?,
+            rotation,
+            rotation_period_days,
+            enabled: metadata.enabled(),
+            tags: tags?,
+        };
+        let arn = metadata.arn().map(str::to_owned);
+        let (lifecycle, note) = lifecycle(&metadata);
+        let outputs = Outputs::new().with_optional("arn", arn.clone());
+        Ok(Some(Found { lifecycle, arn, id: Some(id.to_owned()), outputs, note, ..Found::available(resource) }))
+    }
+
+    /// The key with its policy and tags, and its alias at once. KMS takes no client token and its lists lag behind, so that a
+    /// pass soon after could miss a key that has no alias and make another. Rotation is brought by [`Self::update`].
+    async fn create(&self, desired: &KmsKey, _token: &ClientToken) -> Result<(), Failure> {
+        let answer = self
+            .0
+            .kms
+            .create_key()
+            .description(&desired.description)
+            .set_policy(desired.policy.as_ref().map(Value::to_string))
+            .set_tags(Some(kms_tags(desired)?))
+            .send()
+            .await
+            .map_err(|error| principal_may_be_fresh(classify("CreateKey", &error)))?;
+        let Some(metadata) = answer.key_metadata else { return Ok(()) };
+        let made = self.make_alias(metadata.key_id(), desired).await;
+        if made.as_ref().is_err_and(|failure| failure.code.as_deref() == Some(ALIAS_TAKEN)) {
+            // The alias was made meanwhile for another key. Nothing uses the new one yet, and nobody would find it.
+            let call = self.0.kms.schedule_key_deletion().key_id(metadata.key_id()).pending_window_in_days(WAITING_PERIOD_DAYS);
+            call.send().await.map_err(|error| classify("ScheduleKeyDeletion", &error))?;
+        }
+        made
+    }
+
+    async fn update(&self, desired: &KmsKey, found: &Found<KmsKey>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+        let id = id_of(found)?;
+        // A disabled key takes no rotation, and one pending deletion takes nothing else.
+        if fields.iter().any(|field| field == "enabled") {
+            return self.enable(id).await;
+        }
+        match fields.first().map(String::as_str) {
+            Some("alias") => self.make_alias(id, desired).await,
+            Some("policy") => self.set_policy(id, desired).await,
+            Some("description") => self.set_description(id, desired).await,
+            Some("rotation" | "rotationPeriodDays") => self.set_rotation(id, desired).await,
+            Some("tags") => self.set_tags(id, desired).await,
+            other => Err(Failure::new(Class::Bug, format!("a KMS key has no field {} to change", other.unwrap_or("at all")))),
+        }
+    }
+
+    /// First the deletion is scheduled, then the alias goes. In between the key is still found by its alias, so that an
+    /// interruption is made good; in the other order it could be found by its tags alone, which anybody may remove.
+    async fn delete(&self, found: &Found<KmsKey>, mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+        if mode != DeleteMode::Everything {
+            return Err(Failure::new(Class::Bug, "a KMS key must not go while snapshots that it encrypts are kept"));
+        }
+        let id = id_of(found)?;
+        match self.0.kms.schedule_key_deletion().key_id(id).pending_window_in_days(WAITING_PERIOD_DAYS).send().await {
+            Ok(_) => {}
+            // Scheduled before, by us or by somebody else.
+            Err(error) if is_code(&error, INVALID_STATE) => {}
+            Err(error) if is_code(&error, NOT_FOUND) => {}
+            Err(error) => return Err(classify("ScheduleKeyDeletion", &error)),
+        }
+        let Some(alias) = &found.resource.alias else { return Ok(()) };
+        match self.0.kms.delete_alias().alias_name(alias).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
+            Err(error) => Err(classify("DeleteAlias", &error)),
+        }
+    }
+}
+
+/// What is read.
+impl KeyApi<'_> {
+    async fn describe(&self, id_or_alias: &str) -> Result<Option<KeyMetadata>, Failure> {
+        match self.0.kms.describe_key().key_id(id_or_alias).send().await {
+            Ok(answer) => Ok(answer.key_metadata),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(classify("DescribeKey", &error)),
+        }
+    }
+
+    /// The key made for this alias by this owner, where the alias was not made or is gone. KMS cannot search by tags: every
+    /// key of the account is looked at, which happens only while there is no alias.
+    async fn find_by_tags(&self, alias: &str, owner_tags: &Tags) -> Result<Option<KeyMetadata>, Failure> {
+        // Nobody's tags would be on every key.
+        if owner_tags.is_empty() {
+            return Ok(None);
+        }
+        let mut keys = Vec::new();
+        let mut pages = self.0.kms.list_keys().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify("ListKeys", &error))?;
+            keys.extend(page.keys.into_iter().flatten().filter_map(|key| key.key_id));
+        }
+        let mut ours: Vec<String> = stream::iter(keys)
+            .map(|id| async move {
+                let tags = self.tags_of_any(&id).await?;
+                let is_ours = tags.get(ALIAS_TAG).is_some_and(|value| value == alias)
+                    && owner_tags.iter().all(|(key, value)| tags.get(key) == Some(value));
+                Ok::<_, Failure>(is_ours.then_some(id))
+            })
+            .buffer_unordered(CONCURRENT_READS)
+            .try_filter_map(|id| async move { Ok(id) })
+            .try_collect()
+            .await?;
+        // Always the same one, should there be two.
+        ours.sort();
+        for id in ours {
+            if let Some(metadata) = self.describe(&id).await?
+                && !is_pending_deletion(&metadata)
+            {
+                return Ok(Some(metadata));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn policy(&self, id: &str) -> Result<Option<Value>, Failure> {
+        let answer = self.0.kms.get_key_policy().key_id(id).send().await.map_err(|error| classify("GetKeyPolicy", &error))?;
+        answer
+            .policy()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|_| Failure::new(Class::Bug, "GetKeyPolicy: the key policy is no JSON"))
+    }
+
+    /// Whether the key is rotated, and how often. KMS does not tell it of a key pending deletion, which is not rotated.
+    async fn rotation(&self, metadata: &KeyMetadata) -> Result<(bool, Option<i32>), Failure> {
+        if is_pending_deletion(metadata) {
+            return Ok((false, None));
+        }
+        let answer = self.0.kms.get_key_rotation_status().key_id(metadata.key_id()).send().await;
+        let answer = answer.map_err(|error| classify("GetKeyRotationStatus", &error))?;
+        Ok((answer.key_rotation_enabled(), answer.rotation_period_in_days()))
+    }
+
+    async fn tags(&self, id: &str) -> Result<Tags, Failure> {
+        let mut tags = BTreeMap::new();
+        let mut pages = self.0.kms.list_resource_tags().key_id(id).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify("ListResourceTags", &error))?;
+            tags.extend(page.tags.into_iter().flatten().map(|tag| (tag.tag_key, tag.tag_value)));
+        }
+        Ok(tags)
+    }
+
+    /// The tags of a key that may not be ours. Its own policy may keep us out, or it may have gone meanwhile: not ours.
+    async fn tags_of_any(&self, id: &str) -> Result<Tags, Failure> {
+        match self.tags(id).await {
+            Err(failure) if failure.class == Class::Denied => Ok(Tags::new()),
+            Err(failure) if failure.code.as_deref().is_some_and(|code| NOT_FOUND.contains(&code)) => Ok(Tags::new()),
+            other => other,
+        }
+    }
+}
+
+/// What is changed: one call each.
+impl KeyApi<'_> {
+    /// Enables the key, or calls its deletion off, after which it is disabled and the next pass enables it.
+    async fn enable(&self, id: &str) -> Result<(), Failure> {
+        match self.0.kms.enable_key().key_id(id).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, INVALID_STATE) => {
+                self.0.kms.cancel_key_deletion().key_id(id).send().await.map_err(|error| classify("CancelKeyDeletion", &error))?;
+                Ok(())
+            }
+            Err(error) => Err(classify("EnableKey", &error)),
+        }
+    }
+
+    async fn make_alias(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
+        let call = self.0.kms.create_alias().set_alias_name(desired.alias.clone()).target_key_id(id);
+        call.send().await.map_err(|error| classify("CreateAlias", &error))?;
+        Ok(())
+    }
+
+    async fn set_policy(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
+        let call = self.0.kms.put_key_policy().key_id(id).set_policy(desired.policy.as_ref().map(Value::to_string));
+        call.send().await.map_err(|error| principal_may_be_fresh(classify("PutKeyPolicy", &error)))?;
+        Ok(())
+    }
+
+    async fn set_description(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
+        let call = self.0.kms.update_key_description().key_id(id).description(&desired.description);
+        call.send().await.map_err(|error| classify("UpdateKeyDescription", &error))?;
+        Ok(())
+    }
+
+    async fn set_rotation(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
+        if desired.rotation {
+            let call = self.0.kms.enable_key_rotation().key_id(id).set_rotation_period_in_days(desired.rotation_period_days);
+            call.send().await.map_err(|error| classify("EnableKeyRotation", &error))?;
+        } else {
+            let call = self.0.kms.disable_key_rotation().key_id(id);
+            call.send().await.map_err(|error| classify("DisableKeyRotation", &error))?;
+        }
+        Ok(())
+    }
+
+    async fn set_tags(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
+        let call = self.0.kms.tag_resource().key_id(id).set_tags(Some(kms_tags(desired)?));
+        call.send().await.map_err(|error| classify("TagResource", &error))?;
+        Ok(())
+    }
+}
+
+fn is_pending_deletion(metadata: &KeyMetadata) -> bool {
+    matches!(metadata.key_state(), Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion))
+}
+
+fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<String>) {
+    match metadata.key_state() {
+        Some(KeyState::Creating) => (Lifecycle::Creating, None),
+        Some(KeyState::Updating) => (Lifecycle::Modifying, None),
+        Some(KeyState::Disabled) => (Lifecycle::Available, Some("the key is disabled".to_owned())),
+        // Open for the two changes there are: to call it off, and to take its alias away.
+        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => {
+            (Lifecycle::Available, Some("the deletion of the key is scheduled".to_owned()))
+        }
+        Some(state @ (KeyState::PendingImport | KeyState::Unavailable)) => {
+            (Lifecycle::Failed(format!("the key is in state {}", state.as_str())), None)
+        }
+        _ => (Lifecycle::Available, None),
+    }
+}
+
+/// KMS refuses a policy that names a role it has not heard of, and it hears of new ones some seconds after IAM.
+fn principal_may_be_fresh(mut failure: Failure) -> Failure {
+    if failure.code.as_deref() == Some("MalformedPolicyDocumentException") && failure.message.contains("invalid principals") {
+        failure.class = Class::NotReady;
+    }
+    failure
+}
+
+fn id_of(found: &Found<KmsKey>) -> Result<&str, Failure> {
+    found.id.as_deref().ok_or_else(|| Failure::new(Class::Bug, "a KMS key without an id"))
+}
+
+fn kms_tags(desired: &KmsKey) -> Result<Vec<Tag>, Failure> {
+    let mut tags = desired.tags.clone();
+    if let Some(alias) = &desired.alias {
+        tags.insert(ALIAS_TAG.to_owned(), alias.clone());
+    }
+    tags.iter()
+        .map(|(key, value)| Tag::builder().tag_key(key).tag_value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::new(Class::Bug, format!("a tag of a KMS key: {error}")))
+}

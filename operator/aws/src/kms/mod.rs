@@ -1,0 +1,5 @@
+//! KMS: keys and their aliases.
+
+mod key;
+
+pub(crate) use key::KeyApi;

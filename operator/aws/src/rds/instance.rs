@@ -1,0 +1,338 @@
+//! RDS instance.
+
+use async_trait::async_trait;
+use aws_sdk_rds::types::{DbInstance, PendingModifiedValues};
+use shopkeeper_plan::{
+    aws::RdsInstance,
+    failure::{Class, Failure},
+    observed::Lifecycle,
+    outputs::Outputs,
+    plan::DeleteMode,
+    sensitive::fingerprint,
+};
+
+use super::{
+    instance_changes::{STORAGE_IS_OPTIMIZED, creation, modification},
+    plain_tags, tag,
+};
+use crate::{
+    account::{Account, Scope},
+    error::{classify, is_code},
+    resource::{ClientToken, Found, ResourceApi},
+};
+
+pub(crate) struct InstanceApi<'a>(pub(crate) &'a Account);
+
+const NOT_FOUND: &[&str] = &["DBInstanceNotFound", "DBInstanceNotFoundFault"];
+
+#[async_trait]
+impl ResourceApi<RdsInstance> for InstanceApi<'_> {
+    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<RdsInstance>>, Failure> {
+        let instances = match self.0.rds.describe_db_instances().db_instance_identifier(name).send().await {
+            Ok(answer) => answer.db_instances.unwrap_or_default(),
+            Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(classify("DescribeDBInstances", &error)),
+        };
+        let Some(instance) = instances.into_iter().next() else { return Ok(None) };
+        let (lifecycle, mut notes) = lifecycle(&instance);
+        let outputs = match self.with_password(&instance, outputs(&instance)).await {
+            (outputs, None) => outputs,
+            // The instance is there all the same; only what needs the password has to wait.
+            (outputs, Some(failure)) => {
+                notes.push(format!("the master password could not be read: {failure}"));
+                outputs
+            }
+        };
+        Ok(Some(Found {
+            lifecycle,
+            arn: instance.db_instance_arn().map(str::to_owned),
+            id: instance.dbi_resource_id().map(str::to_owned),
+            outputs,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
+            ..Found::available(resource(&instance))
+        }))
+    }
+
+    async fn create(&self, desired: &RdsInstance, _token: &ClientToken) -> Result<(), Failure> {
+        creation(&self.0.rds, desired).send().await.map_err(|error| classify("CreateDBInstance", &error))?;
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        desired: &RdsInstance,
+        found: &Found<RdsInstance>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        if fields.iter().all(|field| field == "tags") {
+            return tag(self.0, found.arn.as_deref(), &desired.tags).await;
+        }
+        let storage_is_busy = found.note.as_deref().is_some_and(|note| note.contains(STORAGE_IS_OPTIMIZED));
+        let call = modification(&self.0.rds, desired, &found.resource, fields, storage_is_busy)?;
+        call.send().await.map_err(|error| storage_may_be_busy(classify("ModifyDBInstance", &error)))?;
+        Ok(())
+    }
+
+    async fn delete(&self, found: &Found<RdsInstance>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure> {
+        if found.lifecycle == Lifecycle::Deleting {
+            return Ok(());
+        }
+        if let Some(secret_arn) = found.outputs.plain("secretArn") {
+            self.0.master_passwords.forget(secret_arn);
+        }
+        let identifier = &found.resource.identifier;
+        if found.resource.deletion_protection {
+            let call = self.0.rds.modify_db_instance().db_instance_identifier(identifier).deletion_protection(false);
+            return match call.apply_immediately(true).send().await {
+                Ok(_) => Ok(()),
+                Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
+                Err(error) => Err(classify("ModifyDBInstance", &error)),
+            };
+        }
+        let call = self.0.rds.delete_db_instance().db_instance_identifier(identifier);
+        let call = match mode {
+            // Automated backups are kept as well, until their retention is over: they reach back further than the snapshot.
+            DeleteMode::Snapshot => {
+                call.skip_final_snapshot(false).final_db_snapshot_identifier(final_snapshot(found, token)).delete_automated_backups(false)
+            }
+            DeleteMode::Everything => call.skip_final_snapshot(true).delete_automated_backups(true),
+        };
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
+            Err(error) => Err(without_snapshot(classify("DeleteDBInstance", &error), found, mode)),
+        }
+    }
+}
+
+impl InstanceApi<'_> {
+    /// Adds the master password, where RDS has put one into Secrets Manager.
+    async fn with_password(&self, instance: &DbInstance, outputs: Outputs) -> (Outputs, Option<Failure>) {
+        let Some(secret) = instance.master_user_secret() else { return (outputs, None) };
+        let Some(arn) = secret.secret_arn() else { return (outputs, None) };
+        let outputs = outputs.with("secretArn", arn);
+        match secret.secret_status() {
+            Some("creating") | None => return (outputs, None),
+            // Some time during the rotation the old password stops working.
+            Some("rotating") => self.0.master_passwords.forget(arn),
+            Some(_) => {}
+        }
+        match self.0.master_passwords.read(&self.0.secretsmanager, arn).await {
+            Ok(password) => (outputs.with_secret("password", password), None),
+            Err(failure) => (outputs, Some(failure)),
+        }
+    }
+}
+
+/// The name of the last snapshot: the same for each try, and another for each instance that ever had the identifier, since
+/// the snapshot of the one before is still there.
+fn final_snapshot(found: &Found<RdsInstance>, token: &ClientToken) -> String {
+    let instance = format!("{}\n{}", token.as_str(), found.id.as_deref().unwrap_or_default());
+    format!("{}-final-{}", found.resource.identifier, &fingerprint(instance.as_bytes())[..8])
+}
+
+/// RDS takes no snapshot of an instance that failed, and says only that its state is wrong: waiting does not help.
+fn without_snapshot(mut failure: Failure, found: &Found<RdsInstance>, mode: DeleteMode) -> Failure {
+    if mode == DeleteMode::Snapshot && failure.class == Class::NotReady && matches!(found.lifecycle, Lifecycle::Failed(_)) {
+        failure.class = Class::Invalid;
+        failure.remedy = "repair the instance, or set the deletion policy to Delete, which takes no snapshot".to_owned();
+    }
+    failure
+}
+
+/// For some hours after a change of the storage RDS refuses the next one, with the code for any wrong combination.
+fn storage_may_be_busy(mut failure: Failure) -> Failure {
+    let message = failure.message.to_lowercase();
+    if failure.code.as_deref() == Some("InvalidParameterCombination") && message.contains("storage") && message.contains("optimiz") {
+        failure.class = Class::NotReady;
+    }
+    failure
+}
+
+fn resource(instance: &DbInstance) -> RdsInstance {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    RdsInstance {
+        identifier: text(instance.db_instance_identifier()),
+        engine: text(instance.engine()),
+        engine_version: text(instance.engine_version()),
+        instance_class: text(instance.db_instance_class()),
+        allocated_storage: instance.allocated_storage().unwrap_or_default(),
+        max_allocated_storage: instance.max_allocated_storage(),
+        storage_type: text(instance.storage_type()),
+        iops: instance.iops(),
+        multi_az: instance.multi_az().unwrap_or_default(),
+        database_name: instance.db_name().map(str::to_owned),
+        username: text(instance.master_username()),
+        // The instance's own port is 0 in the answer; it has an endpoint once it was made.
+        port: instance.endpoint().and_then(|endpoint| endpoint.port()).or(instance.db_instance_port()).unwrap_or_default(),
+        subnet_group: text(instance.db_subnet_group().and_then(|group| group.db_subnet_group_name())),
+        parameter_group: text(instance.db_parameter_groups().iter().find_map(|group| group.db_parameter_group_name())),
+        security_groups: instance
+            .vpc_security_groups()
+            .iter()
+            .filter(|group| group.status() != Some("removing"))
+            .filter_map(|group| group.vpc_security_group_id())
+            .map(str::to_owned)
+            .collect(),
+        kms_key_arn: instance.kms_key_id().map(str::to_owned),
+        backup_retention_days: instance.backup_retention_period().unwrap_or_default(),
+        backup_window: instance.preferred_backup_window().map(str::to_owned),
+        maintenance_window: instance.preferred_maintenance_window().map(str::to_owned),
+        deletion_protection: instance.deletion_protection().unwrap_or_default(),
+        performance_insights: instance.performance_insights_enabled().unwrap_or_default(),
+        log_exports: instance.enabled_cloudwatch_logs_exports().iter().cloned().collect(),
+        auto_minor_version_upgrade: instance.auto_minor_version_upgrade().unwrap_or_default(),
+        ca_certificate: instance.ca_certificate_identifier().map(str::to_owned),
+        publicly_accessible: instance.publicly_accessible().unwrap_or_default(),
+        managed_password: instance.master_user_secret().is_some(),
+        copy_tags_to_snapshot: instance.copy_tags_to_snapshot().unwrap_or_default(),
+        tags: plain_tags(instance.tag_list()),
+    }
+}
+
+fn outputs(instance: &DbInstance) -> Outputs {
+    let outputs = Outputs::new()
+        .with_optional("arn", instance.db_instance_arn())
+        .with_optional("engine", instance.engine())
+        .with_optional("database", instance.db_name())
+        .with_optional("username", instance.master_username());
+    match instance.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?))) {
+        Some((host, port)) => {
+            outputs.with("host", host).with("port", port.to_string()).with("endpoint", format!("{host}:{port}"))
+        }
+        None => outputs,
+    }
+}
+
+/// The lifecycle, and what a person should know beside it.
+fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
+    let status = instance.db_instance_status().unwrap_or("unknown");
+    let mut notes = Vec::new();
+    let waiting = pending(instance.pending_modified_values());
+    let lifecycle = match status {
+        "creating" => Lifecycle::Creating,
+        "available" if waiting.is_some() => Lifecycle::Modifying,
+        "available" => Lifecycle::Available,
+        "storage-optimization" => {
+            notes.push(STORAGE_IS_OPTIMIZED.to_owned());
+            Lifecycle::Available
+        }
+        // It serves reads at best, and more storage is the way out, which RDS takes in this state.
+        "storage-full" => {
+            notes.push("the storage is full".to_owned());
+            Lifecycle::Available
+        }
+        "deleting" | "delete-precheck" => Lifecycle::Deleting,
+        "failed" | "restore-error" | "insufficient-capacity" | "inaccessible-encryption-credentials"
+        | "inaccessible-encryption-credentials-recoverable" => Lifecycle::Failed(format!("RDS reports the instance as {status}")),
+        _ if status.starts_with("incompatible-") => Lifecycle::Failed(format!("RDS reports the instance as {status}")),
+        // RDS starts it again by itself after 7 days; until then it takes no change.
+        "stopped" => {
+            notes.push("the instance was stopped: start it".to_owned());
+            Lifecycle::Modifying
+        }
+        // backing-up, modifying, upgrading, rebooting, maintenance, configuring-...: busy, and over by itself.
+        _ => {
+            notes.push(format!("RDS is at work: {status}"));
+            Lifecycle::Modifying
+        }
+    };
+    // Those that RDS does not apply now wait for the maintenance window: somebody made them without asking to apply them.
+    notes.extend(waiting.map(|waiting| format!("changes on their way: {waiting}")));
+    notes.extend(
+        instance
+            .db_parameter_groups()
+            .iter()
+            .filter(|group| group.parameter_apply_status() == Some("pending-reboot"))
+            .map(|group| format!("parameters of {} take hold with the next reboot", group.db_parameter_group_name().unwrap_or("the group"))),
+    );
+    (lifecycle, notes)
+}
+
+/// What is about to change, for a person; `None` where nothing is. The values are left out: one of them is a password.
+fn pending(values: Option<&PendingModifiedValues>) -> Option<String> {
+    let values = values?;
+    if *values == PendingModifiedValues::builder().build() {
+        return None;
+    }
+    let names: Vec<_> = [
+        ("instance class", values.db_instance_class.is_some()),
+        ("engine version", values.engine_version.is_some()),
+        ("allocated storage", values.allocated_storage.is_some()),
+        ("storage type", values.storage_type.is_some()),
+        ("operations a second", values.iops.is_some()),
+        ("Multi-AZ", values.multi_az.is_some()),
+        ("port", values.port.is_some()),
+        ("backup retention", values.backup_retention_period.is_some()),
+        ("certificate authority", values.ca_certificate_identifier.is_some()),
+        ("log exports", values.pending_cloudwatch_logs_exports.is_some()),
+        ("master password", values.master_user_password.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, waits)| waits.then_some(name))
+    .collect();
+    Some(if names.is_empty() { "other settings".to_owned() } else { names.join(", ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_rds::types::DbParameterGroupStatus;
+
+    use super::*;
+
+    fn in_status(status: &str) -> DbInstance {
+        DbInstance::builder().db_instance_status(status).build()
+    }
+
+    #[test]
+    fn statuses_have_their_place_in_the_lifecycle() {
+        for (status, expected) in [
+            ("creating", Lifecycle::Creating),
+            ("available", Lifecycle::Available),
+            ("storage-optimization", Lifecycle::Available),
+            ("storage-full", Lifecycle::Available),
+            ("backing-up", Lifecycle::Modifying),
+            ("configuring-log-exports", Lifecycle::Modifying),
+            ("stopped", Lifecycle::Modifying),
+            ("deleting", Lifecycle::Deleting),
+        ] {
+            assert_eq!(lifecycle(&in_status(status)).0, expected, "{status}");
+        }
+        for status in ["failed", "incompatible-network", "incompatible-parameters"] {
+            assert!(matches!(lifecycle(&in_status(status)).0, Lifecycle::Failed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_pending_change_makes_an_available_instance_busy() {
+        let pending = PendingModifiedValues::builder().db_instance_class("db.r7g.large").build();
+        let instance = DbInstance::builder().db_instance_status("available").pending_modified_values(pending).build();
+        let (state, notes) = lifecycle(&instance);
+        assert_eq!(state, Lifecycle::Modifying);
+        assert_eq!(notes, ["changes on their way: instance class"]);
+    }
+
+    #[test]
+    fn an_empty_list_of_pending_changes_is_none() {
+        let pending = PendingModifiedValues::builder().build();
+        let instance = DbInstance::builder().db_instance_status("available").pending_modified_values(pending).build();
+        assert_eq!(lifecycle(&instance), (Lifecycle::Available, vec![]));
+    }
+
+    #[test]
+    fn parameters_that_wait_for_a_reboot_are_noted() {
+        let group = DbParameterGroupStatus::builder().db_parameter_group_name("orders").parameter_apply_status("pending-reboot").build();
+        let instance = DbInstance::builder().db_instance_status("available").db_parameter_groups(group).build();
+        let (state, notes) = lifecycle(&instance);
+        assert_eq!(state, Lifecycle::Available);
+        assert!(notes[0].contains("orders"), "{notes:?}");
+    }
+
+    #[test]
+    fn storage_that_is_being_optimized_is_waited_for() {
+        let refusal = Failure::new(Class::Invalid, "ModifyDBInstance: the previous storage change is being optimized.");
+        assert_eq!(storage_may_be_busy(refusal.clone().with_code("InvalidParameterCombination")).class, Class::NotReady);
+        assert_eq!(storage_may_be_busy(refusal.with_code("InvalidParameterValue")).class, Class::Invalid);
+    }
+}
