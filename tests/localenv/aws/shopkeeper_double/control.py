@@ -116,6 +116,7 @@ class Control:
         self.record.clear()
         self.middleware.faults.remove()
         self.middleware.throttle.clear()
+        self.middleware.earlier.clear()
         settings.outcomes.clear()
         return {"status": "ok"}
 

@@ -219,6 +219,22 @@ class TestFaults:
         with pytest.raises((IncompleteReadError, ResponseStreamingError)):
             body.read()
 
+    def test_a_stale_read_shows_what_was_before_the_last_write(self, double: Any) -> None:
+        sqs = double.client("sqs")
+        double.fault(kind="stale", service="sqs", operation="ListQueues", after=2, count=2)
+
+        def names() -> list[str]:
+            return [url.rsplit("/", 1)[1] for url in sqs.list_queues().get("QueueUrls", [])]
+
+        assert names() == []
+        sqs.create_queue(QueueName="a")
+        assert names() == ["a"]
+        assert names() == [], "as before the write"
+        sqs.create_queue(QueueName="b")
+        assert names() == ["a"], "as before the second write"
+        assert names() == ["a", "b"], "the rule is spent"
+        assert [each["fault"] for each in double.calls(operation="ListQueues")] == [None, None, "stale", "stale", None]
+
     def test_latency(self, double: Any) -> None:
         double.fault(kind="latency", service="eks", seconds=0.2, count=1)
         began = time.monotonic()

@@ -26,6 +26,7 @@ from .errors import (
     throttled,
 )
 from .faults import Faults, Rule
+from .stale import EarlierAnswers
 from .throttle import Throttle
 
 #: Calls of these services may wait inside moto (long polling), so they do not take turns.
@@ -42,6 +43,7 @@ class Middleware:
         self.record = record
         self.faults = Faults()
         self.throttle = Throttle()
+        self.earlier = EarlierAnswers()
         self.crashes = 0
         self._control = control
         #: Calls take turns: moto checks, then creates, without locks of its own, and services look into each other.
@@ -60,24 +62,31 @@ class Middleware:
             return self._refuse(call, throttled(call), "throttle", environ, start_response)
         rule = self.faults.take(call)
         if rule is None:
-            response = self._perform(call, environ)
+            response = self._perform(call, environ, body)
             return self._answer(call, response, None, environ, start_response)
-        return self._fail(rule, call, environ, start_response)
+        return self._fail(rule, call, environ, body, start_response)
 
-    def _fail(self, rule: Rule, call: Call, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _fail(
+        self, rule: Rule, call: Call, environ: dict[str, Any], body: bytes, start_response: Any
+    ) -> Iterable[bytes]:
+        if rule.kind == "stale":
+            earlier = None if call.is_write else self.earlier.before_last_write(call, environ, body)
+            response = self._perform(call, environ, body) if earlier is None else earlier
+            fault = None if earlier is None else rule.kind
+            return self._answer(call, response, fault, environ, start_response)
         if rule.kind == "latency":
             time.sleep(rule.seconds or 0.0)
-            return self._answer(call, self._perform(call, environ), rule.kind, environ, start_response)
+            return self._answer(call, self._perform(call, environ, body), rule.kind, environ, start_response)
         if rule.kind == "timeout":
             _wait_for_caller_to_leave(environ, rule.seconds)
             self.record.add(call, None, None, rule.kind)
             _cut(environ)
         if rule.kind == "lost_response":
-            response = self._perform(call, environ)
+            response = self._perform(call, environ, body)
             self.record.add(call, None, error_code_of(response), rule.kind)
             _cut(environ)
         if rule.kind == "truncated":
-            response = self._perform(call, environ)
+            response = self._perform(call, environ, body)
             self.record.add(call, response.status_code, error_code_of(response), rule.kind)
             return _half(response, environ, start_response)
         if rule.kind == "error":
@@ -107,8 +116,13 @@ class Middleware:
         self.record.add(call, response.status_code, error_code_of(response), fault)
         return _marked(response, call)(environ, start_response)
 
-    def _perform(self, call: Call, environ: dict[str, Any]) -> Response:
+    def _perform(self, call: Call, environ: dict[str, Any], body: bytes) -> Response:
         """Let moto do it. What moto lacks, and its crashes, become errors that an SDK can read."""
+        response = self._perform_by_moto(call, environ)
+        self.earlier.remember(call, environ, body, response)
+        return response
+
+    def _perform_by_moto(self, call: Call, environ: dict[str, Any]) -> Response:
         try:
             if call.service in WITHOUT_TURNS:
                 response = Response.from_app(self.application, environ, buffered=True)

@@ -18,6 +18,7 @@ KINDS = (
     "timeout",  # no effect, and no answer for `seconds` (until the caller gives up when left out)
     "lost_response",  # the call takes effect, then the connection is cut
     "truncated",  # the call takes effect, and the answer ends half way
+    "stale",  # a read is answered as before the service's last write, where it was asked then; writes are not affected
     "access_denied",  # refused as IAM refuses
     "quota",  # refused as a reached quota
 )
