@@ -1,0 +1,286 @@
+//! The AWS double as a process of its own, and the way a resource takes from nothing to as desired and back.
+//!
+//! States that last (creating, modifying, deleting) last for a minute of the double's own clock, which [`Double::advance`]
+//! moves on: no test waits for real time to pass.
+
+// Each test binary uses a part of this module.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    env,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use serde_json::{Value, json};
+use shopkeeper_aws::{Account, ClientToken, Scope, calls::NoObserver};
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource, Tags},
+    difference,
+    observed::{Lifecycle, Observation, Present},
+    plan::DeleteMode,
+    resource::ResourceKey,
+};
+
+pub const REGION: &str = "eu-west-1";
+pub const ACCOUNT_ID: &str = "123456789012";
+/// The cluster of a seeded double.
+pub const CLUSTER: &str = "octank-prod";
+
+/// How long a state lasts on the double's clock.
+const TRANSITION_SECONDS: f64 = 60.0;
+/// Longest time until the double answers: it imports moto, which is slow on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// No resource takes more passes than this to become as desired.
+const MOST_PASSES: usize = 60;
+
+/// A running double; gone with the value.
+pub struct Double {
+    process: Child,
+    port: u16,
+    _state: tempfile::TempDir,
+}
+
+impl Double {
+    /// Starts an empty one.
+    pub fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let port_file = state.path().join("port");
+        let mut process = python("shopkeeper_double")
+            .args(["--host", "127.0.0.1", "--port", "0", "--port-file"])
+            .arg(&port_file)
+            .args(["--transition-seconds", "0", "--parent-pid", &std::process::id().to_string()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the double needs Python: set SHOPKEEPER_PYTHON to an interpreter with tests/localenv/aws/requirements.txt");
+        let deadline = Instant::now() + START_TIMEOUT;
+        let port = loop {
+            if let Ok(text) = std::fs::read_to_string(&port_file) {
+                break text.trim().parse().unwrap();
+            }
+            if let Some(status) = process.try_wait().unwrap() {
+                panic!("the double ended with {status}");
+            }
+            assert!(Instant::now() < deadline, "the double does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let double = Self { process, port, _state: state };
+        double.control("PUT", "config", &json!({ "transition_seconds": TRANSITION_SECONDS }));
+        double
+    }
+
+    /// Starts one whose account has what is there before Shopkeeper: a VPC with subnets, and an EKS cluster.
+    pub fn start_seeded() -> (Self, Seed) {
+        let double = Self::start();
+        double.control("PUT", "config", &json!({ "transition_seconds": 0 }));
+        let output = python("shopkeeper_double.seed").args(["--endpoint", &double.endpoint(), "--region", REGION]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        double.control("PUT", "config", &json!({ "transition_seconds": TRANSITION_SECONDS }));
+        (double, Seed(serde_json::from_slice(&output.stdout).unwrap()))
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A configuration for clients of one's own.
+    pub fn configuration(&self) -> SdkConfig {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .endpoint_url(self.endpoint())
+            .retry_config(RetryConfig::disabled())
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .build()
+    }
+
+    pub fn account(&self) -> Account {
+        Account::from_configuration(self.configuration(), Arc::new(NoObserver))
+    }
+
+    /// Moves the double's clock on.
+    pub fn advance(&self, seconds: f64) {
+        self.control("POST", "clock", &json!({ "advance_seconds": seconds }));
+    }
+
+    /// Moves the double's clock past the end of every state that is under way.
+    pub fn settle(&self) {
+        self.advance(TRANSITION_SECONDS + 1.0);
+    }
+
+    /// Makes calls fail, by the double's rules for faults.
+    pub fn fault(&self, rule: &Value) {
+        self.control("POST", "faults", rule);
+    }
+
+    /// The operations called so far that change something, in order.
+    pub fn writes(&self) -> Vec<String> {
+        let calls = self.control("GET", "calls?write=true", &Value::Null);
+        calls["calls"].as_array().unwrap().iter().map(|call| call["operation"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.control("DELETE", "calls", &Value::Null);
+    }
+
+    fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            stream,
+            "{method} /_double/{path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.split(' ').nth(1) == Some("200"), "{answer}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Python with the double's package on its path.
+fn python(module: &str) -> Command {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/localenv/aws");
+    let interpreter = env::var_os("SHOPKEEPER_PYTHON").map_or_else(
+        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/shopkeeper/py/bin/python"),
+        PathBuf::from,
+    );
+    let mut command = Command::new(interpreter);
+    command.args(["-m", module]).env("PYTHONPATH", package).stdin(Stdio::null());
+    command
+}
+
+/// What a seeded account has.
+pub struct Seed(Value);
+
+impl Seed {
+    /// Private subnets, one a zone.
+    pub fn private_subnets(&self) -> Vec<String> {
+        self.list("private_subnets")
+    }
+
+    /// Public subnets, one a zone.
+    pub fn public_subnets(&self) -> Vec<String> {
+        self.list("public_subnets")
+    }
+
+    /// The VPC.
+    pub fn vpc(&self) -> &str {
+        self.text("vpc")
+    }
+
+    /// Another value by its name in the seed's own answer.
+    pub fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        self.0[name].as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// Tags of an owner.
+pub fn owner_tags() -> Tags {
+    [("shopkeeper.dev/owner", "OrderService/shop/orders"), ("shopkeeper.dev/owner-uid", "0b8f"), ("shopkeeper.dev/cluster", CLUSTER)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// The scope of that owner.
+pub fn scope() -> Scope {
+    Scope { account_id: ACCOUNT_ID.into(), region: REGION.into(), cluster: CLUSTER.into(), owner_tags: owner_tags() }
+}
+
+/// The token of that owner for what is desired.
+pub fn token(desired: &AwsResource) -> ClientToken {
+    ClientToken::new("0b8f", &desired.key(), &desired.to_value().to_string())
+}
+
+/// The resource, where it exists.
+pub async fn look(account: &Account, kind: AwsKind, name: &str) -> Option<Present> {
+    match account.observe(kind, name, &scope()).await {
+        Observation::Present(present) => Some(*present),
+        Observation::Absent => None,
+        Observation::Unknown(failure) => panic!("{kind:?} {name}: {failure:?}"),
+    }
+}
+
+/// Names of the fields that differ, and `tags`.
+pub fn differing(desired: &AwsResource, present: &Present) -> Vec<String> {
+    difference::aws(desired, &present.resource).into_iter().map(|difference| difference.field.name.to_owned()).collect()
+}
+
+/// Makes passes until AWS has what is desired: one call each, and the clock moves on only while AWS is busy. Then one more
+/// pass finds the same and would change nothing.
+pub async fn converge(double: &Double, account: &Account, desired: impl Into<AwsResource>) -> Present {
+    let desired = desired.into();
+    let (kind, name, token) = (desired.kind(), desired.name(), token(&desired));
+    let mut last = Vec::new();
+    for _ in 0..MOST_PASSES {
+        let Some(present) = look(account, kind, &name).await else {
+            account.create(&desired, &token).await.unwrap();
+            continue;
+        };
+        match &present.lifecycle {
+            Lifecycle::Available => {}
+            Lifecycle::Failed(message) => panic!("{kind:?} {name}: {message}"),
+            _ => {
+                double.settle();
+                continue;
+            }
+        }
+        last = differing(&desired, &present);
+        if last.is_empty() {
+            let again = look(account, kind, &name).await.expect("it was there a moment ago");
+            assert_eq!(differing(&desired, &again), Vec::<String>::new());
+            assert_eq!(again.outputs, present.outputs);
+            return again;
+        }
+        account.update(&desired, &present, &last, &token).await.unwrap();
+    }
+    panic!("{kind:?} {name} does not become as desired: {last:?}");
+}
+
+/// Makes passes until AWS says that the resource does not exist.
+pub async fn remove(double: &Double, account: &Account, desired: impl Into<AwsResource>, mode: DeleteMode) {
+    let desired = desired.into();
+    let (kind, name, token) = (desired.kind(), desired.name(), token(&desired));
+    for _ in 0..MOST_PASSES {
+        let Some(present) = look(account, kind, &name).await else { return };
+        match present.lifecycle {
+            Lifecycle::Available | Lifecycle::Failed(_) => account.delete(&present, mode, &token).await.unwrap(),
+            _ => double.settle(),
+        }
+    }
+    panic!("{kind:?} {name} does not go");
+}
+
+/// Changes one value of what is desired, brings AWS there, and says whether that was a difference at all.
+pub async fn change<T>(double: &Double, account: &Account, desired: &mut T, edit: impl FnOnce(&mut T)) -> Present
+where
+    T: Clone + Into<AwsResource>,
+{
+    let before = desired.clone().into();
+    edit(desired);
+    let after: AwsResource = desired.clone().into();
+    let present = look(account, before.kind(), &before.name()).await.expect("it exists");
+    assert_ne!(differing(&after, &present), Vec::<String>::new(), "the edit changes nothing");
+    converge(double, account, after).await
+}
