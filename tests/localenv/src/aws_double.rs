@@ -246,9 +246,13 @@ impl AwsFault {
 
 impl AwsControl {
     pub(crate) fn new(endpoint: &str) -> Self {
+        // An idle connection belongs to the runtime it was made on, and each test has a runtime of its own.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build_http();
         Self {
             endpoint: endpoint.into(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client,
         }
     }
 

@@ -1,5 +1,8 @@
 //! The environment itself: that it comes up, does what EKS does, and leaves nothing behind.
 
+// clippy.toml allows these in test functions, and the helpers here are outside of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::future::Future;

@@ -1,15 +1,14 @@
-//! The managed node groups of every cluster, as EKS describes them.
+//! The managed node groups of every cluster, as the double keeps them.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use aws_sdk_eks::Client;
-use aws_sdk_eks::config::retry::RetryConfig;
-use aws_sdk_eks::types::{Nodegroup, NodegroupStatus, TaintEffect};
-use http::{HeaderValue, header};
+use http::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::USER_AGENT;
+use crate::REGION;
+use crate::aws_double::AwsControl;
 
 /// What a node group says about its nodes.
 #[derive(Clone, Debug)]
@@ -43,177 +42,120 @@ pub(super) enum Phase {
     Deleting,
 }
 
-/// Reads node groups from EKS.
-pub(super) struct NodeGroups {
-    client: Client,
+/// A resource in the double's inventory.
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    status: Option<String>,
+    cluster: Option<String>,
+    detail: Option<Detail>,
 }
 
-impl NodeGroups {
-    pub(super) fn new(endpoint: &str) -> Self {
-        // The next look comes soon; retries would only wait.
-        let config = aws_sdk_eks::config::Builder::from(&super::sdk_config(endpoint))
-            .retry_config(RetryConfig::disabled())
-            .build();
-        Self {
-            client: Client::from_conf(config),
-        }
-    }
-
-    /// Every node group of every cluster. Fails when any part cannot be read: half a list looks like a deletion.
-    pub(super) async fn list(&self) -> Result<Vec<NodeGroup>> {
-        let mut groups = Vec::new();
-        let mut next = None;
-        let mut clusters = Vec::new();
-        loop {
-            let request = self.client.list_clusters().set_next_token(next);
-            let page = request
-                .customize()
-                .mutate_request(name_client)
-                .send()
-                .await
-                .context("ListClusters")?;
-            clusters.extend(page.clusters.unwrap_or_default());
-            next = page.next_token;
-            if next.is_none() {
-                break;
-            }
-        }
-        for cluster in clusters {
-            for name in self.names(&cluster).await? {
-                let request = self
-                    .client
-                    .describe_nodegroup()
-                    .cluster_name(&cluster)
-                    .nodegroup_name(&name);
-                match request.customize().mutate_request(name_client).send().await {
-                    Ok(answer) => groups.extend(
-                        answer
-                            .nodegroup
-                            .map(|group| NodeGroup::from_eks(&cluster, &name, &group)),
-                    ),
-                    // Its deletion ended between the two calls.
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(|e| e.is_resource_not_found_exception()) =>
-                    {
-                        ()
-                    }
-                    Err(error) => return Err(error).context("DescribeNodegroup"),
-                }
-            }
-        }
-        Ok(groups)
-    }
-
-    async fn names(&self, cluster: &str) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let mut next = None;
-        loop {
-            let request = self
-                .client
-                .list_nodegroups()
-                .cluster_name(cluster)
-                .set_next_token(next);
-            match request.customize().mutate_request(name_client).send().await {
-                Ok(page) => {
-                    names.extend(page.nodegroups.unwrap_or_default());
-                    next = page.next_token;
-                }
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(|e| e.is_resource_not_found_exception()) =>
-                {
-                    next = None
-                }
-                Err(error) => return Err(error).context("ListNodegroups"),
-            }
-            if next.is_none() {
-                return Ok(names);
-            }
-        }
-    }
+/// A node group in EKS's own terms, as DescribeNodegroup has them.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Detail {
+    scaling_config: ScalingConfig,
+    update_config: UpdateConfig,
+    instance_types: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    taints: Option<Vec<Taint>>,
+    subnets: Option<Vec<String>>,
+    capacity_type: Option<String>,
+    version: Option<String>,
+    release_version: Option<String>,
+    launch_template: Option<Value>,
 }
 
-/// Makes these calls recognisable in the double's record, so that they are not taken for the operator's.
-fn name_client(request: &mut aws_sdk_eks::config::http::HttpRequest) {
-    let name = HeaderValue::from_static(USER_AGENT);
-    request.headers_mut().insert(header::USER_AGENT, name);
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScalingConfig {
+    desired_size: usize,
 }
 
-impl NodeGroup {
-    fn from_eks(cluster: &str, name: &str, group: &Nodegroup) -> Self {
-        let phase = match group.status() {
-            Some(
-                NodegroupStatus::Active | NodegroupStatus::Updating | NodegroupStatus::Degraded,
-            ) => Phase::Running,
-            Some(NodegroupStatus::Deleting | NodegroupStatus::DeleteFailed) => Phase::Deleting,
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct UpdateConfig {
+    max_unavailable: Option<usize>,
+    max_unavailable_percentage: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Taint {
+    key: String,
+    value: Option<String>,
+    effect: String,
+}
+
+/// Every node group of every cluster.
+///
+/// Read from the double's memory and not through EKS's API: these looks would use up the faults that a test has meant
+/// for the operator, and the operator's share of EKS's rate.
+pub(super) async fn list(control: &AwsControl) -> Result<Vec<NodeGroup>> {
+    let path = format!("inventory?service=eks&region={REGION}");
+    let mut answer = control.request(Method::GET, &path, None).await?;
+    let mut groups = Vec::new();
+    for entry in answer["resources"]
+        .as_array_mut()
+        .context("an inventory without resources")?
+    {
+        if entry["type"] == "nodegroup" {
+            let entry = Entry::deserialize(entry.take()).context("not a node group")?;
+            groups.push(NodeGroup::from(entry));
+        }
+    }
+    Ok(groups)
+}
+
+impl From<Entry> for NodeGroup {
+    fn from(entry: Entry) -> Self {
+        let detail = entry.detail.unwrap_or_default();
+        let phase = match entry.status.as_deref() {
+            Some("ACTIVE" | "UPDATING" | "DEGRADED") => Phase::Running,
+            Some("DELETING" | "DELETE_FAILED") => Phase::Deleting,
             _ => Phase::Creating,
         };
-        let desired = group
-            .scaling_config()
-            .and_then(|scaling| scaling.desired_size())
-            .unwrap_or(0);
-        let desired = usize::try_from(desired).unwrap_or(0);
-        let update = group.update_config();
-        let max_unavailable = match update.and_then(|update| update.max_unavailable_percentage()) {
+        let desired = detail.scaling_config.desired_size;
+        let max_unavailable = match detail.update_config.max_unavailable_percentage {
             // EKS rounds a percentage up.
-            Some(percentage) => (desired * usize::try_from(percentage).unwrap_or(0)).div_ceil(100),
-            None => usize::try_from(
-                update
-                    .and_then(|update| update.max_unavailable())
-                    .unwrap_or(1),
-            )
-            .unwrap_or(1),
+            Some(percentage) => (desired * percentage).div_ceil(100),
+            None => detail.update_config.max_unavailable.unwrap_or(1),
         };
-        let launch_template = group.launch_template().map(|template| {
-            format!(
-                "{}:{}",
-                template.id().unwrap_or_default(),
-                template.version().unwrap_or_default()
-            )
-        });
-        let version = group.version().unwrap_or("1.36").to_owned();
+        let version = detail.version.unwrap_or_else(|| "1.36".into());
         Self {
-            key: format!("{cluster}/{name}"),
-            name: name.to_owned(),
+            key: format!("{}/{}", entry.cluster.unwrap_or_default(), entry.name),
+            name: entry.name,
             phase,
             desired,
             max_unavailable: max_unavailable.max(1),
-            labels: group
-                .labels()
+            labels: detail.labels.unwrap_or_default(),
+            taints: detail
+                .taints
+                .unwrap_or_default()
                 .into_iter()
-                .flatten()
-                .map(|(key, value)| (key.clone(), value.clone()))
+                .map(Value::from)
                 .collect(),
-            taints: group.taints().iter().map(taint).collect(),
-            subnets: group.subnets().to_vec(),
-            instance_types: group.instance_types().to_vec(),
-            capacity_type: group
-                .capacity_type()
-                .map_or("ON_DEMAND", |capacity| capacity.as_str())
-                .to_owned(),
-            template: format!(
-                "{version} {} {}",
-                group.release_version().unwrap_or_default(),
-                launch_template.unwrap_or_default()
-            ),
+            subnets: detail.subnets.unwrap_or_default(),
+            instance_types: detail.instance_types.unwrap_or_default(),
+            capacity_type: detail.capacity_type.unwrap_or_else(|| "ON_DEMAND".into()),
+            template: json!([version, detail.release_version, detail.launch_template]).to_string(),
             version,
         }
     }
 }
 
-/// EKS spells the effects its own way.
-fn taint(taint: &aws_sdk_eks::types::Taint) -> Value {
-    let effect = match taint.effect() {
-        Some(TaintEffect::NoExecute) => "NoExecute",
-        Some(TaintEffect::PreferNoSchedule) => "PreferNoSchedule",
-        _ => "NoSchedule",
-    };
-    let mut object = json!({"key": taint.key().unwrap_or_default(), "effect": effect});
-    if let Some(value) = taint.value().filter(|value| !value.is_empty()) {
-        object["value"] = value.into();
+impl From<Taint> for Value {
+    /// EKS spells the effects its own way.
+    fn from(taint: Taint) -> Self {
+        let effect = match taint.effect.as_str() {
+            "NO_EXECUTE" => "NoExecute",
+            "PREFER_NO_SCHEDULE" => "PreferNoSchedule",
+            _ => "NoSchedule",
+        };
+        let mut object = json!({"key": taint.key, "effect": effect});
+        if let Some(value) = taint.value.filter(|value| !value.is_empty()) {
+            object["value"] = value.into();
+        }
+        object
     }
-    object
 }

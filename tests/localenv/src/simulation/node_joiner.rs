@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 
-use super::node_groups::{NodeGroup, NodeGroups, Phase};
+use super::node_groups::{self, NodeGroup, Phase};
 use super::nodes;
 use super::subnets::SubnetZones;
+use crate::aws_double::AwsControl;
 
-/// The shortest pause between two looks at EKS.
+/// The shortest pause between two looks at the node groups.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// A look is followed by a pause this many times as long, so that the simulation takes a small part of the double's
@@ -22,18 +23,18 @@ const PAUSE_FACTOR: u32 = 10;
 /// Joins nodes for node groups, and drains and removes them.
 pub(super) struct NodeJoiner {
     client: Client,
-    node_groups: NodeGroups,
+    control: AwsControl,
     zones: SubnetZones,
     next_address: u16,
 }
 
 impl NodeJoiner {
     pub(super) fn new(client: Client, endpoint: &str) -> Self {
-        let (node_groups, zones) = (NodeGroups::new(endpoint), SubnetZones::new(endpoint));
+        let (control, zones) = (AwsControl::new(endpoint), SubnetZones::new(endpoint));
         // Above the addresses of the base nodes.
         Self {
             client,
-            node_groups,
+            control,
             zones,
             next_address: 0x0100,
         }
@@ -54,7 +55,7 @@ impl NodeJoiner {
     }
 
     async fn round(&mut self) -> Result<()> {
-        let groups = self.node_groups.list().await?;
+        let groups = node_groups::list(&self.control).await?;
         let api: Api<Node> = Api::all(self.client.clone());
         let mut members: HashMap<String, Vec<Node>> = HashMap::new();
         for node in api
