@@ -9,10 +9,8 @@ use crate::{Toggle, pattern};
 /// A relational database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.rds) == (self.type == 'RDS')").message("rds must be set when type is RDS, and left out otherwise"),
-    validation = Rule::new("self.type == oldSelf.type").message("type is immutable: declare a new service and migrate the data")
-)]
+#[x_kube(validation = Rule::new("has(self.rds) == (self.type == 'RDS')")
+    .message("rds must be set when type is RDS, and left out otherwise"))]
 pub struct Database {
     /// `RDS` makes an RDS instance.
     #[serde(rename = "type")]
@@ -40,6 +38,10 @@ pub enum DatabaseType {
         .message("maxStorage must be more than storage; leave it out to keep storage from growing by itself"),
     validation = Rule::new("!has(self.storageType) || self.storageType != 'io2' || has(self.iops)")
         .message("storageType io2 needs iops"),
+    validation = Rule::new("quantity(self.storage).compareTo(quantity('20Gi')) >= 0")
+        .message("storage must be 20Gi or more: RDS makes no smaller volume"),
+    validation = Rule::new("!has(self.iops) || (has(self.storageType) && self.storageType == 'io2') || quantity(self.storage).compareTo(quantity('400Gi')) >= 0")
+        .message("iops of a gp3 volume below 400Gi are fixed: leave iops out, or raise storage to 400Gi"),
     validation = Rule::new("has(self.databaseName) == has(oldSelf.databaseName) && (!has(self.databaseName) || self.databaseName == oldSelf.databaseName)")
         .message("databaseName is immutable: RDS makes the first database only when the instance is made"),
     validation = Rule::new("has(self.username) == has(oldSelf.username) && (!has(self.username) || self.username == oldSelf.username)")

@@ -10,16 +10,20 @@ use crate::Toggle;
 /// reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.deepArchiveAfterInactiveDays) || self.deepArchiveAfterInactiveDays > (has(self.archiveAfterInactiveDays) ? self.archiveAfterInactiveDays : 180)")
-    .message("deepArchiveAfterInactiveDays must be more than archiveAfterInactiveDays (180 when left out)"))]
+#[x_kube(
+    validation = Rule::new("!has(self.deepArchiveAfterInactiveDays) || self.deepArchiveAfterInactiveDays > (has(self.archiveAfterInactiveDays) ? self.archiveAfterInactiveDays : 180)")
+    .message("deepArchiveAfterInactiveDays must be more than archiveAfterInactiveDays (180 when left out)"),
+    validation = Rule::new("has(self.bucketName) == has(oldSelf.bucketName) && (!has(self.bucketName) || self.bucketName == oldSelf.bucketName)")
+        .message("bucketName is immutable: a bucket cannot be renamed")
+)]
 pub struct Media {
-    /// Name of the bucket. Default: `<account>-<region>-<namespace>-<name>-media`, shortened. Immutable.
+    /// Name of the bucket. Immutable. Default: `<namespace>-<name>-media-<hash>`, where the hash of account, region and owner makes it
+    /// unique in the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 3, max = 63),
         regex(pattern = r"^[a-z0-9][a-z0-9.-]+[a-z0-9]$")
     )]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("bucketName is immutable: a bucket cannot be renamed"))]
     pub bucket_name: Option<String>,
     /// Days without access after which an object moves to the archive (S3 Intelligent-Tiering Archive Access), from which it must
     /// be restored before reading. Default: 180.

@@ -8,10 +8,11 @@ use crate::{
     reference::{FrontendReference, ServiceReference},
 };
 
+// `namespace` is a reserved word in CEL: written plainly, the rule compiles and never sees the field.
 /// Someone who may open connections to the service. Exactly one of its members.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.service), has(self.frontend), has(self.namespace), has(self.cidr)].filter(x, x).size() == 1")
+#[x_kube(validation = Rule::new("[has(self.service), has(self.frontend), has(self.__namespace__), has(self.cidr)].filter(x, x).size() == 1")
     .message("set exactly one of service, frontend, namespace or cidr; write one list item for each caller"))]
 pub struct Caller {
     /// A service of the shop.

@@ -48,8 +48,9 @@ pub enum DeliveryType {
         .message("a FIFO topic delivers to queues only: set the topic's type to Standard, or its subscribers' type to Queue")
 )]
 pub struct Topic {
-    /// Name of the topic within this custom resource. In AWS it is `<namespace>-<name>-<topic>`.
-    #[schemars(length(min = 1, max = 80), regex(pattern = pattern::LABEL))]
+    /// Name of the topic within this custom resource. In AWS it is `<namespace>-<name>-<topic>`, with a hash
+    /// for its end where that is too long.
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// `Standard` delivers at least once and in any order, `FIFO` once and in order, to queues only. Immutable. Default: Standard.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
@@ -81,7 +82,7 @@ pub struct Subscriber {
     pub type_: SubscriberType,
     /// Name of a member of `queues`, for type Queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 80), regex(pattern = pattern::LABEL))]
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub queue: Option<String>,
     /// Address, for type Email. The owner of the address must confirm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,8 +135,9 @@ pub enum SubscriberType {
         .message("type is immutable: add a queue under a new name")
 )]
 pub struct Queue {
-    /// Name of the queue within this custom resource. In AWS it is `<namespace>-<name>-<queue>`.
-    #[schemars(length(min = 1, max = 80), regex(pattern = pattern::LABEL))]
+    /// Name of the queue within this custom resource. In AWS it is `<namespace>-<name>-<queue>`, with a hash
+    /// for its end where that is too long.
+    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// `Standard` delivers at least once and in any order, `FIFO` once and in order. Immutable. Default: Standard.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]

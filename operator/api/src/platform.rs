@@ -47,6 +47,10 @@ use crate::{pattern, policy::Policy, schema, status::Status};
     cel
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.encryption) && has(self.encryption.existing) ? self.encryption.existing.keyArn : 'Managed') == (has(oldSelf.encryption) && has(oldSelf.encryption.existing) ? oldSelf.encryption.existing.keyArn : 'Managed')")
+        .message("the key is immutable: databases and caches cannot be encrypted anew in place; make another Platform and migrate")
+)]
 pub struct PlatformSpec {
     /// Account and region.
     pub aws: Aws,
@@ -150,7 +154,7 @@ pub struct VpcSelector {
     pub id: Option<String>,
     /// Tags that exactly one VPC has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::tags")]
+    #[schemars(schema_with = "schema::tag_selector")]
     pub tags: BTreeMap<String, String>,
 }
 
@@ -161,11 +165,11 @@ pub struct VpcSelector {
 pub struct SubnetSelector {
     /// Ids of the subnets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 15, max = 32), regex(pattern = "^subnet-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 15, max = 32), regex(pattern = "^subnet-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
     pub ids: Vec<String>,
     /// Tags that the subnets have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::tags")]
+    #[schemars(schema_with = "schema::tag_selector")]
     pub tags: BTreeMap<String, String>,
 }
 
@@ -176,9 +180,7 @@ pub struct SubnetSelector {
     validation = Rule::new("has(self.existing) == (self.type == 'Existing')")
         .message("existing must be set when type is Existing, and left out otherwise"),
     validation = Rule::new("!has(self.managed) || self.type == 'Managed'")
-        .message("managed may only be set when type is Managed"),
-    validation = Rule::new("self.type == oldSelf.type && (!has(self.existing) || !has(oldSelf.existing) || self.existing.keyArn == oldSelf.existing.keyArn)")
-        .message("the key is immutable: databases and caches cannot be encrypted anew in place; make another Platform and migrate")
+        .message("managed may only be set when type is Managed")
 )]
 pub struct Encryption {
     /// `Managed` makes a KMS key with rotation, `Existing` uses one of yours.
@@ -248,7 +250,7 @@ pub struct AllowedNamespaces {
     pub type_: AllowedNamespacesType,
     /// Names of namespaces, for type Names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = pattern::LABEL)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63), regex(pattern = pattern::LABEL)), extend("x-kubernetes-list-type" = "set"))]
     pub names: Vec<String>,
     /// Selector over the labels of namespaces, for type Selector.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,16 @@
 //! What Shopkeeper may do by itself.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::pattern;
 
 /// What Shopkeeper may do by itself. What is left out comes from the Platform's `defaults.policy`, and then from the kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.driftInterval) || duration(self.driftInterval) >= duration('1m')")
+    .message("driftInterval must be 1m or more: AWS limits calls for the whole account"))]
 pub struct Policy {
     /// What happens to AWS resources when the custom resource is deleted: `Retain` leaves them untouched, `Snapshot` deletes
     /// them after a last backup where the service has one and retains them where it has none, `Delete` deletes them and their

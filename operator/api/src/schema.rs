@@ -31,6 +31,16 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Tags to find something by: at least one, since none would match everything.
+pub(crate) fn tag_selector(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 256}
+    })
+}
+
 /// Attributes of a load balancer, by AWS's names.
 pub(crate) fn load_balancer_attributes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -57,7 +67,7 @@ pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
 
 /// A number or a percentage, as in `1` or `25%`.
 pub(crate) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true, "maxLength": 4, "pattern": "^(100|[1-9]?[0-9])%$"})
+    json_schema!({"x-kubernetes-int-or-string": true, "minimum": 0, "maxLength": 4, "pattern": "^(100|[1-9]?[0-9])%$"})
 }
 
 /// Quantities by resource name, as in `{cpu: 250m, memory: 256Mi}`.

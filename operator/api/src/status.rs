@@ -162,7 +162,6 @@ pub struct PlanSummary {
     #[schemars(length(max = 1024))]
     pub summary: String,
     /// Whether it waits for approval.
-    #[serde(default)]
     pub waiting_for_approval: bool,
 }
 

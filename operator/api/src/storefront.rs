@@ -70,16 +70,16 @@ use crate::{
         .message("routes[].frontend must name a member of frontends: add the frontend or correct the name"),
     validation = Rule::new("!has(self.routes) || !has(self.frontends) || self.routes.all(r, !has(r.frontend) || self.frontends.all(f, f.name != r.frontend || !has(f.exposure) || f.exposure != 'Internal'))")
         .message("routes[].frontend must not be Internal: an Internal frontend has a load balancer of its own, which the internet cannot reach"),
-    validation = Rule::new("!has(self.routes) || has(self.hosts)")
-        .message("routes need hosts: list the host names that customers use")
+    validation = Rule::new("!has(self.routes) || has(self.hosts) || (has(self.tls) && self.tls.type != 'Discovered')")
+        .message("routes need hosts, by which certificates are found: list the host names that customers use, or set tls.type to Existing or None")
 )]
 pub struct StorefrontSpec {
     /// The Platform to run on. May be left out where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_ref: Option<PlatformReference>,
-    /// Host names that customers use. The first is the one shown as endpoint.
+    /// Host names that customers use. The first is the one shown as endpoint. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
     /// Workloads that serve pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -103,11 +103,15 @@ pub struct StorefrontSpec {
 /// A workload that serves pages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
-    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"))]
+#[x_kube(
+    validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
+    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
+    validation = Rule::new("!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.identity) || self.identity.type != 'PodIdentity'")
+        .message("identity.type PodIdentity does not work on Fargate, which runs no agent: set identity.type to IRSA, or leave identity out")
+)]
 pub struct Frontend {
     /// Name of the frontend. Its objects are named `<storefront>-<name>`.
-    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
+    #[schemars(length(min = 1, max = 20), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// `Public` is reached through routes, `Internal` through an internal load balancer of its own and never from the internet.
     /// Default: Public.
@@ -115,7 +119,7 @@ pub struct Frontend {
     pub exposure: Option<Exposure>,
     /// Host names of an Internal frontend. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
     /// Path that the internal load balancer asks for to see whether a pod is well. Default: the path of its readiness probe, else /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +145,7 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity.
+    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
@@ -174,7 +178,7 @@ pub struct Route {
     pub service: Option<ServiceReference>,
     /// Name of a member of `frontends`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
+    #[schemars(length(min = 1, max = 20), regex(pattern = pattern::LABEL))]
     pub frontend: Option<String>,
     /// Name of the port to send requests to. Default: the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,13 +15,16 @@ use crate::{Toggle, pattern};
     validation = Rule::new("!has(self.localIndexes) || has(self.keys.sort)")
         .message("localIndexes need a table with a sort key: set keys.sort, or use indexes"),
     validation = Rule::new("!has(self.recoveryPeriodDays) || !has(self.pointInTimeRecovery) || self.pointInTimeRecovery == 'Enabled'")
-        .message("recoveryPeriodDays needs pointInTimeRecovery Enabled")
+        .message("recoveryPeriodDays needs pointInTimeRecovery Enabled"),
+    validation = Rule::new("has(self.tableName) == has(oldSelf.tableName) && (!has(self.tableName) || self.tableName == oldSelf.tableName)")
+        .message("tableName is immutable: a table cannot be renamed"),
+    validation = Rule::new("!has(self.indexes) || self.indexes.all(i, !has(i.provisioned)) || (has(self.capacity) && self.capacity.type == 'Provisioned')")
+        .message("indexes[].provisioned needs a table of provisioned capacity: set capacity.type to Provisioned")
 )]
 pub struct Table {
-    /// Name of the table. Default: `<namespace>-<name>-<resource>`.
+    /// Name of the table. Immutable. Default: `<namespace>-<name>-<resource>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 255), regex(pattern = pattern::TABLE_NAME))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("tableName is immutable: a table cannot be renamed"))]
     pub table_name: Option<String>,
     /// Primary key. Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("keys are immutable: DynamoDB cannot change a primary key; declare a new table and move the data"))]
@@ -158,7 +161,7 @@ pub struct Projection {
     pub type_: ProjectionType,
     /// Attributes beside the keys, for type Include.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20), inner(length(min = 1, max = 255)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 20), inner(length(min = 1, max = 255)), extend("x-kubernetes-list-type" = "set"))]
     pub attributes: Vec<String>,
 }
 

@@ -1,0 +1,167 @@
+//! The cases: patches on the example of each kind.
+//!
+//! In rules about changes the old and new members of a list stand at the same index: the API server pairs them by name, the
+//! evaluator of these tests by position.
+
+/// A rule broken, and the same wish written so that it holds.
+pub struct Case {
+    /// Kind whose example is patched.
+    pub kind: &'static str,
+    /// Block that the rule sits on.
+    pub block: &'static str,
+    /// How the rule's message begins.
+    pub message: &'static str,
+    /// Patch of the old object, for rules about changes.
+    pub old: Option<&'static str>,
+    /// Patch that breaks the rule.
+    pub red: &'static str,
+    /// Patch that keeps it.
+    pub green: &'static str,
+}
+
+const fn create(
+    kind: &'static str,
+    block: &'static str,
+    message: &'static str,
+    red: &'static str,
+    green: &'static str,
+) -> Case {
+    Case {
+        kind,
+        block,
+        message,
+        old: None,
+        red,
+        green,
+    }
+}
+
+const fn update(
+    kind: &'static str,
+    block: &'static str,
+    message: &'static str,
+    old: &'static str,
+    red: &'static str,
+    green: &'static str,
+) -> Case {
+    Case {
+        kind,
+        block,
+        message,
+        old: Some(old),
+        red,
+        green,
+    }
+}
+
+const KEY: &str =
+    "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-west-1:123456789012:key/1'}}";
+
+/// Every case.
+#[rustfmt::skip]
+pub const CASES: &[Case] = &[
+    // Platform
+    update("Platform", "accountId", "accountId is immutable", "{}", "aws: {accountId: '210987654321'}", "{}"),
+    update("Platform", "region", "region is immutable", "{}", "aws: {region: eu-central-1}", "{}"),
+    update("Platform", "name", "cluster.name is immutable", "{}", "cluster: {name: other}", "{}"),
+    update("Platform", "spec", "the key is immutable", "{}", KEY, "encryption: {type: Managed, managed: {rotationPeriodDays: 180}}"),
+    update("Platform", "spec", "the key is immutable", "encryption: null", KEY, "encryption: {type: Managed}"),
+    update("Platform", "spec", "the key is immutable", KEY, "encryption: null", KEY),
+    create("Platform", "network", "existing must be set", "network: {existing: null}", "{}"),
+    create("Platform", "vpc", "set either id or tags", "network: {existing: {vpc: {id: vpc-0123456789abcdef0}}}", "network: {existing: {vpc: {id: vpc-0123456789abcdef0, tags: null}}}"),
+    create("Platform", "subnets", "set either ids or tags", "network: {existing: {privateSubnets: {tags: null}}}", "network: {existing: {privateSubnets: {tags: null, ids: [subnet-0123456789abcdef0]}}}"),
+    create("Platform", "encryption", "existing must be set", "encryption: {type: Existing}", KEY),
+    create("Platform", "encryption", "managed may only be set", "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-west-1:123456789012:key/1'}, managed: {}}", KEY),
+    create("Platform", "allowedNamespaces", "names must be set", "allowedNamespaces: {type: Names}", "allowedNamespaces: {type: Names, names: [shop]}"),
+    create("Platform", "allowedNamespaces", "selector must be set", "allowedNamespaces: {type: All, selector: {matchLabels: {shop: octank}}}", "allowedNamespaces: {type: Selector, selector: {matchLabels: {shop: octank}}}"),
+    create("Platform", "policy", "driftInterval must be 1m or more", "policy: {driftInterval: 30s}", "policy: {driftInterval: 1m30s}"),
+
+    // Workload
+    create("CatalogService", "workload", "volumeMounts must name a member of volumes", "workload: {volumeMounts: [{name: data, mountPath: /data}]}", "workload: {volumes: [{name: data, emptyDir: {}}], volumeMounts: [{name: data, mountPath: /data}]}"),
+    create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data}]}", "workload: {volumes: [{name: data, secret: {name: files}}]}"),
+    create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data, emptyDir: {}, secret: {name: files}}]}", "workload: {volumes: [{name: data, emptyDir: {}}]}"),
+    create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {readiness: {grpc: {}}}}", "workload: {probes: {readiness: {httpGet: null, grpc: {}}}}"),
+    create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {startup: {failureThreshold: 30}}}", "workload: {probes: {startup: {tcpSocket: {}, failureThreshold: 30}}}"),
+    create("CatalogService", "lifecycle", "preStopSeconds is part of terminationGracePeriodSeconds", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 30}}", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 60}}"),
+
+    // Nodes
+    create("CatalogService", "nodes", "nodeGroup may only be set", "nodes: {type: None}", "nodes: {type: None, nodeGroup: null}"),
+    create("CatalogService", "nodes", "shared must be set", "nodes: {type: Shared, nodeGroup: null}", "nodes: {type: Shared, nodeGroup: null, shared: {name: general}}"),
+    create("CatalogService", "nodes", "fargate may only be set", "nodes: {fargate: {}}", "nodes: {type: Fargate, nodeGroup: null, fargate: {}}"),
+    create("CatalogService", "nodeGroup", "min must not exceed max", "nodes: {nodeGroup: {min: 13}}", "nodes: {nodeGroup: {min: 12}}"),
+    create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 2}}", "nodes: {nodeGroup: {desired: 3}}"),
+    create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 13}}", "nodes: {nodeGroup: {desired: 13, max: 15}}"),
+    create("CatalogService", "nodeGroup", "releaseVersion belongs to one Kubernetes version", "nodes: {nodeGroup: {releaseVersion: 1.33.1-20260801}}", "nodes: {nodeGroup: {version: '1.33', releaseVersion: 1.33.1-20260801}}"),
+    update("CatalogService", "nodeGroup", "version cannot go back", "nodes: {nodeGroup: {version: '1.33'}}", "nodes: {nodeGroup: {version: '1.32'}}", "nodes: {nodeGroup: {version: '1.34'}}"),
+    create("CatalogService", "update", "set either maxUnavailable or maxUnavailablePercentage", "nodes: {nodeGroup: {update: {maxUnavailable: 1, maxUnavailablePercentage: 10}}}", "nodes: {nodeGroup: {update: {maxUnavailablePercentage: 10}}}"),
+
+    // Scaling and disruption
+    create("CatalogService", "scaling", "fixed must be set", "scaling: {type: Fixed, autoscale: null}", "scaling: {type: Fixed, autoscale: null, fixed: {replicas: 2}}"),
+    create("CatalogService", "scaling", "autoscale must be set", "scaling: {type: Fixed, fixed: {replicas: 2}}", "scaling: {type: Fixed, autoscale: null, fixed: {replicas: 2}}"),
+    create("CatalogService", "autoscale", "min must not exceed max", "scaling: {autoscale: {min: 41}}", "scaling: {autoscale: {min: 40}}"),
+    create("CatalogService", "disruption", "set either minAvailable or maxUnavailable", "disruption: {minAvailable: 2, maxUnavailable: 1}", "disruption: {minAvailable: 50%}"),
+    create("CatalogService", "disruption", "set either minAvailable or maxUnavailable", "disruption: {}", "disruption: {maxUnavailable: 1}"),
+
+    // Callers and identity
+    create("OrderService", "callers", "set exactly one of service", "callers: [{namespace: shop, cidr: 10.0.0.0/8}]", "callers: [{namespace: shop}, {cidr: 10.0.0.0/8}]"),
+    create("OrderService", "cidr", "cidr must be a network", "callers: [{cidr: 10.0.0.300/8}]", "callers: [{cidr: 10.0.0.0/8}]"),
+    create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
+    create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
+    create("OrderService", "spec", "identity.type PodIdentity does not work on Fargate", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: PodIdentity}}", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: IRSA}}"),
+
+    // CatalogService
+    create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "media: null", "{media: null, bindings: [{resource: products}]}"),
+    create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: tables.reviews}]", "{bindings: [{resource: tables.reviews}], tables: [{name: reviews, table: {keys: {partition: {name: id, type: String}}}}]}"),
+    create("CatalogService", "spec", "identity.type PodIdentity does not work on Fargate", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: PodIdentity}}", "nodes: {type: Fargate, nodeGroup: null}"),
+    update("CatalogService", "keys", "keys are immutable", "{}", "products: {keys: {sort: {name: shop, type: String}}}", "{}"),
+    update("CatalogService", "table", "localIndexes can only be set when the table is made", "products: {keys: {sort: {name: shop, type: String}}}", "products: {keys: {sort: {name: shop, type: String}}, localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}", "products: {keys: {sort: {name: shop, type: String}}}"),
+    create("CatalogService", "table", "localIndexes need a table with a sort key", "products: {localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}", "products: {keys: {sort: {name: shop, type: String}}, localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}"),
+    create("CatalogService", "table", "recoveryPeriodDays needs pointInTimeRecovery", "products: {pointInTimeRecovery: Disabled, recoveryPeriodDays: 7}", "products: {recoveryPeriodDays: 7}"),
+    update("CatalogService", "table", "tableName is immutable", "products: {tableName: octank-products}", "products: {tableName: other}", "products: {tableName: octank-products}"),
+    update("CatalogService", "table", "tableName is immutable", "{}", "products: {tableName: octank-products}", "{}"),
+    create("CatalogService", "table", "indexes[].provisioned needs a table of provisioned capacity", "products: {indexes: [{name: by-shop, partition: {name: shop, type: String}, provisioned: {read: 5, write: 5}}]}", "products: {capacity: {type: Provisioned, provisioned: {read: 5, write: 5}}, indexes: [{name: by-shop, partition: {name: shop, type: String}, provisioned: {read: 5, write: 5}}]}"),
+    update("CatalogService", "indexes", "keys and projection of an index are immutable", "{}", "products: {indexes: [{name: by-category, partition: {name: kind, type: String}}]}", "products: {indexes: [{name: by-category, partition: {name: category, type: String}, sort: {name: price, type: Number}}, {name: by-kind, partition: {name: kind, type: String}}]}"),
+    create("CatalogService", "projection", "attributes must be set", "products: {indexes: [{name: by-shop, partition: {name: shop, type: String}, projection: {type: Include}}]}", "products: {indexes: [{name: by-shop, partition: {name: shop, type: String}, projection: {type: Include, attributes: [price]}}]}"),
+    create("CatalogService", "capacity", "provisioned must be set", "products: {capacity: {type: Provisioned}}", "products: {capacity: {type: Provisioned, provisioned: {read: 5, write: 5}}}"),
+    create("CatalogService", "capacity", "onDemand may only be set", "products: {capacity: {type: Provisioned, provisioned: {read: 5, write: 5}, onDemand: {maxRead: 10}}}", "products: {capacity: {onDemand: {maxRead: 10}}}"),
+    update("CatalogService", "warmThroughput", "warmThroughput can only grow", "products: {warmThroughput: {read: 20000, write: 5000}}", "products: {warmThroughput: {read: 12000, write: 5000}}", "products: {warmThroughput: {read: 30000, write: 5000}}"),
+    create("CatalogService", "cache", "multiAZ Enabled needs a replica", "cache: {multiAZ: Enabled, replicas: 0}", "cache: {multiAZ: Enabled, replicas: 1}"),
+    update("CatalogService", "cache", "engine can only change from Redis to Valkey", "{}", "cache: {engine: Redis}", "{}"),
+    create("CatalogService", "cache", "snapshotWindow needs snapshotRetentionDays", "cache: {snapshotWindow: '02:00-03:00', snapshotRetentionDays: 0}", "cache: {snapshotWindow: '02:00-03:00', snapshotRetentionDays: 1}"),
+    create("CatalogService", "media", "deepArchiveAfterInactiveDays must be more", "media: {deepArchiveAfterInactiveDays: 180}", "media: {deepArchiveAfterInactiveDays: 365}"),
+    update("CatalogService", "media", "bucketName is immutable", "media: {bucketName: octank-media}", "media: {bucketName: other-media}", "media: {bucketName: octank-media}"),
+
+    // OrderService
+    create("OrderService", "spec", "bindings[].resource must be declared here: one of database", "notifications: null", "{notifications: null, bindings: [{resource: database}]}"),
+    create("OrderService", "database", "rds must be set", "database: {rds: null}", "{}"),
+    update("OrderService", "rds", "storage can only grow", "{}", "database: {rds: {storage: 199Gi}}", "database: {rds: {storage: 1Ti}}"),
+    create("OrderService", "rds", "maxStorage must be more than storage", "database: {rds: {maxStorage: 200Gi}}", "database: {rds: {maxStorage: 1Ti}}"),
+    create("OrderService", "rds", "storageType io2 needs iops", "database: {rds: {storageType: io2}}", "database: {rds: {storageType: io2, iops: 4000}}"),
+    create("OrderService", "rds", "storage must be 20Gi or more", "database: {rds: {storage: 19Gi}}", "database: {rds: {storage: 20Gi}}"),
+    create("OrderService", "rds", "iops of a gp3 volume below 400Gi are fixed", "database: {rds: {iops: 12000}}", "database: {rds: {iops: 12000, storage: 400Gi}}"),
+    update("OrderService", "engine", "engine is immutable", "{}", "database: {rds: {engine: MySQL}}", "{}"),
+    update("OrderService", "rds", "databaseName is immutable", "{}", "database: {rds: {databaseName: shop}}", "{}"),
+    update("OrderService", "rds", "username is immutable", "database: {rds: {username: shop}}", "database: {rds: {username: other}}", "database: {rds: {username: shop}}"),
+    update("OrderService", "rds", "identifier is immutable", "database: {rds: {identifier: shop}}", "{}", "database: {rds: {identifier: shop}}"),
+    create("OrderService", "notifications", "subscribers[].queue must name a member of queues", "notifications: {queues: null}", "{}"),
+    create("OrderService", "notifications", "a FIFO queue can only hear a FIFO topic", "notifications: {queues: [{name: fulfilment, type: FIFO}]}", "notifications: {topics: [{name: buy, type: FIFO, subscribers: [{type: Queue, queue: fulfilment}]}], queues: [{name: fulfilment, type: FIFO}]}"),
+    update("OrderService", "topics", "type is immutable", "notifications: {topics: [{name: sell}]}", "notifications: {topics: [{name: sell, type: FIFO}]}", "notifications: {topics: [{name: sell, type: Standard}, {name: sell-fifo, type: FIFO}]}"),
+    create("OrderService", "topics", "a FIFO topic delivers to queues only", "notifications: {topics: [{name: sell, type: FIFO, subscribers: [{type: SMS, sms: '+15550100'}]}]}", "notifications: {topics: [{name: sell, type: FIFO, subscribers: [{type: Queue, queue: fulfilment}]}]}"),
+    update("OrderService", "queues", "type is immutable", "{}", "notifications: {queues: [{name: fulfilment, type: FIFO}], topics: null}", "notifications: {queues: [{name: fulfilment, type: Standard}]}"),
+    create("OrderService", "subscribers", "queue must be set", "notifications: {topics: [{name: sell, subscribers: [{type: Queue}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: Queue, queue: fulfilment}]}]}"),
+    create("OrderService", "subscribers", "email must be set", "notifications: {topics: [{name: sell, subscribers: [{type: Email}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: Email, email: a@octank.example}]}]}"),
+    create("OrderService", "subscribers", "sms must be set", "notifications: {topics: [{name: sell, subscribers: [{type: SMS}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: SMS, sms: '+15550100'}]}]}"),
+    create("OrderService", "subscribers", "https must be set", "notifications: {topics: [{name: sell, subscribers: [{type: HTTPS}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: HTTPS, https: 'https://hook.octank.example/sell', raw: Enabled}]}]}"),
+    create("OrderService", "subscribers", "push must be set", "notifications: {topics: [{name: sell, subscribers: [{type: Push}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: Push, push: 'arn:aws:sns:eu-west-1:123456789012:endpoint/GCM/app/1'}]}]}"),
+    create("OrderService", "subscribers", "raw is only known", "notifications: {topics: [{name: sell, subscribers: [{type: SMS, sms: '+15550100', raw: Enabled}]}]}", "notifications: {topics: [{name: sell, subscribers: [{type: Queue, queue: fulfilment, raw: Enabled}]}]}"),
+
+    // Storefront
+    create("Storefront", "spec", "routes[].frontend must name a member of frontends", "routes: [{path: /, frontend: shop}]", "routes: [{path: /, frontend: web}]"),
+    create("Storefront", "spec", "routes[].frontend must not be Internal", "routes: [{path: /, frontend: back-office}]", "routes: [{path: /, frontend: web}]"),
+    create("Storefront", "spec", "routes need hosts", "hosts: null", "{hosts: null, tls: {type: None}}"),
+    create("Storefront", "routes", "set either service or frontend", "routes: [{path: /, frontend: web, service: {kind: OrderService, name: orders}}]", "routes: [{path: /, frontend: web}, {path: /orders, service: {kind: OrderService, name: orders}}]"),
+    create("Storefront", "frontends", "hosts of a frontend are those of its internal load balancer", "frontends: [{name: web, hosts: [www.octank.example], workload: {image: web:1}}]", "frontends: [{name: web, exposure: Internal, hosts: [staff.octank.example], workload: {image: web:1}}]\nroutes: null"),
+    create("Storefront", "frontends", "identity.type PodIdentity does not work on Fargate", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, identity: {type: PodIdentity}}]", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}}]"),
+    create("Storefront", "tls", "existing must be set", "tls: {type: Existing}", "tls: {type: Existing, existing: {certificateArns: ['arn:aws:acm:eu-west-1:123456789012:certificate/1']}}"),
+    create("Storefront", "tls", "policy has no meaning", "tls: {type: None, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}", "tls: {type: Discovered, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}"),
+];
