@@ -123,7 +123,8 @@ def _entries(kept: Kept, account: str) -> Iterator[dict[str, Any]]:
                 "arn": arn,
                 "status": lifecycle.state if lifecycle is not None else _first(resource, kept.status),
                 "tags": tags[arn] if arn in tags else _as_mapping(getattr(resource, "tags", None)),
-                "region": kept.region or region,
+                # A bucket is in a region, though S3 keeps all buckets in one place.
+                "region": getattr(resource, "region_name", region) if kept.service == "s3" else region,
             }
 
 
