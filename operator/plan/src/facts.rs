@@ -40,6 +40,8 @@ pub struct ClusterFacts {
     pub endpoint: String,
     /// VPC it lives in.
     pub vpc_id: String,
+    /// The security group that EKS gives to nodes and control plane, open to itself.
+    pub security_group_id: Option<String>,
     /// Issuer of its service account tokens.
     pub oidc_issuer: Option<String>,
     /// Whether the Pod Identity agent is installed as an add-on.
@@ -65,7 +67,7 @@ pub struct PlatformFacts {
     pub private_subnets: Vec<SubnetFacts>,
     /// Public subnets, by zone.
     pub public_subnets: Vec<SubnetFacts>,
-    /// Security groups for data tiers; empty leaves the VPC's default one.
+    /// Security groups of data tiers: those the Platform names, else the cluster's own, which is open to the pods.
     pub data_security_groups: Vec<String>,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,

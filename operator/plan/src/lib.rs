@@ -12,11 +12,18 @@
 
 pub mod aws;
 pub mod blueprint;
+pub mod build;
 pub mod difference;
+pub mod facts;
 pub mod failure;
 pub mod kubernetes;
+pub mod names;
 pub mod observed;
 pub mod outputs;
 pub mod plan;
+pub mod planner;
+pub mod report;
+pub mod resolve;
 pub mod resource;
 pub mod sensitive;
+pub mod template;

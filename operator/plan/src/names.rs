@@ -56,9 +56,10 @@ impl Owner {
     /// A name of at most `longest` characters for a role of this owner on a platform: `octank-shop-orders`, with
     /// `-fulfilment` for a role that is not the main one.
     ///
-    /// Names that are too long keep their beginning and end in a hash of the whole. `-` is allowed everywhere; a
-    /// namespace `a-b` with name `c` and a namespace `a` with name `b-c` would get the same name, and so would two kinds
-    /// with the same name: a hash is added wherever a part contains a hyphen, and [`Self::kind`] goes into it.
+    /// Names that are too long keep their beginning and end in a hash of the whole. A namespace `a-b` with name `c` and a
+    /// namespace `a` with name `b-c` would get the same name: a hash is added wherever a part contains a hyphen. Two
+    /// kinds with the same namespace and name still meet in one name; the second finds the first one's tags on it and is
+    /// refused, as it is for its Deployment.
     #[must_use]
     pub fn aws_name(&self, platform: &str, role: &str, longest: usize) -> String {
         let mut parts = vec![platform];

@@ -6,7 +6,18 @@ use serde_json::Value;
 
 use crate::sensitive::fingerprint;
 
+pub(crate) mod bindings;
+pub(crate) mod deployment;
+pub(crate) mod horizontal_pod_autoscaler;
+pub(crate) mod ingress;
+pub(crate) mod network_policy;
+pub(crate) mod object;
+mod pod;
+pub(crate) mod pod_disruption_budget;
 pub mod readiness;
+pub(crate) mod service;
+pub(crate) mod service_account;
+pub(crate) mod service_monitor;
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident, $api_version:literal, $plural:literal, stage $stage:literal;)+) => {

@@ -1,0 +1,88 @@
+//! The outputs of a binding: what AWS reported of its resources, with what follows from it.
+
+use crate::{
+    aws::{AwsResource, TransitEncryption},
+    blueprint::MissingOutput,
+    kubernetes::bindings::Description,
+    observed::Observed,
+    outputs::{Output, Outputs},
+    resolve::{DataResource, Resolved},
+    resource::ResourceKey,
+    sensitive::Sensitive,
+    template::percent_encode,
+};
+
+/// All outputs of a binding.
+///
+/// # Errors
+/// The resources that do not exist yet.
+pub(super) fn gather(resolved: &Resolved, binding: &str, observed: &Observed) -> Result<Outputs, Vec<MissingOutput>> {
+    let mut outputs = Outputs::new();
+    let mut missing = Vec::new();
+    for resource in parts(resolved, binding) {
+        let key = resource.key();
+        let prefix = resource.binding.as_ref().map(|part| part.prefix.as_str()).unwrap_or_default();
+        match observed.outputs(&key) {
+            Some(found) => outputs.merge(prefix, &derive(&resource.resource, found)),
+            None => missing.push(MissingOutput { resource: key, output: "outputs".to_owned() }),
+        }
+    }
+    if missing.is_empty() { Ok(outputs) } else { Err(missing) }
+}
+
+fn parts<'a>(resolved: &'a Resolved, binding: &'a str) -> impl Iterator<Item = &'a DataResource> {
+    resolved.data.iter().filter(move |resource| resource.binding.as_ref().is_some_and(|part| part.name == binding))
+}
+
+/// The resource to name where an output of a binding is missing.
+pub(super) fn main_resource(resolved: &Resolved, binding: &str) -> Option<ResourceKey> {
+    parts(resolved, binding).next().map(DataResource::key)
+}
+
+/// Type and provider of a binding, by the Service Binding specification.
+pub(super) fn description(resolved: &Resolved, binding: &str) -> Description {
+    let (r#type, provider) = match parts(resolved, binding).next().map(|resource| &resource.resource) {
+        Some(AwsResource::RdsInstance(instance)) => (if instance.engine == "postgres" { "postgresql" } else { "mysql" }, "aws-rds"),
+        Some(AwsResource::DynamoDbTable(_)) => ("dynamodb", "aws-dynamodb"),
+        Some(AwsResource::CacheReplicationGroup(_)) => ("redis", "aws-elasticache"),
+        Some(AwsResource::S3Bucket(_)) => ("s3", "aws-s3"),
+        Some(AwsResource::SnsTopic(_) | AwsResource::SqsQueue(_)) => ("messaging", "aws-sns-sqs"),
+        _ => ("aws", "aws"),
+    };
+    Description { r#type, provider }
+}
+
+/// Adds addresses that follow from host, port and credentials.
+fn derive(resource: &AwsResource, found: &Outputs) -> Outputs {
+    let mut outputs = found.clone();
+    match resource {
+        AwsResource::RdsInstance(instance) => {
+            let scheme = match instance.engine.as_str() {
+                "postgres" => "postgresql",
+                engine => engine,
+            };
+            outputs = outputs.with("scheme", scheme);
+            if let (Some(host), Some(port), Some(username)) = (found.plain("host"), found.plain("port"), found.plain("username")) {
+                let database = found.plain("database").unwrap_or_default();
+                outputs = outputs.with("url", format!("{scheme}://{host}:{port}/{database}"));
+                if let Some(Output::Secret(password)) = found.get("password") {
+                    let uri = format!("{scheme}://{}:{}@{host}:{port}/{database}", percent_encode(username), percent_encode(password.expose()));
+                    outputs = outputs.with_secret("uri", Sensitive::new(uri));
+                }
+            }
+        }
+        AwsResource::CacheReplicationGroup(group) => {
+            let scheme = if group.transit_encryption == TransitEncryption::Disabled { "redis" } else { "rediss" };
+            outputs = outputs.with("scheme", scheme);
+            if let (Some(host), Some(port)) = (found.plain("host"), found.plain("port")) {
+                let url = format!("{scheme}://{host}:{port}");
+                outputs = outputs.with("url", url.clone()).with("uri", url);
+                if let Some(reader) = found.plain("readerHost") {
+                    outputs = outputs.with("readerEndpoint", format!("{reader}:{port}"));
+                }
+            }
+        }
+        _ => {}
+    }
+    outputs
+}

@@ -1,0 +1,78 @@
+//! Ingress, for the AWS Load Balancer Controller.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    KubernetesKind, KubernetesObject,
+    object::{Frame, ObjectBuilder},
+};
+use crate::{
+    facts::PlatformFacts,
+    names::{CLUSTER_TAG, OWNER_TAG},
+    resolve::{LoadBalancer, ResolvedTls, Rule},
+};
+
+/// Prefix of the controller's annotations.
+const PREFIX: &str = "alb.ingress.kubernetes.io";
+
+/// A load balancer with its rules. It is told the subnets by id: discovery by tags would find those of other clusters.
+pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer, platform: &PlatformFacts) -> KubernetesObject {
+    let paths: Vec<Value> = load_balancer.rules.iter().map(path).collect();
+    let rules: Vec<Value> = if load_balancer.hosts.is_empty() {
+        vec![json!({"http": {"paths": paths}})]
+    } else {
+        load_balancer.hosts.iter().map(|host| json!({"host": host, "http": {"paths": paths}})).collect()
+    };
+    let mut spec = json!({"ingressClassName": "alb", "rules": rules});
+    if matches!(load_balancer.tls, ResolvedTls::Discovered { .. }) {
+        // The controller looks in ACM for certificates that match these hosts.
+        spec["tls"] = json!([{"hosts": load_balancer.hosts}]);
+    }
+    ObjectBuilder::new(frame, KubernetesKind::Ingress, &load_balancer.name)
+        .annotations(annotations(frame, load_balancer, platform))
+        .with("spec", spec)
+        .build()
+}
+
+fn path(rule: &Rule) -> Value {
+    json!({
+        "path": rule.path,
+        "pathType": if rule.exact { "Exact" } else { "Prefix" },
+        "backend": {"service": {"name": rule.backend.service, "port": {"number": rule.backend.port}}},
+    })
+}
+
+fn annotations(frame: &Frame<'_>, load_balancer: &LoadBalancer, platform: &PlatformFacts) -> Map<String, Value> {
+    let subnets = if load_balancer.public { &platform.public_subnets } else { &platform.private_subnets };
+    let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
+    let settings = &load_balancer.settings;
+    let attributes: Vec<String> = settings.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut tags = platform.tags.clone();
+    tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
+    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster.clone());
+    let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut annotations = vec![
+        ("scheme", if load_balancer.public { "internet-facing" } else { "internal" }.to_owned()),
+        // Pods are targets themselves: a node that goes does not take connections of other nodes' pods with it.
+        ("target-type", "ip".to_owned()),
+        ("subnets", subnets.join(",")),
+        ("load-balancer-attributes", attributes.join(",")),
+        ("target-group-attributes", format!("deregistration_delay.timeout_seconds={}", settings.deregistration_delay_seconds)),
+        ("tags", tags.join(",")),
+    ];
+    match &load_balancer.tls {
+        ResolvedTls::None => annotations.push(("listen-ports", r#"[{"HTTP":80}]"#.to_owned())),
+        ResolvedTls::Discovered { policy } | ResolvedTls::Existing { policy, .. } => {
+            annotations.push(("listen-ports", r#"[{"HTTP":80},{"HTTPS":443}]"#.to_owned()));
+            annotations.push(("ssl-redirect", "443".to_owned()));
+            annotations.push(("ssl-policy", policy.clone()));
+        }
+    }
+    if let ResolvedTls::Existing { certificate_arns, .. } = &load_balancer.tls {
+        annotations.push(("certificate-arn", certificate_arns.join(",")));
+    }
+    if let Some(arn) = &settings.waf_acl_arn {
+        annotations.push(("wafv2-acl-arn", arn.clone()));
+    }
+    annotations.into_iter().map(|(name, value)| (format!("{PREFIX}/{name}"), Value::from(value))).collect()
+}

@@ -1,0 +1,64 @@
+//! Whose a resource is. A resource of somebody else is never changed.
+
+use super::{AdoptionPolicy, Input};
+use crate::{
+    aws::AwsKind,
+    failure::{Class, Failure},
+    names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG, Owner},
+    observed::Present,
+    resource::{ResourceKey, ResourceKind},
+};
+
+/// Whose a resource is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries our owner's uid.
+    Ours,
+    /// It may be taken over.
+    Adoptable,
+    /// It may not; the failure says why and what to do.
+    Foreign(Failure),
+}
+
+/// Whose a resource is by its tags alone, as far as that can be said without a policy.
+pub(super) fn of(present: &Present, owner: &Owner, _cluster: &str) -> Ownership {
+    // SNS has no tags for subscriptions: one belongs to whom its topic belongs, and nobody else's topic gets this far.
+    if present.resource.kind() == AwsKind::SnsSubscription || present.tags().get(OWNER_UID_TAG) == Some(&owner.uid) {
+        return Ownership::Ours;
+    }
+    Ownership::Adoptable
+}
+
+/// Whose a resource is under the adoption policy.
+pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Ownership {
+    if of(present, input.owner, input.cluster) == Ownership::Ours {
+        return Ownership::Ours;
+    }
+    let tags = present.tags();
+    let path = input.owner.path();
+    let same_owner = tags.get(OWNER_TAG) == Some(&path) && tags.get(CLUSTER_TAG).map(String::as_str) == Some(input.cluster);
+    let owned = tags.get(OWNER_TAG).is_some() || tags.get(OWNER_UID_TAG).is_some();
+    let allowed = match input.policies.adoption {
+        AdoptionPolicy::Never => false,
+        AdoptionPolicy::IfTagged => same_owner,
+        AdoptionPolicy::Adopt => same_owner || !owned,
+    };
+    if allowed {
+        return Ownership::Adoptable;
+    }
+    let whose = match tags.get(OWNER_TAG) {
+        Some(other) if !same_owner => format!("belongs to {other}"),
+        Some(_) => "was left by an earlier custom resource of this name".to_owned(),
+        None => "was not made by Shopkeeper".to_owned(),
+    };
+    let remedy = if owned && !same_owner {
+        "give this custom resource another name, or delete the other one".to_owned()
+    } else if same_owner {
+        "set policy.adoption to IfTagged to take it over".to_owned()
+    } else if matches!(key.kind, ResourceKind::Aws(_)) {
+        format!("set policy.adoption to Adopt to take it over, or tag it {OWNER_TAG}={path} and {CLUSTER_TAG}={}", input.cluster)
+    } else {
+        "rename the custom resource".to_owned()
+    };
+    Ownership::Foreign(Failure::new(Class::Invalid, format!("{key} exists and {whose}")).with_code("NotOurs").with_remedy(remedy))
+}

@@ -1,0 +1,129 @@
+//! Relational databases.
+
+use shopkeeper_api::{
+    Toggle,
+    database::{Database, DatabaseEngine, Rds, StorageType},
+    defaults,
+};
+
+use super::{Context, DataResource};
+use crate::{
+    aws::{RdsInstance, RdsParameterGroup, RdsSubnetGroup},
+    failure::Failure,
+};
+
+/// Longest identifier of an instance.
+const LONGEST_IDENTIFIER: usize = 63;
+
+/// A database with its subnet and parameter group.
+pub(super) fn database(context: Context<'_>, declared: &Database) -> Result<Vec<DataResource>, Failure> {
+    match &declared.rds {
+        Some(rds) => instance(context, rds),
+        None => Err(Failure::invalid("spec.database.rds", "is missing", "describe the instance in spec.database.rds")),
+    }
+}
+
+fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, Failure> {
+    let identifier = declared.identifier.clone().unwrap_or_else(|| context.name("", LONGEST_IDENTIFIER));
+    let family = family(declared);
+    let subnet_group = RdsSubnetGroup {
+        name: identifier.clone(),
+        description: format!("Private subnets for {}", context.owner.path()),
+        subnets: context.private_subnets(),
+        tags: context.tags(),
+    };
+    let parameter_group = RdsParameterGroup {
+        name: format!("{identifier}-{}", family.replace('.', "-")),
+        family,
+        description: format!("Parameters of {}", context.owner.path()),
+        parameters: declared.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect(),
+        tags: context.tags(),
+    };
+    let database_name = declared.database_name.clone().unwrap_or_else(|| database_name(&context.owner.name));
+    let instance = RdsInstance {
+        engine: declared.engine.rds_name().to_owned(),
+        engine_version: declared.version.clone(),
+        instance_class: declared.instance_class.clone(),
+        allocated_storage: gibibytes("spec.database.rds.storage", &declared.storage)?,
+        max_allocated_storage: declared.max_storage.as_deref().map(|text| gibibytes("spec.database.rds.maxStorage", text)).transpose()?,
+        storage_type: match declared.storage_type {
+            Some(StorageType::Io2) => "io2",
+            Some(StorageType::Gp3) | None => "gp3",
+        }
+        .to_owned(),
+        iops: declared.iops,
+        multi_az: declared.multi_az.is_none_or(Toggle::is_enabled),
+        database_name: Some(database_name),
+        username: declared.username.clone().unwrap_or_else(|| defaults::DATABASE_USERNAME.to_owned()),
+        port: declared.port.unwrap_or_else(|| declared.engine.default_port()),
+        subnet_group: subnet_group.name.clone(),
+        parameter_group: parameter_group.name.clone(),
+        security_groups: context.security_groups(),
+        kms_key_arn: Some(context.platform.key_arn.clone()),
+        backup_retention_days: declared.backup_retention_days.unwrap_or(defaults::BACKUP_RETENTION_DAYS),
+        backup_window: declared.backup_window.clone(),
+        maintenance_window: declared.maintenance_window.clone(),
+        deletion_protection: declared.deletion_protection.is_none_or(Toggle::is_enabled),
+        performance_insights: declared.performance_insights.is_none_or(Toggle::is_enabled),
+        log_exports: declared.log_exports.iter().cloned().collect(),
+        auto_minor_version_upgrade: declared.auto_minor_version_upgrade.is_none_or(Toggle::is_enabled),
+        ca_certificate: Some(declared.ca_certificate.clone().unwrap_or_else(|| defaults::CA_CERTIFICATE.to_owned())),
+        publicly_accessible: false,
+        managed_password: true,
+        copy_tags_to_snapshot: true,
+        tags: context.tags(),
+        identifier,
+    };
+    let subnet_group = DataResource::hidden("database.subnets", subnet_group);
+    let parameter_group = DataResource::hidden("database.parameters", parameter_group);
+    let after = [subnet_group.key(), parameter_group.key()];
+    Ok(vec![subnet_group, parameter_group, DataResource::bound("database", "", "database", instance).after(&after)])
+}
+
+/// The parameter group family of an engine version. PostgreSQL counts majors by one number, the others by two.
+fn family(declared: &Rds) -> String {
+    let numbers = if declared.engine == DatabaseEngine::PostgreSQL { 1 } else { 2 };
+    let major: Vec<&str> = declared.version.split('.').take(numbers).collect();
+    format!("{}{}", declared.engine.rds_name(), major.join("."))
+}
+
+/// RDS wants a letter first and no hyphens.
+fn database_name(name: &str) -> String {
+    let text: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(63).collect();
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) { text } else { format!("d{text}").chars().take(63).collect() }
+}
+
+/// A size such as `200Gi` or `2Ti` in GiB, the unit of RDS.
+fn gibibytes(field: &str, text: &str) -> Result<i32, Failure> {
+    let (number, factor) = match (text.strip_suffix("Gi"), text.strip_suffix("Ti")) {
+        (Some(number), _) => (number, 1),
+        (_, Some(number)) => (number, 1024),
+        _ => (text, 0),
+    };
+    number
+        .parse::<i32>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|size| *size > 0)
+        .ok_or_else(|| Failure::invalid(field, &format!("{text} is no size in Gi or Ti"), "write a whole number, such as 200Gi"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_gibibytes() {
+        assert_eq!(gibibytes("f", "200Gi"), Ok(200));
+        assert_eq!(gibibytes("f", "2Ti"), Ok(2048));
+        assert!(gibibytes("f", "200").is_err());
+        assert!(gibibytes("f", "200G").is_err());
+        assert!(gibibytes("f", "0Gi").is_err());
+    }
+
+    #[test]
+    fn database_names_suit_rds() {
+        assert_eq!(database_name("my-orders"), "my_orders");
+        assert_eq!(database_name("1st"), "d1st");
+    }
+}

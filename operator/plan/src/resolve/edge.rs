@@ -1,0 +1,105 @@
+//! Load balancers of a Storefront.
+
+use shopkeeper_api::{
+    Toggle, defaults,
+    storefront::{LoadBalancer as Settings, PathType, Tls, TlsType},
+};
+
+/// A load balancer: one Ingress for the AWS Load Balancer Controller.
+#[derive(Clone, Debug)]
+pub struct LoadBalancer {
+    /// Name of the Ingress.
+    pub name: String,
+    /// Role in the Storefront: `edge`, or `frontends.back-office.edge`.
+    pub role: String,
+    /// Whether the internet reaches it.
+    pub public: bool,
+    /// Host names; empty for any.
+    pub hosts: Vec<String>,
+    /// Rules, in the order of the specification; the controller puts exact paths and longer prefixes first.
+    pub rules: Vec<Rule>,
+    /// Certificates and ports.
+    pub tls: ResolvedTls,
+    /// Settings.
+    pub settings: ResolvedSettings,
+}
+
+/// A path and where it leads.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The path.
+    pub path: String,
+    /// Whether only the path itself matches.
+    pub exact: bool,
+    /// Where it leads.
+    pub backend: Backend,
+}
+
+/// A port of a Service in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The Service.
+    pub service: String,
+    /// Number of the port.
+    pub port: i32,
+}
+
+/// TLS of a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolvedTls {
+    /// Plain HTTP.
+    None,
+    /// Certificates that match the hosts, found by the controller.
+    Discovered {
+        /// Versions and ciphers.
+        policy: String,
+    },
+    /// These certificates.
+    Existing {
+        /// Their ARNs.
+        certificate_arns: Vec<String>,
+        /// Versions and ciphers.
+        policy: String,
+    },
+}
+
+/// Settings of a load balancer, defaults applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedSettings {
+    /// Attributes of the load balancer by AWS's names, in order.
+    pub attributes: std::collections::BTreeMap<String, String>,
+    /// Seconds a pod that ends still gets answers through.
+    pub deregistration_delay_seconds: i32,
+    /// ARN of the web ACL.
+    pub waf_acl_arn: Option<String>,
+}
+
+pub(super) fn tls(declared: Option<&Tls>) -> ResolvedTls {
+    let policy = declared.and_then(|tls| tls.policy.clone()).unwrap_or_else(|| defaults::TLS_POLICY.to_owned());
+    match declared.map(|tls| (tls.type_, tls.existing.as_ref())) {
+        Some((TlsType::None, _)) => ResolvedTls::None,
+        Some((TlsType::Existing, Some(existing))) => ResolvedTls::Existing { certificate_arns: existing.certificate_arns.clone(), policy },
+        _ => ResolvedTls::Discovered { policy },
+    }
+}
+
+pub(super) fn settings(declared: Option<&Settings>) -> ResolvedSettings {
+    let mut attributes = declared.map(|settings| settings.attributes.clone()).unwrap_or_default();
+    let idle = declared.and_then(|settings| settings.idle_timeout_seconds).unwrap_or(defaults::IDLE_TIMEOUT_SECONDS);
+    attributes.insert("idle_timeout.timeout_seconds".to_owned(), idle.to_string());
+    let protected = declared.and_then(|settings| settings.deletion_protection).is_some_and(Toggle::is_enabled);
+    attributes.insert("deletion_protection.enabled".to_owned(), protected.to_string());
+    // A header that is no header is how requests are smuggled past a proxy.
+    attributes.entry("routing.http.drop_invalid_header_fields.enabled".to_owned()).or_insert_with(|| "true".to_owned());
+    ResolvedSettings {
+        attributes,
+        deregistration_delay_seconds: declared
+            .and_then(|settings| settings.deregistration_delay_seconds)
+            .unwrap_or(defaults::DEREGISTRATION_DELAY_SECONDS),
+        waf_acl_arn: declared.and_then(|settings| settings.waf_acl_arn.clone()),
+    }
+}
+
+pub(super) fn is_exact(declared: Option<PathType>) -> bool {
+    declared == Some(PathType::Exact)
+}

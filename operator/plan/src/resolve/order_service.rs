@@ -1,0 +1,32 @@
+//! OrderService.
+
+use shopkeeper_api::{OrderService, resource::Service};
+
+use super::{Context, References, Resolve, Resolved, ServiceKey, component, database, notifications, owner_of};
+use crate::{facts::PlatformFacts, failure::Failure};
+
+impl Resolve for OrderService {
+    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure> {
+        let owner = owner_of(self);
+        let context = Context { owner: &owner, platform, references };
+        let mut data = Vec::new();
+        if let Some(declared) = &self.spec.database {
+            data.extend(database::database(context, declared)?);
+        }
+        if let Some(declared) = &self.spec.notifications {
+            data.extend(notifications::notifications(context, declared)?);
+        }
+        let components = vec![super::service_component(context, &self.tier())?];
+        Ok(Resolved { platform: platform.clone(), components, data, load_balancers: Vec::new(), owner: owner.clone() })
+    }
+
+    fn referenced_services(&self) -> Vec<ServiceKey> {
+        super::endpoint_services(self, &self.tier())
+    }
+}
+
+impl super::HasPorts for OrderService {
+    fn service_ports(&self) -> Vec<super::ServicePort> {
+        component::service_ports(&self.spec.workload)
+    }
+}

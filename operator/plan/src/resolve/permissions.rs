@@ -1,0 +1,74 @@
+//! What a workload may do with the resources it declares, and nothing else.
+
+use serde_json::{Value, json};
+
+use super::DataResource;
+use crate::{aws::AwsResource, facts::PlatformFacts};
+
+/// The statements of the policy for a data tier.
+pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec<Value> {
+    let mut statements = Vec::new();
+    // Services that ask KMS on behalf of the caller; for the others AWS uses a grant of its own.
+    let mut through_kms = std::collections::BTreeSet::new();
+    for resource in data {
+        match &resource.resource {
+            AwsResource::DynamoDbTable(table) => {
+                let arn = platform.arn("dynamodb", &format!("table/{}", table.name));
+                statements.push(json!({
+                    "Effect": "Allow",
+                    "Action": [
+                        "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+                        "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:GetItem", "dynamodb:PartiQLDelete",
+                        "dynamodb:PartiQLInsert", "dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate", "dynamodb:PutItem",
+                        "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+                    ],
+                    "Resource": [arn, format!("{arn}/index/*")],
+                }));
+                if table.stream.is_some() {
+                    statements.push(json!({
+                        "Effect": "Allow",
+                        "Action": ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+                        "Resource": format!("{arn}/stream/*"),
+                    }));
+                }
+                through_kms.insert("dynamodb");
+            }
+            AwsResource::S3Bucket(bucket) => {
+                let arn = format!("arn:{}:s3:::{}", platform.partition(), bucket.name);
+                statements.push(json!({"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": arn}));
+                statements.push(json!({
+                    "Effect": "Allow",
+                    "Action": ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject", "s3:RestoreObject"],
+                    "Resource": format!("{arn}/*"),
+                }));
+                through_kms.insert("s3");
+            }
+            AwsResource::SnsTopic(topic) => {
+                statements.push(json!({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic.arn}));
+                through_kms.insert("sns");
+            }
+            AwsResource::SqsQueue(queue) if resource.binding.is_some() => {
+                statements.push(json!({
+                    "Effect": "Allow",
+                    "Action": [
+                        "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
+                        "sqs:ReceiveMessage", "sqs:SendMessage",
+                    ],
+                    "Resource": platform.arn("sqs", &queue.name),
+                }));
+                through_kms.insert("sqs");
+            }
+            _ => {}
+        }
+    }
+    if !through_kms.is_empty() {
+        let services: Vec<String> = through_kms.iter().map(|service| format!("{service}.{}.amazonaws.com", platform.region)).collect();
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": platform.key_arn,
+            "Condition": {"StringEquals": {"kms:ViaService": services}},
+        }));
+    }
+    statements
+}
