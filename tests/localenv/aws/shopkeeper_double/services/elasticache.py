@@ -8,7 +8,13 @@ from typing import Any
 from moto.core.resource_tagging import TaggedResource
 from moto.elasticache import models, responses
 
-from . import elasticache_changes, elasticache_clusters, elasticache_serverless, elasticache_users, replaces  # noqa: F401 - they register operations
+from . import (  # noqa: F401 - they register their operations
+    elasticache_changes,
+    elasticache_clusters,
+    elasticache_serverless,
+    elasticache_users,
+    replaces,
+)
 from ._records import Record
 from .elasticache_resources import add_tags, operation, remove_tags, settle, store
 
@@ -25,7 +31,9 @@ _KINDS = {
     "user_groups": ("user-group", "elasticache:usergroup", "UserGroupId"),
     "serverless_caches": ("serverless-cache", "elasticache:serverlesscache", "ServerlessCacheName"),
     "serverless_cache_snapshots": (
-        "serverless-cache-snapshot", "elasticache:serverlesscachesnapshot", "ServerlessCacheSnapshotName",
+        "serverless-cache-snapshot",
+        "elasticache:serverlesscachesnapshot",
+        "ServerlessCacheSnapshotName",
     ),
 }
 

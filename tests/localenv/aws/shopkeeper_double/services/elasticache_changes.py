@@ -8,7 +8,13 @@ from ._records import Shape, now, refuse
 from .elasticache_engines import NODE_TYPES, check_node_type, engine_named, order
 from .elasticache_groups import check_family, find_parameter_group
 from .elasticache_replication import (
-    MOST_REPLICAS, ReplicationGroup, check_auth_token, check_retention, check_user_groups, find_group, log_deliveries,
+    MOST_REPLICAS,
+    ReplicationGroup,
+    check_auth_token,
+    check_retention,
+    check_user_groups,
+    find_group,
+    log_deliveries,
     need_available,
 )
 from .elasticache_resources import check_security_groups, find, operation
@@ -25,7 +31,8 @@ def _check_version(group: ReplicationGroup, params: Shape) -> tuple[str, str]:
     version = engine.resolve(params.get("EngineVersion") or current)
     if engine.name == current_engine and order(version) < order(current):
         raise refuse(
-            "InvalidParameterCombination", f"Requested version {version} is lower than the current version {current}: an engine cannot be downgraded."
+            "InvalidParameterCombination",
+            f"Requested version {version} is lower than the current version {current}: an engine cannot be downgraded.",
         )
     return engine.name, version
 
@@ -75,7 +82,9 @@ def modify_replication_group(backend: Any, params: Shape) -> Shape:
     removed = list(group["UserGroupIds"]) if params.get("RemoveUserGroups") else list(params.get("UserGroupIdsToRemove") or [])
     unknown = [name for name in removed if name not in group["UserGroupIds"]]
     if unknown:
-        raise refuse("InvalidParameterValue", f"User groups are not associated with the replication group: {', '.join(unknown)}")
+        raise refuse(
+            "InvalidParameterValue", f"User groups are not associated with the replication group: {', '.join(unknown)}"
+        )
     primary = params.get("PrimaryClusterId")
     if primary and primary not in group["MemberClusters"]:
         raise refuse("InvalidParameterValue", f"{primary} is not a member of replication group {group.name}.")
@@ -205,7 +214,9 @@ def _promote(group: ReplicationGroup, member_id: str) -> None:
 def _targets(group: ReplicationGroup, params: Shape) -> list[tuple[Shape, int, list[str] | None]]:
     """Shards to change, with the new number of replicas and the zones asked for."""
     if not params.get("ApplyImmediately"):
-        raise refuse("InvalidParameterValue", "ApplyImmediately must be true: ApplyImmediately=false is not currently supported.")
+        raise refuse(
+            "InvalidParameterValue", "ApplyImmediately must be true: ApplyImmediately=false is not currently supported."
+        )
     configured = params.get("ReplicaConfiguration")
     if configured:
         return [
@@ -224,9 +235,15 @@ def increase_replica_count(backend: Any, params: Shape) -> Shape:
     targets = _targets(group, params)
     for shard, count, _ in targets:
         if not 0 <= count <= MOST_REPLICAS:
-            raise refuse("InvalidParameterValue", f"The number of replicas per node group must be between 0 and {MOST_REPLICAS}: {count}")
+            raise refuse(
+                "InvalidParameterValue",
+                f"The number of replicas per node group must be between 0 and {MOST_REPLICAS}: {count}",
+            )
         if count < len(shard["members"]) - 1:
-            raise refuse("InvalidParameterCombination", f"Node group {shard['id']} has more than {count} replicas; use DecreaseReplicaCount.")
+            raise refuse(
+                "InvalidParameterCombination",
+                f"Node group {shard['id']} has more than {count} replicas; use DecreaseReplicaCount.",
+            )
     need_available(group)
     if all(count == len(shard["members"]) - 1 for shard, count, _ in targets):
         raise refuse("NoOperationFault", "The operation was not performed because no changes were required.")
@@ -259,7 +276,9 @@ def decrease_replica_count(backend: Any, params: Shape) -> Shape:
             raise refuse("InvalidParameterValue", "The primary of a node group cannot be removed.")
     else:
         targets = _targets(group, params)
-    fewest = 1 if group["MultiAZ"] == "enabled" or (group["AutomaticFailover"] == "enabled" and not group["ClusterEnabled"]) else 0
+    fewest = (
+        1 if group["MultiAZ"] == "enabled" or (group["AutomaticFailover"] == "enabled" and not group["ClusterEnabled"]) else 0
+    )
     for shard, count, _ in targets:
         if count < fewest:
             raise refuse(
@@ -267,7 +286,10 @@ def decrease_replica_count(backend: Any, params: Shape) -> Shape:
                 f"A replication group with Multi-AZ or automatic failover needs at least {fewest} replica in each node group.",
             )
         if count > len(shard["members"]) - 1:
-            raise refuse("InvalidParameterCombination", f"Node group {shard['id']} has fewer than {count} replicas; use IncreaseReplicaCount.")
+            raise refuse(
+                "InvalidParameterCombination",
+                f"Node group {shard['id']} has fewer than {count} replicas; use IncreaseReplicaCount.",
+            )
     need_available(group)
     if all(count == len(shard["members"]) - 1 for shard, count, _ in targets):
         raise refuse("NoOperationFault", "The operation was not performed because no changes were required.")
@@ -294,7 +316,9 @@ def modify_replication_group_shard_configuration(backend: Any, params: Shape) ->
     if not params.get("ApplyImmediately"):
         raise refuse("InvalidParameterValue", "ApplyImmediately must be true: resharding is applied immediately.")
     if not group["ClusterEnabled"]:
-        raise refuse("InvalidParameterValue", "The replication group has cluster mode disabled; its node group cannot be divided.")
+        raise refuse(
+            "InvalidParameterValue", "The replication group has cluster mode disabled; its node group cannot be divided."
+        )
     if not 1 <= count <= 500:
         raise refuse("InvalidParameterValue", f"The number of node groups must be between 1 and 500: {count}")
     shards = group.hidden["shards"]
@@ -304,7 +328,8 @@ def modify_replication_group_shard_configuration(backend: Any, params: Shape) ->
         group.find_shard(each)
     if count < len(shards) and bool(remove) == bool(retain):
         raise refuse(
-            "InvalidParameterCombination", "Either NodeGroupsToRemove or NodeGroupsToRetain must be given to reduce the number of node groups."
+            "InvalidParameterCombination",
+            "Either NodeGroupsToRemove or NodeGroupsToRetain must be given to reduce the number of node groups.",
         )
     leaving = set(remove) if remove else set(ids) - set(retain) if retain else set()
     if count < len(shards) and len(ids) - len(leaving) != count:
@@ -312,7 +337,9 @@ def modify_replication_group_shard_configuration(backend: Any, params: Shape) ->
     need_available(group)
     if count == len(shards):
         raise refuse("NoOperationFault", "The operation was not performed because no changes were required.")
-    zones = {each.get("NodeGroupId"): each.get("PreferredAvailabilityZones") for each in params.get("ReshardingConfiguration") or []}
+    zones = {
+        each.get("NodeGroupId"): each.get("PreferredAvailabilityZones") for each in params.get("ReshardingConfiguration") or []
+    }
     replicas = group.replicas
     group.hidden["pending"]["shown"] = {"Resharding": {"SlotMigration": {"ProgressPercentage": 0.0}}}
 
@@ -348,6 +375,8 @@ def list_allowed_node_type_modifications(backend: Any, params: Shape) -> Shape:
     if params.get("ReplicationGroupId"):
         current = find_group(backend, params["ReplicationGroupId"])["CacheNodeType"]
     else:
-        current = find(backend, "cache_clusters", params.get("CacheClusterId"), "CacheClusterNotFound", "CacheCluster")["CacheNodeType"]
+        current = find(backend, "cache_clusters", params.get("CacheClusterId"), "CacheClusterNotFound", "CacheCluster")[
+            "CacheNodeType"
+        ]
     others = sorted(NODE_TYPES - {current})
     return {"ScaleUpModifications": others, "ScaleDownModifications": others}

@@ -9,9 +9,24 @@ from shopkeeper_double.lifecycle import GONE, Lifecycle
 from ._records import Record, Shape, now, page, refuse
 from .elasticache_engines import ENGINES, Engine, check_node_type, engine_named, order
 from .elasticache_groups import check_family, find_parameter_group, find_subnet_group, zones_of
-from .elasticache_replication import MOST_REPLICAS, ReplicationGroup, check_auth_token, check_retention, find_group, need_available
+from .elasticache_replication import (
+    MOST_REPLICAS,
+    ReplicationGroup,
+    check_auth_token,
+    check_retention,
+    find_group,
+    need_available,
+)
 from .elasticache_resources import (
-    account_hash, arn, check_identifier, check_security_groups, check_tags, find, host, operation, store,
+    account_hash,
+    arn,
+    check_identifier,
+    check_security_groups,
+    check_tags,
+    find,
+    host,
+    operation,
+    store,
 )
 from .elasticache_snapshots import check_new_snapshot, find_available_snapshot, take_snapshot
 
@@ -23,7 +38,9 @@ class CacheCluster(Record):
         super().__init__(shape, "elasticache", "cache-cluster", status_key="CacheClusterStatus", tags=tags)
         self.backend = backend
         self.hidden.update(
-            nodes=[], pending={}, parameter_apply=Lifecycle("elasticache", "parameter-group", settled="in-sync"),
+            nodes=[],
+            pending={},
+            parameter_apply=Lifecycle("elasticache", "parameter-group", settled="in-sync"),
             zones_in_use=lambda: [node["zone"] for node in self.hidden["nodes"]],
         )
 
@@ -53,14 +70,17 @@ class CacheCluster(Record):
         shape["CacheSubnetGroupName"] = self.hidden["subnet_group"]
         shape["SecurityGroups"] = [{"SecurityGroupId": each, "Status": "active"} for each in self.hidden["security_groups"]]
         shape["CacheParameterGroup"] = {
-            "CacheParameterGroupName": self.hidden["parameter_group"], "ParameterApplyStatus": apply_status, "CacheNodeIdsToReboot": [],
+            "CacheParameterGroupName": self.hidden["parameter_group"],
+            "ParameterApplyStatus": apply_status,
+            "CacheNodeIdsToReboot": [],
         }
         if self.hidden["topic"]:
             shape["NotificationConfiguration"] = {"TopicArn": self.hidden["topic"], "TopicStatus": "active"}
         created = shape["CacheClusterStatus"] != "creating"
         if created and self["Engine"] == "memcached":
             shape["ConfigurationEndpoint"] = {
-                "Address": host(self.backend, self.name, account_hash(self.backend), "cfg"), "Port": self.hidden["port"]
+                "Address": host(self.backend, self.name, account_hash(self.backend), "cfg"),
+                "Port": self.hidden["port"],
             }
         if with_nodes:
             shape["CacheNodes"] = [
@@ -70,10 +90,16 @@ class CacheCluster(Record):
                     "CacheNodeCreateTime": node["created"],
                     "ParameterGroupStatus": apply_status,
                     "CustomerAvailabilityZone": node["zone"],
-                    **({"Endpoint": {
-                        "Address": host(self.backend, self.name, account_hash(self.backend), node["id"]),
-                        "Port": self.hidden["port"],
-                    }} if created else {}),
+                    **(
+                        {
+                            "Endpoint": {
+                                "Address": host(self.backend, self.name, account_hash(self.backend), node["id"]),
+                                "Port": self.hidden["port"],
+                            }
+                        }
+                        if created
+                        else {}
+                    ),
                 }
                 for node in nodes
             ]
@@ -120,7 +146,9 @@ def create_cache_cluster(backend: Any, params: Shape) -> Shape:
         raise refuse("InvalidParameterCombination", "Cannot have cross-az with a single cache node.")
     if engine.name == "valkey":
         raise refuse("InvalidParameterValue", "Valkey needs a replication group or a serverless cache.")
-    parameter_group = find_parameter_group(backend, params.get("CacheParameterGroupName") or f"default.{engine.family(version)}")
+    parameter_group = find_parameter_group(
+        backend, params.get("CacheParameterGroupName") or f"default.{engine.family(version)}"
+    )
     check_family(parameter_group, engine.name, version)
     subnet_group = find_subnet_group(backend, params.get("CacheSubnetGroupName") or "default")
     security_groups = check_security_groups(backend, params.get("SecurityGroupIds"))
@@ -153,10 +181,14 @@ def create_cache_cluster(backend: Any, params: Shape) -> Shape:
     zones = zones_of(subnet_group)
     single = params.get("PreferredAvailabilityZone") or (None if params.get("AZMode") == "cross-az" else zones[0])
     cluster.hidden.update(
-        engine_version=version, parameter_group=parameter_group["CacheParameterGroupName"],
-        subnet_group=subnet_group["CacheSubnetGroupName"], vpc_id=subnet_group["VpcId"], security_groups=security_groups,
+        engine_version=version,
+        parameter_group=parameter_group["CacheParameterGroupName"],
+        subnet_group=subnet_group["CacheSubnetGroupName"],
+        vpc_id=subnet_group["VpcId"],
+        security_groups=security_groups,
         maintenance_window=(params.get("PreferredMaintenanceWindow") or "sun:09:00-sun:10:00").lower(),
-        topic=params.get("NotificationTopicArn"), port=params.get("Port") or engine.port,
+        topic=params.get("NotificationTopicArn"),
+        port=params.get("Port") or engine.port,
         zones=params.get("PreferredAvailabilityZones") or ([single] if single else zones),
     )
     for _ in range(count):
@@ -187,7 +219,9 @@ def describe_cache_clusters(backend: Any, params: Shape) -> Shape:
     name, with_nodes = params.get("CacheClusterId"), bool(params.get("ShowCacheNodeInfo"))
     if name:
         owner = _owner(backend, name)
-        shapes = [_member_shape(owner, name)] if owner is not None else [find_cluster(backend, name).shown(with_nodes=with_nodes)]
+        shapes = (
+            [_member_shape(owner, name)] if owner is not None else [find_cluster(backend, name).shown(with_nodes=with_nodes)]
+        )
     else:
         clusters: Any = store(backend, "cache_clusters").values()
         shapes = [cluster.shown(with_nodes=with_nodes) for cluster in clusters]
@@ -208,7 +242,9 @@ def modify_cache_cluster(backend: Any, params: Shape) -> Shape:
         raise refuse("InvalidCacheClusterState", f"Cache cluster {name} belongs to a replication group; modify the group.")
     cluster = find_cluster(backend, name)
     at_once = bool(params.get("ApplyImmediately"))
-    version = cluster.engine.resolve(params["EngineVersion"]) if params.get("EngineVersion") else cluster.hidden["engine_version"]
+    version = (
+        cluster.engine.resolve(params["EngineVersion"]) if params.get("EngineVersion") else cluster.hidden["engine_version"]
+    )
     if cluster["Engine"] == "redis" and order(version) < order(cluster.hidden["engine_version"]):
         raise refuse("InvalidParameterCombination", "An engine cannot be downgraded.")
     if params.get("CacheNodeType"):
@@ -309,7 +345,9 @@ def _delete_replica(group: ReplicationGroup, name: str) -> Shape:
         raise refuse("InvalidCacheClusterState", "With cluster mode enabled, replicas are removed with DecreaseReplicaCount.")
     shard = group.hidden["shards"][0]
     if shard["primary"] == name:
-        raise refuse("InvalidCacheClusterState", f"{name} is the primary of replication group {group.name} and cannot be deleted.")
+        raise refuse(
+            "InvalidCacheClusterState", f"{name} is the primary of replication group {group.name} and cannot be deleted."
+        )
     if group["AutomaticFailover"] == "enabled" and len(shard["members"]) == 2:
         raise refuse("InvalidCacheClusterState", "The last replica cannot be deleted while automatic failover is enabled.")
     need_available(group)

@@ -45,8 +45,16 @@ ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
         Engine("valkey", "Valkey", {"7.2": "7.2.6", "8.0": "8.0.1", "8.1": "8.1.0"}, "8.0", 6379),
-        Engine("redis", "Redis", {"5.0.6": "5.0.6", "6.0": "6.0.5", "6.2": "6.2.6", "7.0": "7.0.7", "7.1": "7.1.0"}, "7.1", 6379),
-        Engine("memcached", "memcached", {each: each for each in ("1.5.16", "1.6.6", "1.6.12", "1.6.17", "1.6.22")}, "1.6.22", 11211),
+        Engine(
+            "redis", "Redis", {"5.0.6": "5.0.6", "6.0": "6.0.5", "6.2": "6.2.6", "7.0": "7.0.7", "7.1": "7.1.0"}, "7.1", 6379
+        ),
+        Engine(
+            "memcached",
+            "memcached",
+            {each: each for each in ("1.5.16", "1.6.6", "1.6.12", "1.6.17", "1.6.22")},
+            "1.6.22",
+            11211,
+        ),
     )
 }
 
@@ -54,14 +62,21 @@ _LARGE = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xla
 NODE_TYPES = frozenset(
     [f"cache.{family}.{size}" for family in ("t3", "t4g") for size in ("micro", "small", "medium")]
     + [f"cache.{family}.{size}" for family in ("m6g", "m7g", "r6g", "r7g", "c7gn") for size in _LARGE]
-    + [f"cache.{family}.{size}" for family in ("m5", "r5") for size in ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")]
+    + [
+        f"cache.{family}.{size}"
+        for family in ("m5", "r5")
+        for size in ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
+    ]
     + [f"cache.r6gd.{size}" for size in _LARGE[1:]]
 )
 
 
 def engine_named(name: str | None, *allowed: str) -> Engine:
     if name not in ENGINES or (allowed and name not in allowed):
-        raise refuse("InvalidParameterValue", f"Invalid parameter value for Engine: {name}. It must be one of: {', '.join(allowed or ENGINES)}")
+        raise refuse(
+            "InvalidParameterValue",
+            f"Invalid parameter value for Engine: {name}. It must be one of: {', '.join(allowed or ENGINES)}",
+        )
     return ENGINES[name]
 
 

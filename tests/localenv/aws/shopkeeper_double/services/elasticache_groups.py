@@ -58,7 +58,9 @@ def _new_subnet_group(backend: Any, name: str, description: str, subnet_ids: lis
             "ARN": arn(backend, "subnetgroup", name),
             "SupportedNetworkTypes": ["ipv4"],
         },
-        "elasticache", "subnet-group", tags=tags,
+        "elasticache",
+        "subnet-group",
+        tags=tags,
     )
     store(backend, "cache_subnet_groups")[name] = group
     return group
@@ -72,7 +74,9 @@ def create_cache_subnet_group(backend: Any, params: Shape) -> Shape:
     if name in store(backend, "cache_subnet_groups"):
         raise refuse("CacheSubnetGroupAlreadyExists", f"Cache subnet group {name} already exists.")
     tags = check_tags(params.get("Tags"))
-    group = _new_subnet_group(backend, name, params.get("CacheSubnetGroupDescription") or "", params.get("SubnetIds") or [], tags)
+    group = _new_subnet_group(
+        backend, name, params.get("CacheSubnetGroupDescription") or "", params.get("SubnetIds") or [], tags
+    )
     return {"CacheSubnetGroup": group.shown()}
 
 
@@ -163,7 +167,9 @@ def _new_parameter_group(backend: Any, name: str, family: str, description: str,
             "IsGlobal": False,
             "ARN": arn(backend, "parametergroup", name),
         },
-        "elasticache", "parameter-group", tags=tags,
+        "elasticache",
+        "parameter-group",
+        tags=tags,
     )
     group.hidden["parameters"] = {}
     return group
@@ -171,9 +177,7 @@ def _new_parameter_group(backend: Any, name: str, family: str, description: str,
 
 def _check_not_default(name: str) -> None:
     if name.startswith("default."):
-        raise refuse(
-            "InvalidCacheParameterGroupState", f"The default parameter group {name} cannot be changed."
-        )
+        raise refuse("InvalidCacheParameterGroupState", f"The default parameter group {name} cannot be changed.")
 
 
 @operation
@@ -226,7 +230,10 @@ def describe_engine_default_parameters(backend: Any, params: Shape) -> Shape:
     shown, marker = page(params, list(parameters_of(family).values()), lambda parameter: parameter["ParameterName"])
     return {
         "EngineDefaults": {
-            "CacheParameterGroupFamily": family, "Parameters": shown, "CacheNodeTypeSpecificParameters": [], "Marker": marker,
+            "CacheParameterGroupFamily": family,
+            "Parameters": shown,
+            "CacheNodeTypeSpecificParameters": [],
+            "Marker": marker,
         }
     }
 

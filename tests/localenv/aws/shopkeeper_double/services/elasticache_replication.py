@@ -15,7 +15,16 @@ from ._records import Record, Shape, now, page, refuse
 from .elasticache_engines import ENGINES, Engine, check_node_type, engine_named
 from .elasticache_groups import check_family, find_parameter_group, find_subnet_group, has_cluster_mode, zones_of
 from .elasticache_resources import (
-    account_hash, arn, check_identifier, check_security_groups, check_tags, find, host, key_arn, operation, store,
+    account_hash,
+    arn,
+    check_identifier,
+    check_security_groups,
+    check_tags,
+    find,
+    host,
+    key_arn,
+    operation,
+    store,
 )
 from .elasticache_snapshots import check_new_snapshot, find_available_snapshot, take_snapshot
 
@@ -183,7 +192,9 @@ class ReplicationGroup(Record):
                         "CacheClusterCreateTime": member["created"],
                         "PreferredMaintenanceWindow": self.hidden["maintenance_window"],
                         "PendingModifiedValues": {
-                            key: value for key, value in self.hidden["pending"].items() if key in ("CacheNodeType", "EngineVersion")
+                            key: value
+                            for key, value in self.hidden["pending"].items()
+                            if key in ("CacheNodeType", "EngineVersion")
                         },
                         "CacheSecurityGroups": [],
                         "CacheParameterGroup": {
@@ -198,7 +209,9 @@ class ReplicationGroup(Record):
                             {"SecurityGroupId": group, "Status": "active"} for group in self.hidden["security_groups"]
                         ],
                         "ReplicationGroupId": self.name,
-                        "SnapshotRetentionLimit": self["SnapshotRetentionLimit"] if member["id"] == self.get("SnapshottingClusterId") else 0,
+                        "SnapshotRetentionLimit": self["SnapshotRetentionLimit"]
+                        if member["id"] == self.get("SnapshottingClusterId")
+                        else 0,
                         "SnapshotWindow": self["SnapshotWindow"],
                         "AuthTokenEnabled": self["AuthTokenEnabled"],
                         "TransitEncryptionEnabled": self["TransitEncryptionEnabled"],
@@ -208,8 +221,14 @@ class ReplicationGroup(Record):
                         "LogDeliveryConfigurations": copy.deepcopy(self["LogDeliveryConfigurations"]),
                         "NetworkType": self["NetworkType"],
                         "IpDiscovery": self["IpDiscovery"],
-                        **({"NotificationConfiguration": {"TopicArn": self.hidden["topic"], "TopicStatus": "active"}} if self.hidden["topic"] else {}),
-                        **({"TransitEncryptionMode": self["TransitEncryptionMode"]} if "TransitEncryptionMode" in self else {}),
+                        **(
+                            {"NotificationConfiguration": {"TopicArn": self.hidden["topic"], "TopicStatus": "active"}}
+                            if self.hidden["topic"]
+                            else {}
+                        ),
+                        **(
+                            {"TransitEncryptionMode": self["TransitEncryptionMode"]} if "TransitEncryptionMode" in self else {}
+                        ),
                     }
                 )
         return shapes
@@ -256,7 +275,9 @@ def check_retention(limit: int | None) -> int:
 
 def check_replicas(count: int) -> None:
     if not 0 <= count <= MOST_REPLICAS:
-        raise refuse("InvalidParameterValue", f"The number of replicas per node group must be between 0 and {MOST_REPLICAS}: {count}")
+        raise refuse(
+            "InvalidParameterValue", f"The number of replicas per node group must be between 0 and {MOST_REPLICAS}: {count}"
+        )
 
 
 def check_user_groups(backend: Any, names: list[str] | None, encrypted_in_transit: bool) -> list[str]:
@@ -265,7 +286,9 @@ def check_user_groups(backend: Any, names: list[str] | None, encrypted_in_transi
         if group.status != "active":
             raise refuse("InvalidUserGroupState", f"User group {name} is not in active state.")
     if names and not encrypted_in_transit:
-        raise refuse("InvalidParameterCombination", "User group based access control requires encryption-in-transit to be enabled.")
+        raise refuse(
+            "InvalidParameterCombination", "User group based access control requires encryption-in-transit to be enabled."
+        )
     return list(names or [])
 
 
@@ -278,7 +301,9 @@ def _check_failover(params: Shape, replicas: int, cluster_mode: bool, shards: in
     if multi_az and replicas < 1:
         raise refuse("InvalidParameterCombination", "Multi-AZ needs at least one replica per node group.")
     if cluster_mode and not failover:
-        raise refuse("InvalidParameterCombination", "Redis with cluster mode enabled cannot be created with auto failover turned off.")
+        raise refuse(
+            "InvalidParameterCombination", "Redis with cluster mode enabled cannot be created with auto failover turned off."
+        )
     if shards > 1 and not cluster_mode:
         raise refuse("InvalidParameterCombination", "Cluster mode should be enabled to have more than one node group.")
 
@@ -307,7 +332,11 @@ def _layout(params: Shape) -> tuple[int, int, list[Shape]]:
 
 def log_deliveries(requests: list[Shape] | None) -> list[Shape]:
     return [
-        {key: copy.deepcopy(each[key]) for key in ("LogType", "DestinationType", "DestinationDetails", "LogFormat") if key in each}
+        {
+            key: copy.deepcopy(each[key])
+            for key in ("LogType", "DestinationType", "DestinationDetails", "LogFormat")
+            if key in each
+        }
         | {"Status": "active"}
         for each in requests or []
         if each.get("Enabled", True)
@@ -320,7 +349,9 @@ def _with_snapshot(backend: Any, params: Shape) -> Shape:
         return params
     snapshot = find_available_snapshot(backend, params["SnapshotName"])
     kept = {
-        "Engine": snapshot["Engine"], "EngineVersion": snapshot["EngineVersion"], "CacheNodeType": snapshot["CacheNodeType"],
+        "Engine": snapshot["Engine"],
+        "EngineVersion": snapshot["EngineVersion"],
+        "CacheNodeType": snapshot["CacheNodeType"],
         "NumNodeGroups": snapshot.get("NumNodeGroups", 1),
     }
     merged = kept | params
@@ -410,7 +441,11 @@ def create_replication_group(backend: Any, params: Shape) -> Shape:
     )
     for index in range(shards):
         given = configured[index] if configured else {}
-        wanted_zones = [given["PrimaryAvailabilityZone"], *given.get("ReplicaAvailabilityZones", [])] if given.get("PrimaryAvailabilityZone") else None
+        wanted_zones = (
+            [given["PrimaryAvailabilityZone"], *given.get("ReplicaAvailabilityZones", [])]
+            if given.get("PrimaryAvailabilityZone")
+            else None
+        )
         group.add_shard(given.get("ReplicaCount", replicas), wanted_zones)
     group.set_snapshotting_member()
     for user_group in user_groups:
@@ -431,12 +466,18 @@ def describe_replication_groups(backend: Any, params: Shape) -> Shape:
 @operation
 def delete_replication_group(backend: Any, params: Shape) -> Shape:
     group = find_group(backend, params.get("ReplicationGroupId"))
-    if group.status != "available":
-        raise refuse("InvalidReplicationGroupState", f"Replication group {group.name} has status {group.status} which is not valid for deletion.")
+    if group.status not in ("available", "create-failed"):
+        raise refuse(
+            "InvalidReplicationGroupState",
+            f"Replication group {group.name} has status {group.status} which is not valid for deletion.",
+        )
     final = params.get("FinalSnapshotIdentifier")
     if final and params.get("RetainPrimaryCluster"):
-        raise refuse("InvalidParameterCombination", "FinalSnapshotIdentifier cannot be given when the primary cluster is retained.")
+        raise refuse(
+            "InvalidParameterCombination", "FinalSnapshotIdentifier cannot be given when the primary cluster is retained."
+        )
     if final:
+        need_available(group)
         take_snapshot(backend, check_new_snapshot(backend, final, "FinalSnapshotIdentifier"), group, None)
     for user_group in store(backend, "user_groups").values():
         if group.name in user_group["ReplicationGroups"]:

@@ -41,8 +41,15 @@ def store(backend: Any, name: str) -> MutableMapping[str, Record]:
 
 
 STORES = (
-    "replication_groups", "cache_clusters", "cache_subnet_groups", "snapshots", "users", "cache_parameter_groups",
-    "user_groups", "serverless_caches", "serverless_cache_snapshots",
+    "replication_groups",
+    "cache_clusters",
+    "cache_subnet_groups",
+    "snapshots",
+    "users",
+    "cache_parameter_groups",
+    "user_groups",
+    "serverless_caches",
+    "serverless_cache_snapshots",
 )
 
 
@@ -53,11 +60,18 @@ def settle(backend: Any) -> None:
         # Every account has this user; moto makes it an object of its own.
         users["default"] = Record(
             {
-                "UserId": "default", "UserName": "default", "Engine": "redis", "MinimumEngineVersion": "6.0",
-                "AccessString": "on ~* +@all", "UserGroupIds": [], "Authentication": {"Type": "no-password"},
+                "UserId": "default",
+                "UserName": "default",
+                "Engine": "redis",
+                "MinimumEngineVersion": "6.0",
+                "AccessString": "on ~* +@all",
+                "UserGroupIds": [],
+                "Authentication": {"Type": "no-password"},
                 "ARN": arn(backend, "user", "default"),
             },
-            "elasticache", "user", settled="active",
+            "elasticache",
+            "user",
+            settled="active",
         )
     settle_all(store(backend, name) for name in STORES)
 
@@ -72,8 +86,15 @@ def find(backend: Any, store_name: str, name: str | None, code: str, kind: str) 
 # --- host names ------------------------------------------------------------------------------------------------------
 
 _DIRECTIONS = {
-    "north": "n", "south": "s", "east": "e", "west": "w", "central": "c",
-    "northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
+    "north": "n",
+    "south": "s",
+    "east": "e",
+    "west": "w",
+    "central": "c",
+    "northeast": "ne",
+    "northwest": "nw",
+    "southeast": "se",
+    "southwest": "sw",
 }
 
 
@@ -123,16 +144,28 @@ def key_arn(backend: Any, key_id: str) -> str:
 # --- tags ------------------------------------------------------------------------------------------------------------
 
 _TAGGED = {
-    "replicationgroup": ("replication_groups", "ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "ReplicationGroup"),
+    "replicationgroup": (
+        "replication_groups",
+        "ReplicationGroupNotFoundFault",
+        "InvalidReplicationGroupState",
+        "ReplicationGroup",
+    ),
     "cluster": ("cache_clusters", "CacheClusterNotFound", "InvalidCacheClusterState", "CacheCluster"),
     "subnetgroup": ("cache_subnet_groups", "CacheSubnetGroupNotFoundFault", None, "CacheSubnetGroup"),
     "parametergroup": ("cache_parameter_groups", "CacheParameterGroupNotFound", None, "CacheParameterGroup"),
     "snapshot": ("snapshots", "SnapshotNotFoundFault", "InvalidSnapshotState", "Snapshot"),
     "user": ("users", "UserNotFound", None, "User"),
     "usergroup": ("user_groups", "UserGroupNotFound", None, "UserGroup"),
-    "serverlesscache": ("serverless_caches", "ServerlessCacheNotFoundFault", "InvalidServerlessCacheStateFault", "ServerlessCache"),
+    "serverlesscache": (
+        "serverless_caches",
+        "ServerlessCacheNotFoundFault",
+        "InvalidServerlessCacheStateFault",
+        "ServerlessCache",
+    ),
     "serverlesscachesnapshot": (
-        "serverless_cache_snapshots", "ServerlessCacheSnapshotNotFoundFault", "InvalidServerlessCacheSnapshotStateFault",
+        "serverless_cache_snapshots",
+        "ServerlessCacheSnapshotNotFoundFault",
+        "InvalidServerlessCacheSnapshotStateFault",
         "ServerlessCacheSnapshot",
     ),
 }

@@ -12,7 +12,17 @@ from ._records import Record, Shape, now, refuse
 from .elasticache_engines import engine_named
 from .elasticache_groups import subnet_shapes
 from .elasticache_resources import (
-    arn, check_identifier, check_security_groups, check_tags, ec2, find, host, host_suffix, key_arn, operation, store,
+    arn,
+    check_identifier,
+    check_security_groups,
+    check_tags,
+    ec2,
+    find,
+    host,
+    host_suffix,
+    key_arn,
+    operation,
+    store,
 )
 
 _MAJOR_VERSIONS = {"valkey": {"8": "8.0", "7": "7.2"}, "redis": {"7": "7.1"}, "memcached": {"1.6": "1.6.22"}}
@@ -35,7 +45,9 @@ def _find(backend: Any, name: str | None) -> Record:
 
 def _need_available(cache: Record) -> None:
     if cache.status != "available":
-        raise refuse("InvalidServerlessCacheStateFault", f"Serverless cache {cache['ServerlessCacheName']} is not in available state.")
+        raise refuse(
+            "InvalidServerlessCacheStateFault", f"Serverless cache {cache['ServerlessCacheName']} is not in available state."
+        )
 
 
 def _check_limits(limits: Shape) -> Shape:
@@ -160,7 +172,8 @@ def _take_snapshot(backend: Any, cache: Record, name: str, kms_key_id: str | Non
         "CreateTime": now(),
         "BytesUsedForCache": "0",
         "ServerlessCacheConfiguration": {
-            "ServerlessCacheName": cache["ServerlessCacheName"], "Engine": cache["Engine"],
+            "ServerlessCacheName": cache["ServerlessCacheName"],
+            "Engine": cache["Engine"],
             "MajorEngineVersion": cache["MajorEngineVersion"],
         },
     }
@@ -172,9 +185,7 @@ def _take_snapshot(backend: Any, cache: Record, name: str, kms_key_id: str | Non
 
 
 def _find_snapshot(backend: Any, name: str | None) -> Record:
-    return find(
-        backend, "serverless_cache_snapshots", name, "ServerlessCacheSnapshotNotFoundFault", "ServerlessCacheSnapshot"
-    )
+    return find(backend, "serverless_cache_snapshots", name, "ServerlessCacheSnapshotNotFoundFault", "ServerlessCacheSnapshot")
 
 
 @operation
@@ -191,7 +202,9 @@ def describe_serverless_cache_snapshots(backend: Any, params: Shape) -> Shape:
     name = params.get("ServerlessCacheSnapshotName")
     snapshots = [_find_snapshot(backend, name)] if name else list(store(backend, "serverless_cache_snapshots").values())
     if cache := params.get("ServerlessCacheName"):
-        snapshots = [each for each in snapshots if each["ServerlessCacheConfiguration"]["ServerlessCacheName"] == cache.lower()]
+        snapshots = [
+            each for each in snapshots if each["ServerlessCacheConfiguration"]["ServerlessCacheName"] == cache.lower()
+        ]
     shown, token = _page(params, snapshots, "ServerlessCacheSnapshotName")
     return {"ServerlessCacheSnapshots": [snapshot.shown() for snapshot in shown], "NextToken": token}
 

@@ -86,7 +86,9 @@ def take_snapshot(backend: Any, name: str, source: Any, tags: list[Shape] | None
             PreferredAvailabilityZone=source["PreferredAvailabilityZone"],
             NodeSnapshots=[
                 {
-                    "CacheNodeId": "0001", "CacheSize": "4 MB", "CacheNodeCreateTime": source["CacheClusterCreateTime"],
+                    "CacheNodeId": "0001",
+                    "CacheSize": "4 MB",
+                    "CacheNodeCreateTime": source["CacheClusterCreateTime"],
                     "SnapshotCreateTime": now(),
                 }
             ],
@@ -106,7 +108,9 @@ def create_snapshot(backend: Any, params: Shape) -> Shape:
         wrong_state = "InvalidReplicationGroupState"
     else:
         # A member of a group stands for its group, whose data is one with cluster mode disabled.
-        owner = next((each for each in store(backend, "replication_groups").values() if cluster_name in each["MemberClusters"]), None)
+        owner = next(
+            (each for each in store(backend, "replication_groups").values() if cluster_name in each["MemberClusters"]), None
+        )
         source = owner or find(backend, "cache_clusters", cluster_name, "CacheClusterNotFound", "CacheCluster")
         wrong_state = "InvalidCacheClusterState"
     if source["Engine"] == "memcached":
@@ -137,7 +141,11 @@ def describe_snapshots(backend: Any, params: Shape) -> Shape:
 def copy_snapshot(backend: Any, params: Shape) -> Shape:
     source = find_available_snapshot(backend, params.get("SourceSnapshotName"))
     name = check_new_snapshot(backend, params.get("TargetSnapshotName"), "TargetSnapshotName")
-    shape = copy.deepcopy(dict(source)) | {"SnapshotName": name, "ARN": arn(backend, "snapshot", name), "SnapshotSource": "manual"}
+    shape = copy.deepcopy(dict(source)) | {
+        "SnapshotName": name,
+        "ARN": arn(backend, "snapshot", name),
+        "SnapshotSource": "manual",
+    }
     if params.get("KmsKeyId"):
         shape["KmsKeyId"] = key_arn(backend, params["KmsKeyId"])
     return {"Snapshot": _store(backend, shape, check_tags(params.get("Tags")), "copying").shown("copying")}

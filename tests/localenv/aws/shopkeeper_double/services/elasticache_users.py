@@ -18,7 +18,9 @@ def _authentication(params: Shape, default: Shape | None) -> Shape | None:
     if mode.get("Passwords") and params.get("Passwords"):
         raise refuse("InvalidParameterCombination", "Passwords provided via multiple arguments. Use only one argument")
     if params.get("NoPasswordRequired") and (passwords or kind in ("password", "iam")):
-        raise refuse("InvalidParameterCombination", "No password is required, and yet a password or another authentication is given.")
+        raise refuse(
+            "InvalidParameterCombination", "No password is required, and yet a password or another authentication is given."
+        )
     if kind is None:
         kind = "no-password-required" if params.get("NoPasswordRequired") else "password" if passwords else None
     if kind is None:
@@ -30,23 +32,45 @@ def _authentication(params: Shape, default: Shape | None) -> Shape | None:
         return default
     if kind == "password":
         if not 1 <= len(passwords) <= 2:
-            raise refuse("InvalidParameterCombination", "A user with Authentication Mode: password, must have one or two passwords")
+            raise refuse(
+                "InvalidParameterCombination", "A user with Authentication Mode: password, must have one or two passwords"
+            )
         if any(not 16 <= len(password) <= 128 for password in passwords):
             raise refuse("InvalidParameterValue", "Passwords length must be between 16-128 characters.")
         return {"Type": "password", "PasswordCount": len(passwords)}
     if passwords:
         raise refuse("InvalidParameterCombination", f"Password field is not allowed with authentication type: {kind}")
     if kind not in ("no-password-required", "iam"):
-        raise refuse("InvalidParameterValue", f"Input Authentication type: {kind} is not in the allowed list: [password,no-password-required,iam]")
+        raise refuse(
+            "InvalidParameterValue",
+            f"Input Authentication type: {kind} is not in the allowed list: [password,no-password-required,iam]",
+        )
     # What a request calls no-password-required, an answer calls no-password.
     return {"Type": "iam" if kind == "iam" else "no-password"}
 
 
 def _check_access_string(text: str | None) -> str:
     words = (text or "").split()
-    if not words or words[0] not in ("on", "off") or any(word[0] not in "~+-@&%$(" and word not in (
-            "on", "off", "allkeys", "allcommands", "resetkeys", "resetchannels", "allchannels", "nocommands", "clearselectors")
-            for word in words):
+    if (
+        not words
+        or words[0] not in ("on", "off")
+        or any(
+            word[0] not in "~+-@&%$("
+            and word
+            not in (
+                "on",
+                "off",
+                "allkeys",
+                "allcommands",
+                "resetkeys",
+                "resetchannels",
+                "allchannels",
+                "nocommands",
+                "clearselectors",
+            )
+            for word in words
+        )
+    ):
         raise refuse("InvalidParameterValue", f"The access string is not valid: {text}")
     return " ".join(words)
 
@@ -78,11 +102,19 @@ def create_user(backend: Any, params: Shape) -> Shape:
         raise refuse("InvalidParameterValue", "A user with IAM authentication must have the same user id and user name.")
     user = Record(
         {
-            "UserId": name, "UserName": params["UserName"], "Engine": _engine(params.get("Engine")), "MinimumEngineVersion": "6.0",
-            "AccessString": _check_access_string(params.get("AccessString")), "UserGroupIds": [], "Authentication": authentication,
+            "UserId": name,
+            "UserName": params["UserName"],
+            "Engine": _engine(params.get("Engine")),
+            "MinimumEngineVersion": "6.0",
+            "AccessString": _check_access_string(params.get("AccessString")),
+            "UserGroupIds": [],
+            "Authentication": authentication,
             "ARN": arn(backend, "user", name),
         },
-        "elasticache", "user", settled="active", tags=check_tags(params.get("Tags")),
+        "elasticache",
+        "user",
+        settled="active",
+        tags=check_tags(params.get("Tags")),
     )
     store(backend, "users")[name] = user
     return user.shown()
@@ -176,10 +208,18 @@ def create_user_group(backend: Any, params: Shape) -> Shape:
     _check_members(backend, user_ids, engine)
     group = Record(
         {
-            "UserGroupId": name, "Engine": engine, "UserIds": user_ids, "MinimumEngineVersion": "6.0",
-            "ReplicationGroups": [], "ServerlessCaches": [], "ARN": arn(backend, "usergroup", name),
+            "UserGroupId": name,
+            "Engine": engine,
+            "UserIds": user_ids,
+            "MinimumEngineVersion": "6.0",
+            "ReplicationGroups": [],
+            "ServerlessCaches": [],
+            "ARN": arn(backend, "usergroup", name),
         },
-        "elasticache", "user-group", settled="active", tags=check_tags(params.get("Tags")),
+        "elasticache",
+        "user-group",
+        settled="active",
+        tags=check_tags(params.get("Tags")),
     )
     store(backend, "user_groups")[name] = group
     _link(backend, group, user_ids, linked=True)
@@ -210,7 +250,9 @@ def modify_user_group(backend: Any, params: Shape) -> Shape:
     absent = [each for each in removed if each not in group["UserIds"]]
     if absent:
         raise refuse("InvalidParameterValue", f"Users are not in the user group: {', '.join(absent)}")
-    remaining = [each for each in group["UserIds"] if each not in removed] + [each for each in added if each not in group["UserIds"]]
+    remaining = [each for each in group["UserIds"] if each not in removed] + [
+        each for each in added if each not in group["UserIds"]
+    ]
     _check_members(backend, remaining, _engine(params.get("Engine") or group["Engine"]))
     _need_active_group(group)
     group["PendingChanges"] = {"UserIdsToAdd": added, "UserIdsToRemove": removed}

@@ -12,8 +12,17 @@ from typing import Any
 from moto.core.resource_tagging import TaggedResource
 from moto.rds import models, responses
 
-from . import replaces
-from . import rds_blue_green, rds_catalogue, rds_cluster_restores, rds_clusters, rds_groups, rds_restores  # noqa: F401 - they register operations
+from . import (  # noqa: F401 - they register their operations
+    rds_blue_green,
+    rds_catalogue,
+    rds_cluster_restores,
+    rds_clusters,
+    rds_groups,
+    rds_instance_changes,
+    rds_restores,
+    rds_roles_and_logs,
+    replaces,
+)
 from ._records import Record, tag_map
 from .rds_resources import add_tags, operation, remove_tags, settle
 
@@ -24,14 +33,25 @@ _KINDS = {
     "databases": ("db-instance", "rds:db", "DBInstanceIdentifier", "DBInstanceArn"),
     "clusters": ("db-cluster", "rds:cluster", "DBClusterIdentifier", "DBClusterArn"),
     "database_snapshots": ("db-snapshot", "rds:snapshot", "DBSnapshotIdentifier", "DBSnapshotArn"),
-    "cluster_snapshots": ("db-cluster-snapshot", "rds:cluster-snapshot", "DBClusterSnapshotIdentifier", "DBClusterSnapshotArn"),
+    "cluster_snapshots": (
+        "db-cluster-snapshot",
+        "rds:cluster-snapshot",
+        "DBClusterSnapshotIdentifier",
+        "DBClusterSnapshotArn",
+    ),
     "subnet_groups": ("db-subnet-group", "rds:subgrp", "DBSubnetGroupName", "DBSubnetGroupArn"),
     "db_parameter_groups": ("db-parameter-group", "rds:pg", "DBParameterGroupName", "DBParameterGroupArn"),
     "db_cluster_parameter_groups": (
-        "db-cluster-parameter-group", "rds:cluster-pg", "DBClusterParameterGroupName", "DBClusterParameterGroupArn",
+        "db-cluster-parameter-group",
+        "rds:cluster-pg",
+        "DBClusterParameterGroupName",
+        "DBClusterParameterGroupArn",
     ),
     "blue_green_deployments": (
-        "blue-green-deployment", "rds:deployment", "BlueGreenDeploymentIdentifier", "BlueGreenDeploymentArn",
+        "blue-green-deployment",
+        "rds:deployment",
+        "BlueGreenDeploymentIdentifier",
+        "BlueGreenDeploymentArn",
     ),
     "global_clusters": ("global-cluster", "rds:global-cluster", "GlobalClusterIdentifier", "GlobalClusterArn"),
 }

@@ -60,8 +60,11 @@ def _green_instance(backend: Any, source: Instance, params: Shape, version: str)
     if source.engine.family(version) == source.engine.family(source["EngineVersion"]):
         wanted["DBParameterGroupName"] = source.hidden["parameter_group"]
     for key, target in (
-        ("DBParameterGroupName", "TargetDBParameterGroupName"), ("DBInstanceClass", "TargetDBInstanceClass"),
-        ("Iops", "TargetIops"), ("StorageType", "TargetStorageType"), ("AllocatedStorage", "TargetAllocatedStorage"),
+        ("DBParameterGroupName", "TargetDBParameterGroupName"),
+        ("DBInstanceClass", "TargetDBInstanceClass"),
+        ("Iops", "TargetIops"),
+        ("StorageType", "TargetStorageType"),
+        ("AllocatedStorage", "TargetAllocatedStorage"),
         ("StorageThroughput", "TargetStorageThroughput"),
     ):
         if params.get(target) is not None:
@@ -140,7 +143,10 @@ def create_blue_green_deployment(backend: Any, params: Shape) -> Shape:
             "CreateTime": now(),
             "BlueGreenDeploymentArn": arn(backend, "deployment", identifier),
         },
-        "rds", "blue-green-deployment", settled="AVAILABLE", tags=check_tags(params.get("Tags")),
+        "rds",
+        "blue-green-deployment",
+        settled="AVAILABLE",
+        tags=check_tags(params.get("Tags")),
     )
     green: Instance | Cluster = (
         _green_cluster(backend, source, params, version)
@@ -182,10 +188,13 @@ def describe_blue_green_deployments(backend: Any, params: Shape) -> Shape:
     wanted = params.get("BlueGreenDeploymentIdentifier")
     deployments = [_find(backend, params)] if wanted else list(backend.blue_green_deployments.values())
     deployments = filtered(
-        params, deployments,
+        params,
+        deployments,
         {
             "blue-green-deployment-identifier": "BlueGreenDeploymentIdentifier",
-            "blue-green-deployment-name": "BlueGreenDeploymentName", "source": "Source", "target": "Target",
+            "blue-green-deployment-name": "BlueGreenDeploymentName",
+            "source": "Source",
+            "target": "Target",
         },
     )
     shown, marker = page(params, deployments, lambda each: each["BlueGreenDeploymentIdentifier"])
@@ -233,7 +242,10 @@ def delete_blue_green_deployment(backend: Any, params: Shape) -> Shape:
             f"The blue/green deployment {deployment['BlueGreenDeploymentIdentifier']} can't be deleted so in state {status}.",
         )
     target = deployment.hidden["target"]
-    if params.get("DeleteTarget") and name_in(deployment["Target"]) in (backend.databases, backend.clusters)[isinstance(target, Cluster)]:
+    if (
+        params.get("DeleteTarget")
+        and name_in(deployment["Target"]) in (backend.databases, backend.clusters)[isinstance(target, Cluster)]
+    ):
         if isinstance(target, Cluster):
             for member in members_of(backend, target):
                 begin_deleting(member)

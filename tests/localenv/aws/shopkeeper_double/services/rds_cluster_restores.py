@@ -34,7 +34,9 @@ def restore_db_cluster_from_snapshot(backend: Any, params: Shape) -> Shape:
     if snapshot.status != "available":
         raise refuse("InvalidDBClusterSnapshotStateFault", "The snapshot is not in available state.")
     if params.get("Engine") != snapshot["Engine"]:
-        raise refuse("InvalidParameterCombination", f"The snapshot's engine is {snapshot['Engine']}, not {params.get('Engine')}.")
+        raise refuse(
+            "InvalidParameterCombination", f"The snapshot's engine is {snapshot['Engine']}, not {params.get('Engine')}."
+        )
     return {"DBCluster": _restored(backend, snapshot.hidden["settings"], params, snapshot.tags).shown("creating")}
 
 
@@ -52,6 +54,7 @@ def restore_db_cluster_to_point_in_time(backend: Any, params: Shape) -> Shape:
 
 # --- global clusters -------------------------------------------------------------------------------------------------
 
+
 def _find_global(backend: Any, identifier: str | None) -> Record:
     record = backend.global_clusters.get(identifier or "")
     if record is None:
@@ -63,7 +66,12 @@ def _global_shape(cluster: Record, status: str | None = None) -> Shape:
     shape = cluster.shown(status)
     members = cluster.hidden["members"]
     shape["GlobalClusterMembers"] = [
-        {"DBClusterArn": each, "Readers": members[1:] if index == 0 else [], "IsWriter": index == 0, "SynchronizationStatus": "connected"}
+        {
+            "DBClusterArn": each,
+            "Readers": members[1:] if index == 0 else [],
+            "IsWriter": index == 0,
+            "SynchronizationStatus": "connected",
+        }
         for index, each in enumerate(members)
     ]
     return shape
@@ -106,7 +114,9 @@ def create_global_cluster(backend: Any, params: Shape) -> Shape:
             "DeletionProtection": bool(params.get("DeletionProtection")),
             "Endpoint": f"{name}.global-{random_name(12)}.global.rds.amazonaws.com",
         },
-        "rds", "global-cluster", tags=check_tags(params.get("Tags")),
+        "rds",
+        "global-cluster",
+        tags=check_tags(params.get("Tags")),
     )
     if params.get("DatabaseName"):
         cluster["DatabaseName"] = params["DatabaseName"]

@@ -9,13 +9,34 @@ from shopkeeper_double.lifecycle import GONE
 
 from ._records import Record, Shape, now, page, refuse, tag_list
 from .rds_resources import (
-    arn, check_identifier, check_tags, filtered, find, find_cluster, key_arn, name_in, need_cluster_available, operation,
+    arn,
+    check_identifier,
+    check_tags,
+    filtered,
+    find,
+    find_cluster,
+    key_arn,
+    name_in,
+    need_cluster_available,
+    operation,
 )
 
 _SETTINGS = (
-    "Engine", "EngineVersion", "EngineMode", "MasterUsername", "DatabaseName", "Port", "StorageEncrypted", "KmsKeyId",
-    "StorageType", "BackupRetentionPeriod", "PreferredBackupWindow", "PreferredMaintenanceWindow", "CopyTagsToSnapshot",
-    "ServerlessV2ScalingConfiguration", "NetworkType",
+    "Engine",
+    "EngineVersion",
+    "EngineMode",
+    "MasterUsername",
+    "DatabaseName",
+    "Port",
+    "StorageEncrypted",
+    "KmsKeyId",
+    "StorageType",
+    "BackupRetentionPeriod",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+    "CopyTagsToSnapshot",
+    "ServerlessV2ScalingConfiguration",
+    "NetworkType",
 )
 
 
@@ -58,9 +79,22 @@ def take_cluster_snapshot(backend: Any, cluster: Record, name: str, tags: list[S
         "LicenseModel": "postgresql-license" if "postgres" in cluster["Engine"] else "general-public-license",
     }
     for key in (
-        "AvailabilityZones", "DBClusterIdentifier", "Engine", "EngineMode", "AllocatedStorage", "Port", "ClusterCreateTime",
-        "MasterUsername", "EngineVersion", "StorageEncrypted", "KmsKeyId", "IAMDatabaseAuthenticationEnabled", "StorageType",
-        "DbClusterResourceId", "BackupRetentionPeriod", "PreferredBackupWindow",
+        "AvailabilityZones",
+        "DBClusterIdentifier",
+        "Engine",
+        "EngineMode",
+        "AllocatedStorage",
+        "Port",
+        "ClusterCreateTime",
+        "MasterUsername",
+        "EngineVersion",
+        "StorageEncrypted",
+        "KmsKeyId",
+        "IAMDatabaseAuthenticationEnabled",
+        "StorageType",
+        "DbClusterResourceId",
+        "BackupRetentionPeriod",
+        "PreferredBackupWindow",
     ):
         if key in cluster:
             shape[key] = copy.deepcopy(cluster[key])
@@ -85,10 +119,13 @@ def describe_db_cluster_snapshots(backend: Any, params: Shape) -> Shape:
     if kind := params.get("SnapshotType"):
         snapshots = [each for each in snapshots if each["SnapshotType"] == kind]
     snapshots = filtered(
-        params, snapshots,
+        params,
+        snapshots,
         {
-            "db-cluster-id": "DBClusterIdentifier", "db-cluster-snapshot-id": "DBClusterSnapshotIdentifier",
-            "snapshot-type": "SnapshotType", "engine": "Engine",
+            "db-cluster-id": "DBClusterIdentifier",
+            "db-cluster-snapshot-id": "DBClusterSnapshotIdentifier",
+            "snapshot-type": "SnapshotType",
+            "engine": "Engine",
         },
     )
     shown, marker = page(params, snapshots, lambda snapshot: snapshot["DBClusterSnapshotIdentifier"])

@@ -11,11 +11,19 @@ from ._records import Record, Shape, now, page, random_name, refuse
 from .rds_cluster_snapshots import check_new_cluster_snapshot, take_cluster_snapshot
 from .rds_engines import ENGINES, Engine, check_upgrade, engine_named
 from .rds_groups import find_parameter_group, subnet_group_or_default
-from .rds_instances import (
-    check_family, check_log_types, check_retention, check_windows, choose_windows, endpoint_address, members_of,
-)
+from .rds_instance_checks import check_family, check_log_types, check_retention, check_windows, choose_windows
+from .rds_instances import endpoint_address, members_of
 from .rds_resources import (
-    add_event, arn, check_identifier, check_tags, filtered, find_cluster, key_arn, name_in, need_cluster_available, operation,
+    add_event,
+    arn,
+    check_identifier,
+    check_tags,
+    filtered,
+    find_cluster,
+    key_arn,
+    name_in,
+    need_cluster_available,
+    operation,
     security_group_memberships,
 )
 from .rds_secrets import MasterUserSecret, check_new_credentials, modify_credentials
@@ -36,6 +44,11 @@ class Cluster(Record):
     @property
     def engine(self) -> Engine:
         return ENGINES[self["Engine"]]
+
+    @property
+    def endpoint(self) -> str:
+        """moto's proxies read it as an attribute."""
+        return self["Endpoint"]
 
     def shown(self, status: str | None = None) -> Shape:
         shape = super().shown(status)
@@ -95,12 +108,15 @@ def check_serverless(scaling: Shape | None) -> Shape | None:
     low, high = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
     for name, value in (("MinCapacity", low), ("MaxCapacity", high)):
         if value is not None and (not 0 <= value <= 256 or (value * 2) % 1):
-            raise refuse("InvalidParameterValue", f"The {name} of a Serverless v2 cluster is 0 to 256 in steps of 0.5: {value}")
+            raise refuse(
+                "InvalidParameterValue", f"The {name} of a Serverless v2 cluster is 0 to 256 in steps of 0.5: {value}"
+            )
     if high is not None and high < 1:
         raise refuse("InvalidParameterValue", f"Serverless v2 maximum capacity {high} isn't valid. It must be at least 1.")
     if low is not None and high is not None and low > high:
         raise refuse(
-            "InvalidParameterCombination", f"Serverless v2 minimum capacity {low} must not be greater than maximum capacity {high}."
+            "InvalidParameterCombination",
+            f"Serverless v2 minimum capacity {low} must not be greater than maximum capacity {high}.",
         )
     shape = {key: float(value) for key, value in (("MinCapacity", low), ("MaxCapacity", high)) if value is not None}
     if low == 0:
@@ -144,7 +160,9 @@ def build_cluster(backend: Any, params: Shape) -> Cluster:
     zones = sorted({each["SubnetAvailabilityZone"]["Name"] for each in subnet_group["Subnets"]})
     shape = {
         "AllocatedStorage": 1,
-        "AvailabilityZones": params.get("AvailabilityZones") or zones[:3] or [f"{backend.region_name}{each}" for each in "abc"],
+        "AvailabilityZones": params.get("AvailabilityZones")
+        or zones[:3]
+        or [f"{backend.region_name}{each}" for each in "abc"],
         "BackupRetentionPeriod": retention,
         "DBClusterParameterGroup": group["DBClusterParameterGroupName"],
         "DBSubnetGroup": subnet_group["DBSubnetGroupName"],
@@ -195,7 +213,8 @@ def build_cluster(backend: Any, params: Shape) -> Cluster:
         cluster["GlobalClusterIdentifier"] = global_cluster["GlobalClusterIdentifier"]
         global_cluster.hidden["members"].append(cluster["DBClusterArn"])
     cluster.lifecycle.begin(
-        "creating", on_settled=lambda: add_event(backend, "db-cluster", cluster, cluster.name, "creation", "DB cluster created")
+        "creating",
+        on_settled=lambda: add_event(backend, "db-cluster", cluster, cluster.name, "creation", "DB cluster created"),
     )
     return cluster
 
@@ -220,10 +239,14 @@ def describe_db_clusters(backend: Any, params: Shape) -> Shape:
     identifier = params.get("DBClusterIdentifier")
     clusters = [find_cluster(backend, identifier)] if identifier else list(backend.clusters.values())
     clusters = filtered(
-        params, clusters,
+        params,
+        clusters,
         {
-            "db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "db-cluster-resource-id": "DbClusterResourceId",
-            "engine": "Engine", "domain": "Domain", "clone-group-id": "CloneGroupId",
+            "db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"),
+            "db-cluster-resource-id": "DbClusterResourceId",
+            "engine": "Engine",
+            "domain": "Domain",
+            "clone-group-id": "CloneGroupId",
         },
     )
     shown, marker = page(params, clusters, lambda cluster: cluster["DBClusterIdentifier"])
@@ -264,7 +287,9 @@ def modify_db_cluster(backend: Any, params: Shape) -> Shape:
         check_windows(backup, maintenance)
     wanted: Shape = {}
     if params.get("EngineVersion"):
-        wanted["EngineVersion"] = check_upgrade(engine, version, params["EngineVersion"], bool(params.get("AllowMajorVersionUpgrade")))
+        wanted["EngineVersion"] = check_upgrade(
+            engine, version, params["EngineVersion"], bool(params.get("AllowMajorVersionUpgrade"))
+        )
     if params.get("StorageType"):
         if params["StorageType"] not in ("aurora", "aurora-iopt1"):
             raise refuse("InvalidParameterValue", f"Invalid storage type: {params['StorageType']}")
@@ -294,9 +319,12 @@ def modify_db_cluster(backend: Any, params: Shape) -> Shape:
     cluster.update(PreferredBackupWindow=backup, PreferredMaintenanceWindow=maintenance)
     state = None
     for key, value in (
-        ("BackupRetentionPeriod", params.get("BackupRetentionPeriod")), ("ServerlessV2ScalingConfiguration", scaling),
-        ("DBClusterParameterGroup", group and group["DBClusterParameterGroupName"]), ("VpcSecurityGroups", memberships),
-        ("Port", params.get("Port")), ("BacktrackWindow", params.get("BacktrackWindow")),
+        ("BackupRetentionPeriod", params.get("BackupRetentionPeriod")),
+        ("ServerlessV2ScalingConfiguration", scaling),
+        ("DBClusterParameterGroup", group and group["DBClusterParameterGroupName"]),
+        ("VpcSecurityGroups", memberships),
+        ("Port", params.get("Port")),
+        ("BacktrackWindow", params.get("BacktrackWindow")),
     ):
         if value is not None and cluster.get(key) != value:
             cluster[key] = value
@@ -312,10 +340,16 @@ def modify_db_cluster(backend: Any, params: Shape) -> Shape:
             pending[key] = value
         else:
             pending.pop(key, None)
-    deferred = {key: pending[key] for key in ("EngineVersion", "DBClusterIdentifier", "IAMDatabaseAuthenticationEnabled", "StorageType") if key in pending}
+    deferred = {
+        key: pending[key]
+        for key in ("EngineVersion", "DBClusterIdentifier", "IAMDatabaseAuthenticationEnabled", "StorageType")
+        if key in pending
+    }
     at_once = bool(params.get("ApplyImmediately"))
     if at_once and deferred:
-        state = "upgrading" if "EngineVersion" in deferred else "renaming" if "DBClusterIdentifier" in deferred else "modifying"
+        state = (
+            "upgrading" if "EngineVersion" in deferred else "renaming" if "DBClusterIdentifier" in deferred else "modifying"
+        )
     if state:
         held = {} if at_once else deferred
 
@@ -422,14 +456,17 @@ def delete_db_cluster(backend: Any, params: Shape) -> Shape:
     skip, final = bool(params.get("SkipFinalSnapshot")), params.get("FinalDBSnapshotIdentifier")
     if skip and final:
         raise refuse(
-            "InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot."
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot.",
         )
     if not skip and not final:
         raise refuse(
             "InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
         )
     if any(member.status != "deleting" for member in members_of(backend, cluster)):
-        raise refuse("InvalidDBClusterStateFault", "Cluster cannot be deleted, it still contains DB instances in non-deleting state.")
+        raise refuse(
+            "InvalidDBClusterStateFault", "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
+        )
     if final:
         name = check_new_cluster_snapshot(backend, final, "FinalDBSnapshotIdentifier")
         need_cluster_available(cluster)

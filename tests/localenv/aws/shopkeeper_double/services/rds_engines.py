@@ -67,25 +67,63 @@ _POSTGRES = (
     + _minors("17", 2, 4, 5, 6)
 )
 _AURORA_POSTGRES = (
-    _minors("13", 18, 20, 21) + _minors("14", 13, 15, 17, 18) + _minors("15", 8, 10, 12, 13)
-    + _minors("16", 4, 6, 8, 9) + _minors("17", 4, 5)
+    _minors("13", 18, 20, 21)
+    + _minors("14", 13, 15, 17, 18)
+    + _minors("15", 8, 10, 12, 13)
+    + _minors("16", 4, 6, 8, 9)
+    + _minors("17", 4, 5)
 )
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("postgres", "PostgreSQL", _POSTGRES, "16.8", 5432, "postgresql-license", ("iam-db-auth-error", "postgresql", "upgrade")),
-        Engine("mysql", "MySQL Community Edition", _minors("8.0", 36, 39, 40, 41, 42, 43) + _minors("8.4", 3, 4, 5, 6),
-               "8.0.42", 3306, "general-public-license", ("audit", "error", "general", "iam-db-auth-error", "slowquery")),
-        Engine("mariadb", "MariaDB Community Edition",
-               _minors("10.6", 18, 20, 21, 22) + _minors("10.11", 8, 10, 11, 13) + _minors("11.4", 3, 4, 5, 7),
-               "11.4.5", 3306, "general-public-license", ("audit", "error", "general", "iam-db-auth-error", "slowquery")),
-        Engine("aurora-postgresql", "Aurora (PostgreSQL)", _AURORA_POSTGRES, "16.8", 5432, "postgresql-license",
-               ("iam-db-auth-error", "instance", "postgresql"), aurora=True),
-        Engine("aurora-mysql", "Aurora (MySQL)",
-               tuple(f"8.0.mysql_aurora.3.{minor}" for minor in ("04.3", "05.2", "08.1", "08.2", "09.0", "10.0")),
-               "8.0.mysql_aurora.3.08.2", 3306, "general-public-license",
-               ("audit", "error", "general", "iam-db-auth-error", "instance", "slowquery"), aurora=True),
+        Engine(
+            "postgres",
+            "PostgreSQL",
+            _POSTGRES,
+            "16.8",
+            5432,
+            "postgresql-license",
+            ("iam-db-auth-error", "postgresql", "upgrade"),
+        ),
+        Engine(
+            "mysql",
+            "MySQL Community Edition",
+            _minors("8.0", 36, 39, 40, 41, 42, 43) + _minors("8.4", 3, 4, 5, 6),
+            "8.0.42",
+            3306,
+            "general-public-license",
+            ("audit", "error", "general", "iam-db-auth-error", "slowquery"),
+        ),
+        Engine(
+            "mariadb",
+            "MariaDB Community Edition",
+            _minors("10.6", 18, 20, 21, 22) + _minors("10.11", 8, 10, 11, 13) + _minors("11.4", 3, 4, 5, 7),
+            "11.4.5",
+            3306,
+            "general-public-license",
+            ("audit", "error", "general", "iam-db-auth-error", "slowquery"),
+        ),
+        Engine(
+            "aurora-postgresql",
+            "Aurora (PostgreSQL)",
+            _AURORA_POSTGRES,
+            "16.8",
+            5432,
+            "postgresql-license",
+            ("iam-db-auth-error", "instance", "postgresql"),
+            aurora=True,
+        ),
+        Engine(
+            "aurora-mysql",
+            "Aurora (MySQL)",
+            tuple(f"8.0.mysql_aurora.3.{minor}" for minor in ("04.3", "05.2", "08.1", "08.2", "09.0", "10.0")),
+            "8.0.mysql_aurora.3.08.2",
+            3306,
+            "general-public-license",
+            ("audit", "error", "general", "iam-db-auth-error", "instance", "slowquery"),
+            aurora=True,
+        ),
     )
 }
 
@@ -100,7 +138,11 @@ _SIZES = {
 }
 _CLASSES = tuple(f"db.{family}.{size}" for family, sizes in _SIZES.items() for size in sizes)
 _AURORA_CLASSES = (
-    "db.serverless", "db.t3.medium", "db.t3.large", "db.t4g.medium", "db.t4g.large",
+    "db.serverless",
+    "db.t3.medium",
+    "db.t3.large",
+    "db.t4g.medium",
+    "db.t4g.large",
     *(name for name in _CLASSES if name.startswith(("db.r5.", "db.r6", "db.r7", "db.r8"))),
 )
 
@@ -220,6 +262,8 @@ def orderable_shapes(engine: Engine, version: str, region: str) -> list[Shape]:
             if not engine.aurora:
                 shape["MinStorageSize"], shape["MaxStorageSize"] = STORAGE_LIMITS[storage]
             if provisioned:
-                shape["MinIopsPerDbInstance"], shape["MaxIopsPerDbInstance"] = (12000, 64000) if storage == "gp3" else (1000, 256000)
+                shape["MinIopsPerDbInstance"], shape["MaxIopsPerDbInstance"] = (
+                    (12000, 64000) if storage == "gp3" else (1000, 256000)
+                )
             shapes.append(shape)
     return shapes

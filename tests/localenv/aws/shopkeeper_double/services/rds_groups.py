@@ -9,7 +9,15 @@ from typing import Any
 from ._records import Record, Shape, page, refuse
 from .rds_parameters import accepts, defaults_of, families
 from .rds_resources import (
-    arn, check_identifier, check_tags, ec2, find, filtered, name_in, operation, subnets_of,
+    arn,
+    check_identifier,
+    check_tags,
+    ec2,
+    find,
+    filtered,
+    name_in,
+    operation,
+    subnets_of,
 )
 
 # --- subnet groups ---------------------------------------------------------------------------------------------------
@@ -94,7 +102,11 @@ def create_db_subnet_group(backend: Any, params: Shape) -> Shape:
             "DBSubnetGroupArn": arn(backend, "subgrp", name),
             "SupportedNetworkTypes": ["IPV4"],
         },
-        "rds", "db-subnet-group", settled="Complete", status_key="SubnetGroupStatus", tags=tags,
+        "rds",
+        "db-subnet-group",
+        settled="Complete",
+        status_key="SubnetGroupStatus",
+        tags=tags,
     )
     backend.subnet_groups[name] = group
     return {"DBSubnetGroup": group.shown()}
@@ -156,7 +168,9 @@ def _new_group(backend: Any, cluster: bool, name: str, family: str, description:
             "Description": description,
             f"{prefix}Arn": arn(backend, "cluster-pg" if cluster else "pg", name),
         },
-        "rds", "db-parameter-group", tags=tags,
+        "rds",
+        "db-parameter-group",
+        tags=tags,
     )
     group.hidden["parameters"] = {}
     return group
@@ -194,7 +208,8 @@ def _create(backend: Any, params: Shape, cluster: bool) -> Record:
 def _parameters(group: Record) -> list[Shape]:
     own = group.hidden["parameters"]
     return [
-        copy.deepcopy(parameter) | own.get(name, {}) for name, parameter in defaults_of(group["DBParameterGroupFamily"]).items()
+        copy.deepcopy(parameter) | own.get(name, {})
+        for name, parameter in defaults_of(group["DBParameterGroupFamily"]).items()
     ]
 
 
@@ -237,9 +252,7 @@ def _check_changes(group: Record, changes: list[Shape]) -> None:
                 f"Invalid parameter value: {value} for: {name} allowed values are: {parameter['AllowedValues']}",
             )
         if change.get("ApplyMethod") == "immediate" and parameter["ApplyType"] == "static":
-            raise refuse(
-                "InvalidParameterCombination", f"cannot use immediate apply method for static parameter: {name}"
-            )
+            raise refuse("InvalidParameterCombination", f"cannot use immediate apply method for static parameter: {name}")
 
 
 def _announce(backend: Any, group: Record, changes: list[Shape]) -> None:
@@ -275,7 +288,9 @@ def describe_db_parameter_groups(backend: Any, params: Shape) -> Shape:
 @operation
 def describe_db_cluster_parameter_groups(backend: Any, params: Shape) -> Shape:
     name = params.get("DBClusterParameterGroupName")
-    groups = [find_parameter_group(backend, name, cluster=True)] if name else list(backend.db_cluster_parameter_groups.values())
+    groups = (
+        [find_parameter_group(backend, name, cluster=True)] if name else list(backend.db_cluster_parameter_groups.values())
+    )
     shown, marker = page(params, filtered(params, groups, {}), lambda group: group["DBClusterParameterGroupName"])
     return {"DBClusterParameterGroups": [group.shown() for group in shown], "Marker": marker}
 
@@ -404,8 +419,10 @@ def delete_db_parameter_group(backend: Any, params: Shape) -> None:
     name = group["DBParameterGroupName"]
     _check_not_default(name, "DBParameterGroupName")
     if any(instance.hidden["parameter_group"] == name for instance in backend.databases.values()):
-        raise refuse("InvalidDBParameterGroupState", "One or more database instances are still members of this parameter "
-                     f"group {name}, so the group cannot be deleted")
+        raise refuse(
+            "InvalidDBParameterGroupState",
+            f"One or more database instances are still members of this parameter group {name}, so the group cannot be deleted",
+        )
     del backend.db_parameter_groups[name]
 
 
@@ -415,6 +432,8 @@ def delete_db_cluster_parameter_group(backend: Any, params: Shape) -> None:
     name = group["DBClusterParameterGroupName"]
     _check_not_default(name, "DBClusterParameterGroupName")
     if any(cluster["DBClusterParameterGroup"] == name for cluster in backend.clusters.values()):
-        raise refuse("InvalidDBParameterGroupState", "One or more database clusters are still members of this parameter "
-                     f"group {name}, so the group cannot be deleted")
+        raise refuse(
+            "InvalidDBParameterGroupState",
+            f"One or more database clusters are still members of this parameter group {name}, so the group cannot be deleted",
+        )
     del backend.db_cluster_parameter_groups[name]

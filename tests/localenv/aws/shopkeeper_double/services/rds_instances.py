@@ -1,39 +1,44 @@
-"""DB instances: create, describe, modify, reboot, stop, start, delete."""
+"""DB instances: create, describe, reboot, stop, start, delete. Modifications are in `rds_instance_changes`."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-import math
 import string
 from typing import Any
-
-from moto.rds.utils import valid_preferred_maintenance_window
 
 from shopkeeper_double.lifecycle import GONE, Lifecycle
 
 from ._records import Record, Shape, now, page, random_name, refuse
-from .rds_engines import CERTIFICATE_AUTHORITIES, ENGINES, STORAGE_LIMITS, Engine, check_class, check_upgrade, engine_named
+from .rds_engines import ENGINES, Engine, check_class, engine_named
 from .rds_groups import find_parameter_group, subnet_group_or_default
-from .rds_resources import (
-    add_event, arn, check_identifier, check_tags, filtered, find_cluster, find_instance, key_arn, need_instance_state,
-    operation, security_group_memberships,
+from .rds_instance_checks import (
+    check_authority,
+    check_family,
+    check_free,
+    check_log_types,
+    check_monitoring,
+    check_retention,
+    check_storage,
+    choose_windows,
 )
-from .rds_secrets import MasterUserSecret, check_new_credentials, modify_credentials
+from .rds_resources import (
+    add_event,
+    arn,
+    check_tags,
+    filtered,
+    find_cluster,
+    find_instance,
+    key_arn,
+    need_instance_state,
+    operation,
+    security_group_memberships,
+)
+from .rds_secrets import MasterUserSecret, check_new_credentials
 from .rds_snapshots import check_new_snapshot, delete_automated_snapshots, take_automated_snapshot, take_snapshot
 
-#: Windows used when the request names none; the first that does not overlap the window that it does name.
-_BACKUP_WINDOWS = ("05:12-05:42", "08:21-08:51")
-_MAINTENANCE_WINDOWS = ("sun:07:15-sun:07:45", "wed:10:02-wed:10:32")
-
-#: What ModifyDBInstance applies in the next maintenance window unless ApplyImmediately is set. The rest applies at once.
-_DEFERRED = (
-    "DBInstanceClass", "AllocatedStorage", "StorageType", "Iops", "StorageThroughput", "EngineVersion", "MultiAZ",
-    "LicenseModel", "CACertificateIdentifier", "DedicatedLogVolume",
-)
-_STORAGE = {"AllocatedStorage", "StorageType", "Iops", "StorageThroughput"}
-#: Applied at once, and the instance stays available.
-_LIGHT = ("DeletionProtection", "CopyTagsToSnapshot", "AutoMinorVersionUpgrade", "PromotionTier")
+#: Settings of the storage: after a change of these the storage is optimized for a while.
+STORAGE_SETTINGS = {"AllocatedStorage", "StorageType", "Iops", "StorageThroughput"}
 
 
 class Instance(Record):
@@ -77,8 +82,14 @@ class Instance(Record):
         if cluster is not None:
             shown = cluster.shown()
             for key in (
-                "EngineVersion", "MasterUsername", "BackupRetentionPeriod", "PreferredBackupWindow", "StorageEncrypted",
-                "KmsKeyId", "VpcSecurityGroups", "IAMDatabaseAuthenticationEnabled",
+                "EngineVersion",
+                "MasterUsername",
+                "BackupRetentionPeriod",
+                "PreferredBackupWindow",
+                "StorageEncrypted",
+                "KmsKeyId",
+                "VpcSecurityGroups",
+                "IAMDatabaseAuthenticationEnabled",
             ):
                 if key in shown:
                     shape[key] = shown[key]
@@ -98,10 +109,13 @@ class Instance(Record):
             self["SecondaryAvailabilityZone"] = next((zone for zone in zones if zone != self["AvailabilityZone"]), zones[0])
         self["InstanceCreateTime"] = now()
         self["Endpoint"] = {
-            "Address": endpoint_address(self.backend, self.name), "Port": self.hidden["port"], "HostedZoneId": "Z2R2ITUGPM61AM"
+            "Address": endpoint_address(self.backend, self.name),
+            "Port": self.hidden["port"],
+            "HostedZoneId": "Z2R2ITUGPM61AM",
         }
         self["CertificateDetails"] = {
-            "CAIdentifier": self["CACertificateIdentifier"], "ValidTill": now() + datetime.timedelta(days=365)
+            "CAIdentifier": self["CACertificateIdentifier"],
+            "ValidTill": now() + datetime.timedelta(days=365),
         }
         self.hidden["pending"].pop("MasterUserPassword", None)
         add_event(self.backend, "db-instance", self, self.name, "creation", "DB instance created")
@@ -128,9 +142,9 @@ class Instance(Record):
         if (version := pending.get("EngineVersion")) and version != self["EngineVersion"]:
             old_default = f"default.{self.engine.family(self['EngineVersion'])}"
             if self.hidden["parameter_group"] == old_default:
-                self.hidden["parameter_group"] = find_parameter_group(
-                    self.backend, f"default.{self.engine.family(version)}"
-                )["DBParameterGroupName"]
+                self.hidden["parameter_group"] = find_parameter_group(self.backend, f"default.{self.engine.family(version)}")[
+                    "DBParameterGroupName"
+                ]
             # An upgrade restarts the instance, so nothing waits for a reboot any longer.
             self.hidden["parameter_apply"].settle("in-sync")
         had_two_zones = self.get("MultiAZ")
@@ -141,7 +155,7 @@ class Instance(Record):
             self.pop("SecondaryAvailabilityZone", None)
         if "CACertificateIdentifier" in pending:
             self["CertificateDetails"]["CAIdentifier"] = pending["CACertificateIdentifier"]
-        if set(pending) & _STORAGE:
+        if set(pending) & STORAGE_SETTINGS:
             set_provisioned_performance(self, pending)
             self.lifecycle.begin("storage-optimization")
 
@@ -174,106 +188,15 @@ def set_provisioned_performance(record: Record, given: Shape) -> None:
     if storage == "gp3":
         record["Iops"] = given.get("Iops") or record.get("Iops") or (3000 if record["AllocatedStorage"] < 400 else 12000)
         record["StorageThroughput"] = (
-            given.get("StorageThroughput") or record.get("StorageThroughput") or (125 if record["AllocatedStorage"] < 400 else 500)
+            given.get("StorageThroughput")
+            or record.get("StorageThroughput")
+            or (125 if record["AllocatedStorage"] < 400 else 500)
         )
     elif storage in ("gp2", "standard"):
         record.pop("Iops", None)
         record.pop("StorageThroughput", None)
     else:
         record.pop("StorageThroughput", None)
-
-
-# --- checks ----------------------------------------------------------------------------------------------------------
-
-
-def check_storage(engine: Engine, storage_type: str, size: int, iops: int | None) -> None:
-    if storage_type not in STORAGE_LIMITS:
-        raise refuse("InvalidParameterValue", f"Invalid storage type: {storage_type}")
-    smallest, largest = STORAGE_LIMITS[storage_type]
-    if not smallest <= size <= largest:
-        raise refuse(
-            "InvalidParameterValue", f"Invalid storage size for engine name {engine.name} and storage type {storage_type}: {size}"
-        )
-    if storage_type in ("io1", "io2") and not iops:
-        raise refuse("InvalidParameterCombination", f"You must specify Iops for storage type {storage_type}.")
-    if iops and storage_type in ("gp2", "standard"):
-        raise refuse("InvalidParameterCombination", f"You can't specify Iops for storage type {storage_type}.")
-    if iops and storage_type == "io1" and not 0.5 <= iops / size <= 50:
-        raise refuse(
-            "InvalidParameterCombination",
-            f"The IOPS to GiB ratio must be between 0.5 and 50 for storage type io1: {iops} IOPS, {size} GiB.",
-        )
-
-
-def check_retention(days: int | None, smallest: int = 0) -> None:
-    if days is not None and not smallest <= days <= 35:
-        raise refuse(
-            "InvalidParameterValue",
-            f"Invalid backup retention period: {days}. Retention period must be between {smallest} and 35.",
-        )
-
-
-def check_windows(backup: str, maintenance: str) -> None:
-    if problem := valid_preferred_maintenance_window(maintenance, backup):
-        raise refuse("InvalidParameterValue", problem)
-
-
-def choose_windows(params: Shape) -> tuple[str, str]:
-    backup, maintenance = params.get("PreferredBackupWindow"), (params.get("PreferredMaintenanceWindow") or "").lower()
-    backups = (backup,) if backup else _BACKUP_WINDOWS
-    maintenances = (maintenance,) if maintenance else _MAINTENANCE_WINDOWS
-    for each in backups:
-        for other in maintenances:
-            if not valid_preferred_maintenance_window(other, each):
-                return each, other
-    check_windows(backups[0], maintenances[0])
-    return backups[0], maintenances[0]
-
-
-def check_log_types(engine: Engine, version: str, types: list[str]) -> list[str]:
-    unknown = [each for each in types if each not in engine.log_types]
-    if unknown:
-        raise refuse(
-            "InvalidParameterCombination",
-            f"You cannot use the log types '{', '.join(unknown)}' with engine version {engine.name} {version}. "
-            "For supported log types, see the documentation.",
-        )
-    return sorted(types)
-
-
-def check_family(group: Record, engine: Engine, version: str) -> None:
-    family = engine.family(version)
-    if group["DBParameterGroupFamily"] != family:
-        name = group.get("DBParameterGroupName") or group.get("DBClusterParameterGroupName")
-        raise refuse(
-            "InvalidParameterCombination",
-            f"The Parameter Group {name} with DBParameterGroupFamily {group['DBParameterGroupFamily']} can't be used for this "
-            f"instance. Please use a Parameter Group with DBParameterGroupFamily {family}.",
-        )
-
-
-def check_monitoring(params: Shape) -> None:
-    interval, role = params.get("MonitoringInterval") or 0, params.get("MonitoringRoleArn")
-    if interval not in (0, 1, 5, 10, 15, 30, 60):
-        raise refuse("InvalidParameterValue", f"Invalid value for MonitoringInterval: {interval}")
-    if interval and not role:
-        raise refuse(
-            "InvalidParameterCombination",
-            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
-        )
-
-
-def check_authority(name: str | None) -> str:
-    if name and name not in CERTIFICATE_AUTHORITIES:
-        raise refuse("CertificateNotFound", f"Certificate not found: {name}")
-    return name or CERTIFICATE_AUTHORITIES[0]
-
-
-def check_free(backend: Any, identifier: str | None, parameter: str = "DBInstanceIdentifier") -> str:
-    name = check_identifier(parameter, identifier)
-    if name in backend.databases:
-        raise refuse("DBInstanceAlreadyExists", "DB instance already exists")
-    return name
 
 
 # --- create ----------------------------------------------------------------------------------------------------------
@@ -293,7 +216,8 @@ def _common_shape(backend: Any, name: str, engine: Engine, version: str, params:
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "OptionGroupMemberships": [
             {
-                "OptionGroupName": params.get("OptionGroupName") or f"default:{engine.name}-{engine.major(version).replace('.', '-')}",
+                "OptionGroupName": params.get("OptionGroupName")
+                or f"default:{engine.name}-{engine.major(version).replace('.', '-')}",
                 "Status": "in-sync",
             }
         ],
@@ -350,7 +274,9 @@ def build_instance(backend: Any, params: Shape) -> Instance:
     if params.get("MaxAllocatedStorage") is not None and params["MaxAllocatedStorage"] <= size:
         raise refuse("InvalidParameterCombination", "Max storage size must be greater than storage size")
     if params.get("MultiAZ") and params.get("AvailabilityZone"):
-        raise refuse("InvalidParameterCombination", "Requesting a specific availability zone is not valid for Multi-AZ instances.")
+        raise refuse(
+            "InvalidParameterCombination", "Requesting a specific availability zone is not valid for Multi-AZ instances."
+        )
     tags = check_tags(params.get("Tags"))
 
     shape = _common_shape(backend, name, engine, version, params, subnet_group) | {
@@ -457,221 +383,18 @@ def describe_db_instances(backend: Any, params: Shape) -> Shape:
     identifier = params.get("DBInstanceIdentifier")
     instances = [find_instance(backend, identifier)] if identifier else list(backend.databases.values())
     instances = filtered(
-        params, instances,
+        params,
+        instances,
         {
-            "db-cluster-id": "DBClusterIdentifier", "db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"),
-            "dbi-resource-id": "DbiResourceId", "domain": "Domain", "engine": "Engine",
+            "db-cluster-id": "DBClusterIdentifier",
+            "db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"),
+            "dbi-resource-id": "DbiResourceId",
+            "domain": "Domain",
+            "engine": "Engine",
         },
     )
     shown, marker = page(params, instances, lambda instance: instance["DBInstanceIdentifier"])
     return {"DBInstances": [instance.shown() for instance in shown], "Marker": marker}
-
-
-# --- modify ----------------------------------------------------------------------------------------------------------
-
-
-def _deferred_changes(instance: Instance, params: Shape) -> Shape:
-    """What the request changes among the settings that may wait for the maintenance window."""
-    engine, version = instance.engine, instance["EngineVersion"]
-    changes: Shape = {}
-    wanted = {key: params[key] for key in _DEFERRED if params.get(key) is not None}
-    if "EngineVersion" in wanted:
-        wanted["EngineVersion"] = check_upgrade(engine, version, wanted["EngineVersion"], bool(params.get("AllowMajorVersionUpgrade")))
-        _check_group_after_upgrade(instance, wanted["EngineVersion"], params.get("DBParameterGroupName"))
-    if "DBInstanceClass" in wanted:
-        check_class(engine, version, wanted["DBInstanceClass"])
-    if "CACertificateIdentifier" in wanted:
-        check_authority(wanted["CACertificateIdentifier"])
-    if set(wanted) & _STORAGE:
-        if instance.get("DBClusterIdentifier"):
-            raise refuse("InvalidParameterCombination", "Storage is a setting of the DB cluster, not of its DB instances.")
-        if wanted.get("AllocatedStorage") is not None:
-            wanted["AllocatedStorage"] = _grown_storage(instance, wanted["AllocatedStorage"])
-        storage_type = wanted.get("StorageType", instance["StorageType"])
-        keeps_iops = storage_type == instance["StorageType"]
-        check_storage(
-            engine, storage_type, wanted.get("AllocatedStorage", instance["AllocatedStorage"]),
-            wanted.get("Iops") or (instance.get("Iops") if keeps_iops else None),
-        )
-    if params.get("EnableIAMDatabaseAuthentication") is not None:
-        wanted["IAMDatabaseAuthenticationEnabled"] = params["EnableIAMDatabaseAuthentication"]
-    if params.get("NewDBInstanceIdentifier"):
-        new_name = params["NewDBInstanceIdentifier"].lower()
-        wanted["DBInstanceIdentifier"] = (
-            new_name if new_name == instance.name else check_free(instance.backend, new_name, "NewDBInstanceIdentifier")
-        )
-    if params.get("BackupRetentionPeriod") is not None:
-        check_retention(params["BackupRetentionPeriod"], 1 if instance.get("ReadReplicaDBInstanceIdentifiers") else 0)
-        # Turning backups on or off takes an outage; another length does not.
-        if bool(params["BackupRetentionPeriod"]) != bool(instance.get("BackupRetentionPeriod")):
-            wanted["BackupRetentionPeriod"] = params["BackupRetentionPeriod"]
-    for key, value in wanted.items():
-        if instance.get(key) != value:
-            changes[key] = value
-        else:
-            # Asking for what is there already takes back a change that was waiting.
-            instance.hidden["pending"].pop(key, None)
-    if set(changes) & _STORAGE and instance.status == "storage-optimization":
-        raise refuse(
-            "InvalidParameterCombination",
-            "You can't currently modify the storage of this DB instance because the previous storage change is being optimized.",
-        )
-    return changes
-
-
-def _grown_storage(instance: Instance, size: int) -> int:
-    current = instance["AllocatedStorage"]
-    if size < current:
-        raise refuse(
-            "InvalidParameterCombination",
-            f"Requested storage size ({size}) cannot be less than the current storage size ({current}).",
-        )
-    # AWS rounds a growth of less than 10% up to 10%.
-    return size if size == current else max(size, math.ceil(current * 1.1))
-
-
-def _check_group_after_upgrade(instance: Instance, version: str, new_group: str | None) -> None:
-    family = instance.engine.family(version)
-    if new_group:
-        check_family(find_parameter_group(instance.backend, new_group), instance.engine, version)
-    elif family != instance.engine.family(instance["EngineVersion"]):
-        current = instance.hidden["parameter_group"]
-        if not current.startswith("default."):
-            raise refuse(
-                "InvalidParameterCombination",
-                f"The current DB instance parameter group {current} is custom. You must explicitly specify a new DB instance "
-                "parameter group, either default or custom, for the engine version upgrade.",
-            )
-
-
-@operation
-def modify_db_instance(backend: Any, params: Shape) -> Shape:
-    instance = find_instance(backend, params.get("DBInstanceIdentifier"))
-    need_instance_state(instance, "Database instance is not in available state.")
-    at_once = bool(params.get("ApplyImmediately"))
-
-    # Everything is checked before anything is changed.
-    new_group = params.get("DBParameterGroupName")
-    if new_group:
-        group = find_parameter_group(backend, new_group)
-        if not params.get("EngineVersion"):
-            check_family(group, instance.engine, instance["EngineVersion"])
-    backup = params.get("PreferredBackupWindow") or instance.get("PreferredBackupWindow")
-    maintenance = (params.get("PreferredMaintenanceWindow") or instance["PreferredMaintenanceWindow"]).lower()
-    if backup and (params.get("PreferredBackupWindow") or params.get("PreferredMaintenanceWindow")):
-        check_windows(backup, maintenance)
-    check_monitoring({"MonitoringInterval": instance["MonitoringInterval"], "MonitoringRoleArn": instance.get("MonitoringRoleArn")}
-                     | {key: params[key] for key in ("MonitoringInterval", "MonitoringRoleArn") if key in params})
-    memberships = None
-    if params.get("VpcSecurityGroupIds") is not None:
-        memberships = security_group_memberships(backend, params["VpcSecurityGroupIds"], instance["DBSubnetGroup"]["VpcId"])
-    logs = params.get("CloudwatchLogsExportConfiguration") or {}
-    enable = check_log_types(instance.engine, instance["EngineVersion"], logs.get("EnableLogTypes") or [])
-    disable = check_log_types(instance.engine, instance["EngineVersion"], logs.get("DisableLogTypes") or [])
-    subnet_group = subnet_group_or_default(backend, params["DBSubnetGroupName"]) if params.get("DBSubnetGroupName") else None
-    changes = _deferred_changes(instance, params)
-    _check_ceiling(instance, params, changes)
-    resets_credentials = modify_credentials(backend, instance, "db", instance["DBInstanceArn"], instance.engine, params)
-
-    states = []
-    for key in _LIGHT:
-        if params.get(key) is not None:
-            instance[key] = params[key]
-    instance["PreferredMaintenanceWindow"] = maintenance
-    if backup:
-        instance["PreferredBackupWindow"] = backup
-    if params.get("MaxAllocatedStorage") is not None:
-        instance["MaxAllocatedStorage"] = params["MaxAllocatedStorage"]
-    if new_group and instance.hidden["parameter_group"] != new_group.lower():
-        # The instance stays available, and uses the new group from the next reboot on.
-        instance.hidden["parameter_group"] = new_group.lower()
-        instance.hidden["parameter_apply"].begin("applying", then="pending-reboot")
-    pending = instance.hidden["pending"]
-    if memberships is not None and memberships != instance.get("VpcSecurityGroups"):
-        instance["VpcSecurityGroups"] = memberships
-        states.append("modifying")
-    if subnet_group is not None and subnet_group["DBSubnetGroupName"] != instance["DBSubnetGroup"]["DBSubnetGroupName"]:
-        instance["DBSubnetGroup"] = subnet_group | {"SubnetGroupStatus": "Complete"}
-        states.append("moving-to-vpc")
-    for key in ("BackupRetentionPeriod", "PubliclyAccessible"):
-        if params.get(key) is not None and key not in changes and instance.get(key) != params[key]:
-            instance[key] = params[key]
-            states.append("modifying")
-    if params.get("DBPortNumber") and params["DBPortNumber"] != instance.hidden["port"]:
-        # A new port restarts the instance at once, whatever ApplyImmediately says.
-        pending["Port"] = params["DBPortNumber"]
-        states.append("modifying")
-    states += _modify_monitoring(backend, instance, params)
-    if enable or disable:
-        pending["PendingCloudwatchLogsExports"] = {"LogTypesToEnable": enable, "LogTypesToDisable": disable}
-        states.append("configuring-log-exports")
-    if resets_credentials:
-        if params.get("MasterUserPassword"):
-            pending["MasterUserPassword"] = "****"
-        states.append("resetting-master-credentials")
-
-    pending.update(changes)
-    waiting = {key for key in pending if key in _DEFERRED or key in (
-        "DBInstanceIdentifier", "IAMDatabaseAuthenticationEnabled", "BackupRetentionPeriod")}
-    if at_once and waiting:
-        states.insert(0, _state_for(waiting))
-        instance.begin_modifying(states[0])
-    elif states:
-        _begin_without(instance, waiting, states[0])
-    return {"DBInstance": instance.shown()}
-
-
-def _check_ceiling(instance: Instance, params: Shape, changes: Shape) -> None:
-    ceiling = params.get("MaxAllocatedStorage")
-    if ceiling is not None and ceiling < changes.get("AllocatedStorage", instance.get("AllocatedStorage", 0)):
-        raise refuse("InvalidParameterCombination", "Max storage size must be greater than storage size")
-
-
-def _state_for(changed: set[str]) -> str:
-    if "EngineVersion" in changed:
-        return "upgrading"
-    if changed == {"DBInstanceIdentifier"}:
-        return "renaming"
-    if changed == {"IAMDatabaseAuthenticationEnabled"}:
-        return "configuring-iam-database-auth"
-    return "modifying"
-
-
-def _begin_without(instance: Instance, waiting: set[str], state: str) -> None:
-    """Begin a transition that applies only what does not wait for the maintenance window."""
-    held = {key: instance.hidden["pending"][key] for key in waiting}
-
-    def apply() -> None:
-        for key in held:
-            instance.hidden["pending"].pop(key, None)
-        instance.apply_pending()
-        instance.hidden["pending"].update(held)
-
-    instance.lifecycle.begin(state, on_settled=apply)
-
-
-def _modify_monitoring(backend: Any, instance: Instance, params: Shape) -> list[str]:
-    states = []
-    for key in ("MonitoringInterval", "MonitoringRoleArn"):
-        if params.get(key) is not None and instance.get(key) != params[key]:
-            instance[key] = params[key]
-            states.append("configuring-enhanced-monitoring")
-    if params.get("DatabaseInsightsMode"):
-        instance["DatabaseInsightsMode"] = params["DatabaseInsightsMode"]
-    enabled = params.get("EnablePerformanceInsights")
-    if enabled is not None and enabled != instance["PerformanceInsightsEnabled"]:
-        instance["PerformanceInsightsEnabled"] = enabled
-        states.append("modifying")
-    if instance["PerformanceInsightsEnabled"]:
-        instance["PerformanceInsightsRetentionPeriod"] = (
-            params.get("PerformanceInsightsRetentionPeriod") or instance.get("PerformanceInsightsRetentionPeriod") or 7
-        )
-        if "PerformanceInsightsKMSKeyId" not in instance or params.get("PerformanceInsightsKMSKeyId"):
-            instance["PerformanceInsightsKMSKeyId"] = key_arn(backend, params.get("PerformanceInsightsKMSKeyId"))
-    else:
-        instance.pop("PerformanceInsightsRetentionPeriod", None)
-        instance.pop("PerformanceInsightsKMSKeyId", None)
-    return states
 
 
 # --- reboot, stop, start, delete -------------------------------------------------------------------------------------
@@ -688,7 +411,8 @@ def reboot_db_instance(backend: Any, params: Shape) -> Shape:
         instance.hidden["parameter_apply"].settle("in-sync")
         if params.get("ForceFailover") and "SecondaryAvailabilityZone" in instance:
             instance["AvailabilityZone"], instance["SecondaryAvailabilityZone"] = (
-                instance["SecondaryAvailabilityZone"], instance["AvailabilityZone"],
+                instance["SecondaryAvailabilityZone"],
+                instance["AvailabilityZone"],
             )
 
     instance.lifecycle.begin("rebooting", on_settled=restarted)
@@ -699,7 +423,9 @@ def reboot_db_instance(backend: Any, params: Shape) -> Shape:
 def stop_db_instance(backend: Any, params: Shape) -> Shape:
     instance = find_instance(backend, params.get("DBInstanceIdentifier"))
     if instance.get("DBClusterIdentifier"):
-        raise refuse("InvalidDBClusterStateFault", "aurora DB instances are not eligible for stopping or starting; use the DB cluster.")
+        raise refuse(
+            "InvalidDBClusterStateFault", "aurora DB instances are not eligible for stopping or starting; use the DB cluster."
+        )
     if instance.get("ReadReplicaSourceDBInstanceIdentifier") or instance["ReadReplicaDBInstanceIdentifiers"]:
         raise refuse("InvalidDBInstanceState", "Cannot stop or start a read replica, or a DB instance that has read replicas.")
     need_instance_state(instance, f"Instance {instance.name} is not in available state.")
@@ -753,7 +479,8 @@ def delete_db_instance(backend: Any, params: Shape) -> Shape:
     has_own_data = not instance.get("DBClusterIdentifier") and not instance.get("ReadReplicaSourceDBInstanceIdentifier")
     if skip and final:
         raise refuse(
-            "InvalidParameterCombination", "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot."
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot.",
         )
     if final and not has_own_data:
         raise refuse("InvalidParameterCombination", "A final snapshot cannot be taken of a read replica or a cluster member.")
@@ -766,7 +493,9 @@ def delete_db_instance(backend: Any, params: Shape) -> Shape:
         need_instance_state(
             instance,
             f"Cannot create a snapshot because the database instance {instance.name} is not currently in the available state.",
-            "available", "storage-optimization", "stopped",
+            "available",
+            "storage-optimization",
+            "stopped",
         )
         take_snapshot(backend, instance, name, None)
     if params.get("DeleteAutomatedBackups", True):

@@ -211,8 +211,13 @@ wait_timeout - dynamic integer 1-31536000
 
 #: What AWS sets itself and does not let a parameter group change.
 _FIXED = {
-    "archive_timeout", "log_destination", "binlog_cache_size", "innodb_flush_method", "innodb_page_size",
-    "innodb_purge_threads", "default_storage_engine",
+    "archive_timeout",
+    "log_destination",
+    "binlog_cache_size",
+    "innodb_flush_method",
+    "innodb_page_size",
+    "innodb_purge_threads",
+    "default_storage_engine",
 }
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 from moto.rds.exceptions import KMSKeyNotAccessibleFault
 from moto.utilities.utils import CaseInsensitiveDict
@@ -50,8 +49,12 @@ def settle(backend: Any) -> None:
     """Bring all RDS resources to the present before an operation looks at them."""
     settle_all(
         (
-            backend.databases, backend.clusters, backend.database_snapshots, backend.cluster_snapshots,
-            backend.blue_green_deployments, backend.global_clusters,
+            backend.databases,
+            backend.clusters,
+            backend.database_snapshots,
+            backend.cluster_snapshots,
+            backend.blue_green_deployments,
+            backend.global_clusters,
         )
     )
 
@@ -261,5 +264,3 @@ def add_event(backend: Any, source_type: str, record: Record, identifier: str, c
             "SourceArn": record.get("DBInstanceArn") or record.get("DBClusterArn") or record.get("DBSnapshotArn", ""),
         }
     )
-
-

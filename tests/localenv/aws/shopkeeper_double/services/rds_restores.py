@@ -6,7 +6,8 @@ import copy
 from typing import Any
 
 from ._records import Record, Shape, refuse, tag_list
-from .rds_instances import Instance, build_instance, check_free
+from .rds_instance_checks import check_free
+from .rds_instances import Instance, build_instance
 from .rds_resources import find_instance, name_in, need_instance_state, operation
 from .rds_secrets import MasterUserSecret
 from .rds_snapshots import find_snapshot, settings_of
@@ -62,7 +63,8 @@ def restore_db_instance_to_point_in_time(backend: Any, params: Shape) -> Shape:
         raise refuse("InvalidParameterCombination", "Specify either RestoreTime or UseLatestRestorableTime, and not both.")
     if not source.get("BackupRetentionPeriod"):
         raise refuse(
-            "PointInTimeRestoreNotEnabled", f"Automated backups are not enabled for the DB instance {source['DBInstanceIdentifier']}."
+            "PointInTimeRestoreNotEnabled",
+            f"Automated backups are not enabled for the DB instance {source['DBInstanceIdentifier']}.",
         )
     tags = source.tags if source["CopyTagsToSnapshot"] else {}
     return {"DBInstance": _restored(backend, settings_of(source), params, name, tags).shown("restoring")}
@@ -83,7 +85,9 @@ def create_db_instance_read_replica(backend: Any, params: Shape) -> Shape:
     # A replica is not backed up unless it is told to, and keeps the source's parameter group within one region.
     settings["BackupRetentionPeriod"] = 0
     settings["MasterUsername"] = source["MasterUsername"]
-    wanted = params if params.get("DBParameterGroupName") else params | {"DBParameterGroupName": source.hidden["parameter_group"]}
+    wanted = (
+        params if params.get("DBParameterGroupName") else params | {"DBParameterGroupName": source.hidden["parameter_group"]}
+    )
     if not wanted.get("DBSubnetGroupName"):
         wanted = wanted | {"DBSubnetGroupName": source["DBSubnetGroup"]["DBSubnetGroupName"]}
     replica = _restored(backend, settings, wanted, name, {})

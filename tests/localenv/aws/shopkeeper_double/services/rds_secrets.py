@@ -98,9 +98,7 @@ def check_new_credentials(engine: Engine, params: Shape) -> None:
             "InvalidParameterCombination", "You can't specify MasterUserSecretKmsKeyId when ManageMasterUserPassword is off."
         )
     if not managed and not password:
-        raise refuse(
-            "InvalidParameterCombination", "You must specify MasterUserPassword or enable ManageMasterUserPassword."
-        )
+        raise refuse("InvalidParameterCombination", "You must specify MasterUserPassword or enable ManageMasterUserPassword.")
     if password:
         check_password(engine, password)
 
@@ -119,9 +117,7 @@ def modify_credentials(backend: Any, record: Any, kind: str, resource_arn: str, 
                 "InvalidParameterCombination", "You must specify apply immediately when rotating the master user password."
             )
         if secret is None:
-            raise refuse(
-                "InvalidParameterCombination", "You can rotate the master user password only when RDS manages it."
-            )
+            raise refuse("InvalidParameterCombination", "You can rotate the master user password only when RDS manages it.")
     if password and (manage or (secret is not None and manage is None)):
         raise refuse(
             "InvalidParameterCombination", "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled."

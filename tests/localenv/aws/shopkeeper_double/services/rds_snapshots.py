@@ -9,16 +9,40 @@ from shopkeeper_double.lifecycle import GONE
 
 from ._records import Record, Shape, now, page, refuse, tag_list
 from .rds_resources import (
-    add_event, arn, check_identifier, check_tags, filtered, find, find_instance, key_arn, name_in, need_instance_state,
+    add_event,
+    arn,
+    check_identifier,
+    check_tags,
+    filtered,
+    find,
+    find_instance,
+    key_arn,
+    name_in,
+    need_instance_state,
     operation,
 )
 
 #: What of an instance a snapshot keeps beyond what it shows, for restores.
 _SETTINGS = (
-    "DBInstanceClass", "DBName", "MasterUsername", "Engine", "EngineVersion", "LicenseModel", "AllocatedStorage",
-    "StorageType", "Iops", "StorageThroughput", "StorageEncrypted", "KmsKeyId", "AutoMinorVersionUpgrade",
-    "CopyTagsToSnapshot", "PreferredBackupWindow", "PreferredMaintenanceWindow", "BackupRetentionPeriod",
-    "IAMDatabaseAuthenticationEnabled", "NetworkType",
+    "DBInstanceClass",
+    "DBName",
+    "MasterUsername",
+    "Engine",
+    "EngineVersion",
+    "LicenseModel",
+    "AllocatedStorage",
+    "StorageType",
+    "Iops",
+    "StorageThroughput",
+    "StorageEncrypted",
+    "KmsKeyId",
+    "AutoMinorVersionUpgrade",
+    "CopyTagsToSnapshot",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+    "BackupRetentionPeriod",
+    "IAMDatabaseAuthenticationEnabled",
+    "NetworkType",
 )
 
 
@@ -48,7 +72,9 @@ def _store(backend: Any, shape: Shape, tags: list[Shape] | None, settings: Shape
 
     def complete() -> None:
         snapshot["PercentProgress"] = 100
-        add_event(backend, "db-snapshot", snapshot, name, "creation", f"{snapshot['SnapshotType'].capitalize()} snapshot created")
+        add_event(
+            backend, "db-snapshot", snapshot, name, "creation", f"{snapshot['SnapshotType'].capitalize()} snapshot created"
+        )
 
     snapshot.lifecycle.begin("creating", on_settled=complete)
     return snapshot
@@ -74,9 +100,22 @@ def take_snapshot(backend: Any, instance: Record, name: str, tags: list[Shape] |
         "SnapshotTarget": "region",
     }
     for key in (
-        "Engine", "EngineVersion", "AllocatedStorage", "AvailabilityZone", "InstanceCreateTime", "MasterUsername",
-        "LicenseModel", "Iops", "StorageThroughput", "StorageType", "KmsKeyId", "IAMDatabaseAuthenticationEnabled",
-        "DbiResourceId", "DedicatedLogVolume", "BackupRetentionPeriod", "PreferredBackupWindow",
+        "Engine",
+        "EngineVersion",
+        "AllocatedStorage",
+        "AvailabilityZone",
+        "InstanceCreateTime",
+        "MasterUsername",
+        "LicenseModel",
+        "Iops",
+        "StorageThroughput",
+        "StorageType",
+        "KmsKeyId",
+        "IAMDatabaseAuthenticationEnabled",
+        "DbiResourceId",
+        "DedicatedLogVolume",
+        "BackupRetentionPeriod",
+        "PreferredBackupWindow",
     ):
         if key in instance:
             shape[key] = copy.deepcopy(instance[key])
@@ -127,10 +166,14 @@ def describe_db_snapshots(backend: Any, params: Shape) -> Shape:
     if kind := params.get("SnapshotType"):
         snapshots = [each for each in snapshots if each["SnapshotType"] == kind]
     snapshots = filtered(
-        params, snapshots,
+        params,
+        snapshots,
         {
-            "db-instance-id": "DBInstanceIdentifier", "db-snapshot-id": "DBSnapshotIdentifier",
-            "dbi-resource-id": "DbiResourceId", "snapshot-type": "SnapshotType", "engine": "Engine",
+            "db-instance-id": "DBInstanceIdentifier",
+            "db-snapshot-id": "DBSnapshotIdentifier",
+            "dbi-resource-id": "DbiResourceId",
+            "snapshot-type": "SnapshotType",
+            "engine": "Engine",
         },
     )
     shown, marker = page(params, snapshots, lambda snapshot: snapshot["DBSnapshotIdentifier"])
