@@ -1,11 +1,14 @@
 //! What the API server was asked, by whom, from its audit log.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+/// More than an event without bodies takes.
+const LONGEST_LINE: u64 = 256 * 1024;
 
 /// The audit log of one environment, at level Metadata: every request and its outcome, without bodies.
 #[derive(Clone, Debug)]
@@ -95,11 +98,21 @@ impl AuditLog {
 
     /// Where the log ends now, to be given to [`AuditLog::since`] later.
     pub fn position(&self) -> Result<u64> {
-        Ok(self
-            .path
-            .metadata()
-            .with_context(|| format!("cannot read {}", self.path.display()))?
-            .len())
+        let read = || -> std::io::Result<u64> {
+            let mut file = File::open(&self.path)?;
+            let length = file.metadata()?.len();
+            let start = length.saturating_sub(LONGEST_LINE);
+            file.seek(SeekFrom::Start(start))?;
+            let mut tail = Vec::new();
+            file.take(length - start).read_to_end(&mut tail)?;
+            // A last line without its end is being written at this moment, and belongs to what comes.
+            let end = tail
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |index| index + 1);
+            Ok(start + end as u64)
+        };
+        read().with_context(|| format!("cannot read {}", self.path.display()))
     }
 
     /// Every answered request written to the log after `position`, oldest first.
@@ -132,5 +145,45 @@ impl AuditLog {
         let mut events = self.since(position)?;
         events.retain(|event| event.user.username == user && event.is_write());
         Ok(events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = concat!(
+        r#"{"verb":"get","requestURI":"/a","user":{"username":"operator"},"requestReceivedTimestamp":"t"}"#,
+        "\n",
+        r#"{"verb":"patch","requestURI":"/b","user":{"username":"operator"},"requestReceivedTimestamp":"t","#,
+        r#""objectRef":{"resource":"pods","name":"b"},"responseStatus":{"code":200}}"#,
+        "\n",
+        r#"{"verb":"patch","requestURI":"/c","user":{"username":"other"},"requestReceivedTimestamp":"t"}"#,
+        "\n",
+        r#"{"verb":"patch","requestURI":"/half"#,
+    );
+
+    #[test]
+    fn a_line_that_is_being_written_is_left_for_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.log");
+        std::fs::write(&path, LINES).unwrap();
+        let log = AuditLog::at(path);
+
+        assert_eq!(log.since(0).unwrap().len(), 3);
+        let writes = log.writes_by("operator", 0).unwrap();
+        assert_eq!(writes.len(), 1);
+        assert_eq!(
+            (writes[0].request_uri.as_str(), writes[0].code()),
+            ("/b", Some(200))
+        );
+        let position = log.position().unwrap();
+        assert_eq!(position, LINES.rfind('\n').unwrap() as u64 + 1);
+
+        let rest = r#"","user":{"username":"operator"},"requestReceivedTimestamp":"t"}"#;
+        std::fs::write(log.path(), format!("{LINES}{rest}\n")).unwrap();
+        let later = log.writes_by("operator", position).unwrap();
+        assert_eq!(later.len(), 1);
+        assert_eq!(later[0].request_uri, "/half");
     }
 }

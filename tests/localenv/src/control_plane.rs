@@ -124,6 +124,8 @@ impl ControlPlane {
                     configuration("audit-policy.yaml").display(),
                 ),
                 flag("audit-log-path", folders.logs.join("audit.log").display()),
+                // In megabytes; by default the log starts anew at 100, and who counts would count too few.
+                "--audit-log-maxsize=1000000".into(),
             ],
             environment: vec![],
             log: folders.logs.join("kube-apiserver.log"),

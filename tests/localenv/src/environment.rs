@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +15,7 @@ use crate::audit::AuditLog;
 use crate::aws_double::{AwsControl, AwsDouble};
 use crate::control_plane::{ControlPlane, Folders, POLL, START_TIMEOUT};
 use crate::operator_process::OperatorProcess;
+use crate::ports::ReservedPort;
 use crate::python::PythonEnvironment;
 use crate::simulation::{self, Simulation};
 use crate::state::StateDirectory;
@@ -146,6 +147,7 @@ impl Builder {
             audit: AuditLog::at(logs.join("audit.log")),
             logs,
             startup: began.elapsed(),
+            ports: Mutex::new(Vec::new()),
             state,
         })
     }
@@ -176,6 +178,7 @@ pub struct LocalEnvironment {
     audit: AuditLog,
     logs: PathBuf,
     startup: Duration,
+    ports: Mutex<Vec<ReservedPort>>,
     state: StateDirectory,
 }
 
@@ -291,6 +294,8 @@ impl LocalEnvironment {
             .arg("--kubeconfig")
             .arg(self.kubeconfig_path())
             .args(arguments)
+            // What kubectl has discovered is kept by address, and ports come around again in other environments.
+            .env("KUBECACHEDIR", self.state.path().join("kubectl"))
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true)
             .output()
@@ -352,6 +357,18 @@ impl LocalEnvironment {
             environment,
             self.logs.join(format!("{name}.log")),
         )
+    }
+
+    /// A port of the loopback interface that no other environment uses as long as this one lives, for a server of the
+    /// caller's such as the operator's metrics.
+    pub fn reserve_port(&self) -> Result<u16> {
+        let port = ReservedPort::reserve()?;
+        let number = port.number();
+        self.ports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(port);
+        Ok(number)
     }
 
     /// Kills the API server and starts it again on the same port, as after a crash; returns once it is ready.

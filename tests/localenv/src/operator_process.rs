@@ -29,9 +29,18 @@ impl OperatorProcess {
         environment: Vec<(String, String)>,
         log: PathBuf,
     ) -> Result<Self> {
+        Self::start_program(program(), arguments, environment, log)
+    }
+
+    fn start_program(
+        program: PathBuf,
+        arguments: &[&str],
+        environment: Vec<(String, String)>,
+        log: PathBuf,
+    ) -> Result<Self> {
         let specification = ProcessSpecification {
             name: "shopkeeper".into(),
-            program: program(),
+            program,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment,
             log,
@@ -116,5 +125,70 @@ fn program() -> PathBuf {
     match std::env::var_os(PROGRAM_VARIABLE) {
         Some(program) => program.into(),
         None => cache::target_directory().join("debug").join("shopkeeper"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A program that ends in order when it is asked to, as the operator does.
+    const ORDERLY: &str =
+        r#"trap 'echo "$WORD"; exit 3' TERM; echo started; while :; do sleep 0.02; done"#;
+
+    fn start(script: &str) -> (tempfile::TempDir, OperatorProcess) {
+        let directory = tempfile::tempdir().unwrap();
+        let environment = vec![("WORD".to_owned(), "goodbye".to_owned())];
+        let log = directory.path().join("operator.log");
+        let process =
+            OperatorProcess::start_program("/bin/sh".into(), &["-c", script], environment, log);
+        (directory, process.unwrap())
+    }
+
+    #[tokio::test]
+    async fn it_ends_in_order_when_asked_and_starts_again() {
+        let (_directory, mut process) = start(ORDERLY);
+        process.wait_for_log("started", PATIENCE).await.unwrap();
+        let status = process.terminate(PATIENCE).await.unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(process.log().unwrap(), "started\ngoodbye\n");
+
+        process.restart().unwrap();
+        process
+            .wait_for_log("goodbye\nstarted", PATIENCE)
+            .await
+            .unwrap();
+        process.ensure_running().unwrap();
+        process.kill();
+        assert_eq!(process.log().unwrap(), "started\ngoodbye\nstarted\n");
+        assert!(process.exit_status().unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_unexpected_end_is_told_with_its_last_words() {
+        let (_directory, process) = start("echo no such table; exit 1");
+        let problem = process
+            .wait_for_log("ready", PATIENCE)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            problem.contains("exit status: 1") && problem.contains("no such table"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let log = std::env::temp_dir().join("never-written.log");
+        let problem = OperatorProcess::start_program("/absent/shopkeeper".into(), &[], vec![], log);
+        assert!(
+            problem
+                .unwrap_err()
+                .to_string()
+                .contains("/absent/shopkeeper")
+        );
     }
 }
