@@ -303,6 +303,27 @@ def test_storage_only_grows_and_by_a_tenth_at_least(aws: Fixture) -> None:
     assert aws.describe()["AllocatedStorage"] == 110
 
 
+def test_a_gp3_volume_gets_more_operations_when_it_is_striped(aws: Fixture) -> None:
+    aws.create(StorageType="gp3")
+    assert (aws.describe()["Iops"], aws.describe()["StorageThroughput"]) == (3000, 125)
+    too_few = lambda: aws.modify(AllocatedStorage=400, Iops=3000, ApplyImmediately=True)  # noqa: E731
+    assert refused(too_few) == "InvalidParameterCombination"
+    aws.modify(AllocatedStorage=400, ApplyImmediately=True)
+    assert (aws.describe()["Iops"], aws.describe()["StorageThroughput"]) == (12000, 500)
+
+
+def test_operations_of_a_small_gp3_volume_are_refused_where_that_is_wanted(aws: Fixture, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SHOPKEEPER_DOUBLE_STRICT_GP3", "1")
+    assert refused(lambda: aws.create(StorageType="gp3", Iops=3000)) == "InvalidParameterCombination"
+    aws.create(StorageType="gp3")
+    aws.rds.create_db_snapshot(DBInstanceIdentifier="orders", DBSnapshotIdentifier="s1")
+    aws.rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="copy", DBSnapshotIdentifier="s1")
+    assert aws.describe("copy")["Iops"] == 3000
+    aws.modify(StorageType="io2", Iops=8000, ApplyImmediately=True)
+    assert (aws.describe()["StorageType"], aws.describe()["Iops"]) == ("io2", 8000)
+    assert "StorageThroughput" not in aws.describe()
+
+
 def test_an_upgrade_goes_up_and_a_major_one_says_so(aws: Fixture) -> None:
     aws.create()
     assert refused(lambda: aws.modify(EngineVersion="16.3", ApplyImmediately=True)) == "InvalidParameterCombination"

@@ -11,7 +11,7 @@ from ._records import Record, Shape, now, page, random_name, refuse, tag_list
 from .rds_cluster_snapshots import settings_of_cluster
 from .rds_clusters import Cluster, begin_deleting_cluster, build_cluster
 from .rds_engines import ENGINES, check_upgrade
-from .rds_instances import Instance, build_member, begin_deleting, build_instance, members_of
+from .rds_instances import Instance, begin_deleting, build_instance, build_member, members_of
 from .rds_resources import arn, check_tags, filtered, find_cluster, find_instance, name_in, operation
 from .rds_snapshots import settings_of
 
@@ -42,9 +42,6 @@ def _green_name(name: str) -> str:
 def _green_instance(backend: Any, source: Instance, params: Shape, version: str) -> Instance:
     settings = settings_of(source)
     settings.pop("IAMDatabaseAuthenticationEnabled", None)
-    for key in ("Iops", "StorageThroughput"):
-        if source["StorageType"] in ("gp2", "standard"):
-            settings.pop(key, None)
     wanted = settings | {
         "DBInstanceIdentifier": _green_name(source.name),
         "EngineVersion": version,

@@ -58,12 +58,13 @@ def _deferred_changes(instance: Instance, params: Shape) -> Shape:
         if wanted.get("AllocatedStorage") is not None:
             wanted["AllocatedStorage"] = _grown_storage(instance, wanted["AllocatedStorage"])
         storage_type = wanted.get("StorageType", instance["StorageType"])
-        keeps_iops = storage_type == instance["StorageType"]
+        keeps_iops = storage_type == instance["StorageType"] and storage_type in ("io1", "io2")
         check_storage(
             engine,
             storage_type,
             wanted.get("AllocatedStorage", instance["AllocatedStorage"]),
             wanted.get("Iops") or (instance.get("Iops") if keeps_iops else None),
+            wanted.get("StorageThroughput"),
         )
     if params.get("EnableIAMDatabaseAuthentication") is not None:
         wanted["IAMDatabaseAuthenticationEnabled"] = params["EnableIAMDatabaseAuthentication"]

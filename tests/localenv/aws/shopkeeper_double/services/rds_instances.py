@@ -13,6 +13,7 @@ from ._records import Record, Shape, now, page, random_name, refuse
 from .rds_engines import ENGINES, Engine, check_class, engine_named
 from .rds_groups import find_parameter_group, subnet_group_or_default
 from .rds_instance_checks import (
+    GP3_STRIPED_GIB,
     check_authority,
     check_family,
     check_free,
@@ -183,14 +184,13 @@ def endpoint_address(backend: Any, name: str, prefix: str = "") -> str:
 
 
 def set_provisioned_performance(record: Record, given: Shape) -> None:
-    """gp3 always has IOPS and throughput; gp2 and magnetic storage have neither of their own."""
+    """gp3 always has IOPS and throughput, more of both once it is striped; gp2 and magnetic storage have none of their own."""
     storage = record["StorageType"]
     if storage == "gp3":
-        record["Iops"] = given.get("Iops") or record.get("Iops") or (3000 if record["AllocatedStorage"] < 400 else 12000)
-        record["StorageThroughput"] = (
-            given.get("StorageThroughput")
-            or record.get("StorageThroughput")
-            or (125 if record["AllocatedStorage"] < 400 else 500)
+        least_iops, least_throughput = (3000, 125) if record["AllocatedStorage"] < GP3_STRIPED_GIB else (12000, 500)
+        record["Iops"] = given.get("Iops") or max(least_iops, record.get("Iops", 0))
+        record["StorageThroughput"] = given.get("StorageThroughput") or max(
+            least_throughput, record.get("StorageThroughput", 0)
         )
     elif storage in ("gp2", "standard"):
         record.pop("Iops", None)
@@ -270,7 +270,7 @@ def build_instance(backend: Any, params: Shape) -> Instance:
     size = params.get("AllocatedStorage")
     if size is None:
         raise refuse("InvalidParameterValue", "The parameter AllocatedStorage must be provided and must not be blank.")
-    check_storage(engine, storage_type, size, params.get("Iops"))
+    check_storage(engine, storage_type, size, params.get("Iops"), params.get("StorageThroughput"))
     if params.get("MaxAllocatedStorage") is not None and params["MaxAllocatedStorage"] <= size:
         raise refuse("InvalidParameterCombination", "Max storage size must be greater than storage size")
     if params.get("MultiAZ") and params.get("AvailabilityZone"):

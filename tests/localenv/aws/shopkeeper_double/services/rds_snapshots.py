@@ -8,6 +8,7 @@ from typing import Any
 from shopkeeper_double.lifecycle import GONE
 
 from ._records import Record, Shape, now, page, refuse, tag_list
+from .rds_instance_checks import GP3_STRIPED_GIB
 from .rds_resources import (
     add_event,
     arn,
@@ -47,7 +48,13 @@ _SETTINGS = (
 
 
 def settings_of(instance: Record) -> Shape:
-    return {key: copy.deepcopy(instance[key]) for key in _SETTINGS if key in instance} | {"Port": instance.hidden["port"]}
+    """What a restore, a replica or a green instance takes from this one, in the names that requests have."""
+    settings = {key: copy.deepcopy(instance[key]) for key in _SETTINGS if key in instance} | {"Port": instance.hidden["port"]}
+    if instance["StorageType"] == "gp3" and instance["AllocatedStorage"] < GP3_STRIPED_GIB:
+        # What every small gp3 volume has is not a setting: asking for it would be refused.
+        settings.pop("Iops", None)
+        settings.pop("StorageThroughput", None)
+    return settings
 
 
 def check_new_snapshot(backend: Any, identifier: str | None, parameter: str = "DBSnapshotIdentifier") -> str:
