@@ -43,6 +43,7 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
         version: version.to_owned(),
         endpoint: endpoint.to_owned(),
         vpc_id: vpc_id.to_owned(),
+        security_group_id: network.and_then(|network| network.cluster_security_group_id()).map(str::to_owned),
         oidc_issuer: cluster.identity().and_then(|identity| identity.oidc()).and_then(|oidc| oidc.issuer()).map(str::to_owned),
         pod_identity_agent: agent || auto_mode,
     }))

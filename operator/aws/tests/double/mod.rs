@@ -24,6 +24,7 @@ use shopkeeper_aws::{Account, ClientToken, Scope, calls::NoObserver};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, Tags},
     difference,
+    failure::Class,
     observed::{Lifecycle, Observation, Present},
     plan::DeleteMode,
     resource::ResourceKey,
@@ -97,7 +98,7 @@ impl Double {
             .region(Region::new(REGION))
             .endpoint_url(self.endpoint())
             .retry_config(RetryConfig::disabled())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")))
             .build()
     }
 
@@ -118,6 +119,16 @@ impl Double {
     /// Makes calls fail, by the double's rules for faults.
     pub fn fault(&self, rule: &Value) {
         self.control("POST", "faults", rule);
+    }
+
+    /// Ends all faults.
+    pub fn remove_faults(&self) {
+        self.control("DELETE", "faults", &Value::Null);
+    }
+
+    /// Makes the next transition of that name (`eks.nodegroup.creating`) end in another state than it would.
+    pub fn outcome(&self, transition: &str, state: &str) {
+        self.control("PUT", "config", &json!({ "outcomes": { transition: { "then": state, "count": 1 } } }));
     }
 
     /// The operations called so far that change something, in order.
@@ -265,7 +276,12 @@ pub async fn remove(double: &Double, account: &Account, desired: impl Into<AwsRe
     for _ in 0..MOST_PASSES {
         let Some(present) = look(account, kind, &name).await else { return };
         match present.lifecycle {
-            Lifecycle::Available | Lifecycle::Failed(_) => account.delete(&present, mode, &token).await.unwrap(),
+            Lifecycle::Available | Lifecycle::Failed(_) => match account.delete(&present, mode, &token).await {
+                Ok(()) => {}
+                // A snapshot is being made first.
+                Err(failure) if failure.class == Class::NotReady => double.settle(),
+                Err(failure) => panic!("{kind:?} {name}: {failure:?}"),
+            },
             _ => double.settle(),
         }
     }

@@ -1,0 +1,151 @@
+//! KMS keys against the double.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod double;
+
+use double::{ACCOUNT_ID, Double, change, converge, differing, look, owner_tags, remove, token};
+use serde_json::{Value, json};
+use shopkeeper_aws::Account;
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource, KmsKey},
+    failure::Class,
+    plan::DeleteMode,
+};
+
+const ALIAS: &str = "alias/shopkeeper-octank";
+
+fn policy(statement: &str) -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Sid": statement,
+            "Effect": "Allow",
+            "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT_ID}:root")},
+            "Action": "kms:*",
+            "Resource": "*",
+        }],
+    })
+}
+
+fn key() -> KmsKey {
+    KmsKey {
+        alias: Some(ALIAS.into()),
+        description: "Data of Platform octank".into(),
+        policy: Some(policy("Owner")),
+        rotation: true,
+        rotation_period_days: Some(365),
+        enabled: true,
+        tags: owner_tags(),
+    }
+}
+
+fn client(double: &Double) -> aws_sdk_kms::Client {
+    aws_sdk_kms::Client::new(&double.configuration())
+}
+
+async fn key_count(double: &Double) -> usize {
+    client(double).list_keys().send().await.unwrap().keys().len()
+}
+
+async fn found(account: &Account) -> shopkeeper_plan::observed::Present {
+    look(account, AwsKind::KmsKey, ALIAS).await.expect("the key is found")
+}
+
+#[tokio::test]
+async fn a_key_follows_what_is_desired_in_every_field() {
+    let double = Double::start();
+    let account = double.account();
+    let mut desired = key();
+    let present = converge(&double, &account, desired.clone()).await;
+    assert_eq!(present.outputs.plain("arn"), present.arn.as_deref());
+
+    change(&double, &account, &mut desired, |key| key.description = "Data of octank".into()).await;
+    change(&double, &account, &mut desired, |key| key.policy = Some(policy("Other"))).await;
+    change(&double, &account, &mut desired, |key| key.rotation_period_days = Some(90)).await;
+    change(&double, &account, &mut desired, |key| {
+        key.rotation = false;
+        key.rotation_period_days = None;
+    })
+    .await;
+    change(&double, &account, &mut desired, |key| {
+        key.rotation = true;
+        key.rotation_period_days = Some(180);
+    })
+    .await;
+    change(&double, &account, &mut desired, |key| drop(key.tags.insert("team".into(), "platform".into()))).await;
+    assert_eq!(key_count(&double).await, 1);
+
+    remove(&double, &account, desired.clone(), DeleteMode::Everything).await;
+    // The name is free again; what is pending deletion stays as it is.
+    let again = converge(&double, &account, desired).await;
+    assert_ne!(again.id, present.id);
+    assert_eq!(key_count(&double).await, 2);
+}
+
+#[tokio::test]
+async fn a_key_without_its_alias_is_found_by_its_tags() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    // The key was made, and the answer lost, so that nothing came after it.
+    double.fault(&json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}));
+    let failure = account.create(&desired, &token(&desired)).await.unwrap_err();
+    assert_eq!(failure.class, Class::Transient);
+    let present = found(&account).await;
+    assert!(differing(&desired, &present).contains(&"alias".to_owned()));
+    converge(&double, &account, desired).await;
+    assert_eq!(key_count(&double).await, 1);
+}
+
+#[tokio::test]
+async fn somebody_elses_key_is_not_taken_for_ours() {
+    let double = Double::start();
+    let account = double.account();
+    client(&double).create_key().send().await.unwrap();
+    let mut other = key();
+    other.alias = Some("alias/another".into());
+    converge(&double, &account, other).await;
+    client(&double).delete_alias().alias_name("alias/another").send().await.unwrap();
+    // Ours by its owner, and made for another alias.
+    assert!(look(&account, AwsKind::KmsKey, ALIAS).await.is_none());
+}
+
+#[tokio::test]
+async fn a_disabled_key_is_enabled_and_a_scheduled_deletion_called_off() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    let id = converge(&double, &account, desired.clone()).await.id.unwrap();
+
+    client(&double).disable_key().key_id(&id).send().await.unwrap();
+    assert_eq!(differing(&desired, &found(&account).await), ["enabled"]);
+    converge(&double, &account, desired.clone()).await;
+
+    client(&double).schedule_key_deletion().key_id(&id).pending_window_in_days(7).send().await.unwrap();
+    assert!(differing(&desired, &found(&account).await).contains(&"enabled".to_owned()));
+    assert_eq!(converge(&double, &account, desired).await.id, Some(id));
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_interrupted_goes_on() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    let present = converge(&double, &account, desired.clone()).await;
+    double.fault(&json!({"kind": "5xx", "service": "kms", "operation": "DeleteAlias", "count": 1}));
+    account.delete(&present, DeleteMode::Everything, &token(&desired)).await.unwrap_err();
+    // Its deletion is scheduled and it still has its alias: there is something left to do.
+    assert_eq!(found(&account).await.id, present.id);
+    remove(&double, &account, desired, DeleteMode::Everything).await;
+}
+
+#[tokio::test]
+async fn a_key_does_not_go_while_snapshots_are_kept() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    let present = converge(&double, &account, desired.clone()).await;
+    account.delete(&present, DeleteMode::Snapshot, &token(&desired)).await.unwrap_err();
+    assert_eq!(differing(&desired, &found(&account).await), Vec::<String>::new());
+}
