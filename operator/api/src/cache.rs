@@ -63,6 +63,7 @@ pub struct Cache {
 
 /// Engine of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum CacheEngine {
     /// Valkey.
     Valkey,
@@ -72,6 +73,7 @@ pub enum CacheEngine {
 
 /// TLS of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum TransitEncryption {
     /// Only TLS.
     Required,

@@ -22,6 +22,7 @@ pub struct Database {
 
 /// Kinds of relational databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum DatabaseType {
     /// An RDS instance.
     RDS,
@@ -133,6 +134,7 @@ pub struct Rds {
 
 /// Engine of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum DatabaseEngine {
     /// PostgreSQL.
     PostgreSQL,
@@ -172,6 +174,7 @@ impl DatabaseEngine {
 
 /// Type of a database volume, by AWS's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum StorageType {
     /// General purpose.
     #[serde(rename = "gp3")]
@@ -199,6 +202,7 @@ pub struct DatabaseParameter {
 
 /// When a parameter takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ParameterApply {
     /// At once.
     Immediate,

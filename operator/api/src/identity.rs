@@ -31,6 +31,7 @@ pub struct Identity {
 
 /// How a workload gets its AWS identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum IdentityType {
     /// A role and an EKS Pod Identity association.
     PodIdentity,

@@ -6,6 +6,11 @@
 //! One file holds one kind, one file holds one shared block. [`crd::all_crds`] is what gets installed: the derived
 //! definitions, finished with what a derive cannot know (bounds, list types, the default status).
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys, which the derive reads one column at a time"
+)]
+
 pub mod bindings;
 pub mod cache;
 pub mod catalog_service;
@@ -62,6 +67,7 @@ pub const FINALIZER: &str = "shopkeeper.dev/finalizer";
 
 /// Whether an option is on. An enum and not a bool, since AWS has turned such switches into three-way choices before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum Toggle {
     /// On.
     Enabled,

@@ -70,6 +70,7 @@ pub struct CorsRule {
 
 /// Methods of cross-origin requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum CorsMethod {
     /// Read.
     GET,

@@ -37,6 +37,7 @@ pub struct Nodes {
 
 /// Kinds of places for pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum NodesType {
     /// A managed node group for this workload alone.
     NodeGroup,
@@ -125,6 +126,7 @@ pub struct NodeGroup {
 
 /// How capacity is bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum CapacityType {
     /// At list price, until given back.
     OnDemand,
@@ -134,6 +136,7 @@ pub enum CapacityType {
 
 /// Machine image of a node group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum AmiType {
     /// Amazon Linux 2023 for x86-64.
     AmazonLinux2023X86,
@@ -162,6 +165,7 @@ pub struct Taint {
 
 /// What a taint does to pods that do not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum TaintEffect {
     /// They are not scheduled here.
     NoSchedule,

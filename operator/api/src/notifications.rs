@@ -31,6 +31,7 @@ pub struct Notifications {
 
 /// `Standard` delivers at least once and in any order, `FIFO` once and in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum DeliveryType {
     /// At least once, in any order.
     Standard,
@@ -114,6 +115,7 @@ pub struct Subscriber {
 
 /// How messages are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum SubscriberType {
     /// To a queue of this service.
     Queue,

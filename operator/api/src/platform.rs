@@ -120,6 +120,7 @@ pub struct PlatformNetwork {
 
 /// Where the network comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum NetworkType {
     /// It is there.
     Existing,
@@ -196,6 +197,7 @@ pub struct Encryption {
 
 /// Where the key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum EncryptionType {
     /// Shopkeeper makes it.
     Managed,
@@ -259,6 +261,7 @@ pub struct AllowedNamespaces {
 
 /// Ways to choose namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum AllowedNamespacesType {
     /// All of them.
     All,

@@ -92,6 +92,7 @@ pub struct HttpProbe {
 
 /// Scheme of an HTTP probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ProbeScheme {
     /// Plain.
     HTTP,
@@ -196,6 +197,7 @@ pub struct EmptyDir {
 
 /// Where an empty directory is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum Medium {
     /// On the node's disk.
     Disk,

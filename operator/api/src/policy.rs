@@ -57,6 +57,7 @@ impl Policy {
 
 /// What happens to AWS resources when their custom resource is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum DeletionPolicy {
     /// Leave them untouched.
     Retain,
@@ -68,6 +69,7 @@ pub enum DeletionPolicy {
 
 /// What to do about an AWS resource that exists without our owner tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum AdoptionPolicy {
     /// Stop and say so.
     Never,
@@ -79,6 +81,7 @@ pub enum AdoptionPolicy {
 
 /// What to do about a change that was not made through the custom resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum DriftPolicy {
     /// Undo it.
     Repair,
@@ -88,6 +91,7 @@ pub enum DriftPolicy {
 
 /// Which changes wait for approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ChangePolicy {
     /// None.
     Automatic,

@@ -18,6 +18,7 @@ pub struct PlatformReference {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ServiceKind {
     /// A catalog.
     CatalogService,

@@ -31,6 +31,7 @@ pub struct Scaling {
 
 /// Ways to decide on the number of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ScalingType {
     /// A fixed number.
     Fixed,
@@ -96,6 +97,7 @@ pub struct MetricTarget {
 
 /// Where a metric comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum MetricTargetType {
     /// From the pods (custom metrics API).
     Pods,
@@ -134,6 +136,7 @@ pub struct ScalingRules {
 
 /// Which scaling step counts when there are several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum SelectPolicy {
     /// The largest.
     Max,
@@ -160,6 +163,7 @@ pub struct ScalingStep {
 
 /// Unit of a scaling step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ScalingStepType {
     /// A number of pods.
     Pods,

@@ -4,6 +4,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::pattern;
 
+/// Takes the description of a type away. Where a field is optional, the derive prefers the description of the enum to that of the
+/// field, which is the one that says what it is for.
+pub(crate) fn without_description(schema: &mut Schema) {
+    schema.remove("description");
+}
+
 /// Labels: values of at most 63 characters, keys checked where the object that carries them is written.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

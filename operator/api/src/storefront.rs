@@ -152,6 +152,7 @@ pub struct Frontend {
 
 /// Who can reach a frontend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum Exposure {
     /// The internet, through routes.
     Public,
@@ -192,6 +193,7 @@ pub struct Route {
 
 /// How a path is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum PathType {
     /// The path and what is below it.
     Prefix,
@@ -226,6 +228,7 @@ pub struct Tls {
 
 /// Where certificates come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum TlsType {
     /// Those in ACM that match the hosts.
     Discovered,

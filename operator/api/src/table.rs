@@ -100,6 +100,7 @@ pub struct KeyAttribute {
 
 /// Types that keys can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum AttributeType {
     /// Text.
     String,
@@ -167,6 +168,7 @@ pub struct Projection {
 
 /// Which attributes an index holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ProjectionType {
     /// All of them.
     All,
@@ -199,6 +201,7 @@ pub struct TableCapacity {
 
 /// Ways to buy the capacity of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum TableCapacityType {
     /// By request.
     OnDemand,
@@ -257,6 +260,7 @@ pub struct TimeToLive {
 
 /// Storage class of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum TableClass {
     /// For tables where requests cost more than storage.
     Standard,
@@ -266,6 +270,7 @@ pub enum TableClass {
 
 /// What a stream record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum StreamView {
     /// The keys.
     KeysOnly,

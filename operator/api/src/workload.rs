@@ -133,6 +133,7 @@ pub struct Workload {
 
 /// When to pull an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum ImagePullPolicy {
     /// For every start.
     Always,
@@ -198,6 +199,7 @@ impl Port {
 
 /// Transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum Protocol {
     /// TCP.
     TCP,
@@ -288,6 +290,7 @@ pub struct Metrics {
 
 /// How Prometheus is told of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
 pub enum MetricsStyle {
     /// By a ServiceMonitor.
     ServiceMonitor,

@@ -152,6 +152,26 @@ fn every_field_is_described() -> Result<()> {
 }
 
 #[test]
+fn an_optional_enum_is_described_by_its_field_and_not_by_its_type() -> Result<()> {
+    for (kind, schema) in schemas()? {
+        let policy = &schema["properties"]["spec"]["properties"]["policy"]["properties"];
+        for (field, default) in [
+            ("deletion", "Snapshot"),
+            ("adoption", "IfTagged"),
+            ("drift", "Repair"),
+            ("changes", "ApproveDisruptive"),
+        ] {
+            let description = policy[field]["description"].as_str().unwrap_or_default();
+            assert!(
+                description.ends_with(&format!("Default: {default}.")),
+                "{kind}: policy.{field}: {description}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn every_rule_has_a_message() -> Result<()> {
     let found = offenders(|_, schema, _| {
         let rules = schema["x-kubernetes-validations"].as_array()?;
