@@ -188,9 +188,9 @@ impl Writer {
         };
         match api.delete(&identity.name, &delete_exactly(uid)).await {
             Ok(_) => Ok(Deletion::Accepted),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Deletion::AlreadyGone),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deletion::AlreadyGone),
             // The only precondition is the uid.
-            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(Deletion::Replaced),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Deletion::Replaced),
             Err(error) => Err(error.into()),
         }
     }
@@ -215,7 +215,7 @@ impl Writer {
             .map_err(|error| Error::Invalid(error.to_string()))?;
         match self.client.request::<Status>(request).await {
             Ok(_) => Ok(Eviction::Accepted),
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
                 Ok(Eviction::AlreadyGone)
             }
             Err(kube::Error::Api(status)) if status.code == 429 => {
@@ -282,7 +282,7 @@ impl Writer {
         let (resource, capabilities) =
             match discovery::oneshot::pinned_kind(&self.client, kind).await {
                 Ok(found) => found,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(not_served()),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Err(not_served()),
                 Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => {
                     return Err(not_served());
                 }
@@ -307,7 +307,7 @@ impl Writer {
         result: Result<T, kube::Error>,
     ) -> Result<T, Error> {
         result.map_err(|error| {
-            if matches!(&error, kube::Error::Api(status) if status.is_not_found()) {
+            if matches!(&error, kube::Error::Api(status) if status.code == 404) {
                 self.mappings
                     .write()
                     .unwrap_or_else(PoisonError::into_inner)

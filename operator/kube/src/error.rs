@@ -1,4 +1,7 @@
 //! What can go wrong when talking to the API server, in terms a caller can act on.
+//!
+//! Throughout this crate answers are told apart by their HTTP code. `Status::is_not_found` and its like in kube 5.0 go by the
+//! reason alone, and an API path that does not exist (a CRD that is not installed) is answered in plain text, without one.
 
 use std::time::Duration;
 
@@ -117,6 +120,8 @@ impl From<kube::Error> for Error {
                     retry_after: None,
                 }
             }
+            // kube checks names before it sends anything.
+            kube::Error::BuildRequest(_) => Self::Invalid(error_chain(&error)),
             other => Self::Unexpected(error_chain(&other)),
         }
     }

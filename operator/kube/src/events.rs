@@ -171,7 +171,7 @@ impl Recorder {
                     .await
                 {
                     // The API server forgets events after an hour.
-                    Err(kube::Error::Api(status)) if status.is_not_found() => {
+                    Err(kube::Error::Api(status)) if status.code == 404 => {
                         self.create(key, regarding, event).await
                     }
                     result => Ok(result.map(|_| ())?),

@@ -352,7 +352,7 @@ where
     let patch: Patch<()> = Patch::Json(json_patch::Patch(operations));
     match api.patch(&observed.name_any(), &parameters, &patch).await {
         Ok(changed) => Ok(FinalizerChange::Changed(Box::new(changed))),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(FinalizerChange::TooLate),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(FinalizerChange::TooLate),
         // A `test` that fails is answered with 422 like an invalid object; the patch itself cannot be invalid.
         Err(kube::Error::Api(status)) if status.code == 422 => Err(Error::Conflict(status.message)),
         Err(error) => Err(error.into()),

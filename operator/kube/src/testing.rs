@@ -87,6 +87,11 @@ pub(crate) fn client(
     (Client::new(service, "default"), requests)
 }
 
+/// The answer to a path that does not exist: plain text, no `Status`.
+pub(crate) fn no_such_path() -> Answer {
+    Some((404, json!("404 page not found")))
+}
+
 /// The answer to a request that failed.
 pub(crate) fn failure(code: u16, reason: &str) -> Answer {
     let status = json!({

@@ -346,7 +346,7 @@ where
 async fn is_served(client: &Client, kind: &GroupVersionKind) -> Result<bool, kube::Error> {
     match discovery::oneshot::pinned_kind(client, kind).await {
         Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(kube::Error::Discovery(kube::error::DiscoveryError::MissingKind(_))) => Ok(false),
         Err(error) => Err(error),
     }
@@ -356,7 +356,7 @@ fn is_not_found(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.is_not_found(),
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 404,
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::testing::{Answer, Received, Requests, client, failure};
+use crate::testing::{Answer, Received, Requests, client, failure, no_such_path};
 
 fn discovery(request: &Received) -> Answer {
     match request.path.as_str() {
@@ -14,9 +14,7 @@ fn discovery(request: &Received) -> Answer {
                 ],
             }),
         )),
-        path if path.starts_with("/apis/") && path.split('/').count() == 4 => {
-            failure(404, "NotFound")
-        }
+        path if path.starts_with("/apis/") && path.split('/').count() == 4 => no_such_path(),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::{
     metrics::{Metrics, QueueMetrics},
     store::Readiness,
-    testing::{client, failure},
+    testing::{client, failure, no_such_path},
 };
 
 fn pod(name: &str, version: &str) -> Pod {
@@ -256,7 +256,7 @@ async fn an_optional_kind_is_watched_once_it_is_served_and_emptied_when_it_is_no
                         "items": [{"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"namespace": "shop", "name": "one"}}],
                     }),
                 )),
-                _ => failure(404, "NotFound"),
+                _ => no_such_path(),
             }
         }
     });

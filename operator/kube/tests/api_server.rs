@@ -1,0 +1,462 @@
+//! Against a real API server, since a scripted one only confirms what its author believes. Each test makes a namespace of its own and
+//! needs a kubeconfig of an administrator: `cargo test -p shopkeeper-kube -- --ignored`, with `KUBECONFIG` set.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, Namespace, Node, ObjectReference, Pod, Secret},
+    events::v1::Event as KubernetesEvent,
+};
+use kube::{
+    Api, Client, Config, Resource, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
+};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use shopkeeper_kube::{
+    apply::{Created, Deletion, Eviction, ObjectIdentity, Writer, identity_of},
+    client::{self, ClientOptions},
+    events::{Event, Recorder, Severity},
+    lease::{LeaseOptions, campaign},
+    metrics::Metrics,
+    queue::{Lane, Queue},
+    status::{
+        Concurrency, FinalizerChange, StatusWrite, StatusWriter, add_finalizer, remove_finalizer,
+    },
+    store::{ObjectKey, Readiness},
+    watch::{Watch, prune_secret, secret_digest},
+};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct World {
+    config: Config,
+    client: Client,
+    metrics: Metrics,
+    namespace: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let config = Config::infer().await.unwrap();
+        let metrics = Metrics::register(&mut Registry::default());
+        let client = client::build(
+            config.clone(),
+            &ClientOptions::new("test"),
+            &metrics.rest_client,
+        )
+        .unwrap();
+        let namespace = format!("kube-test-{:08x}", rand::random::<u32>());
+        let made =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        Writer::new(client.clone()).apply(&made).await.unwrap();
+        // The ServiceAccount admission refuses Pods until this one is there; without a controller manager nobody makes it.
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": "default"}});
+        Writer::new(client.clone()).apply(&account).await.unwrap();
+        Self {
+            config,
+            client,
+            metrics,
+            namespace,
+        }
+    }
+
+    fn namespaced<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn config_map(&self, name: &str, value: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": self.namespace, "name": name, "labels": {"app.kubernetes.io/managed-by": "shopkeeper"}},
+            "data": {"key": value},
+        })
+    }
+
+    async fn end(self) {
+        let namespaces: Api<Namespace> = Api::all(self.client);
+        namespaces
+            .delete(&self.namespace, &DeleteParams::background())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn objects_are_applied_created_and_deleted() {
+    let world = World::new().await;
+    let writer = Writer::new(world.client.clone());
+    let first = writer.apply(&world.config_map("one", "a")).await.unwrap();
+    let again = writer.apply(&world.config_map("one", "a")).await.unwrap();
+    assert_eq!(
+        first.resource_version(),
+        again.resource_version(),
+        "the same again changes nothing"
+    );
+    assert_eq!(
+        again.managed_fields()[0].manager.as_deref(),
+        Some("shopkeeper")
+    );
+    let tried = writer.dry_run(&world.config_map("one", "b")).await.unwrap();
+    assert_eq!(tried.data["data"]["key"], "b");
+
+    let created = writer
+        .create_if_absent(&world.config_map("one", "c"))
+        .await
+        .unwrap();
+    let Created::Existing(existing) = created else {
+        panic!("{created:?}")
+    };
+    assert_eq!(existing.data["data"]["key"], "a");
+
+    let identity = identity_of(&world.config_map("one", "a")).unwrap();
+    assert_eq!(
+        writer.delete(&identity, "another-uid").await.unwrap(),
+        Deletion::Replaced
+    );
+    assert!(writer.get(&identity).await.unwrap().is_some());
+    assert_eq!(
+        writer
+            .delete(&identity, &first.uid().unwrap())
+            .await
+            .unwrap(),
+        Deletion::Accepted
+    );
+    assert_eq!(
+        writer
+            .delete(&identity, &first.uid().unwrap())
+            .await
+            .unwrap(),
+        Deletion::AlreadyGone
+    );
+
+    let mut unknown = world.config_map("one", "a");
+    unknown["apiVersion"] = json!("absent.dev/v1");
+    assert_eq!(
+        writer.apply(&unknown).await.unwrap_err().label(),
+        "not_served"
+    );
+    let mut invalid = world.config_map("NOT A NAME", "a");
+    invalid["data"] = json!(7);
+    assert_eq!(writer.apply(&invalid).await.unwrap_err().label(), "invalid");
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn pods_are_evicted_and_nodes_cordoned() {
+    let world = World::new().await;
+    let writer = Writer::new(world.client.clone());
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": world.namespace, "name": "cart", "labels": {"app": "cart"}},
+        "spec": {"containers": [{"name": "cart", "image": "cart"}]},
+    });
+    let pod = writer.apply(&pod).await.unwrap();
+    let refused = writer
+        .evict(&world.namespace, "cart", "another-uid")
+        .await
+        .unwrap();
+    assert_eq!(
+        refused,
+        Eviction::AlreadyGone,
+        "the precondition reaches the API server"
+    );
+    assert!(
+        world
+            .namespaced::<Pod>()
+            .get_opt("cart")
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let evicted = writer
+        .evict(&world.namespace, "cart", &pod.uid().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(evicted, Eviction::Accepted);
+
+    let name = format!("{}-node", world.namespace);
+    writer
+        .apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
+        .await
+        .unwrap();
+    let nodes: Api<Node> = Api::all(world.client.clone());
+    for unschedulable in [true, false] {
+        writer.cordon(&name, unschedulable).await.unwrap();
+        let node = nodes.get(&name).await.unwrap();
+        assert_eq!(
+            node.spec
+                .and_then(|spec| spec.unschedulable)
+                .unwrap_or_default(),
+            unschedulable
+        );
+    }
+    nodes.delete(&name, &DeleteParams::default()).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn a_status_is_written_once_and_finalizers_with_care() {
+    let world = World::new().await;
+    // A gated Pod: nothing else touches it, and yet the API server adds to its status.
+    let pods: Api<Pod> = world.namespaced();
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "gated"},
+        "spec": {"schedulingGates": [{"name": "shopkeeper.dev/test"}], "containers": [{"name": "cart", "image": "cart"}]},
+    }))
+    .unwrap();
+    let pod = pods.create(&PostParams::default(), &pod).await.unwrap();
+    let writer = StatusWriter::new();
+    let status = json!({"conditions": [{"type": "shopkeeper.dev/Ready", "status": "True", "reason": "Fine", "message": "all is well"}]});
+    let written = writer
+        .write(&pods, &pod, &status, Concurrency::Optimistic)
+        .await
+        .unwrap();
+    let StatusWrite::Written(written) = written else {
+        panic!("{written:?}")
+    };
+    for observed in [&pod, &*written] {
+        let again = writer
+            .write(&pods, observed, &status, Concurrency::LastWriteWins)
+            .await
+            .unwrap();
+        assert!(matches!(again, StatusWrite::Unchanged), "{again:?}");
+    }
+    let other = json!({"conditions": [{"type": "shopkeeper.dev/Ready", "status": "False", "reason": "Not", "message": "it broke"}]});
+    let stale = writer
+        .write(&pods, &pod, &other, Concurrency::Optimistic)
+        .await;
+    assert_eq!(stale.unwrap_err().label(), "conflict");
+
+    const FINALIZER: &str = "shopkeeper.dev/test";
+    let added = add_finalizer(&pods, &written, FINALIZER).await.unwrap();
+    let FinalizerChange::Changed(added) = added else {
+        panic!("{added:?}")
+    };
+    let stale = add_finalizer(&pods, &pod, "shopkeeper.dev/other").await;
+    assert_eq!(
+        stale.unwrap_err().label(),
+        "conflict",
+        "the list changed since"
+    );
+    pods.delete("gated", &DeleteParams::default())
+        .await
+        .unwrap();
+    let late = add_finalizer(
+        &pods,
+        &pods.get("gated").await.unwrap(),
+        "shopkeeper.dev/other",
+    )
+    .await
+    .unwrap();
+    assert!(matches!(late, FinalizerChange::TooLate), "{late:?}");
+    remove_finalizer(&pods, &added, FINALIZER).await.unwrap();
+    assert!(pods.get_opt("gated").await.unwrap().is_none());
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn watches_follow_what_happens() {
+    let world = World::new().await;
+    let shutdown = CancellationToken::new();
+    let queue: Queue<String> = Queue::new("test", &world.metrics.queue);
+    let writer = Writer::new(world.client.clone());
+    writer
+        .apply(&world.config_map("listed", "a"))
+        .await
+        .unwrap();
+    let store = Watch::<ConfigMap>::objects(world.namespaced::<DeserializeGuard<ConfigMap>>(), &())
+        .labels("app.kubernetes.io/managed-by=shopkeeper")
+        .trigger(&queue, |change| {
+            [(
+                format!("{} {}", change.key.name, change.is_deletion()),
+                change.lane(),
+            )]
+        })
+        .start(&world.metrics.watch, shutdown.clone());
+    let next = async || tokio::time::timeout(PATIENCE, queue.next()).await.unwrap();
+    let listed = next().await;
+    assert_eq!(
+        (listed.key.as_str(), listed.lane),
+        ("listed false", Lane::Resync)
+    );
+    let applied = writer.apply(&world.config_map("added", "a")).await.unwrap();
+    let added = next().await;
+    assert_eq!(
+        (added.key.as_str(), added.lane),
+        ("added false", Lane::Edit)
+    );
+    let identity = ObjectIdentity {
+        kind: GroupVersionKind::gvk("", "v1", "ConfigMap"),
+        namespace: Some(world.namespace.clone()),
+        name: "added".into(),
+    };
+    writer
+        .delete(&identity, &applied.uid().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(next().await.key, "added true");
+    assert_eq!(store.list().len(), 1);
+    assert!(store.list()[0].managed_fields().is_empty());
+
+    let metadata = Watch::metadata(world.namespaced::<PartialObjectMeta<ConfigMap>>(), &())
+        .start(&world.metrics.watch, shutdown.clone());
+    let ready = tokio::time::timeout(PATIENCE, metadata.wait_until_ready())
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            ready,
+            metadata
+                .get(&ObjectKey::namespaced(&world.namespace, "listed"))
+                .is_some()
+        ),
+        (Readiness::Ready, true)
+    );
+
+    let secret = Secret {
+        metadata: kube::core::ObjectMeta {
+            name: Some("credentials".into()),
+            ..Default::default()
+        },
+        string_data: Some(BTreeMap::from([("password".into(), "hunter2".into())])),
+        ..Secret::default()
+    };
+    world
+        .namespaced::<Secret>()
+        .create(&PostParams::default(), &secret)
+        .await
+        .unwrap();
+    let secrets = Watch::<Secret>::objects(world.namespaced::<DeserializeGuard<Secret>>(), &())
+        .prune(prune_secret)
+        .start(&world.metrics.watch, shutdown.clone());
+    tokio::time::timeout(PATIENCE, secrets.wait_until_ready())
+        .await
+        .unwrap();
+    let secret = secrets
+        .get(&ObjectKey::namespaced(&world.namespace, "credentials"))
+        .unwrap();
+    assert_eq!(
+        secret.data.as_ref().unwrap()["password"].0,
+        secret_digest(b"hunter2")
+    );
+
+    let absent = GroupVersionKind::gvk("absent.dev", "v1", "Absent");
+    let resource = kube::core::ApiResource::from_gvk(&absent);
+    let optional = Watch::<kube::core::DynamicObject>::objects(
+        Api::all_with(world.client.clone(), &resource),
+        &resource,
+    )
+    .optional(world.client.clone(), absent)
+    .start(&world.metrics.watch, shutdown.clone());
+    let ready = tokio::time::timeout(PATIENCE, optional.wait_until_ready())
+        .await
+        .unwrap();
+    assert_eq!(ready, Readiness::NotServed);
+    shutdown.cancel();
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn events_with_other_notes_are_other_events() {
+    let world = World::new().await;
+    let recorder = Recorder::new(world.client.clone(), "shopkeeper.dev/shopkeeper", "pod-1");
+    let map: ConfigMap = serde_json::from_value(world.config_map("one", "a")).unwrap();
+    let regarding = ObjectReference {
+        uid: Some("uid-1".into()),
+        ..map.object_ref(&())
+    };
+    for note in [
+        "first".to_owned(),
+        "second".to_owned(),
+        "first".to_owned(),
+        "ä".repeat(2000),
+    ] {
+        let event = Event {
+            severity: Severity::Warning,
+            reason: "Tested".into(),
+            action: "Test".into(),
+            note,
+        };
+        recorder.publish(&regarding, &event).await;
+    }
+    let events = world
+        .namespaced::<KubernetesEvent>()
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    assert_eq!(events.items.len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs an API server"]
+async fn leadership_passes_on_when_released() {
+    let world = World::new().await;
+    let run = |pod| {
+        let options = LeaseOptions::new(&world.namespace, "shopkeeper", pod);
+        campaign(
+            world.config.clone(),
+            options,
+            &ClientOptions::new("test"),
+            &world.metrics.rest_client,
+            &world.metrics.lease,
+        )
+        .unwrap()
+    };
+    let first = run("pod-1");
+    tokio::time::timeout(PATIENCE, first.elected())
+        .await
+        .unwrap();
+    let second = run("pod-2");
+    let leases: Api<Lease> = world.namespaced();
+    let renewed = async || {
+        leases
+            .get("shopkeeper")
+            .await
+            .unwrap()
+            .spec
+            .and_then(|spec| spec.renew_time)
+    };
+    let acquired = renewed().await;
+    let renewal = async {
+        while renewed().await == acquired {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, renewal).await.unwrap();
+    assert!(first.is_leader() && !second.is_leader());
+    first.release().await;
+    tokio::time::timeout(PATIENCE, second.elected())
+        .await
+        .unwrap();
+
+    let usurped = json!({"spec": {"holderIdentity": "usurper", "renewTime": micro_now(), "leaseDurationSeconds": 15}});
+    leases
+        .patch(
+            "shopkeeper",
+            &PatchParams::default(),
+            &Patch::Merge(usurped),
+        )
+        .await
+        .unwrap();
+    let reason = tokio::time::timeout(PATIENCE, second.lost()).await.unwrap();
+    assert!(reason.contains("another identity"), "{reason}");
+    world.end().await;
+}
+
+fn micro_now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        .to_string()
+}
