@@ -16,6 +16,9 @@ const CODES: &[(&str, Class, &str)] = &[
     ("Throttling", Class::Throttled, ""),
     ("ThrottlingException", Class::Throttled, ""),
     ("ThrottledException", Class::Throttled, ""),
+    ("KmsThrottled", Class::Throttled, ""),
+    ("KMSThrottling", Class::Throttled, ""),
+    ("Throttled", Class::Throttled, ""),
     ("RequestThrottled", Class::Throttled, ""),
     ("RequestLimitExceeded", Class::Throttled, ""),
     ("TooManyRequestsException", Class::Throttled, ""),
@@ -51,6 +54,10 @@ const CODES: &[(&str, Class, &str)] = &[
     ("ReplicationGroupAlreadyExists", Class::Conflict, ""),
     ("CacheSubnetGroupAlreadyExists", Class::Conflict, ""),
     ("BucketAlreadyOwnedByYou", Class::Conflict, ""),
+    ("ConcurrentAccess", Class::Conflict, ""),
+    ("BackupInUseException", Class::Conflict, ""),
+    ("TableInUseException", Class::Conflict, ""),
+    ("QueueNameExists", Class::Conflict, ""),
     ("QueueAlreadyExists", Class::Conflict, ""),
     // Not in a state that takes the call.
     ("InvalidDBInstanceState", Class::NotReady, ""),
@@ -62,6 +69,8 @@ const CODES: &[(&str, Class, &str)] = &[
     ("DependencyViolation", Class::NotReady, ""),
     ("KMSInvalidStateException", Class::NotReady, ""),
     ("BucketNotEmpty", Class::NotReady, ""),
+    // DynamoDB takes a while to switch point-in-time recovery on.
+    ("ContinuousBackupsUnavailableException", Class::NotReady, ""),
     // A deleted queue's name is free again after 60 seconds.
     ("QueueDeletedRecently", Class::NotReady, ""),
     ("AWS.SimpleQueueService.QueueDeletedRecently", Class::NotReady, ""),

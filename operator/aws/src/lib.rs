@@ -7,6 +7,7 @@
 //! One module for each AWS service, one file for each kind of resource; [`registry`] ties them to the kinds.
 
 pub mod account;
+mod arn;
 pub mod calls;
 pub mod dynamodb;
 pub mod eks;
@@ -17,6 +18,7 @@ pub mod kms;
 pub mod observer;
 pub mod rds;
 pub mod registry;
+mod request;
 pub mod resource;
 pub mod s3;
 pub mod secretsmanager;

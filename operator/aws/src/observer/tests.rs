@@ -1,0 +1,184 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use shopkeeper_plan::{
+    aws::{CacheSubnetGroup, Tags},
+    observed::Present,
+    outputs::Outputs,
+};
+use tokio::sync::Notify;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Counts the calls; answers with what it was given, each call once it may.
+struct Counting {
+    calls: AtomicUsize,
+    running: AtomicUsize,
+    most: AtomicUsize,
+    observation: Observation,
+    gate: Option<Semaphore>,
+    entered: Notify,
+}
+
+impl Counting {
+    fn new(observation: Observation, gate: Option<Semaphore>) -> Arc<Self> {
+        Arc::new(Self {
+            calls: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            observation,
+            gate,
+            entered: Notify::new(),
+        })
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Source for Arc<Counting> {
+    async fn look_up(&self, _kind: AwsKind, _name: &str, _scope: &Scope) -> Observation {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        self.entered.notify_one();
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        self.observation.clone()
+    }
+}
+
+fn scope() -> Scope {
+    Scope { account_id: "123456789012".into(), region: "eu-west-1".into(), cluster: "shop".into(), owner_tags: Tags::new() }
+}
+
+fn key(name: &str) -> ResourceKey {
+    ResourceKey::aws(AwsKind::CacheSubnetGroup, name)
+}
+
+fn keys(names: &[&str]) -> BTreeSet<ResourceKey> {
+    names.iter().map(|name| key(name)).collect()
+}
+
+fn present(lifecycle: Lifecycle) -> Observation {
+    let resource = CacheSubnetGroup { name: "carts".into(), description: String::new(), subnets: BTreeSet::new(), tags: Tags::new() };
+    Observation::Present(Box::new(Present {
+        resource: resource.into(),
+        lifecycle,
+        arn: None,
+        id: None,
+        outputs: Outputs::new(),
+        empty: None,
+        note: None,
+    }))
+}
+
+#[tokio::test]
+async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
+    for observation in [Observation::Absent, present(Lifecycle::Available)] {
+        let source = Counting::new(observation.clone(), None);
+        let observer = Observer::over(Arc::clone(&source));
+        for _ in 0..3 {
+            assert_eq!(observer.observe(&keys(&["carts"]), &scope(), LONG).await.get(&key("carts")), Some(&observation));
+        }
+        assert_eq!(source.calls(), 1);
+        observer.observe(&keys(&["carts"]), &scope(), Duration::ZERO).await;
+        assert_eq!(source.calls(), 2, "nothing is fresh enough for a freshness of zero");
+        observer.forget(&key("carts"));
+        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+        assert_eq!(source.calls(), 3);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_transition_or_unknown_is_never_served_from_memory() {
+    let unknown = Observation::Unknown(Failure::new(Class::Transient, "no answer"));
+    let transitional = [Lifecycle::Creating, Lifecycle::Modifying, Lifecycle::Deleting].map(present);
+    for observation in transitional.into_iter().chain([unknown]) {
+        let source = Counting::new(observation, None);
+        let observer = Observer::over(Arc::clone(&source));
+        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+        assert_eq!(source.calls(), 2);
+    }
+}
+
+#[tokio::test]
+async fn another_scope_is_another_question() {
+    let source = Counting::new(Observation::Absent, None);
+    let observer = Observer::over(Arc::clone(&source));
+    observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+    observer.observe(&keys(&["carts"]), &Scope { cluster: "other".into(), ..scope() }, LONG).await;
+    assert_eq!(source.calls(), 2);
+    observer.forget(&key("carts"));
+    assert!(observer.entries().is_empty(), "forgotten for every scope");
+}
+
+#[tokio::test]
+async fn those_who_ask_at_the_same_time_share_one_flight() {
+    // In transition, so that only the shared flight can answer the second one.
+    let source = Counting::new(present(Lifecycle::Creating), Some(Semaphore::new(0)));
+    let observer = Observer::over(Arc::clone(&source));
+    let (wanted, scope) = (keys(&["carts"]), scope());
+    let first = observer.observe(&wanted, &scope, LONG);
+    let second = observer.observe(&wanted, &scope, LONG);
+    let open = async {
+        source.entered.notified().await;
+        // Both futures were polled before this one: the second waits for the first.
+        source.gate.as_ref().unwrap().add_permits(2);
+    };
+    let (first, second, ()) = futures::join!(first, second, open);
+    assert_eq!(first, second);
+    assert_eq!(source.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_on_its_way_does_not_survive_being_forgotten() {
+    let source = Counting::new(Observation::Absent, Some(Semaphore::new(0)));
+    let observer = Observer::over(Arc::clone(&source));
+    let (wanted, scope) = (keys(&["carts"]), scope());
+    let stale = observer.observe(&wanted, &scope, LONG);
+    let forget = async {
+        source.entered.notified().await;
+        observer.forget(&key("carts"));
+        source.gate.as_ref().unwrap().add_permits(2);
+    };
+    futures::join!(stale, forget);
+    observer.observe(&wanted, &scope, LONG).await;
+    assert_eq!(source.calls(), 2);
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_run_at_once() {
+    let names: Vec<_> = (0..3 * AT_ONCE).map(|number| format!("carts-{number}")).collect();
+    let wanted: BTreeSet<_> = names.iter().map(|name| key(name)).collect();
+    let source = Counting::new(Observation::Absent, Some(Semaphore::new(0)));
+    let observer = Observer::over(Arc::clone(&source));
+    let scope = scope();
+    let observe = observer.observe(&wanted, &scope, LONG);
+    let open = async {
+        while source.running.load(Ordering::SeqCst) < AT_ONCE {
+            source.entered.notified().await;
+        }
+        source.gate.as_ref().unwrap().add_permits(wanted.len());
+    };
+    let (observed, ()) = futures::join!(observe, open);
+    assert_eq!(observed.len(), wanted.len());
+    assert_eq!(source.most.load(Ordering::SeqCst), AT_ONCE);
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_dropped() {
+    let source = Counting::new(Observation::Absent, None);
+    let observer = Observer::over(source);
+    observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+    observer.drop_unused(Instant::now());
+    assert_eq!(observer.entries().len(), 1);
+    observer.drop_unused(Instant::now() + UNUSED);
+    assert!(observer.entries().is_empty());
+}

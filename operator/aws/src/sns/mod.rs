@@ -1,0 +1,7 @@
+//! SNS.
+
+mod subscription;
+mod topic;
+
+pub(crate) use subscription::SubscriptionApi;
+pub(crate) use topic::TopicApi;

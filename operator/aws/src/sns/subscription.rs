@@ -1,0 +1,193 @@
+//! SNS subscriptions.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use aws_sdk_sns::types::Subscription;
+use serde_json::json;
+use shopkeeper_plan::{
+    aws::{SnsSubscription, SubscriptionProtocol, Tags},
+    failure::{Class, Failure},
+    observed::Lifecycle,
+    outputs::Outputs,
+    plan::DeleteMode,
+};
+
+use crate::{
+    account::{Account, Scope},
+    error::{classify, is_code},
+    request::{differs, document, nothing_to_change},
+    resource::{ClientToken, Found, ResourceApi},
+};
+
+/// Subscriptions. [`Found::arn`] is `None` until the endpoint has confirmed: SNS shows no ARN before, and without one a
+/// subscription can neither be read nor changed nor removed; an unconfirmed one goes by itself after two days.
+pub(crate) struct SubscriptionApi<'a>(pub(crate) &'a Account);
+
+const MISSING: &[&str] = &["NotFound", "ResourceNotFound"];
+
+/// What stands in the place of the ARN while the endpoint has not confirmed.
+const PENDING: &str = "PendingConfirmation";
+
+/// What stands there for a while after the end.
+const DELETED: &str = "Deleted";
+
+/// What a person should know of a subscription without confirmation.
+const WAITS: &str = "waits for confirmation by its owner";
+
+#[async_trait]
+impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
+    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<SnsSubscription>>, Failure> {
+        let unattributed = parse(name)?;
+        let Some(subscription) = self.find(&unattributed).await? else { return Ok(None) };
+        let arn = subscription.subscription_arn.filter(|arn| arn != PENDING);
+        let Some(arn) = arn else {
+            return Ok(Some(Found { note: Some(WAITS.into()), ..Found::available(unattributed) }));
+        };
+        let attributes = match self.0.sns.get_subscription_attributes().subscription_arn(&arn).send().await {
+            Ok(answer) => answer.attributes.unwrap_or_default(),
+            Err(error) if is_code(&error, MISSING) => return Ok(None),
+            Err(error) => return Err(classify("GetSubscriptionAttributes", &error)),
+        };
+        let text = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
+        let redrive = text("RedrivePolicy").map(|text| document("GetSubscriptionAttributes", text)).transpose()?;
+        let filter = text("FilterPolicy").map(|text| document("GetSubscriptionAttributes", text)).transpose()?;
+        let resource = SnsSubscription {
+            // `{}` lets everything through, which is what no policy does.
+            filter_policy: filter.filter(|policy| policy.as_object().is_none_or(|policy| !policy.is_empty())),
+            raw_delivery: text("RawMessageDelivery").is_some_and(|value| value == "true"),
+            dead_letter_arn: redrive.as_ref().and_then(|policy| policy["deadLetterTargetArn"].as_str()).map(str::to_owned),
+            ..unattributed
+        };
+        let outputs = Outputs::new().with("arn", &arn).with("topicArn", &resource.topic_arn);
+        Ok(Some(Found { resource, lifecycle: Lifecycle::Available, arn: Some(arn), id: None, outputs, empty: None, note: None }))
+    }
+
+    async fn create(&self, desired: &SnsSubscription, _token: &ClientToken) -> Result<(), Failure> {
+        // Only what differs from SNS's defaults: some protocols refuse an attribute whatever its value.
+        let attributes: HashMap<_, _> = settings(desired)
+            .into_iter()
+            .filter_map(|(_, name, value)| Some((name.to_owned(), value.filter(|value| value != "{}" && value != "false")?)))
+            .collect();
+        self.0
+            .sns
+            .subscribe()
+            .topic_arn(&desired.topic_arn)
+            .protocol(desired.protocol.as_str())
+            .endpoint(&desired.endpoint)
+            .set_attributes(Some(attributes))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("Subscribe", &error))
+    }
+
+    /// SetSubscriptionAttributes takes one attribute.
+    async fn update(
+        &self,
+        desired: &SnsSubscription,
+        found: &Found<SnsSubscription>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        let Some(arn) = &found.arn else {
+            // What was asked for when it was made takes hold with the confirmation. To subscribe again would only ask
+            // the owner again.
+            return Err(Failure::new(Class::NotReady, format!("the subscription {WAITS}")));
+        };
+        let Some((_, name, value)) = settings(desired).into_iter().find(|(field, ..)| differs(fields, field)) else {
+            return Err(nothing_to_change("SNS subscription", fields));
+        };
+        self.0
+            .sns
+            .set_subscription_attributes()
+            .subscription_arn(arn)
+            .attribute_name(name)
+            .set_attribute_value(value)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("SetSubscriptionAttributes", &error))
+    }
+
+    async fn delete(&self, found: &Found<SnsSubscription>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+        let Some(arn) = &found.arn else { return Ok(()) };
+        match self.0.sns.unsubscribe().subscription_arn(arn).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, MISSING) => Ok(()),
+            Err(error) => Err(classify("Unsubscribe", &error)),
+        }
+    }
+}
+
+impl SubscriptionApi<'_> {
+    /// SNS finds a subscription only by its topic, 100 a page.
+    async fn find(&self, wanted: &SnsSubscription) -> Result<Option<Subscription>, Failure> {
+        let mut next = None;
+        loop {
+            let page = match self.0.sns.list_subscriptions_by_topic().topic_arn(&wanted.topic_arn).set_next_token(next).send().await {
+                Ok(page) => page,
+                // Without the topic there is no subscription.
+                Err(error) if is_code(&error, MISSING) => return Ok(None),
+                Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
+            };
+            let subscription = page.subscriptions.unwrap_or_default().into_iter().find(|subscription| {
+                subscription.protocol() == Some(wanted.protocol.as_str())
+                    && subscription.endpoint() == Some(wanted.endpoint.as_str())
+                    && subscription.subscription_arn() != Some(DELETED)
+            });
+            if subscription.is_some() {
+                return Ok(subscription);
+            }
+            next = page.next_token;
+            if next.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// A subscription without attributes, from `topic|protocol|endpoint`. An endpoint may have a bar in it, the others not.
+fn parse(name: &str) -> Result<SnsSubscription, Failure> {
+    let mut parts = name.splitn(3, '|');
+    match (parts.next(), parts.next().and_then(SubscriptionProtocol::parse), parts.next()) {
+        (Some(topic), Some(protocol), Some(endpoint)) => Ok(SnsSubscription {
+            topic_arn: topic.to_owned(),
+            protocol,
+            endpoint: endpoint.to_owned(),
+            filter_policy: None,
+            raw_delivery: false,
+            dead_letter_arn: None,
+            tags: Tags::new(),
+        }),
+        _ => Err(Failure::new(Class::Bug, format!("{name} does not name a subscription"))),
+    }
+}
+
+/// The attributes of a subscription: field, attribute, value. The policy `{}` takes a filter away; a redrive policy goes
+/// by leaving the value out, since the empty string is refused.
+fn settings(desired: &SnsSubscription) -> [(&'static str, &'static str, Option<String>); 3] {
+    let filter = desired.filter_policy.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
+    let redrive = desired.dead_letter_arn.as_ref().map(|arn| json!({"deadLetterTargetArn": arn}).to_string());
+    [
+        ("filterPolicy", "FilterPolicy", Some(filter)),
+        ("rawDelivery", "RawMessageDelivery", Some(desired.raw_delivery.to_string())),
+        ("deadLetterArn", "RedrivePolicy", redrive),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use shopkeeper_plan::aws::AwsSpecification as _;
+
+    use super::*;
+
+    #[test]
+    fn the_name_says_what_to_look_for() {
+        let name = "arn:aws:sns:eu-west-1:123456789012:buy|https|https://shop.example/hook?a=1|2";
+        let subscription = parse(name).unwrap();
+        assert_eq!(subscription.endpoint, "https://shop.example/hook?a=1|2");
+        assert_eq!(subscription.name(), name);
+        assert!(parse("arn:aws:sns:eu-west-1:123456789012:buy|fax|1").is_err());
+    }
+}

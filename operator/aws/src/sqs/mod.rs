@@ -1,0 +1,5 @@
+//! SQS.
+
+mod queue;
+
+pub(crate) use queue::QueueApi;

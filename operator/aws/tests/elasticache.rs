@@ -1,0 +1,179 @@
+//! ElastiCache subnet groups and replication groups against the double.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod double;
+
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use double::{Double, REGION, Seed, change, converge, owner_tags, remove, token};
+use shopkeeper_plan::{
+    aws::{AwsResource, CacheEngine, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption},
+    plan::DeleteMode,
+};
+
+fn subnet_group(seed: &Seed) -> CacheSubnetGroup {
+    CacheSubnetGroup {
+        name: "shop-carts".into(),
+        description: "carts of the shop".into(),
+        subnets: seed.private_subnets().into_iter().collect(),
+        tags: owner_tags(),
+    }
+}
+
+fn carts(security_groups: BTreeSet<String>) -> CacheReplicationGroup {
+    CacheReplicationGroup {
+        id: "shop-carts".into(),
+        description: "carts of the shop".into(),
+        engine: CacheEngine::Valkey,
+        engine_version: Some("7.2".into()),
+        node_type: "cache.t4g.small".into(),
+        replicas: 1,
+        multi_az: true,
+        transit_encryption: TransitEncryption::Required,
+        kms_key_arn: None,
+        subnet_group: "shop-carts".into(),
+        parameter_group: None,
+        security_groups,
+        port: 6379,
+        snapshot_retention_days: 1,
+        snapshot_window: Some("02:00-03:00".into()),
+        maintenance_window: Some("sun:05:00-sun:06:00".into()),
+        auto_minor_version_upgrade: Some(true),
+        tags: owner_tags(),
+    }
+}
+
+/// Makes a security group, by EC2's query protocol: one call is not worth another SDK.
+fn security_group(double: &Double, seed: &Seed, name: &str) -> String {
+    let body = format!("Action=CreateSecurityGroup&Version=2016-11-15&GroupName={name}&GroupDescription={name}&VpcId={}", seed.vpc());
+    let address = double.endpoint();
+    let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
+    write!(
+        stream,
+        "POST / HTTP/1.0\r\nHost: ec2.{REGION}.amazonaws.com\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/ec2/aws4_request, SignedHeaders=host, Signature=0\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let id = answer.split_once("<groupId>").and_then(|(_, rest)| rest.split_once("</groupId>"));
+    id.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
+}
+
+#[tokio::test]
+async fn a_subnet_group_is_made_changed_and_removed() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    let mut group = subnet_group(&seed);
+    double.forget_calls();
+    converge(&double, &account, group.clone()).await;
+    assert_eq!(double.writes(), ["CreateCacheSubnetGroup"]);
+    change(&double, &account, &mut group, |group| group.description = "carts".into()).await;
+    change(&double, &account, &mut group, |group| {
+        group.subnets.pop_last();
+    })
+    .await;
+    change(&double, &account, &mut group, |group| {
+        group.tags.insert("team".into(), "shop".into());
+    })
+    .await;
+    remove(&double, &account, group, DeleteMode::Snapshot).await;
+}
+
+#[tokio::test]
+async fn a_replication_group_is_made_changed_and_removed() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    converge(&double, &account, subnet_group(&seed)).await;
+    let first = security_group(&double, &seed, "carts");
+    let second = security_group(&double, &seed, "carts-more");
+
+    let mut group = carts([first.clone()].into());
+    double.forget_calls();
+    let present = converge(&double, &account, group.clone()).await;
+    assert_eq!(double.writes(), ["CreateReplicationGroup"]);
+    let host = present.outputs.plain("host").unwrap();
+    assert_eq!(present.outputs.plain("port"), Some("6379"));
+    assert_eq!(present.outputs.plain("endpoint"), Some(format!("{host}:6379").as_str()));
+    assert!(present.outputs.plain("readerHost").is_some());
+
+    change(&double, &account, &mut group, |group| group.engine_version = Some("8.0".into())).await;
+    change(&double, &account, &mut group, |group| group.node_type = "cache.m7g.large".into()).await;
+    change(&double, &account, &mut group, |group| group.replicas = 2).await;
+    change(&double, &account, &mut group, |group| group.replicas = 1).await;
+    change(&double, &account, &mut group, |group| {
+        group.replicas = 0;
+        group.multi_az = false;
+    })
+    .await;
+    change(&double, &account, &mut group, |group| {
+        group.replicas = 1;
+        group.multi_az = true;
+    })
+    .await;
+    change(&double, &account, &mut group, |group| group.transit_encryption = TransitEncryption::Disabled).await;
+    change(&double, &account, &mut group, |group| group.transit_encryption = TransitEncryption::Required).await;
+    change(&double, &account, &mut group, |group| {
+        group.security_groups.insert(second);
+    })
+    .await;
+
+    double.forget_calls();
+    change(&double, &account, &mut group, |group| {
+        group.description = "carts".into();
+        group.security_groups.remove(&first);
+        group.snapshot_retention_days = 7;
+        group.snapshot_window = Some("03:00-04:00".into());
+        group.maintenance_window = Some("mon:05:00-mon:06:00".into());
+        group.auto_minor_version_upgrade = Some(false);
+    })
+    .await;
+    assert_eq!(double.writes(), ["ModifyReplicationGroup"], "what takes hold without a restart goes in one call");
+    change(&double, &account, &mut group, |group| {
+        group.tags.insert("team".into(), "shop".into());
+    })
+    .await;
+
+    remove(&double, &account, group.clone(), DeleteMode::Snapshot).await;
+    let resource = AwsResource::from(group.clone());
+    let snapshots = snapshots(&double).await;
+    assert_eq!(snapshots, [format!("shop-carts-final-{}", &token(&resource).as_str()[..8])]);
+
+    converge(&double, &account, group.clone()).await;
+    remove(&double, &account, group, DeleteMode::Everything).await;
+    assert_eq!(self::snapshots(&double).await, snapshots, "no other snapshot");
+    remove(&double, &account, subnet_group(&seed), DeleteMode::Everything).await;
+}
+
+async fn snapshots(double: &Double) -> Vec<String> {
+    let client = aws_sdk_elasticache::Client::new(&double.configuration());
+    let answer = client.describe_snapshots().send().await.unwrap();
+    answer.snapshots().iter().map(|snapshot| snapshot.snapshot_name().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn redis_becomes_valkey() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    converge(&double, &account, subnet_group(&seed)).await;
+    let mut group = carts([security_group(&double, &seed, "carts")].into());
+    group.engine = CacheEngine::Redis;
+    group.engine_version = Some("7.1".into());
+    group.parameter_group = Some("default.redis7".into());
+    converge(&double, &account, group.clone()).await;
+    double.forget_calls();
+    change(&double, &account, &mut group, |group| {
+        group.engine = CacheEngine::Valkey;
+        group.engine_version = Some("8.0".into());
+        group.parameter_group = Some("default.valkey8".into());
+    })
+    .await;
+    assert_eq!(double.writes(), ["ModifyReplicationGroup"]);
+}
