@@ -1,6 +1,9 @@
 //! Against a real API server, since a scripted one only confirms what its author believes. Each test makes a namespace of its own and
 //! needs a kubeconfig of an administrator: `cargo test -p shopkeeper-kube -- --ignored`, with `KUBECONFIG` set.
 
+// Clippy's leave for tests does not reach the functions beside them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::{
