@@ -14,6 +14,7 @@ pub mod aws;
 pub mod blueprint;
 pub mod build;
 pub mod difference;
+pub mod duration;
 pub mod facts;
 pub mod failure;
 pub mod kubernetes;

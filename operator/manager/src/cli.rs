@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shopkeeper runs shops on Amazon EKS.
+#[derive(Debug, Parser)]
+#[command(name = "shopkeeper", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(RunOptions),
+    /// Print the custom resource definitions as YAML.
+    Crds,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// Address of /metrics, /healthz and /readyz.
+    #[arg(long, env = "SHOPKEEPER_METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub metrics_address: SocketAddr,
+    /// File to write the address to once it is bound; for port 0.
+    #[arg(long, env = "SHOPKEEPER_METRICS_ADDRESS_FILE")]
+    pub metrics_address_file: Option<std::path::PathBuf>,
+    /// Namespace of the operator, where its Lease is.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "shopkeeper-system")]
+    pub namespace: String,
+    /// Name of this replica, in the Lease and in events.
+    #[arg(long, env = "POD_NAME", default_value = "shopkeeper")]
+    pub pod_name: String,
+    /// Whether replicas elect a leader. Without, exactly one may run.
+    #[arg(long, env = "SHOPKEEPER_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+    /// Passes of one kind that run at once.
+    #[arg(long, env = "SHOPKEEPER_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=256))]
+    pub concurrency: u16,
+    /// Form of the log. Levels by RUST_LOG, by default info.
+    #[arg(long, env = "SHOPKEEPER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

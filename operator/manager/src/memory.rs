@@ -1,0 +1,128 @@
+//! What this process knows and the caches may not know yet.
+//!
+//! A cache lags behind the writes of the process that reads it. Deciding on an inventory that misses the last write would
+//! forget a resource; deciding on objects that miss it would write them again.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use kube::{ResourceExt, core::DynamicObject};
+use shopkeeper_plan::{planner::Inventory, resource::ResourceKey};
+
+#[derive(Debug, Default)]
+struct Remembered {
+    inventory: Option<Inventory>,
+    /// Objects as they were after our last write; `None` for one that we deleted.
+    objects: HashMap<ResourceKey, Written>,
+    waits: u32,
+    ready: Option<bool>,
+}
+
+#[derive(Debug)]
+enum Written {
+    Applied(Box<DynamicObject>),
+    Deleted { uid: String },
+}
+
+/// Memory by the uid of the custom resource.
+#[derive(Debug, Default)]
+pub struct Memory {
+    of: Mutex<HashMap<String, Remembered>>,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The inventory that was written last, if this process wrote one.
+    pub fn inventory(&self, uid: &str) -> Option<Inventory> {
+        self.lock().get(uid).and_then(|remembered| remembered.inventory.clone())
+    }
+
+    /// Remembers the inventory that was written.
+    pub fn wrote_inventory(&self, uid: &str, inventory: &Inventory) {
+        self.lock().entry(uid.to_owned()).or_default().inventory = Some(inventory.clone());
+    }
+
+    /// Remembers an object as the API server answered an apply.
+    pub fn applied(&self, uid: &str, key: &ResourceKey, object: DynamicObject) {
+        self.lock().entry(uid.to_owned()).or_default().objects.insert(key.clone(), Written::Applied(Box::new(object)));
+    }
+
+    /// Remembers that an object was deleted.
+    pub fn deleted(&self, uid: &str, key: &ResourceKey, object_uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().objects.insert(key.clone(), Written::Deleted { uid: object_uid.to_owned() });
+    }
+
+    /// The newer of what the cache holds and what this process wrote. Forgets the write once the cache has caught up.
+    pub fn newest(&self, uid: &str, key: &ResourceKey, cached: Option<DynamicObject>) -> Option<DynamicObject> {
+        let mut all = self.lock();
+        let Some(remembered) = all.get_mut(uid) else { return cached };
+        match remembered.objects.get(key) {
+            None => cached,
+            Some(Written::Applied(written)) => {
+                if cached.as_ref().is_some_and(|cached| !is_older(cached, written)) {
+                    remembered.objects.remove(key);
+                    return cached;
+                }
+                match &cached {
+                    // Gone from the cache: it was there before our write, and somebody deleted it since, or it has not arrived.
+                    // An object that we just made and the cache has never seen is the second; kept until the cache has it.
+                    None | Some(_) => Some((**written).clone()),
+                }
+            }
+            Some(Written::Deleted { uid: deleted }) => match &cached {
+                Some(object) if object.uid().as_deref() == Some(deleted) && object.metadata.deletion_timestamp.is_none() => None,
+                _ => {
+                    remembered.objects.remove(key);
+                    cached
+                }
+            },
+        }
+    }
+
+    /// Forgets what was written to an object, because its cache reported a deletion.
+    pub fn forget_object(&self, uid: &str, key: &ResourceKey) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.objects.remove(key);
+        }
+    }
+
+    /// Counts another wait in a row.
+    pub fn waited(&self, uid: &str) -> u32 {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        remembered.waits = remembered.waits.saturating_add(1);
+        remembered.waits - 1
+    }
+
+    /// Something moved: the next wait is short again.
+    pub fn moved(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().waits = 0;
+    }
+
+    /// Records whether it is ready now; true where that is news.
+    pub fn became(&self, uid: &str, ready: bool) -> bool {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        remembered.ready.replace(ready) != Some(ready)
+    }
+
+    /// Forgets a custom resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+}
+
+/// Whether `one` was read before `other` was written. Since Kubernetes 1.35 resource versions of one kind may be compared as
+/// numbers; where one is no number, the cache counts as current.
+fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
+    let number = |object: &DynamicObject| object.resource_version().and_then(|version| version.parse::<u128>().ok());
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one < other,
+        _ => false,
+    }
+}

@@ -1,0 +1,289 @@
+//! One pass over one custom resource: observe, resolve, build, plan, execute, report.
+//!
+//! Nothing here decides what to do: that is `shopkeeper-plan`. This module brings the inputs, carries out the steps that are
+//! free, and writes down what came of it. There is no other way to change anything.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
+use shopkeeper_api::{Managed, RECONCILE_REQUESTED_AT, status::Status};
+use shopkeeper_aws::Scope;
+use shopkeeper_kube::{
+    apply::Writer,
+    controller::{Outcome, Pass},
+    events::Recorder,
+    queue::Lane,
+    status::{Concurrency, FinalizerChange, StatusWriter, add_finalizer, remove_finalizer},
+    store::ObjectKey,
+};
+use shopkeeper_plan::{
+    blueprint::Blueprint,
+    failure::{Class, Failure, retry_after},
+    names::Owner,
+    observed::Observed,
+    plan::{Action, Blocker, Operation, Plan},
+    planner::{self, Inventory, Policies},
+    report::{self, Report},
+};
+
+use crate::{
+    accounts::{Accounts, Session},
+    memory::Memory,
+    metrics::ShopMetrics,
+    queues::Queues,
+    stores::Stores,
+};
+
+mod events;
+mod execute;
+mod inventory;
+mod observe;
+pub mod platform;
+mod references;
+pub mod service;
+mod status;
+
+/// Everything a pass works with. One for the process.
+pub struct World {
+    /// Client for what is not covered by the writers.
+    pub client: Client,
+    /// Applies and deletes objects.
+    pub writer: Writer,
+    /// Writes statuses.
+    pub statuses: StatusWriter,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Caches.
+    pub stores: Arc<Stores>,
+    /// Queues.
+    pub queues: Queues,
+    /// AWS.
+    pub accounts: Accounts,
+    /// What the caches may not know yet.
+    pub memory: Arc<Memory>,
+    /// Metrics.
+    pub metrics: ShopMetrics,
+}
+
+/// Polls of what AWS works on: the first after a second, then less and less often.
+const UNDER_WAY: Class = Class::NotReady;
+/// After a step that takes hold at once there is mostly another one.
+const NEXT_STEP: Duration = Duration::from_millis(50);
+
+/// A kind whose objects can be addressed: kube tells namespaced and cluster-scoped kinds apart by type.
+pub trait Scoped: Managed {
+    /// The API of the kind, in a namespace where it has one.
+    fn api(client: Client, namespace: &str) -> Api<Self>;
+}
+
+/// Everything about one custom resource that does not depend on its kind.
+pub(crate) struct Subject<'a, K> {
+    pub world: &'a World,
+    pub object: &'a K,
+    pub owner: Owner,
+    pub pass: &'a Pass<ObjectKey>,
+}
+
+/// Where and how the steps of a pass are carried out.
+pub(crate) struct Site<'a> {
+    pub session: Arc<Session>,
+    pub scope: Scope,
+    pub policies: Policies,
+    /// Between two looks at AWS when nothing happens.
+    pub interval: Duration,
+    /// The blueprint for what was observed.
+    pub blueprint: &'a (dyn Fn(&Observed) -> Blueprint + Sync),
+    /// What a kind adds to the status, as JSON.
+    pub extend: &'a (dyn Fn(&Observed, &mut Status) -> Value + Sync),
+}
+
+impl<K: Scoped> Subject<'_, K> {
+    fn api(&self) -> Api<K> {
+        K::api(self.world.client.clone(), &self.owner.namespace)
+    }
+
+    /// The value of the annotation that asks for a pass now, where it was not answered yet.
+    fn requested(&self) -> Option<String> {
+        let asked = self.object.annotations().get(RECONCILE_REQUESTED_AT)?;
+        let handled = self.object.shared_status().and_then(|status| status.last_handled_reconcile_at.as_ref());
+        (handled != Some(asked)).then(|| asked.clone())
+    }
+
+    fn deleting(&self) -> bool {
+        self.object.meta().deletion_timestamp.is_some()
+    }
+
+    fn seed(&self) -> u64 {
+        self.owner.uid.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
+    }
+
+    fn inventory(&self) -> Inventory {
+        self.world
+            .memory
+            .inventory(&self.owner.uid)
+            .unwrap_or_else(|| self.object.shared_status().map(inventory::from_status).unwrap_or_default())
+    }
+
+    /// Puts the finalizer on before anything is made. `None` where the object is gone meanwhile.
+    async fn hold(&self) -> Result<Option<()>, shopkeeper_kube::Error> {
+        match add_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await? {
+            FinalizerChange::TooLate => Ok(None),
+            FinalizerChange::Unchanged | FinalizerChange::Changed(_) => Ok(Some(())),
+        }
+    }
+
+    async fn let_go(&self) -> Result<Outcome, shopkeeper_kube::Error> {
+        remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
+        self.world.memory.forget(&self.owner.uid);
+        self.world.statuses.forget(&self.owner.uid);
+        Ok(Outcome::done())
+    }
+
+    /// Observes, plans, executes and reports.
+    async fn reconcile(&self, site: &Site<'_>) -> Result<Outcome, shopkeeper_kube::Error> {
+        let inventory = self.inventory();
+        let requested = self.requested();
+        let freshness = match (&requested, self.pass.lane) {
+            (Some(_), _) => Duration::ZERO,
+            // A little younger than the interval, or the pass that is to look for drift would read yesterday's paper.
+            (None, Lane::Resync) => site.interval.mul_f64(0.8),
+            (None, Lane::Edit) => site.interval,
+        };
+        let observed = observe::observe(self, site, &inventory, freshness).await?;
+        let blueprint = (site.blueprint)(&observed);
+        let approved = self.object.annotations().get(shopkeeper_api::APPROVE).map(String::as_str);
+        let mut plan = planner::plan(&planner::Input {
+            owner: &self.owner,
+            cluster: &site.scope.cluster,
+            blueprint: &blueprint,
+            observed: &observed,
+            inventory: &inventory,
+            policies: site.policies,
+            approved,
+            deleting: self.deleting(),
+        });
+        tracing::debug!(steps = plan.steps.len(), free = plan.free_steps().count(), unchanged = plan.unchanged, "planned");
+        // Written down before it is made: if the process ends in between, whatever the specification says by then, the
+        // resource is still known.
+        let intended = inventory::with_intentions(&inventory, &plan, &blueprint);
+        if intended != inventory {
+            self.write_inventory(&intended).await?;
+        }
+        let executed = execute::execute(self, site, &mut plan, &observed).await;
+        events::publish(self, &plan, &executed).await;
+
+        if self.deleting() && plan.steps.iter().all(|step| step.action == Action::Retain) {
+            events::retained(self, &plan, site.policies.deletion).await;
+            return self.let_go().await;
+        }
+        let report = report::of_plan(&plan, &blueprint, self.deleting());
+        let next = inventory::after(&intended, &plan, &blueprint, &observed);
+        let mut status = status::status(self, &report, &next, &observed);
+        status.plan = status::plan_summary(&plan);
+        status.last_handled_reconcile_at = requested.or_else(|| self.object.shared_status().and_then(|status| status.last_handled_reconcile_at.clone()));
+        let extended = (site.extend)(&observed, &mut status);
+        self.write_status(&status, extended).await?;
+        self.world.memory.wrote_inventory(&self.owner.uid, &next);
+        if self.world.memory.became(&self.owner.uid, report.ready) {
+            events::readiness(self, &report).await;
+        }
+        Ok(self.outcome(&plan, &report, executed.done, site.interval))
+    }
+
+    /// When to look again.
+    fn outcome(&self, plan: &Plan, report: &Report, executed: usize, interval: Duration) -> Outcome {
+        let uid = &self.owner.uid;
+        if let Some(failure) = &report.failure {
+            return self.failed(failure);
+        }
+        if executed > 0 {
+            self.world.memory.moved(uid);
+            return Outcome::requeue_after(NEXT_STEP, Lane::Edit);
+        }
+        if plan.steps.iter().any(|step| waits_for_the_world(&step.blocked_by, &step.operation)) {
+            let attempt = self.world.memory.waited(uid);
+            return Outcome::requeue_after(retry_after(UNDER_WAY, attempt, self.seed()), Lane::Edit);
+        }
+        self.world.memory.moved(uid);
+        // Spread by a tenth to both sides, or everything that started together comes back together.
+        let spread = 0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
+        Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
+    }
+
+    fn failed(&self, failure: &Failure) -> Outcome {
+        Outcome::failed_after(retry_after(failure.class, self.pass.failures, self.seed()), Lane::Edit)
+    }
+
+    /// Reports that the specification could not be resolved.
+    async fn report_failure(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
+        tracing::info!(class = failure.class.label(), %failure, "not resolved");
+        let report = report::of_failure(failure, self.deleting());
+        self.write_report(&report, failure_is_news(&report)).await?;
+        Ok(self.failed(failure))
+    }
+
+    async fn report_suspension(&self) -> Result<Outcome, shopkeeper_kube::Error> {
+        self.write_report(&report::of_suspension(), false).await?;
+        Ok(Outcome::done())
+    }
+
+    /// Writes conditions and leaves everything else of the status as it was.
+    async fn write_report(&self, report: &Report, news: bool) -> Result<(), shopkeeper_kube::Error> {
+        let mut whole = status::json_of(self.object);
+        let mut status: Status = serde_json::from_value(whole.clone()).unwrap_or_default();
+        status::set_conditions(&mut status, report, self.object.meta().generation);
+        if let (Value::Object(whole), Ok(Value::Object(shared))) = (&mut whole, serde_json::to_value(&status)) {
+            whole.extend(shared);
+        }
+        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
+        if news && self.world.memory.became(&self.owner.uid, false) {
+            events::readiness(self, report).await;
+        }
+        Ok(())
+    }
+
+    async fn write_status(&self, status: &Status, extended: Value) -> Result<(), shopkeeper_kube::Error> {
+        let mut whole = serde_json::to_value(status).map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))?;
+        if let (Value::Object(whole), Value::Object(extended)) = (&mut whole, extended) {
+            whole.extend(extended);
+        }
+        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
+        Ok(())
+    }
+
+    /// Writes the inventory and leaves everything else of the status as it was.
+    async fn write_inventory(&self, inventory: &Inventory) -> Result<(), shopkeeper_kube::Error> {
+        let mut whole = status::json_of(self.object);
+        whole["inventory"] = serde_json::to_value(inventory::to_status(inventory, &Observed::default()))
+            .map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))?;
+        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
+        self.world.memory.wrote_inventory(&self.owner.uid, inventory);
+        Ok(())
+    }
+}
+
+fn failure_is_news(report: &Report) -> bool {
+    report.failure.as_ref().is_some_and(|failure| failure.class.needs_a_person())
+}
+
+/// Whether a step waits for something that no watch tells of.
+fn waits_for_the_world(blocked_by: &[Blocker], operation: &Operation) -> bool {
+    let person = blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported));
+    !person && (matches!(operation, Operation::Wait) || !blocked_by.is_empty())
+}
+
+/// The failure that an error of the API server is.
+pub(crate) fn failure_of(error: &shopkeeper_kube::Error) -> Failure {
+    use shopkeeper_kube::Error;
+    let class = match error {
+        Error::Conflict(_) => Class::Conflict,
+        Error::Invalid(_) => Class::Invalid,
+        Error::Denied(_) => Class::Denied,
+        Error::Throttled { .. } => Class::Throttled,
+        Error::NotFound(_) | Error::NotServed { .. } => Class::NotReady,
+        Error::Transient { .. } => Class::Transient,
+        Error::Unexpected(_) => Class::Bug,
+    };
+    Failure::new(class, error.to_string())
+}

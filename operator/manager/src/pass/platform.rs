@@ -1,0 +1,158 @@
+//! The pass over a Platform.
+
+use std::sync::Arc;
+
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
+use shopkeeper_aws::{Scope, eks};
+use shopkeeper_ec2::Selector;
+use shopkeeper_kube::{
+    Error,
+    controller::{Outcome, Pass},
+    store::ObjectKey,
+};
+use shopkeeper_plan::{
+    blueprint::Blueprint,
+    build,
+    facts::SubnetFacts,
+    failure::{Class, Failure},
+    observed::Observed,
+    resolve::{
+        ResolvedPlatform, owner_of,
+        platform::{PlatformLookups, resolve},
+        policies,
+    },
+};
+
+use super::{Scoped, Site, Subject, World, failure_of, service::drift_interval};
+use crate::accounts::Session;
+
+/// Runs one pass.
+pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
+    let Some(object) = world.stores.platforms.get(&pass.key) else { return Outcome::done() };
+    let subject = Subject { world: &world, owner: owner_of(object.as_ref()), object: object.as_ref(), pass: &pass };
+    match subject.run_platform().await {
+        Ok(outcome) => outcome,
+        Err(Error::NotFound(_)) => Outcome::done(),
+        Err(error) => {
+            tracing::warn!(%error, "pass not completed");
+            subject.failed(&failure_of(&error))
+        }
+    }
+}
+
+impl Scoped for Platform {
+    fn api(client: Client, _namespace: &str) -> Api<Self> {
+        Api::all(client)
+    }
+}
+
+impl Subject<'_, Platform> {
+    async fn run_platform(&self) -> Result<Outcome, Error> {
+        let spec = &self.object.spec;
+        let own = spec.policy.clone().unwrap_or_default();
+        let defaults = spec.defaults.as_ref().and_then(|defaults| defaults.policy.clone()).unwrap_or_default();
+        let policy = own.or(&defaults);
+        if policy.suspend == Some(true) {
+            return self.report_suspension().await;
+        }
+        let session = self.world.accounts.session(&spec.aws.region).await;
+        let resolved = if self.deleting() {
+            let dependents = self.world.stores.dependents(&self.owner.name);
+            if let Some((kind, key)) = dependents.first() {
+                let failure = Failure::new(Class::NotReady, format!("{} {key} and {} others still run on this Platform", kind.name(), dependents.len() - 1))
+                    .with_remedy("delete them first; what they made cannot be taken down without their Platform");
+                return self.report_failure(&failure).await;
+            }
+            // Whatever became of the network: the key is found by its alias.
+            None
+        } else {
+            let looked_up = self.look_up(&session).await;
+            match looked_up.and_then(|lookups| resolve(self.object, &lookups)) {
+                Ok(resolved) => Some(resolved),
+                Err(failure) => return self.report_failure(&failure).await,
+            }
+        };
+        if resolved.is_some() && self.hold().await?.is_none() {
+            return Ok(Outcome::done());
+        }
+        let blueprint = |_: &Observed| resolved.as_ref().map_or_else(Blueprint::default, build::platform_blueprint);
+        let extend = |observed: &Observed, _: &mut Status| resolved.as_ref().map_or(Value::Null, |resolved| extension(resolved, observed));
+        let site = Site {
+            scope: Scope {
+                account_id: spec.aws.account_id.clone(),
+                region: spec.aws.region.clone(),
+                cluster: spec.cluster.name.clone(),
+                owner_tags: self.owner.tags(&spec.cluster.name),
+            },
+            policies: policies(Some(&policy), None),
+            interval: drift_interval(&policy),
+            session,
+            blueprint: &blueprint,
+            extend: &extend,
+        };
+        self.reconcile(&site).await
+    }
+
+    /// Reads what the Platform adopts.
+    async fn look_up(&self, session: &Session) -> Result<PlatformLookups, Failure> {
+        let spec = &self.object.spec;
+        let cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
+        // arn:aws:eks:<region>:<account>:cluster/<name>: the account that the credentials belong to.
+        let account_id = cluster.as_ref().and_then(|cluster| cluster.arn.split(':').nth(4).map(str::to_owned));
+        let mut lookups = PlatformLookups { account_id, cluster, ..PlatformLookups::default() };
+        let Some(network) = &spec.network.existing else { return Ok(lookups) };
+        lookups.vpcs = session.network.find_vpcs(&vpc_selector(network)).await?;
+        if let [vpc] = lookups.vpcs.as_slice() {
+            let vpc = vpc.id.clone();
+            lookups.private_subnets = session.network.find_subnets(&vpc, &subnet_selector(&network.private_subnets)).await?;
+            if let Some(public) = &network.public_subnets {
+                lookups.public_subnets = session.network.find_subnets(&vpc, &subnet_selector(public)).await?;
+            }
+        }
+        Ok(lookups)
+    }
+}
+
+fn vpc_selector(network: &ExistingNetwork) -> Selector {
+    match &network.vpc.id {
+        Some(id) => Selector::Ids([id.clone()].into()),
+        None => Selector::Tags(network.vpc.tags.clone()),
+    }
+}
+
+fn subnet_selector(declared: &shopkeeper_api::platform::SubnetSelector) -> Selector {
+    if declared.ids.is_empty() { Selector::Tags(declared.tags.clone()) } else { Selector::Ids(declared.ids.iter().cloned().collect()) }
+}
+
+/// What a Platform adds to the common status: what was found, for people and for those that run on it.
+fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
+    let subnets = |subnets: &[SubnetFacts]| -> Vec<Value> {
+        subnets.iter().map(|subnet| json!({"id": subnet.id, "zone": subnet.zone, "cidr": subnet.cidr})).collect()
+    };
+    let mut extension = json!({
+        "network": {
+            "vpcId": resolved.vpc.id,
+            "cidr": resolved.vpc.cidr,
+            "privateSubnets": subnets(&resolved.private_subnets),
+            "publicSubnets": subnets(&resolved.public_subnets),
+        },
+        "cluster": {
+            "arn": resolved.cluster.arn,
+            "version": resolved.cluster.version,
+            "endpoint": resolved.cluster.endpoint,
+            "oidcIssuer": resolved.cluster.oidc_issuer,
+            "securityGroupId": resolved.cluster.security_group_id,
+            "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { "Missing" },
+        },
+    });
+    if let Some(arn) = &resolved.existing_key_arn {
+        extension["encryption"] = json!({"keyArn": arn});
+    } else if let Some(key) = build::platform_key(resolved)
+        && let Some(arn) = observed.present(&key).and_then(|present| present.arn.clone())
+    {
+        extension["encryption"] = json!({"keyArn": arn, "alias": key.name});
+    }
+    extension
+}

@@ -1,0 +1,96 @@
+//! What a custom resource refers to: its Platform, and other services.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use shopkeeper_api::{
+    Managed, Platform,
+    platform::AllowedNamespacesType,
+    reference::ServiceKind,
+};
+use shopkeeper_kube::store::ObjectKey;
+use shopkeeper_plan::{
+    failure::{Class, Failure},
+    resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey},
+};
+
+use crate::stores::Stores;
+
+/// The Platform that a custom resource names, or the only one there is.
+pub(super) fn platform<K: Managed>(object: &K, stores: &Stores) -> Result<Arc<Platform>, Failure> {
+    if let Some(reference) = object.platform_ref() {
+        return stores.platforms.get(&ObjectKey::cluster(reference.name.clone())).ok_or_else(|| {
+            Failure::new(Class::NotReady, format!("spec.platformRef names Platform {}, which does not exist", reference.name))
+                .with_remedy("create it, or correct the name")
+        });
+    }
+    match stores.platforms.list().as_slice() {
+        [only] => Ok(Arc::clone(only)),
+        [] => Err(Failure::new(Class::NotReady, "there is no Platform").with_remedy("create one")),
+        several => {
+            let mut names: Vec<String> = several.iter().map(|platform| platform.name_any()).collect();
+            names.sort_unstable();
+            Err(Failure::invalid("spec.platformRef", "is needed where there are several Platforms", &format!("name one of {}", names.join(", "))))
+        }
+    }
+}
+
+/// Whether a Platform lets a namespace use it.
+pub(super) fn check_namespace(platform: &Platform, namespace: &str, stores: &Stores) -> Result<(), Failure> {
+    let Some(allowed) = &platform.spec.allowed_namespaces else { return Ok(()) };
+    let permitted = match allowed.type_ {
+        AllowedNamespacesType::All => true,
+        AllowedNamespacesType::Names => allowed.names.iter().any(|name| name == namespace),
+        AllowedNamespacesType::Selector => {
+            let labels = stores.namespaces.get(&ObjectKey::cluster(namespace)).map(|object| object.labels().clone()).unwrap_or_default();
+            allowed.selector.as_ref().is_none_or(|selector| matches(selector, &labels))
+        }
+    };
+    if permitted {
+        return Ok(());
+    }
+    let name = platform.name_any();
+    Err(Failure::new(Class::Invalid, format!("Platform {name} does not allow namespace {namespace}"))
+        .with_remedy(format!("add it to spec.allowedNamespaces of Platform {name}, or use another Platform")))
+}
+
+fn matches(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    exact
+        && selector.match_expressions.iter().flatten().all(|expression| {
+            let value = labels.get(&expression.key);
+            let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|other| other == value));
+            match expression.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
+/// The services that a custom resource names, and who routes to it.
+pub(super) fn references<K: Resolve>(object: &K, service_kind: Option<ServiceKind>, stores: &Stores) -> References {
+    let services = object.referenced_services().into_iter().filter_map(|key| service(&key, stores).map(|facts| (key, facts))).collect();
+    let namespace = object.meta().namespace.clone().unwrap_or_default();
+    let name = object.meta().name.clone().unwrap_or_default();
+    let routed = service_kind.is_some_and(|kind| is_routed(&ServiceKey { kind, namespace, name }, stores));
+    References { services, routed, service_monitors: stores.has_service_monitors() }
+}
+
+fn service(key: &ServiceKey, stores: &Stores) -> Option<ServiceFacts> {
+    let object = ObjectKey::namespaced(key.namespace.clone(), key.name.clone());
+    let ports = match key.kind {
+        ServiceKind::CatalogService => stores.catalog_services.get(&object)?.service_ports(),
+        ServiceKind::OrderService => stores.order_services.get(&object)?.service_ports(),
+    };
+    Some(ServiceFacts { ports })
+}
+
+fn is_routed(key: &ServiceKey, stores: &Stores) -> bool {
+    stores.storefronts.list_in(&key.namespace).iter().any(|storefront| {
+        storefront.metadata.deletion_timestamp.is_none()
+            && storefront.spec.routes.iter().filter_map(|route| route.service.as_ref()).any(|service| service.kind == key.kind && service.name == key.name)
+    })
+}

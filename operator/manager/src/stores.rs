@@ -1,0 +1,278 @@
+//! What is watched, and which passes a change asks for.
+//!
+//! The stores of custom resources are started first and read by the mappers of the others: a change of a Service's owner is
+//! found by its owner reference, that of a node by its label, that of a Platform by who refers to it.
+
+use std::{collections::BTreeMap, sync::{Arc, OnceLock}};
+
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
+};
+use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront};
+use shopkeeper_kube::{
+    metrics::WatchMetrics,
+    queue::Lane,
+    store::{Change, ObjectKey, Store},
+    watch::Watch,
+};
+use shopkeeper_plan::{
+    kubernetes::{KubernetesKind, hide_secret_values},
+    resource::ResourceKey,
+    resolve::{nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL}, platform},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{key::Kind, memory::Memory, queues::Queues};
+
+/// Index of children by the uid of their owner.
+pub const OWNER_INDEX: &str = "owner";
+/// Index of nodes by their node group.
+pub const NODE_GROUP_INDEX: &str = "node-group";
+/// Selects what Shopkeeper made.
+const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
+
+/// Everything that is cached of Kubernetes.
+#[derive(Debug)]
+pub struct Stores {
+    /// Platforms.
+    pub platforms: Store<Platform>,
+    /// Storefronts.
+    pub storefronts: Store<Storefront>,
+    /// CatalogServices.
+    pub catalog_services: Store<CatalogService>,
+    /// OrderServices.
+    pub order_services: Store<OrderService>,
+    /// Objects that Shopkeeper made, by kind.
+    pub children: BTreeMap<KubernetesKind, Store<DynamicObject>>,
+    /// Nodes of managed node groups.
+    pub nodes: Store<Node>,
+    /// Namespaces, for their labels.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// The stores, as seen by mappers that are made before the stores are.
+type Late = Arc<OnceLock<Arc<Stores>>>;
+
+impl Stores {
+    /// Starts all watches.
+    pub fn start(client: &Client, queues: &Queues, memory: &Arc<Memory>, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Arc<Self> {
+        let late: Late = Arc::default();
+        let children = KubernetesKind::ALL.iter().map(|kind| (*kind, start_children(client, *kind, queues, memory, metrics, shutdown))).collect();
+        let stores = Arc::new(Self {
+            platforms: start_platforms(client, queues, &late, metrics, shutdown),
+            storefronts: start_custom::<Storefront>(client, Kind::Storefront, queues, &late, metrics, shutdown),
+            catalog_services: start_custom::<CatalogService>(client, Kind::CatalogService, queues, &late, metrics, shutdown),
+            order_services: start_custom::<OrderService>(client, Kind::OrderService, queues, &late, metrics, shutdown),
+            nodes: start_nodes(client, queues, &late, metrics, shutdown),
+            namespaces: start_namespaces(client, queues, &late, metrics, shutdown),
+            children,
+        });
+        // A change that comes before this line finds no stores; the listing that a watch starts with asks for every pass anyway.
+        let _ = late.set(Arc::clone(&stores));
+        stores
+    }
+
+    /// Resolves when every store holds what there was at the start.
+    pub async fn wait_until_ready(&self) {
+        self.platforms.wait_until_ready().await;
+        self.storefronts.wait_until_ready().await;
+        self.catalog_services.wait_until_ready().await;
+        self.order_services.wait_until_ready().await;
+        self.nodes.wait_until_ready().await;
+        self.namespaces.wait_until_ready().await;
+        for store in self.children.values() {
+            store.wait_until_ready().await;
+        }
+    }
+
+    /// Every custom resource that runs workloads.
+    pub fn workload_keys(&self) -> Vec<(Kind, ObjectKey)> {
+        fn keys<K: Resource>(kind: Kind, store: &Store<K>) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
+            store.list().into_iter().map(move |object| (kind, ObjectKey::of(object.as_ref())))
+        }
+        keys(Kind::Storefront, &self.storefronts)
+            .chain(keys(Kind::CatalogService, &self.catalog_services))
+            .chain(keys(Kind::OrderService, &self.order_services))
+            .collect()
+    }
+
+    /// Custom resources on a Platform, by their reference or, where there is only one Platform, without one.
+    pub fn dependents(&self, platform: &str) -> Vec<(Kind, ObjectKey)> {
+        let only = self.platforms.len() <= 1;
+        let on = |reference: Option<&shopkeeper_api::reference::PlatformReference>| reference.map_or(only, |reference| reference.name == platform);
+        fn of<K: Managed>(kind: Kind, store: &Store<K>, on: impl Fn(Option<&shopkeeper_api::reference::PlatformReference>) -> bool) -> Vec<(Kind, ObjectKey)> {
+            store.list().into_iter().filter(|object| on(object.platform_ref())).map(|object| (kind, ObjectKey::of(object.as_ref()))).collect()
+        }
+        let mut dependents = of(Kind::Storefront, &self.storefronts, on);
+        dependents.extend(of(Kind::CatalogService, &self.catalog_services, on));
+        dependents.extend(of(Kind::OrderService, &self.order_services, on));
+        dependents
+    }
+
+    /// Whether the cluster has the ServiceMonitor kind, as far as is known.
+    pub fn has_service_monitors(&self) -> bool {
+        self.children
+            .get(&KubernetesKind::ServiceMonitor)
+            .is_some_and(|store| store.readiness() == shopkeeper_kube::store::Readiness::Ready)
+    }
+}
+
+fn start_custom<K>(client: &Client, kind: Kind, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<K>
+where
+    K: Managed,
+{
+    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let queues = queues.clone();
+    let late = Arc::clone(late);
+    Watch::objects(api, &())
+        .on_change(move |change: &Change<K>| {
+            if change.is_intent() {
+                queues.add(kind, change.key.clone(), change.lane());
+            }
+            let appeared = change.before.is_none() || change.after.is_none();
+            let edited = change.states().map(|object| object.meta().generation).collect::<std::collections::BTreeSet<_>>().len() > 1;
+            if let Some(stores) = late.get().filter(|_| appeared || edited) {
+                notify_neighbours(stores, &queues, kind, change);
+            }
+        })
+        .start(metrics, shutdown.clone())
+}
+
+/// Routes and endpoints name services, and a service lets in the Storefronts that route to it: when one appears, changes or
+/// goes, the others of its namespace are looked at. A Platform that is going waits for the last of them.
+fn notify_neighbours<K: Managed>(stores: &Stores, queues: &Queues, kind: Kind, change: &Change<K>) {
+    for (other, key) in stores.workload_keys() {
+        if key.namespace == change.key.namespace && (other, &key) != (kind, &change.key) {
+            queues.add(other, key, change.lane());
+        }
+    }
+    if change.is_deletion() {
+        for platform in stores.platforms.list() {
+            if platform.metadata.deletion_timestamp.is_some() {
+                queues.add(Kind::Platform, ObjectKey::of(platform.as_ref()), Lane::Edit);
+            }
+        }
+    }
+}
+
+fn start_platforms(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<Platform> {
+    let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
+    let queues = queues.clone();
+    let late = Arc::clone(late);
+    Watch::objects(api, &())
+        .on_change(move |change: &Change<Platform>| {
+            if change.is_intent() {
+                queues.add(Kind::Platform, change.key.clone(), change.lane());
+            }
+            let facts: Vec<_> = change.states().map(|platform| (platform::facts(platform), platform.spec.defaults.clone(), platform.spec.allowed_namespaces.clone())).collect();
+            let same = facts.len() == 2 && facts[0] == facts[1];
+            if let Some(stores) = late.get().filter(|_| !same) {
+                for (kind, key) in stores.workload_keys() {
+                    queues.add(kind, key, change.lane());
+                }
+            }
+        })
+        .start(metrics, shutdown.clone())
+}
+
+fn start_children(client: &Client, kind: KubernetesKind, queues: &Queues, memory: &Arc<Memory>, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<DynamicObject> {
+    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
+    let gvk = GroupVersionKind::gvk(group, version, kind.id());
+    let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
+    let api: Api<DeserializeGuard<DynamicObject>> = Api::all_with(client.clone(), &resource);
+    let queues = queues.clone();
+    let memory = Arc::clone(memory);
+    let mut watch = Watch::objects(api, &resource)
+        .labels(MANAGED_BY_SHOPKEEPER)
+        .index(OWNER_INDEX, shopkeeper_kube::store::owner_uids::<DynamicObject>)
+        .on_change(move |change: &Change<DynamicObject>| {
+            // The listing at the start asks for nothing: every custom resource is listed, too.
+            if change.before.is_none() && change.relisted {
+                return;
+            }
+            if let Some(gone) = change.before.as_ref().filter(|_| change.is_deletion()) {
+                for uid in shopkeeper_kube::store::owner_uids(gone.as_ref()) {
+                    memory.forget_object(&uid, &ResourceKey::kubernetes(kind, change.key.name.clone()));
+                }
+            }
+            for object in change.states() {
+                for reference in object.owner_references() {
+                    if let (Some(owner), Some(namespace)) = (Kind::from_name(&reference.kind), object.namespace()) {
+                        queues.add(owner, ObjectKey::namespaced(namespace, reference.name.clone()), change.lane());
+                    }
+                }
+            }
+        });
+    if kind == KubernetesKind::Secret {
+        watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
+    }
+    if kind == KubernetesKind::ServiceMonitor {
+        watch = watch.optional(client.clone(), gvk);
+    }
+    watch.start(metrics, shutdown.clone())
+}
+
+fn start_nodes(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<Node> {
+    let api: Api<DeserializeGuard<Node>> = Api::all(client.clone());
+    let queues = queues.clone();
+    let late = Arc::clone(late);
+    Watch::objects(api, &())
+        .labels(NODES_LABEL)
+        // A node lists every image it holds; only its conditions and taints matter here.
+        .prune(|node: &mut Node| {
+            if let Some(status) = &mut node.status {
+                status.images = None;
+                status.volumes_attached = None;
+                status.volumes_in_use = None;
+            }
+        })
+        .index(NODE_GROUP_INDEX, |node: &Node| node.labels().get(EKS_NODE_GROUP_LABEL).cloned().into_iter().collect())
+        .on_change(move |change: &Change<Node>| {
+            let ready: Vec<bool> = change.states().map(|node| node_is_ready(node)).collect();
+            let same = ready.len() == 2 && ready[0] == ready[1];
+            let Some(stores) = late.get().filter(|_| !same) else { return };
+            let Some(label) = change.object().and_then(|node| node.labels().get(NODES_LABEL).cloned()) else { return };
+            for (kind, key) in stores.workload_keys() {
+                if owns_nodes(kind, &key, &label) {
+                    queues.add(kind, key, change.lane());
+                }
+            }
+        })
+        .start(metrics, shutdown.clone())
+}
+
+/// Whether nodes with this label belong to the custom resource: the label is `<namespace>.<component>`, and the components of a
+/// Storefront are called `<storefront>-<frontend>`.
+fn owns_nodes(kind: Kind, key: &ObjectKey, label: &str) -> bool {
+    let Some((namespace, component)) = label.split_once('.') else { return false };
+    let Some(rest) = component.strip_prefix(&key.name) else { return false };
+    key.namespace.as_deref() == Some(namespace) && (rest.is_empty() || (kind == Kind::Storefront && rest.starts_with('-')))
+}
+
+/// Whether Kubernetes counts the node as ready.
+pub fn node_is_ready(node: &Node) -> bool {
+    node.status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref())
+        .is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+fn start_namespaces(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<PartialObjectMeta<Namespace>> {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    let queues = queues.clone();
+    let late = Arc::clone(late);
+    Watch::metadata(api, &())
+        .on_change(move |change: &Change<PartialObjectMeta<Namespace>>| {
+            let labels: Vec<_> = change.states().map(|namespace| namespace.labels().clone()).collect();
+            let same = labels.len() != 2 || labels[0] == labels[1];
+            let Some(stores) = late.get().filter(|_| !same) else { return };
+            for (kind, key) in stores.workload_keys() {
+                if key.namespace.as_deref() == Some(&change.key.name) {
+                    queues.add(kind, key, change.lane());
+                }
+            }
+        })
+        .start(metrics, shutdown.clone())
+}
