@@ -147,7 +147,7 @@ async fn a_table_is_saved_once_before_it_goes() {
     assert_eq!(double.writes(), ["UpdateTable", "CreateBackup", "DeleteTable"], "protection, backup, end");
     let resource = AwsResource::from(table.clone());
     let name = format!("shop-orders-final-{}", &token(&resource).as_str()[..8]);
-    assert_eq!(backups(&double).await, [name.clone()]);
+    assert_eq!(backups(&double).await, std::slice::from_ref(&name));
 
     // The backup of an earlier table of the same name does not save a later one.
     converge(&double, &account, table.clone()).await;

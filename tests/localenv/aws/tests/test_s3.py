@@ -277,3 +277,31 @@ def test_replication_and_request_payment(s3):
 def test_names_that_no_bucket_has(double, name):
     status, body = raw(double, "PUT", f"/{name}")
     assert (status, b"InvalidBucketName" in body) == (400, True)
+
+
+def test_a_bucket_is_made_with_its_tags(double):
+    client = double.client("s3", region="eu-west-1")
+    tags = [{"Key": "owner", "Value": "shop"}, {"Key": "empty", "Value": ""}]
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1", "Tags": tags})
+    assert client.get_bucket_tagging(Bucket=BUCKET)["TagSet"] == tags
+
+
+def test_a_bucket_of_another_owner_than_expected_is_refused(s3):
+    assert s3.get_bucket_versioning(Bucket=BUCKET, ExpectedBucketOwner="123456789012")
+    assert code(s3.get_bucket_versioning, Bucket=BUCKET, ExpectedBucketOwner="999999999999") == "AccessDenied"
+    assert code(s3.delete_bucket, Bucket=BUCKET, ExpectedBucketOwner="999999999999") == "AccessDenied"
+
+
+def test_answers_have_the_outermost_element_that_s3_documents(double, s3):
+    for path, root in {
+        "?versioning": "VersioningConfiguration",
+        "?location": "LocationConstraint",
+        "?encryption": "ServerSideEncryptionConfiguration",
+        "?publicAccessBlock": "PublicAccessBlockConfiguration",
+        "?versions": "ListVersionsResult",
+        "?uploads": "ListMultipartUploadsResult",
+        "?list-type=2": "ListBucketResult",
+    }.items():
+        status, body = raw(double, "GET", f"/{BUCKET}{path}")
+        assert status == 200
+        assert f"<{root}".encode() in body, body

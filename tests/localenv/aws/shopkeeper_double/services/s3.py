@@ -13,7 +13,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+import xmltodict
 from moto.core.responses import ActionResult
+from moto.core.serialize import S3Serializer
 from moto.core.utils import get_service_model
 from moto.s3 import models, responses
 from moto.s3.exceptions import S3ClientError
@@ -86,6 +88,36 @@ SERVED_FOR_OBJECTS = {
 }
 #: Parameters that mean nothing to the operation: the SDKs' name for it, and a presigned URL's signature.
 IGNORED = re.compile(r"^(x-id|X-Amz-.*|x-amz-.*|AWSAccessKeyId|Signature|Expires)$")
+#: The outermost element of an answer where S3 names it otherwise than the operation. botocore does not look at it, other
+#: SDKs do.
+ROOTS = {
+    "CompleteMultipartUpload": "CompleteMultipartUploadResult",
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "DeleteObjects": "DeleteResult",
+    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetBucketCors": "CORSConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketLocation": "LocationConstraint",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketNotificationConfiguration": "NotificationConfiguration",
+    "GetBucketRequestPayment": "RequestPaymentConfiguration",
+    "GetBucketTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketWebsite": "WebsiteConfiguration",
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetObjectTagging": "Tagging",
+    "ListBucketAnalyticsConfigurations": "ListBucketAnalyticsConfigurationResult",
+    "ListBucketIntelligentTieringConfigurations": "ListBucketIntelligentTieringConfigurationsOutput",
+    "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
+    "ListBucketMetricsConfigurations": "ListMetricsConfigurationsResult",
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "ListObjectVersions": "ListVersionsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListParts": "ListPartsResult",
+}
 NAME = re.compile(r"^(?!xn--|sthree-|amzn-s3-demo-)(?!.*(-s3alias|--ol-s3|\.mrap|--x-s3)$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 
 
@@ -140,6 +172,20 @@ def refuse_acl(bucket: models.FakeBucket, acl: Any) -> None:
         raise Refusal("AccessDenied", "Access Denied: public ACLs are prevented by S3 Block Public Access", 403)
 
 
+def refuse_other_owner(bucket: models.FakeBucket, headers: Any) -> None:
+    """AccessDenied where the caller names another owner than the bucket has."""
+    expected = headers.get("x-amz-expected-bucket-owner")
+    if expected is not None and expected != bucket.account_id:
+        raise Refusal("AccessDenied", "Access Denied", 403)
+
+
+def _tags_of_new_bucket(body: bytes | str) -> dict[str, str]:
+    """The tags in CreateBucketConfiguration, which moto does not read."""
+    document = xmltodict.parse(body, force_list=("Tag",)) if body else {}
+    given = ((document.get("CreateBucketConfiguration") or {}).get("Tags") or {}).get("Tag", [])
+    return {tag["Key"]: tag["Value"] or "" for tag in given}
+
+
 def _install_models() -> None:
     @replaces(models.FakeBucket)
     def __init__(before, self, *args, **kwargs):
@@ -182,6 +228,8 @@ def _install_responses() -> None:
         if not bucket:
             return before(self, request, full_url)
         try:
+            if bucket in self.backend.buckets:
+                refuse_other_owner(self.backend.get_bucket(bucket), request.headers)
             served = s3_configurations.find(request.method, parameters)
             if served is None:
                 refuse_unserved(request.method, set(parameters), of_object=False)
@@ -192,6 +240,20 @@ def _install_responses() -> None:
             return served.answer(self, self.backend.get_bucket(bucket), parameters)
         except Refusal as refusal:
             return _refused(self, refusal)
+
+    @replaces(responses.S3Response)
+    def _bucket_response_put(before, self, request, bucket_name, querystring):
+        answer = before(self, request, bucket_name, querystring)
+        if self.data.get("Action") == "CreateBucket":
+            tags = _tags_of_new_bucket(self.body)
+            if tags:
+                self.backend.put_bucket_tagging(bucket_name, tags)
+        return answer
+
+    @replaces(S3Serializer)
+    def _serialize_body(before, self, body):
+        named = f"{self.operation_model.name}Response"
+        return before(self, {ROOTS.get(self.operation_model.name, key) if key == named else key: body[key] for key in body})
 
     @replaces(responses.S3Response)
     def _key_response(before, self, request, full_url):
