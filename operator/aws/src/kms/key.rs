@@ -34,6 +34,9 @@ const ALIAS_TAKEN: &str = "AlreadyExistsException";
 /// known by nothing else.
 const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
 
+/// The one policy that a key has; KMS knows no other name.
+const POLICY_NAME: &str = "default";
+
 /// Days until a key is really gone, within which it can be brought back; the longest that KMS allows, since what it
 /// encrypts is lost with it.
 const WAITING_PERIOD_DAYS: i32 = 30;
@@ -180,7 +183,8 @@ impl KeyApi<'_> {
     }
 
     async fn policy(&self, id: &str) -> Result<Option<Value>, Failure> {
-        let answer = self.0.kms.get_key_policy().key_id(id).send().await.map_err(|error| classify("GetKeyPolicy", &error))?;
+        let call = self.0.kms.get_key_policy().key_id(id).policy_name(POLICY_NAME);
+        let answer = call.send().await.map_err(|error| classify("GetKeyPolicy", &error))?;
         answer
             .policy()
             .map(serde_json::from_str)
@@ -239,7 +243,7 @@ impl KeyApi<'_> {
     }
 
     async fn set_policy(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self.0.kms.put_key_policy().key_id(id).set_policy(desired.policy.as_ref().map(Value::to_string));
+        let call = self.0.kms.put_key_policy().key_id(id).policy_name(POLICY_NAME).set_policy(desired.policy.as_ref().map(Value::to_string));
         call.send().await.map_err(|error| principal_may_be_fresh(classify("PutKeyPolicy", &error)))?;
         Ok(())
     }

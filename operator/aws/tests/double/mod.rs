@@ -27,7 +27,6 @@ use shopkeeper_plan::{
     failure::Class,
     observed::{Lifecycle, Observation, Present},
     plan::DeleteMode,
-    resource::ResourceKey,
 };
 
 pub const REGION: &str = "eu-west-1";
