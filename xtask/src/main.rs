@@ -1,6 +1,14 @@
 //! Development tasks: `cargo xtask <task>`.
+//!
+//! Depends on nothing that needs an AWS SDK, so that the first task on a fresh machine starts soon and says what it does
+//! while the rest is built.
 
+mod demo;
 mod generate;
+mod repository;
+mod test;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -13,12 +21,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Write what is generated from the code: crds/ and docs/reference.md.
+    /// Run a whole shop on this machine: a Kubernetes control plane, AWS, the operator and examples/octank.
+    Demo(demo::Arguments),
+    /// Check everything: style, generated files, unit tests, the AWS double, end-to-end scenarios.
+    Test(test::Arguments),
+    /// Write what is generated from the code: crds/, config/ and docs/reference.md.
     Gen(generate::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
         Task::Gen(arguments) => generate::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod kubernetes;
 pub mod names;
 pub mod observed;
 pub mod outputs;
+pub mod permissions;
 pub mod plan;
 pub mod planner;
 pub mod report;

@@ -47,7 +47,8 @@ impl PythonEnvironment {
         })
     }
 
-    pub(crate) fn interpreter(&self) -> &Path {
+    /// Its interpreter.
+    pub fn interpreter(&self) -> &Path {
         &self.interpreter
     }
 }

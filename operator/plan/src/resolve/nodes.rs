@@ -52,7 +52,7 @@ pub struct OwnNodes {
 }
 
 /// Managed policies that EKS requires of a node role.
-const NODE_POLICIES: [&str; 3] = ["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy"];
+pub(crate) const NODE_POLICIES: [&str; 3] = ["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy"];
 /// Room for a hash behind the base of a node group's name, within EKS's 63 characters.
 const LONGEST_BASE: usize = 56;
 /// Longest name of a role.

@@ -1,0 +1,108 @@
+//! Tests that cargo and pytest run.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Outcome, Session};
+use crate::repository;
+
+/// Each scenario has a control plane of its own, about 0.6 GB of memory and most of a core while it starts.
+const SCENARIOS_AT_ONCE: &str = "2";
+
+/// Tests that start a server each; more of them at once only wait for each other.
+const TEST_THREADS: &str = "2";
+
+/// clippy over every target of every crate.
+pub(super) fn lint() -> Result<Outcome> {
+    repository::run(&mut repository::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ])?)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// Every test but the scenarios.
+pub(super) fn unit(session: &mut Session) -> Result<Outcome> {
+    let python = session.python()?;
+    let mut command = repository::cargo(&["test", "--workspace", "--exclude", "shopkeeper-e2e"])?;
+    command
+        .env("SHOPKEEPER_PYTHON", python)
+        .env("RUST_TEST_THREADS", TEST_THREADS);
+    if let Some(filter) = &session.filter {
+        command.arg("--").arg(filter);
+    }
+    repository::run(&mut command)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// The double's own tests.
+pub(super) fn double(session: &mut Session) -> Result<Outcome> {
+    let python = session.python()?;
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "--quiet", "tests"])
+        .current_dir(repository::root()?.join("tests/localenv/aws"));
+    if let Some(filter) = &session.filter {
+        command.args(["-k", filter]);
+    }
+    let status = command
+        .stdin(std::process::Stdio::null())
+        .status()
+        .context("cannot run pytest")?;
+    match status.code() {
+        Some(0) => Ok(Outcome::Passed(String::new())),
+        // pytest's own code for a selection without tests.
+        Some(5) if session.filter.is_some() => Ok(Outcome::Skipped("no test of that name".into())),
+        _ => bail!("the tests of the AWS double failed ({status})"),
+    }
+}
+
+/// The scenarios, with the operator as it is now.
+///
+/// They are named one by one over the whole workspace, not by their package: cargo settles the features of dependencies for
+/// the packages it is asked for, and would build the AWS SDKs once more for the scenarios alone.
+pub(super) fn e2e(session: &mut Session) -> Result<Outcome> {
+    let scenarios = scenarios()?;
+    if scenarios.is_empty() {
+        bail!("there are no scenarios in tests/e2e/tests");
+    }
+    repository::run(&mut repository::cargo(&[
+        "build",
+        "--workspace",
+        "--all-targets",
+    ])?)?;
+    let python = session.python()?;
+    let mut command = repository::cargo(&["test", "--workspace", "--no-fail-fast"])?;
+    for scenario in &scenarios {
+        command.args(["--test", scenario]);
+    }
+    command
+        .env("SHOPKEEPER_PYTHON", python)
+        .args(["--", "--test-threads", SCENARIOS_AT_ONCE]);
+    command.args(&session.filter);
+    repository::run(&mut command)?;
+    Ok(Outcome::Passed(format!("{} files of scenarios", scenarios.len())))
+}
+
+/// The test targets of tests/e2e: its files, since cargo finds them in the same way.
+fn scenarios() -> Result<Vec<String>> {
+    let folder = repository::root()?.join("tests/e2e/tests");
+    let mut names = Vec::new();
+    if !folder.is_dir() {
+        return Ok(names);
+    }
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let is_target = path.extension().is_some_and(|extension| extension == "rs");
+        if let (true, Some(name)) = (is_target, path.file_stem()) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
