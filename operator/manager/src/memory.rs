@@ -17,6 +17,8 @@ struct Remembered {
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
     waits: u32,
+    /// The updates of the last pass, and how often in a row they were the same.
+    updates: (Vec<String>, u32),
     ready: Option<bool>,
 }
 
@@ -102,6 +104,20 @@ impl Memory {
     /// Something moved: the next wait is short again.
     pub fn moved(&self, uid: &str) {
         self.lock().entry(uid.to_owned()).or_default().waits = 0;
+    }
+
+    /// How often in a row a pass made just these updates. AWS that accepts a change and keeps the old value (a policy it
+    /// writes in another way, a second operator) must not be written to twenty times a second.
+    pub fn repeated(&self, uid: &str, updates: Vec<String>) -> u32 {
+        let mut all = self.lock();
+        let (last, count) = &mut all.entry(uid.to_owned()).or_default().updates;
+        if !updates.is_empty() && *last == updates {
+            *count = count.saturating_add(1);
+        } else {
+            *last = updates;
+            *count = 0;
+        }
+        *count
     }
 
     /// Records whether it is ready now; true where that is news.

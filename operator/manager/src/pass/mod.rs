@@ -199,7 +199,12 @@ impl<K: Scoped> Subject<'_, K> {
         }
         if executed > 0 {
             self.world.memory.moved(uid);
-            return Outcome::requeue_after(NEXT_STEP, Lane::Edit);
+            let updates = plan.free_steps().filter(|step| matches!(step.action, Action::Update | Action::Adopt)).map(report::describe).collect();
+            let next = match self.world.memory.repeated(uid, updates) {
+                0 => NEXT_STEP,
+                times => retry_after(Class::Transient, times, self.seed()),
+            };
+            return Outcome::requeue_after(next, Lane::Edit);
         }
         if plan.steps.iter().any(|step| waits_for_the_world(&step.blocked_by, &step.operation)) {
             let attempt = self.world.memory.waited(uid);

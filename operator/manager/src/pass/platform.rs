@@ -61,7 +61,11 @@ impl Subject<'_, Platform> {
         let resolved = if self.deleting() {
             let dependents = self.world.stores.dependents(&self.owner.name);
             if let Some((kind, key)) = dependents.first() {
-                let failure = Failure::new(Class::NotReady, format!("{} {key} and {} others still run on this Platform", kind.name(), dependents.len() - 1))
+                let others = match dependents.len() - 1 {
+                    0 => "still runs".to_owned(),
+                    others => format!("and {others} more still run"),
+                };
+                let failure = Failure::new(Class::NotReady, format!("{} {key} {others} on this Platform", kind.name()))
                     .with_remedy("delete them first; what they made cannot be taken down without their Platform");
                 return self.report_failure(&failure).await;
             }
