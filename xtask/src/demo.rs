@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long)]
     exit: bool,
     /// How long AWS resources stay in creating, modifying and deleting. In AWS it is minutes.
-    #[arg(long, default_value_t = 2.0, value_name = "S")]
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
     transition_seconds: f64,
     /// Give up when not everything is Ready after this time, counted from the moment the shop is applied.
     #[arg(long, default_value_t = 300, value_name = "S")]

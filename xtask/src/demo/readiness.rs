@@ -18,6 +18,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long nothing may be said of what has not changed, so that a person who waits knows that somebody still looks.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
+/// Characters of a message.
+const LONGEST_MESSAGE: usize = 160;
+
 /// A custom resource by kind, namespace and name.
 type Key = (String, String, String);
 
@@ -54,7 +57,7 @@ pub(super) async fn wait(
             let state = states.get(key).cloned().unwrap_or_else(unseen);
             let silent = last_word.elapsed() > SIGN_OF_LIFE && !state.ready;
             if silent || told.get(key) != Some(&state) {
-                say(&format!("{:42} {}", shown(key), state.message));
+                say(&format!("{:30} {}", shown(key), shortened(&state.message)));
                 last_word = Instant::now();
                 told.insert(key.clone(), state.clone());
             }
@@ -81,6 +84,14 @@ fn shown((kind, namespace, name): &Key) -> String {
         format!("{kind} {name}")
     } else {
         format!("{kind} {namespace}/{name}")
+    }
+}
+
+/// As much of a message as fits into a line or two of a terminal; kubectl shows all of it.
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{} ...", message[..end].trim_end()),
+        None => message.to_owned(),
     }
 }
 
