@@ -9,11 +9,12 @@ use std::{
 };
 
 use kube::{ResourceExt, core::DynamicObject};
-use shopkeeper_plan::{planner::Inventory, resource::ResourceKey};
+use serde_json::Value;
+use shopkeeper_plan::resource::ResourceKey;
 
 #[derive(Debug, Default)]
 struct Remembered {
-    inventory: Option<Inventory>,
+    status: Option<Value>,
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
     waits: u32,
@@ -39,14 +40,14 @@ impl Memory {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The inventory that was written last, if this process wrote one.
-    pub fn inventory(&self, uid: &str) -> Option<Inventory> {
-        self.lock().get(uid).and_then(|remembered| remembered.inventory.clone())
+    /// The status that was written last, if this process wrote one.
+    pub fn status(&self, uid: &str) -> Option<Value> {
+        self.lock().get(uid).and_then(|remembered| remembered.status.clone())
     }
 
-    /// Remembers the inventory that was written.
-    pub fn wrote_inventory(&self, uid: &str, inventory: &Inventory) {
-        self.lock().entry(uid.to_owned()).or_default().inventory = Some(inventory.clone());
+    /// Remembers the status that was written.
+    pub fn wrote_status(&self, uid: &str, status: Value) {
+        self.lock().entry(uid.to_owned()).or_default().status = Some(status);
     }
 
     /// Remembers an object as the API server answered an apply.

@@ -180,31 +180,31 @@ fn progress_reason(working: &[&Step], blueprint: &Blueprint) -> &'static str {
     [Section::Data, Section::Nodes, Section::Workload].into_iter().find(|section| sections.contains(section)).map_or(reason::PROGRESSING, section_reason)
 }
 
-/// One line for a step: `RDS instance octank-shop-orders: is being created, usually 12 min`.
+/// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
+/// pass that reports it.
 #[must_use]
 pub fn describe(step: &Step) -> String {
-    let mut text = match (&step.operation, step.action) {
+    let fields: Vec<&str> = step.changes.iter().take(NAMED).map(|change| change.field.as_str()).collect();
+    let (doing, to_do) = match (&step.operation, step.action) {
         (Operation::Wait, Action::Wait) => {
-            let what = step.changes.first().map_or_else(|| "waits".to_owned(), |change| change.from.clone());
-            format!("{}: {what}", step.key)
+            let what = step.changes.first().map_or("waits", |change| change.from.as_str());
+            (what.to_owned(), what.to_owned())
         }
-        (Operation::DrainNodes, _) => format!("{}: its pods move to other nodes", step.key),
-        (_, Action::Create) => format!("{}: is to be created", step.key),
-        (_, Action::Update) => {
-            let fields: Vec<&str> = step.changes.iter().take(NAMED).map(|change| change.field.as_str()).collect();
-            format!("{}: {} to be changed", step.key, fields.join(", "))
-        }
-        (_, Action::Replace) => format!("{}: was replaced and is to be deleted", step.key),
-        (_, Action::Delete) => format!("{}: is to be deleted", step.key),
-        (_, Action::Adopt) => format!("{}: is to be adopted", step.key),
-        (_, Action::Retain) => format!("{}: is kept", step.key),
-        (_, Action::Wait) => format!("{}: waits", step.key),
+        (Operation::DrainNodes, _) => ("moving its pods to other nodes".to_owned(), "its pods move to other nodes".to_owned()),
+        (_, Action::Create) => ("creating".to_owned(), "to be created".to_owned()),
+        (_, Action::Update) => (format!("changing {}", fields.join(", ")), format!("{} to be changed", fields.join(", "))),
+        (_, Action::Replace) => ("deleting what was replaced".to_owned(), "was replaced, to be deleted".to_owned()),
+        (_, Action::Delete) => ("deleting".to_owned(), "to be deleted".to_owned()),
+        (_, Action::Adopt) => ("adopting".to_owned(), "to be adopted".to_owned()),
+        (_, Action::Retain) => ("keeping".to_owned(), "to be kept".to_owned()),
+        (_, Action::Wait) => ("waiting".to_owned(), "waiting".to_owned()),
     };
-    if step.minutes > 0 {
+    let mut text = format!("{}: {}", step.key, if step.blocked_by.is_empty() { doing } else { to_do });
+    if step.minutes > 0 && step.blocked_by.is_empty() {
         text.push_str(&format!(", usually {} min", step.minutes));
     }
     if let Some(blocker) = step.blocked_by.first() {
-        text.push_str(&format!(" ({blocker})"));
+        text.push_str(&format!(", {blocker}"));
     }
     text
 }

@@ -106,8 +106,7 @@ impl<K: Scoped> Subject<'_, K> {
     /// The value of the annotation that asks for a pass now, where it was not answered yet.
     fn requested(&self) -> Option<String> {
         let asked = self.object.annotations().get(RECONCILE_REQUESTED_AT)?;
-        let handled = self.object.shared_status().and_then(|status| status.last_handled_reconcile_at.as_ref());
-        (handled != Some(asked)).then(|| asked.clone())
+        (self.status().last_handled_reconcile_at.as_ref() != Some(asked)).then(|| asked.clone())
     }
 
     fn deleting(&self) -> bool {
@@ -118,11 +117,18 @@ impl<K: Scoped> Subject<'_, K> {
         self.owner.uid.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
     }
 
+    /// The status as it is: what this process wrote last, which the cache may not have yet, else what the cache has.
+    fn status_json(&self) -> Value {
+        self.world.memory.status(&self.owner.uid).unwrap_or_else(|| status::json_of(self.object))
+    }
+
+    /// The part of the status that all kinds share.
+    fn status(&self) -> Status {
+        serde_json::from_value(self.status_json()).unwrap_or_default()
+    }
+
     fn inventory(&self) -> Inventory {
-        self.world
-            .memory
-            .inventory(&self.owner.uid)
-            .unwrap_or_else(|| self.object.shared_status().map(inventory::from_status).unwrap_or_default())
+        inventory::from_status(&self.status())
     }
 
     /// Puts the finalizer on before anything is made. `None` where the object is gone meanwhile.
@@ -181,10 +187,11 @@ impl<K: Scoped> Subject<'_, K> {
         let next = inventory::after(&intended, &plan, &blueprint, &observed);
         let mut status = status::status(self, &report, &next, &observed);
         status.plan = status::plan_summary(&plan);
-        status.last_handled_reconcile_at = requested.or_else(|| self.object.shared_status().and_then(|status| status.last_handled_reconcile_at.clone()));
+        status.last_handled_reconcile_at = requested.or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
-        self.write_status(&status, extended).await?;
-        self.world.memory.wrote_inventory(&self.owner.uid, &next);
+        let mut whole = to_json(&status)?;
+        extend(&mut whole, extended);
+        self.write(whole).await?;
         if self.world.memory.became(&self.owner.uid, report.ready) {
             events::readiness(self, &report).await;
         }
@@ -235,36 +242,39 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Writes conditions and leaves everything else of the status as it was.
     async fn write_report(&self, report: &Report, news: bool) -> Result<(), shopkeeper_kube::Error> {
-        let mut whole = status::json_of(self.object);
-        let mut status: Status = serde_json::from_value(whole.clone()).unwrap_or_default();
+        let mut whole = self.status_json();
+        let mut status = self.status();
         status::set_conditions(&mut status, report, self.object.meta().generation);
-        if let (Value::Object(whole), Ok(Value::Object(shared))) = (&mut whole, serde_json::to_value(&status)) {
-            whole.extend(shared);
-        }
-        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
+        extend(&mut whole, to_json(&status)?);
+        self.write(whole).await?;
         if news && self.world.memory.became(&self.owner.uid, false) {
             events::readiness(self, report).await;
         }
         Ok(())
     }
 
-    async fn write_status(&self, status: &Status, extended: Value) -> Result<(), shopkeeper_kube::Error> {
-        let mut whole = serde_json::to_value(status).map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))?;
-        if let (Value::Object(whole), Value::Object(extended)) = (&mut whole, extended) {
-            whole.extend(extended);
-        }
-        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
-        Ok(())
-    }
-
     /// Writes the inventory and leaves everything else of the status as it was.
     async fn write_inventory(&self, inventory: &Inventory) -> Result<(), shopkeeper_kube::Error> {
-        let mut whole = status::json_of(self.object);
-        whole["inventory"] = serde_json::to_value(inventory::to_status(inventory, &Observed::default()))
-            .map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))?;
-        self.world.statuses.write(&self.api(), self.object, &whole, Concurrency::LastWriteWins).await?;
-        self.world.memory.wrote_inventory(&self.owner.uid, inventory);
+        let mut whole = self.status_json();
+        whole["inventory"] = to_json(&inventory::to_status(inventory, &Observed::default()))?;
+        self.write(whole).await
+    }
+
+    async fn write(&self, status: Value) -> Result<(), shopkeeper_kube::Error> {
+        self.world.statuses.write(&self.api(), self.object, &status, Concurrency::LastWriteWins).await?;
+        self.world.memory.wrote_status(&self.owner.uid, status);
         Ok(())
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Value, shopkeeper_kube::Error> {
+    serde_json::to_value(value).map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))
+}
+
+/// Puts the members of one object over those of another.
+fn extend(whole: &mut Value, members: Value) {
+    if let (Value::Object(whole), Value::Object(members)) = (whole, members) {
+        whole.extend(members);
     }
 }
 

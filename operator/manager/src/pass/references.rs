@@ -35,6 +35,14 @@ pub(super) fn platform<K: Managed>(object: &K, stores: &Stores) -> Result<Arc<Pl
     }
 }
 
+/// Nothing new is made on a Platform that is going.
+pub(super) fn check_alive(platform: &Platform) -> Result<(), Failure> {
+    if platform.metadata.deletion_timestamp.is_none() {
+        return Ok(());
+    }
+    Err(Failure::new(Class::NotReady, format!("Platform {} is being deleted", platform.name_any())).with_remedy("delete this custom resource, or use another Platform"))
+}
+
 /// Whether a Platform lets a namespace use it.
 pub(super) fn check_namespace(platform: &Platform, namespace: &str, stores: &Stores) -> Result<(), Failure> {
     let Some(allowed) = &platform.spec.allowed_namespaces else { return Ok(()) };

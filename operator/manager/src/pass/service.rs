@@ -124,6 +124,7 @@ impl<K: Reconciled> Subject<'_, K> {
         }
         let resolved = found.and_then(|platform| {
             references::check_namespace(&platform, &self.owner.namespace, stores)?;
+            references::check_alive(&platform)?;
             let facts = platform::facts(&platform)?;
             self.object.resolve(&facts, &references::references(self.object, K::SERVICE, stores))
         });

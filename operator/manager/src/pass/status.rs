@@ -13,19 +13,17 @@ use shopkeeper_plan::{
     report::{self, Report},
 };
 
-use super::{Subject, inventory};
+use super::{Scoped, Subject, inventory};
 
 /// The status after a pass; kinds add to it.
-pub(super) fn status<K: Managed>(subject: &Subject<'_, K>, report: &Report, inventory: &Inventory, observed: &Observed) -> Status {
+pub(super) fn status<K: Scoped>(subject: &Subject<'_, K>, report: &Report, inventory: &Inventory, observed: &Observed) -> Status {
     let mut status = Status {
         inventory: inventory::to_status(inventory, observed),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
             let number = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
             Replicas::new(number(wanted), number(ready), number(ready))
         }),
-        endpoint: subject.object.shared_status().and_then(|status| status.endpoint.clone()),
-        effective: subject.object.shared_status().map(|status| status.effective.clone()).unwrap_or_default(),
-        ..Status::default()
+        ..subject.status()
     };
     set_conditions(&mut status, report, subject.object.meta().generation);
     status

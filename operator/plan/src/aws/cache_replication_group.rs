@@ -53,7 +53,8 @@ pub struct CacheReplicationGroup {
     pub subnet_group: String,
     /// Name of the parameter group; `None` for the engine's default.
     pub parameter_group: Option<String>,
-    /// Security groups; empty leaves the VPC's default one.
+    /// Security groups; empty leaves what AWS gives, the VPC's default one, and does not manage it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub security_groups: BTreeSet<String>,
     /// Port.
     pub port: i32,

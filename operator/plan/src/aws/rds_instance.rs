@@ -39,7 +39,8 @@ pub struct RdsInstance {
     pub subnet_group: String,
     /// Name of the parameter group.
     pub parameter_group: String,
-    /// Security groups; empty leaves the VPC's default one.
+    /// Security groups; empty leaves what AWS gives, the VPC's default one, and does not manage it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub security_groups: BTreeSet<String>,
     /// ARN of the key that encrypts storage, snapshots and the master password.
     pub kms_key_arn: Option<String>,
