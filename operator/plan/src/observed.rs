@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::{
-    aws::{AwsResource, Tags},
+    aws::{AwsKind, AwsResource, Tags},
     failure::Failure,
     outputs::Outputs,
     resource::ResourceKey,
@@ -50,6 +50,13 @@ impl Present {
     #[must_use]
     pub fn tags(&self) -> &Tags {
         self.resource.tags()
+    }
+
+    /// Whether it is a subscription that its endpoint has not confirmed. SNS shows no ARN before, and without one it can
+    /// neither be changed nor removed: it takes hold as it was asked for, or goes by itself after two days.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.resource.kind() == AwsKind::SnsSubscription && self.arn.is_none()
     }
 }
 

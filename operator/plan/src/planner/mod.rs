@@ -219,7 +219,7 @@ impl<'a> Planner<'a> {
             Lifecycle::Available => {}
         }
         let differences = difference::aws(desired, &present.resource);
-        if differences.is_empty() {
+        if differences.is_empty() || present.is_unconfirmed() {
             return self.settle_aws(key, desired, present);
         }
         let (refused, allowed): (Vec<_>, Vec<_>) =

@@ -102,6 +102,11 @@ fn take_down_aws(key: &ResourceKey, kind: AwsKind, present: &Present, input: &In
     if ownership::of(present, input.owner, input.cluster) != Ownership::Ours {
         return None;
     }
+    // There is nothing to be done about it: it goes with its topic, or by itself. Should it be confirmed before, the inventory
+    // still has it, and it is taken down then.
+    if present.is_unconfirmed() {
+        return None;
+    }
     let Fate::Delete(mode) = fate(kind, present.empty, input.policies.deletion) else {
         return Some(step(key, Action::Retain, Operation::Forget));
     };
