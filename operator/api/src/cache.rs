@@ -55,7 +55,8 @@ pub struct Cache {
     /// Minor versions are installed by AWS in the maintenance window. Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_minor_version_upgrade: Option<Toggle>,
-    /// Parameters of the engine, such as `maxmemory-policy`. Default: the engine's own.
+    /// Parameters of the engine, such as `maxmemory-policy`. Those that the engine reads only when it starts take effect with its
+    /// next restart, which is left to you. Default: the engine's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<CacheParameter>,

@@ -16,6 +16,7 @@ pub mod error;
 pub mod iam;
 pub mod kms;
 pub mod observer;
+mod parameters;
 pub mod rds;
 pub mod registry;
 mod request;

@@ -71,6 +71,7 @@ registry! {
     PodIdentityAssociation => eks::PodIdentityAssociationApi;
     DynamoDbTable => dynamodb::TableApi;
     CacheSubnetGroup => elasticache::SubnetGroupApi;
+    CacheParameterGroup => elasticache::ParameterGroupApi;
     CacheReplicationGroup => elasticache::ReplicationGroupApi;
     RdsSubnetGroup => rds::SubnetGroupApi;
     RdsParameterGroup => rds::ParameterGroupApi;

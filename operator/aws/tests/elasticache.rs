@@ -1,18 +1,18 @@
-//! ElastiCache subnet groups and replication groups against the double.
+//! ElastiCache subnet groups, parameter groups and replication groups against the double.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod double;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     net::TcpStream,
 };
 
 use double::{Double, REGION, Seed, change, converge, owner_tags, remove, token};
 use shopkeeper_plan::{
-    aws::{AwsResource, CacheEngine, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption},
+    aws::{AwsResource, CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption},
     plan::DeleteMode,
 };
 
@@ -21,6 +21,16 @@ fn subnet_group(seed: &Seed) -> CacheSubnetGroup {
         name: "shop-carts".into(),
         description: "carts of the shop".into(),
         subnets: seed.private_subnets().into_iter().collect(),
+        tags: owner_tags(),
+    }
+}
+
+fn parameter_group() -> CacheParameterGroup {
+    CacheParameterGroup {
+        name: "shop-carts-valkey8".into(),
+        family: "valkey8".into(),
+        description: "carts of the shop".into(),
+        parameters: [("maxmemory-policy".to_owned(), "allkeys-lru".to_owned())].into(),
         tags: owner_tags(),
     }
 }
@@ -85,6 +95,66 @@ async fn a_subnet_group_is_made_changed_and_removed() {
     })
     .await;
     remove(&double, &account, group, DeleteMode::Snapshot).await;
+}
+
+#[tokio::test]
+async fn a_parameter_group_is_made_changed_and_removed() {
+    let (double, _seed) = Double::start_seeded();
+    let account = double.account();
+    let mut group = parameter_group();
+    double.forget_calls();
+    converge(&double, &account, group.clone()).await;
+    assert_eq!(double.writes(), ["CreateCacheParameterGroup", "ModifyCacheParameterGroup"]);
+    double.forget_calls();
+    change(&double, &account, &mut group, |group| {
+        group.parameters = [("timeout".to_owned(), "60".to_owned()), ("activedefrag".to_owned(), "yes".to_owned())].into();
+    })
+    .await;
+    assert_eq!(double.writes(), ["ModifyCacheParameterGroup", "ResetCacheParameterGroup"], "what was taken out is reset");
+    change(&double, &account, &mut group, |group| {
+        group.tags.insert("team".into(), "shop".into());
+    })
+    .await;
+    remove(&double, &account, group, DeleteMode::Snapshot).await;
+}
+
+#[tokio::test]
+async fn many_parameters_go_in_several_calls() {
+    let (double, _seed) = Double::start_seeded();
+    let account = double.account();
+    let client = aws_sdk_elasticache::Client::new(&double.configuration());
+    let answer = client.describe_engine_default_parameters().cache_parameter_group_family("valkey8").send().await.unwrap();
+    let defaults = answer.engine_defaults.unwrap();
+    let parameters: BTreeMap<String, String> = defaults
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.is_modifiable() == Some(true))
+        .filter_map(|parameter| Some((parameter.parameter_name()?.to_owned(), parameter.parameter_value()?.to_owned())))
+        .filter(|(_, value)| !value.is_empty())
+        .take(32)
+        .collect();
+    assert!(parameters.len() > 20, "one call would do: {parameters:?}");
+    let mut group = CacheParameterGroup { parameters, ..parameter_group() };
+    double.forget_calls();
+    converge(&double, &account, group.clone()).await;
+    change(&double, &account, &mut group, |group| group.parameters.clear()).await;
+    let [create, modify, reset] = ["CreateCacheParameterGroup", "ModifyCacheParameterGroup", "ResetCacheParameterGroup"];
+    assert_eq!(double.writes(), [create, modify, modify, reset, reset]);
+}
+
+#[tokio::test]
+async fn a_replication_group_takes_parameters_and_gives_them_up() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    converge(&double, &account, subnet_group(&seed)).await;
+    converge(&double, &account, parameter_group()).await;
+    let mut group = carts([security_group(&double, &seed, "carts")].into());
+    group.engine_version = Some("8.0".into());
+    group.parameter_group = Some("default.valkey8".into());
+    converge(&double, &account, group.clone()).await;
+    change(&double, &account, &mut group, |group| group.parameter_group = Some(parameter_group().name)).await;
+    change(&double, &account, &mut group, |group| group.parameter_group = Some("default.valkey8".into())).await;
+    remove(&double, &account, parameter_group(), DeleteMode::Everything).await;
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::PodIdentityAssociation => POD_IDENTITY_ASSOCIATION,
         AwsKind::DynamoDbTable => DYNAMODB_TABLE,
         AwsKind::CacheSubnetGroup => CACHE_SUBNET_GROUP,
+        AwsKind::CacheParameterGroup => CACHE_PARAMETER_GROUP,
         AwsKind::CacheReplicationGroup => CACHE_REPLICATION_GROUP,
         AwsKind::RdsSubnetGroup => RDS_SUBNET_GROUP,
         AwsKind::RdsParameterGroup => RDS_PARAMETER_GROUP,
@@ -173,6 +174,17 @@ const CACHE_SUBNET_GROUP: &[Call] = &[
     make("elasticache", "CreateCacheSubnetGroup"),
     change("elasticache", "DeleteCacheSubnetGroup"),
     change("elasticache", "ModifyCacheSubnetGroup"),
+];
+
+const CACHE_PARAMETER_GROUP: &[Call] = &[
+    look("elasticache", "DescribeCacheParameterGroups"),
+    look("elasticache", "DescribeCacheParameters"),
+    look("elasticache", "ListTagsForResource"),
+    make("elasticache", "AddTagsToResource"),
+    make("elasticache", "CreateCacheParameterGroup"),
+    change("elasticache", "DeleteCacheParameterGroup"),
+    change("elasticache", "ModifyCacheParameterGroup"),
+    change("elasticache", "ResetCacheParameterGroup"),
 ];
 
 const CACHE_REPLICATION_GROUP: &[Call] = &[

@@ -12,9 +12,11 @@ use crate::{
 };
 
 mod change;
+mod parameter_group;
 mod replication_group;
 mod subnet_group;
 
+pub(crate) use parameter_group::ParameterGroupApi;
 pub(crate) use replication_group::ReplicationGroupApi;
 pub(crate) use subnet_group::SubnetGroupApi;
 
@@ -22,6 +24,8 @@ pub(crate) use subnet_group::SubnetGroupApi;
 const MISSING: &[&str] = &[
     "CacheSubnetGroupNotFoundFault",
     "CacheSubnetGroupNotFound",
+    "CacheParameterGroupNotFoundFault",
+    "CacheParameterGroupNotFound",
     "ReplicationGroupNotFoundFault",
     "ReplicationGroupNotFound",
     "CacheClusterNotFound",

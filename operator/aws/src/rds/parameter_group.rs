@@ -15,18 +15,13 @@ use super::{rds_tags, tag, tags_of};
 use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
+    parameters::{SET_BY_THE_USER, to_reset, to_set},
     resource::{ClientToken, Found, ResourceApi},
 };
 
 pub(crate) struct ParameterGroupApi<'a>(pub(crate) &'a Account);
 
 const NOT_FOUND: &[&str] = &["DBParameterGroupNotFound", "DBParameterGroupNotFoundFault"];
-
-/// How many parameters RDS takes in one call.
-const MOST_PARAMETERS: usize = 20;
-
-/// The values that were set, as opposed to the engine's and RDS's own (some 400).
-const SET_BY_THE_USER: &str = "user";
 
 #[async_trait]
 impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
@@ -85,8 +80,8 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
             return tag(self.0, found.arn.as_deref(), &desired.tags).await;
         }
         let values = |names: &[String]| names.iter().map(|name| (name.clone(), desired.parameters.get(name).cloned())).collect();
-        let different = different(&desired.parameters, &found.resource.parameters);
-        let superfluous = superfluous(&found.resource.parameters, &desired.parameters);
+        let different = to_set(&desired.parameters, &found.resource.parameters);
+        let superfluous = to_reset(&desired.parameters, &found.resource.parameters);
         let name = &desired.name;
         if !different.is_empty() {
             let parameters = self.with_apply_method(name, values(&different)).await?;
@@ -152,15 +147,4 @@ impl ParameterGroupApi<'_> {
         }
         Ok(dynamic)
     }
-}
-
-/// Names of the parameters whose value is not as desired, as many as one call takes.
-fn different(desired: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
-    let different = desired.iter().filter(|(name, value)| found.get(*name) != Some(*value));
-    different.map(|(name, _)| name.clone()).take(MOST_PARAMETERS).collect()
-}
-
-/// Names in one map and not in the other, as many as one call takes.
-fn superfluous(map: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
-    map.keys().filter(|name| !other.contains_key(*name)).take(MOST_PARAMETERS).cloned().collect()
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{plan::Effect, resource::ResourceKey};
 
+mod cache_parameter_group;
 mod cache_replication_group;
 mod cache_subnet_group;
 mod dynamodb_table;
@@ -24,6 +25,7 @@ mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
 
+pub use cache_parameter_group::CacheParameterGroup;
 pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
 pub use cache_subnet_group::CacheSubnetGroup;
 pub use dynamodb_table::{
@@ -297,6 +299,8 @@ registry! {
     DynamoDbTable, "DynamoDB table", stage 40, Data, minutes 1;
     /// An ElastiCache subnet group.
     CacheSubnetGroup, "ElastiCache subnet group", stage 50, Support, minutes 0;
+    /// An ElastiCache parameter group.
+    CacheParameterGroup, "ElastiCache parameter group", stage 50, Support, minutes 0;
     /// An ElastiCache replication group.
     CacheReplicationGroup, "ElastiCache replication group", stage 40, Data, minutes 10;
     /// An RDS subnet group.

@@ -3,14 +3,14 @@
 use shopkeeper_api::{Toggle, cache as api, defaults};
 
 use super::{Context, DataResource};
-use crate::aws::{CacheEngine, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption};
+use crate::aws::{CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption};
 
 /// Longest id of a replication group.
 const LONGEST_ID: usize = 40;
 /// Port of Valkey and Redis.
 const PORT: i32 = 6379;
 
-/// A cache with its subnet group.
+/// A cache with its subnet group, and a parameter group where parameters are declared.
 pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataResource> {
     let id = context.name("", LONGEST_ID);
     let subnet_group = CacheSubnetGroup {
@@ -24,11 +24,20 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
         api::CacheEngine::Valkey => (CacheEngine::Valkey, defaults::VALKEY_VERSION),
         api::CacheEngine::Redis => (CacheEngine::Redis, defaults::REDIS_VERSION),
     };
+    let version = declared.version.as_deref().unwrap_or(newest);
+    let family = family(declared.engine, version);
+    let parameter_group = (!declared.parameters.is_empty()).then(|| CacheParameterGroup {
+        name: format!("{id}-{}", family.replace('.', "-")),
+        family: family.clone(),
+        description: format!("Parameters of {}", context.owner.path()),
+        parameters: declared.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect(),
+        tags: context.tags(),
+    });
     let group = CacheReplicationGroup {
         id: id.clone(),
         description: format!("Cache of {}", context.owner.path()),
         engine,
-        engine_version: Some(declared.version.clone().unwrap_or_else(|| newest.to_owned())),
+        engine_version: Some(version.to_owned()),
         node_type: declared.node_type.clone(),
         replicas,
         multi_az: declared.multi_az.map_or(replicas > 0, Toggle::is_enabled),
@@ -39,7 +48,8 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
         },
         kms_key_arn: Some(context.platform.key_arn.clone()),
         subnet_group: id,
-        parameter_group: None,
+        // By name also where it is the engine's own: left out, a group that was declared before would stay.
+        parameter_group: Some(parameter_group.as_ref().map_or_else(|| format!("default.{family}"), |group| group.name.clone())),
         security_groups: context.security_groups(),
         port: PORT,
         snapshot_retention_days: declared.snapshot_retention_days.unwrap_or(defaults::CACHE_SNAPSHOT_RETENTION_DAYS),
@@ -49,6 +59,39 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
         tags: context.tags(),
     };
     let subnet_group = DataResource::hidden("cache.subnets", subnet_group);
-    let after = [subnet_group.key()];
-    vec![subnet_group, DataResource::bound("cache", "", "cache", group).after(&after)]
+    let mut resources = vec![subnet_group];
+    resources.extend(parameter_group.map(|group| DataResource::hidden("cache.parameters", group)));
+    let after: Vec<_> = resources.iter().map(DataResource::key).collect();
+    resources.push(DataResource::bound("cache", "", "cache", group).after(&after));
+    resources
+}
+
+/// The parameter group family of an engine version: counted by the major, but for the versions of Redis before 7.
+fn family(engine: api::CacheEngine, version: &str) -> String {
+    let mut numbers = version.split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or("0"));
+    match (engine, major) {
+        (api::CacheEngine::Valkey, _) => format!("valkey{major}"),
+        (api::CacheEngine::Redis, "6") => "redis6.x".to_owned(),
+        (api::CacheEngine::Redis, "2" | "3" | "4" | "5") => format!("redis{major}.{minor}"),
+        (api::CacheEngine::Redis, _) => format!("redis{major}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_follow_the_version() {
+        for (engine, version, expected) in [
+            (api::CacheEngine::Valkey, "7.2", "valkey7"),
+            (api::CacheEngine::Valkey, "8", "valkey8"),
+            (api::CacheEngine::Redis, "7.1", "redis7"),
+            (api::CacheEngine::Redis, "6.2", "redis6.x"),
+            (api::CacheEngine::Redis, "5.0.6", "redis5.0"),
+        ] {
+            assert_eq!(family(engine, version), expected);
+        }
+    }
 }
