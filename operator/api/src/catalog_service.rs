@@ -64,9 +64,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)))")
-        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>"),
-    validation = Rule::new("!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.identity) || self.identity.type != 'PodIdentity'")
-        .message("identity.type PodIdentity does not work on Fargate, which runs no agent: set identity.type to IRSA, or leave identity out")
+        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>")
 )]
 pub struct CatalogServiceSpec {
     /// The Platform to run on. May be left out where there is only one.
@@ -92,7 +90,7 @@ pub struct CatalogServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
+    /// AWS identity of the pods. Default: type PodIdentity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The table of products. Left out: none.

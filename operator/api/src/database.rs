@@ -100,7 +100,8 @@ pub struct Rds {
     /// Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<Toggle>,
-    /// Parameters of the engine. Default: the engine's own.
+    /// Parameters of the engine. Those that the engine reads only when it starts take effect with its next restart, which is left
+    /// to you. Default: the engine's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<DatabaseParameter>,
@@ -194,18 +195,4 @@ pub struct DatabaseParameter {
     /// Value of the parameter.
     #[schemars(length(max = 1024))]
     pub value: String,
-    /// When it takes effect: `Immediate`, or `PendingReboot` for parameters that the engine reads only when it starts. Default:
-    /// Immediate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub apply: Option<ParameterApply>,
-}
-
-/// When a parameter takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::without_description)]
-pub enum ParameterApply {
-    /// At once.
-    Immediate,
-    /// With the next reboot.
-    PendingReboot,
 }

@@ -110,7 +110,7 @@ pub const DEAD_LETTER_RETENTION_SECONDS: i32 = 1_209_600;
 /// `notifications.queues[].receiveWaitSeconds`.
 pub const RECEIVE_WAIT_SECONDS: i32 = 20;
 
-/// `routes[].healthPath`.
+/// `frontends[].healthPath` and the path of a probe, where there is no other.
 pub const HEALTH_PATH: &str = "/";
 /// `loadBalancer.idleTimeoutSeconds`.
 pub const IDLE_TIMEOUT_SECONDS: i32 = 60;

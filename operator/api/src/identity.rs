@@ -16,8 +16,9 @@ use crate::pattern;
         .message("statements are added to a role that Shopkeeper makes: choose type PodIdentity or IRSA, or add them to your role yourself")
 )]
 pub struct Identity {
-    /// `PodIdentity` makes a role and an EKS Pod Identity association, `IRSA` a role trusted through the cluster's OIDC provider
-    /// (the only way on Fargate), `Existing` associates a role of yours as it is, `None` gives no AWS access.
+    /// `PodIdentity` makes a role and an EKS Pod Identity association, `IRSA` a role trusted through the cluster's OIDC provider,
+    /// `Existing` makes an EKS Pod Identity association with a role of yours, `None` gives no AWS access. A role is only made where
+    /// there is something to allow.
     #[serde(rename = "type")]
     pub type_: IdentityType,
     /// Your role, for type Existing.

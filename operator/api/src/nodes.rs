@@ -15,13 +15,11 @@ use crate::{Toggle, pattern, schema};
     validation = Rule::new("!has(self.nodeGroup) || self.type == 'NodeGroup'")
         .message("nodeGroup may only be set when type is NodeGroup"),
     validation = Rule::new("has(self.shared) == (self.type == 'Shared')")
-        .message("shared must be set when type is Shared, and left out otherwise"),
-    validation = Rule::new("!has(self.fargate) || self.type == 'Fargate'")
-        .message("fargate may only be set when type is Fargate")
+        .message("shared must be set when type is Shared, and left out otherwise")
 )]
 pub struct Nodes {
-    /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `Fargate` makes a
-    /// Fargate profile, `None` leaves placement to the cluster.
+    /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `None` leaves
+    /// placement to the cluster.
     #[serde(rename = "type")]
     pub type_: NodesType,
     /// The node group, for type NodeGroup. Everything in it has a default.
@@ -30,9 +28,6 @@ pub struct Nodes {
     /// The node group to use, for type Shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<SharedNodes>,
-    /// The Fargate profile, for type Fargate. Everything in it has a default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fargate: Option<Fargate>,
 }
 
 /// Kinds of places for pods.
@@ -43,8 +38,6 @@ pub enum NodesType {
     NodeGroup,
     /// A node group that exists.
     Shared,
-    /// A Fargate profile.
-    Fargate,
     /// Wherever the scheduler puts them.
     None,
 }
@@ -207,14 +200,4 @@ pub struct SharedNodes {
     /// Lets the pods tolerate the group's taints. Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerate_taints: Option<Toggle>,
-}
-
-/// A Fargate profile that selects the pods of this workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Fargate {
-    /// Role that pulls images and writes logs. Default: one that Shopkeeper makes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARN))]
-    pub pod_execution_role_arn: Option<String>,
 }

@@ -63,9 +63,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'database' && has(self.database)) || (b.resource == 'notifications' && has(self.notifications)))")
-        .message("bindings[].resource must be declared here: one of database or notifications"),
-    validation = Rule::new("!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.identity) || self.identity.type != 'PodIdentity'")
-        .message("identity.type PodIdentity does not work on Fargate, which runs no agent: set identity.type to IRSA, or leave identity out")
+        .message("bindings[].resource must be declared here: one of database or notifications")
 )]
 pub struct OrderServiceSpec {
     /// The Platform to run on. May be left out where there is only one.
@@ -91,7 +89,7 @@ pub struct OrderServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
+    /// AWS identity of the pods. Default: type PodIdentity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The database. Left out: none.

@@ -105,9 +105,7 @@ pub struct StorefrontSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
-    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
-    validation = Rule::new("!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.identity) || self.identity.type != 'PodIdentity'")
-        .message("identity.type PodIdentity does not work on Fargate, which runs no agent: set identity.type to IRSA, or leave identity out")
+    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts")
 )]
 pub struct Frontend {
     /// Name of the frontend. Its objects are named `<storefront>-<name>`.
@@ -121,7 +119,7 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
-    /// Path that the internal load balancer asks for to see whether a pod is well. Default: the path of its readiness probe, else /.
+    /// Path that load balancers ask for to see whether a pod is well. Default: the path of its readiness probe, else /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub health_path: Option<String>,
@@ -145,7 +143,7 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
+    /// AWS identity of the pods. Default: type PodIdentity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
@@ -174,7 +172,8 @@ pub struct Route {
     /// `Prefix` matches the path and what is below it, `Exact` only the path. Default: Prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_type: Option<PathType>,
-    /// A service of the shop.
+    /// A service of the shop, in the namespace of the Storefront. The load balancer asks for the path of its readiness probe, else
+    /// for /, to see whether a pod is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
     /// Name of a member of `frontends`.
@@ -185,10 +184,6 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 15), regex(pattern = pattern::PORT_NAME))]
     pub port: Option<String>,
-    /// Path that the load balancer asks for to see whether a pod is well. Default: the path of its readiness probe, else /.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
-    pub health_path: Option<String>,
 }
 
 /// How a path is matched.

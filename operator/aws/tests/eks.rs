@@ -46,10 +46,11 @@ fn node_group(seed: &Seed, node_role_arn: String) -> NodeGroup {
         taints: [taint("shopkeeper.dev/pool", "orders"), taint("spot", "")].into(),
         min_size: 1,
         max_size: 4,
-        desired_size: Some(2),
+        desired_size: None,
         update: NodeGroupUpdate::MaxUnavailablePercentage(33),
         version: Some("1.35".into()),
         release_version: None,
+        force_update: false,
         tags: owner_tags(),
     }
 }
@@ -84,7 +85,12 @@ async fn a_node_group_follows_what_is_desired_in_every_field() {
     .await;
     change(&double, &account, &mut desired, |group| group.update = NodeGroupUpdate::MaxUnavailable(2)).await;
     change(&double, &account, &mut desired, |group| drop(group.tags.insert("team".into(), "orders".into()))).await;
-    change(&double, &account, &mut desired, |group| group.version = Some("1.36".into())).await;
+    change(&double, &account, &mut desired, |group| group.desired_size = Some(3)).await;
+    change(&double, &account, &mut desired, |group| {
+        group.version = Some("1.36".into());
+        group.force_update = true;
+    })
+    .await;
 
     for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
         remove(&double, &account, desired.clone(), mode).await;
@@ -97,8 +103,9 @@ async fn a_node_group_follows_what_is_desired_in_every_field() {
 async fn the_bounds_of_a_node_group_move_its_nodes_only_where_they_must() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
-    let mut desired = node_group(&seed, node_role(&double, &account).await);
+    let mut desired = NodeGroup { desired_size: Some(2), ..node_group(&seed, node_role(&double, &account).await) };
     converge(&double, &account, desired.clone()).await;
+    desired.desired_size = None;
     let nodes = |present: shopkeeper_plan::observed::Present| match present.resource {
         AwsResource::NodeGroup(group) => group.desired_size,
         _ => None,

@@ -87,7 +87,6 @@ pub const CASES: &[Case] = &[
     // Nodes
     create("CatalogService", "nodes", "nodeGroup may only be set", "nodes: {type: None}", "nodes: {type: None, nodeGroup: null}"),
     create("CatalogService", "nodes", "shared must be set", "nodes: {type: Shared, nodeGroup: null}", "nodes: {type: Shared, nodeGroup: null, shared: {name: general}}"),
-    create("CatalogService", "nodes", "fargate may only be set", "nodes: {fargate: {}}", "nodes: {type: Fargate, nodeGroup: null, fargate: {}}"),
     create("CatalogService", "nodeGroup", "min must not exceed max", "nodes: {nodeGroup: {min: 13}}", "nodes: {nodeGroup: {min: 12}}"),
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 2}}", "nodes: {nodeGroup: {desired: 3}}"),
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 13}}", "nodes: {nodeGroup: {desired: 13, max: 15}}"),
@@ -107,12 +106,10 @@ pub const CASES: &[Case] = &[
     create("OrderService", "cidr", "cidr must be a network", "callers: [{cidr: 10.0.0.300/8}]", "callers: [{cidr: 10.0.0.0/8}]"),
     create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
     create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
-    create("OrderService", "spec", "identity.type PodIdentity does not work on Fargate", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: PodIdentity}}", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: IRSA}}"),
 
     // CatalogService
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "media: null", "{media: null, bindings: [{resource: products}]}"),
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: tables.reviews}]", "{bindings: [{resource: tables.reviews}], tables: [{name: reviews, table: {keys: {partition: {name: id, type: String}}}}]}"),
-    create("CatalogService", "spec", "identity.type PodIdentity does not work on Fargate", "{nodes: {type: Fargate, nodeGroup: null}, identity: {type: PodIdentity}}", "nodes: {type: Fargate, nodeGroup: null}"),
     update("CatalogService", "keys", "keys are immutable", "{}", "products: {keys: {sort: {name: shop, type: String}}}", "{}"),
     update("CatalogService", "table", "localIndexes can only be set when the table is made", "products: {keys: {sort: {name: shop, type: String}}}", "products: {keys: {sort: {name: shop, type: String}}, localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}", "products: {keys: {sort: {name: shop, type: String}}}"),
     create("CatalogService", "table", "localIndexes need a table with a sort key", "products: {localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}", "products: {keys: {sort: {name: shop, type: String}}, localIndexes: [{name: by-price, sort: {name: price, type: Number}}]}"),
@@ -161,7 +158,6 @@ pub const CASES: &[Case] = &[
     create("Storefront", "spec", "routes need hosts", "hosts: null", "{hosts: null, tls: {type: None}}"),
     create("Storefront", "routes", "set either service or frontend", "routes: [{path: /, frontend: web, service: {kind: OrderService, name: orders}}]", "routes: [{path: /, frontend: web}, {path: /orders, service: {kind: OrderService, name: orders}}]"),
     create("Storefront", "frontends", "hosts of a frontend are those of its internal load balancer", "frontends: [{name: web, hosts: [www.octank.example], workload: {image: web:1}}]", "frontends: [{name: web, exposure: Internal, hosts: [staff.octank.example], workload: {image: web:1}}]\nroutes: null"),
-    create("Storefront", "frontends", "identity.type PodIdentity does not work on Fargate", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, identity: {type: PodIdentity}}]", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}}]"),
     create("Storefront", "tls", "existing must be set", "tls: {type: Existing}", "tls: {type: Existing, existing: {certificateArns: ['arn:aws:acm:eu-west-1:123456789012:certificate/1']}}"),
     create("Storefront", "tls", "policy has no meaning", "tls: {type: None, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}", "tls: {type: Discovered, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}"),
 ];

@@ -61,7 +61,7 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
                     .min_size(desired.min_size)
                     .max_size(desired.max_size)
                     // Left out, EKS starts with 2 nodes, which may be more than the group may have.
-                    .desired_size(desired.desired_size.unwrap_or(desired.min_size).clamp(desired.min_size, desired.max_size.max(desired.min_size)))
+                    .desired_size(within_bounds(desired, desired.desired_size.unwrap_or(desired.min_size)))
                     .build(),
             )
             .update_config(eks_update(desired.update))
@@ -109,6 +109,7 @@ impl NodeGroupApi<'_> {
         }
         // A release belongs to a version: with a new version and no release EKS takes the newest.
         call.set_release_version(desired.release_version.clone())
+            .force(desired.force_update)
             .send()
             .await
             .map_err(|error| classify("UpdateNodegroupVersion", &error))?;
@@ -124,7 +125,7 @@ impl NodeGroupApi<'_> {
         if changes(&["taints"]) {
             call = call.taints(taint_changes(desired, found));
         }
-        if changes(&["minSize", "maxSize"]) {
+        if changes(&["minSize", "maxSize", "desiredSize"]) {
             call = call.scaling_config(new_scaling(desired, found));
         }
         if changes(&["update"]) {
@@ -165,12 +166,16 @@ fn taint_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateTaintsPayload 
         .build()
 }
 
-/// The bounds, and the number of nodes only where it would fall outside them, which EKS refuses: within them the cluster
-/// autoscaler owns it.
+/// The bounds, and the number of nodes: the declared one, else only where it would fall outside the bounds, which EKS
+/// refuses. Within them the cluster autoscaler owns it.
 fn new_scaling(desired: &NodeGroup, found: &NodeGroup) -> NodegroupScalingConfig {
-    let (smallest, largest) = (desired.min_size, desired.max_size.max(desired.min_size));
-    let nodes = found.desired_size.filter(|nodes| !(smallest..=largest).contains(nodes)).map(|nodes| nodes.clamp(smallest, largest));
+    let moved = found.desired_size.map(|nodes| within_bounds(desired, nodes)).filter(|nodes| Some(*nodes) != found.desired_size);
+    let nodes = desired.desired_size.map(|nodes| within_bounds(desired, nodes)).or(moved);
     NodegroupScalingConfig::builder().min_size(desired.min_size).max_size(desired.max_size).set_desired_size(nodes).build()
+}
+
+fn within_bounds(desired: &NodeGroup, nodes: i32) -> i32 {
+    nodes.min(desired.max_size).max(desired.min_size)
 }
 
 fn eks_update(update: NodeGroupUpdate) -> NodegroupUpdateConfig {
@@ -229,6 +234,7 @@ fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
         update: group.update_config().map_or(DEFAULT_UPDATE, found_update),
         version: group.version().map(str::to_owned),
         release_version: group.release_version().map(str::to_owned),
+        force_update: false,
         tags: group.tags().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
     };
     let note = health_issues(group);
@@ -283,7 +289,7 @@ fn unknown(what: &str, value: Option<&str>) -> Failure {
 mod tests {
     use super::*;
 
-    fn group(min: i32, max: i32, nodes: i32) -> NodeGroup {
+    fn group(min: i32, max: i32, nodes: impl Into<Option<i32>>) -> NodeGroup {
         NodeGroup {
             cluster: "shop".into(),
             name: "orders".into(),
@@ -297,10 +303,11 @@ mod tests {
             taints: Default::default(),
             min_size: min,
             max_size: max,
-            desired_size: Some(nodes),
+            desired_size: nodes.into(),
             update: DEFAULT_UPDATE,
             version: None,
             release_version: None,
+            force_update: false,
             tags: Default::default(),
         }
     }
@@ -311,9 +318,15 @@ mod tests {
 
     #[test]
     fn the_autoscalers_number_of_nodes_is_only_moved_into_the_bounds() {
-        assert_eq!(new_scaling(&group(1, 5, 1), &group(0, 3, 3)).desired_size(), None);
-        assert_eq!(new_scaling(&group(4, 6, 4), &group(0, 3, 3)).desired_size(), Some(4));
-        assert_eq!(new_scaling(&group(0, 2, 0), &group(0, 3, 3)).desired_size(), Some(2));
+        assert_eq!(new_scaling(&group(1, 5, None), &group(0, 3, 3)).desired_size(), None);
+        assert_eq!(new_scaling(&group(4, 6, None), &group(0, 3, 3)).desired_size(), Some(4));
+        assert_eq!(new_scaling(&group(0, 2, None), &group(0, 3, 3)).desired_size(), Some(2));
+    }
+
+    #[test]
+    fn a_declared_number_of_nodes_is_held() {
+        assert_eq!(new_scaling(&group(1, 5, 4), &group(1, 5, 3)).desired_size(), Some(4));
+        assert_eq!(new_scaling(&group(1, 5, 9), &group(1, 5, 3)).desired_size(), Some(5));
     }
 
     #[test]

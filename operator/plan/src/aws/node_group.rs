@@ -78,7 +78,7 @@ pub struct NodeGroup {
     pub min_size: i32,
     /// Most nodes.
     pub max_size: i32,
-    /// Nodes to start with; afterwards the cluster autoscaler owns it.
+    /// Nodes to hold; `None` starts with the fewest and leaves it to the cluster autoscaler from then on.
     pub desired_size: Option<i32>,
     /// Nodes that a version update may take at a time.
     pub update: NodeGroupUpdate,
@@ -86,6 +86,9 @@ pub struct NodeGroup {
     pub version: Option<String>,
     /// AMI release version; `None` takes the newest at creation.
     pub release_version: Option<String>,
+    /// Whether a version update goes on where a disruption budget keeps a node from draining. Of the update, not of the group:
+    /// EKS does not tell it, and it is not compared.
+    pub force_update: bool,
     /// Tags.
     pub tags: Tags,
 }
@@ -103,7 +106,7 @@ impl AwsSpecification for NodeGroup {
         Field::harmless("taints"),
         Field::harmless("minSize"),
         Field::harmless("maxSize"),
-        Field::create_only("desiredSize"),
+        Field::harmless("desiredSize"),
         Field::harmless("update"),
         // EKS cannot go back to an older version: not reversible.
         Field::one_way("version", Effect::Rolling, 20),

@@ -67,9 +67,6 @@ pub(super) fn placement(context: Context<'_>, place: &Place<'_>, declared: Optio
                 .ok_or_else(|| Failure::invalid(&format!("{}.nodes.shared", place.field), "is missing", "name the node group to share"))?;
             Ok(Placement::Shared { name: shared.name.clone(), tolerate_taints: shared.tolerate_taints.is_none_or(Toggle::is_enabled) })
         }
-        Some(NodesType::Fargate) => {
-            Err(Failure::invalid(&format!("{}.nodes.type", place.field), "Fargate is not offered yet", "choose NodeGroup, Shared or None"))
-        }
         Some(NodesType::NodeGroup) | None => {
             let default = api::NodeGroup::default();
             let group = declared.and_then(|nodes| nodes.node_group.as_ref()).unwrap_or(&default);
@@ -110,10 +107,11 @@ fn own(context: Context<'_>, place: &Place<'_>, declared: &api::NodeGroup) -> Re
         taints,
         min_size: min,
         max_size: declared.max.unwrap_or_else(|| min.max(1).saturating_mul(defaults::NODES_MAX_FACTOR)),
-        desired_size: Some(declared.desired.unwrap_or(min)),
+        desired_size: declared.desired,
         update: update(declared.update.as_ref()),
         version: declared.version.clone(),
         release_version: declared.release_version.clone(),
+        force_update: declared.update.as_ref().and_then(|update| update.force).is_some_and(Toggle::is_enabled),
         tags: context.tags(),
     };
     group.name = names::node_group(
