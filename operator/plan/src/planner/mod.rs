@@ -138,7 +138,7 @@ pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
     match key.kind {
         ResourceKind::Aws(_) => input.observed.present(key).is_some_and(|present| {
             matches!(present.lifecycle, Lifecycle::Available | Lifecycle::Modifying)
-                && ownership::of(present, input.owner, input.cluster) == Ownership::Ours
+                && ownership::of(present, input) == Ownership::Ours
         }),
         ResourceKind::Kubernetes(_) => input.observed.kubernetes.get(key).is_some_and(|object| object.ours),
     }

@@ -2,10 +2,10 @@
 
 use super::{AdoptionPolicy, Input};
 use crate::{
-    aws::AwsKind,
+    aws::{AwsResource, SnsSubscription},
     failure::{Class, Failure},
-    names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG, Owner},
-    observed::Present,
+    names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
+    observed::{Observation, Present},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -21,18 +21,38 @@ pub enum Ownership {
 }
 
 /// Whose a resource is by its tags alone, as far as that can be said without a policy.
-pub(super) fn of(present: &Present, owner: &Owner, _cluster: &str) -> Ownership {
-    // SNS has no tags for subscriptions: one belongs to whom its topic belongs, and nobody else's topic gets this far.
-    if present.resource.kind() == AwsKind::SnsSubscription || present.tags().get(OWNER_UID_TAG) == Some(&owner.uid) {
-        return Ownership::Ours;
+pub(super) fn of(present: &Present, input: &Input<'_>) -> Ownership {
+    let ours = match &present.resource {
+        AwsResource::SnsSubscription(subscription) => is_our_subscription(subscription, input),
+        _ => present.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
+    };
+    if ours { Ownership::Ours } else { Ownership::Adoptable }
+}
+
+/// SNS has no tags for subscriptions: one belongs to whom its topic belongs. Where the topic could not be looked at, it is ours
+/// if we are known to have made it.
+fn is_our_subscription(subscription: &SnsSubscription, input: &Input<'_>) -> bool {
+    let topic = input.observed.aws.values().find_map(|observation| match observation {
+        Observation::Present(topic) => match &topic.resource {
+            AwsResource::SnsTopic(found) if found.arn == subscription.topic_arn => Some(topic),
+            _ => None,
+        },
+        Observation::Absent | Observation::Unknown(_) => None,
+    });
+    match topic {
+        Some(topic) => topic.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
+        None => input.inventory.contains_key(&AwsResource::from(subscription.clone()).key()),
     }
-    Ownership::Adoptable
 }
 
 /// Whose a resource is under the adoption policy.
 pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Ownership {
-    if of(present, input.owner, input.cluster) == Ownership::Ours {
+    if of(present, input) == Ownership::Ours {
         return Ownership::Ours;
+    }
+    if let AwsResource::SnsSubscription(_) = present.resource {
+        // What there is to do, the topic says.
+        return Ownership::Foreign(Failure::new(Class::NotReady, format!("{key} exists, and its topic is not known to be ours")));
     }
     let tags = present.tags();
     let path = input.owner.path();

@@ -99,7 +99,7 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
 }
 
 fn take_down_aws(key: &ResourceKey, kind: AwsKind, present: &Present, input: &Input<'_>, action: Action) -> Option<Step> {
-    if ownership::of(present, input.owner, input.cluster) != Ownership::Ours {
+    if ownership::of(present, input) != Ownership::Ours {
         return None;
     }
     // There is nothing to be done about it: it goes with its topic, or by itself. Should it be confirmed before, the inventory
