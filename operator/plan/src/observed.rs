@@ -82,6 +82,14 @@ pub struct ObservedObject {
     pub ours: bool,
 }
 
+impl ObservedObject {
+    /// Whether it was deleted and a finalizer still holds it, as that of a load balancer does for minutes.
+    #[must_use]
+    pub fn is_terminating(&self) -> bool {
+        self.body.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+    }
+}
+
 /// Everything observed for one custom resource.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {

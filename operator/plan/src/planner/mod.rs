@@ -140,7 +140,7 @@ pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
             matches!(present.lifecycle, Lifecycle::Available | Lifecycle::Modifying)
                 && ownership::of(present, input) == Ownership::Ours
         }),
-        ResourceKind::Kubernetes(_) => input.observed.kubernetes.get(key).is_some_and(|object| object.ours),
+        ResourceKind::Kubernetes(_) => input.observed.kubernetes.get(key).is_some_and(|object| object.ours && !object.is_terminating()),
     }
 }
 
@@ -197,6 +197,9 @@ impl<'a> Planner<'a> {
     fn plan_present(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource, present: &Present) {
         match ownership::judge(key, present, self.input) {
             Ownership::Ours => {}
+            Ownership::Adoptable if present.lifecycle == Lifecycle::Deleting => {
+                return self.wait_for_aws(key, "is being deleted; it is made again afterwards", desired.kind().usual_minutes());
+            }
             Ownership::Adoptable => {
                 let tags: Tags = self.input.owner.tags(self.input.cluster);
                 let mut step = step(key, Action::Adopt, Operation::AwsAdopt { desired: Box::new(desired.clone()) });
@@ -299,6 +302,9 @@ impl<'a> Planner<'a> {
             let failure = Failure::new(Class::Conflict, format!("{key} exists and belongs to somebody else"))
                 .with_remedy("rename the custom resource, or delete that object");
             return self.refuse(key, Action::Update, failure);
+        }
+        if found.is_terminating() {
+            return self.wait(key, "is being deleted; it is made again afterwards");
         }
         let differences = difference::kubernetes(&desired.comparable(), &found.body);
         if differences.is_empty() {

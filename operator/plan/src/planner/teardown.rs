@@ -83,7 +83,9 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
     match key.kind {
         ResourceKind::Kubernetes(_) => {
             let object = input.observed.kubernetes.get(key)?;
-            object.ours.then(|| step(key, action, Operation::KubernetesDelete))
+            // Deleting it again would do nothing but make the next pass believe that something happened.
+            let next = || if object.is_terminating() { waiting(key, "is being deleted", 0) } else { step(key, action, Operation::KubernetesDelete) };
+            object.ours.then(next)
         }
         ResourceKind::Aws(kind) => match input.observed.aws.get(key) {
             None => Some(waiting(key, "was not observed yet", 0)),
