@@ -178,7 +178,13 @@ impl ComponentBuilder<'_> {
                 }
             }
         }
-        if missing.is_empty() && !plain.is_empty() {
+        let map_key = ResourceKey::kubernetes(KubernetesKind::ConfigMap, bindings::config_map_name(frame));
+        if !missing.is_empty() {
+            // What it should hold is not known: one that is there has to stay, and would look like a leftover.
+            if self.observed.kubernetes.contains_key(&map_key) {
+                self.blueprint.pending(Section::Workload, "bindings", map_key, missing.clone(), &[]);
+            }
+        } else if !plain.is_empty() {
             let map = bindings::config_map(frame, &plain);
             bound.config_map = Some(map.name.clone());
             keys.push(self.blueprint.kubernetes(Section::Workload, "bindings", map, data));

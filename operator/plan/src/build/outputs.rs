@@ -12,10 +12,14 @@ use crate::{
     template::percent_encode,
 };
 
+/// What no binding to a database may lack. The password is read apart from the database: without this, one that cannot be read
+/// for a moment would be taken out of the Secret.
+const REQUIRED: [&str; 4] = ["host", "port", "username", "password"];
+
 /// All outputs of a binding.
 ///
 /// # Errors
-/// The resources that do not exist yet.
+/// The resources that do not exist yet, and the outputs that a database has not got yet.
 pub(super) fn gather(resolved: &Resolved, binding: &str, observed: &Observed) -> Result<Outputs, Vec<MissingOutput>> {
     let mut outputs = Outputs::new();
     let mut missing = Vec::new();
@@ -23,7 +27,11 @@ pub(super) fn gather(resolved: &Resolved, binding: &str, observed: &Observed) ->
         let key = resource.key();
         let prefix = resource.binding.as_ref().map(|part| part.prefix.as_str()).unwrap_or_default();
         match observed.outputs(&key) {
-            Some(found) => outputs.merge(prefix, &derive(&resource.resource, found)),
+            Some(found) => {
+                let absent = REQUIRED.iter().filter(|name| found.get(name).is_none() && matches!(resource.resource, AwsResource::RdsInstance(_)));
+                missing.extend(absent.map(|name| MissingOutput { resource: key.clone(), output: (*name).to_owned() }));
+                outputs.merge(prefix, &derive(&resource.resource, found));
+            }
             None => missing.push(MissingOutput { resource: key, output: "outputs".to_owned() }),
         }
     }

@@ -116,9 +116,14 @@ pub fn secret(frame: &Frame<'_>, binding: &ResolvedBinding, rendered: &Rendered,
         .build()
 }
 
+/// Name of the ConfigMap.
+pub fn config_map_name(frame: &Frame<'_>) -> String {
+    format!("{}-bindings", frame.component)
+}
+
 /// The ConfigMap of the variables without secrets.
 pub fn config_map(frame: &Frame<'_>, plain: &BTreeMap<String, String>) -> KubernetesObject {
-    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &format!("{}-bindings", frame.component)).with("data", json!(plain)).build()
+    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &config_map_name(frame)).with("data", json!(plain)).build()
 }
 
 /// Standard base64 with padding (RFC 4648, 4), as the values of a Secret are written.
