@@ -23,7 +23,7 @@ impl Resolve for CatalogService {
             data.push(media::media(context, declared));
         }
         let components = vec![super::service_component(context, &self.tier())?];
-        Ok(Resolved { platform: platform.clone(), components, data, load_balancers: Vec::new(), owner: owner.clone() })
+        Resolved { platform: platform.clone(), components, data, load_balancers: Vec::new(), owner: owner.clone() }.distinct()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

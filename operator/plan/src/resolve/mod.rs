@@ -12,6 +12,7 @@ use shopkeeper_api::{
 use crate::{
     aws::AwsResource,
     facts::PlatformFacts,
+    failure::Failure,
     names::Owner,
     planner::{self, Policies},
     resource::ResourceKey,
@@ -50,6 +51,40 @@ pub struct Resolved {
     pub data: Vec<DataResource>,
     /// Its load balancers.
     pub load_balancers: Vec<LoadBalancer>,
+}
+
+impl Resolved {
+    /// Refuses what would be two resources of the same name. The schema cannot tell: names are derived, and a queue `a-dead`
+    /// meets the dead letters of a queue `a`.
+    fn distinct(self) -> Result<Self, Failure> {
+        let mut data = BTreeMap::new();
+        for resource in &self.data {
+            if let Some(other) = data.insert(resource.key(), &resource.role) {
+                let problem = format!("{other} and {} would both be {}", resource.role, resource.key());
+                return Err(Failure::invalid("spec", &problem, "give one of them another name, or take it out"));
+            }
+        }
+        let mut accounts = BTreeSet::new();
+        let mut secrets = BTreeSet::new();
+        for component in &self.components {
+            let field = if component.role.is_empty() { "spec".to_owned() } else { format!("spec.{}", component.role) };
+            if !accounts.insert(&component.service_account) {
+                let problem = format!("{} is also the ServiceAccount of another frontend", component.service_account);
+                return Err(Failure::invalid(&format!("{field}.workload.serviceAccountName"), &problem, "give each frontend one of its own, or leave it out"));
+            }
+            for binding in &component.bindings {
+                if !secrets.insert(&binding.secret_name) {
+                    let problem = format!("{} is also the Secret of another binding", binding.secret_name);
+                    return Err(Failure::invalid(
+                        &format!("{field}.bindings[{}].secretName", binding.resource),
+                        &problem,
+                        "give each binding a Secret of its own, or leave the name out",
+                    ));
+                }
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// A resource of the data tier, and how applications hear of it.
@@ -214,7 +249,7 @@ pub trait Resolve: Managed {
     /// # Errors
     /// `Invalid` with the field and the remedy where the specification cannot work; `NotReady` where something it refers
     /// to does not exist yet.
-    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, crate::failure::Failure>;
+    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure>;
 
     /// The services it refers to and needs to know the ports of.
     fn referenced_services(&self) -> Vec<ServiceKey>;
@@ -227,7 +262,7 @@ pub trait HasPorts {
 }
 
 /// The one component of a service.
-fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component, crate::failure::Failure> {
+fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component, Failure> {
     let place = component::Place {
         name: &context.owner.name,
         role: "",

@@ -33,7 +33,7 @@ impl Resolve for Storefront {
                 load_balancers.push(internal(&self.spec, frontend, component)?);
             }
         }
-        Ok(Resolved { platform: platform.clone(), components, data: Vec::new(), load_balancers, owner: owner.clone() })
+        Resolved { platform: platform.clone(), components, data: Vec::new(), load_balancers, owner: owner.clone() }.distinct()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
