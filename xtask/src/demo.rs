@@ -174,7 +174,7 @@ async fn open_shop(
     clock.say("starting the operator, with the rights of config/rbac.yaml and no more");
     let operator = environment.start_operator_with(
         "operator",
-        &["run", "--metrics-address", &metrics_address],
+        &["run", "--log-format", "text", "--metrics-address", &metrics_address],
         &[("KUBECONFIG", &kubeconfig.display().to_string())],
     )?;
 
@@ -186,8 +186,10 @@ async fn open_shop(
     apply(environment, &example).await?;
     let patience = Duration::from_secs(arguments.timeout_seconds);
     let applied = Instant::now();
-    if let Err(error) =
-        readiness::wait(environment, &operator, &example, patience, |line| clock.say(line)).await
+    if let Err(error) = readiness::wait(environment, &operator, &example, patience, |line| {
+        clock.say(line)
+    })
+    .await
     {
         say(&format!(
             "\nthe last words of the operator:\n{}\n",
@@ -205,7 +207,10 @@ async fn open_shop(
         .await?
         .trim_end());
     say(&inventory::kubernetes(environment).await?);
-    say(&inventory::made_in_aws(&before, &inventory::aws(environment).await?));
+    say(&inventory::made_in_aws(
+        &before,
+        &inventory::aws(environment).await?,
+    ));
     if !arguments.exit {
         say(&how_to_look_around(environment, port)?);
     }
@@ -266,7 +271,10 @@ fn last_lines(log: &str) -> String {
 /// A path as the user would write it from here.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+    path.strip_prefix(&here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// Says what happens, and when it does.
@@ -279,7 +287,10 @@ impl Clock {
     }
 
     fn say(&self, line: &str) {
-        say(&format!("{:>5.0} s  {line}", self.0.elapsed().as_secs_f64()));
+        say(&format!(
+            "{:>5.0} s  {line}",
+            self.0.elapsed().as_secs_f64()
+        ));
     }
 }
 

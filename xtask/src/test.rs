@@ -9,6 +9,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -89,11 +90,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         filter: arguments.filter.clone(),
         python: None,
     };
+    let chosen: Vec<Part> = Part::value_variants()
+        .iter()
+        .copied()
+        .filter(|part| arguments.only.is_empty() || arguments.only.contains(part))
+        .collect();
+    // Where the control plane has to be built, it is built beside the crates: rustc leaves cores idle while it compiles the
+    // largest of them. Whoever needs it first waits for it, and says what went wrong.
+    let tools = chosen
+        .iter()
+        .any(|part| matches!(part, Part::Unit | Part::E2e))
+        .then(|| thread::spawn(|| Tools::prepare(&progress()).map(drop)));
     let mut ended = Vec::new();
-    for part in Part::value_variants() {
-        if !arguments.only.is_empty() && !arguments.only.contains(part) {
-            continue;
-        }
+    for part in &chosen {
         println!("\n== {part}");
         let began = Instant::now();
         let outcome = run_part(*part, &mut session)
@@ -104,6 +113,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Outcome::Failed(why) => println!("!! FAILED {part}: {why}"),
         }
         ended.push((*part, outcome, began.elapsed()));
+    }
+    if let Some(tools) = tools {
+        // No build is left behind. Its failure is that of the parts that needed it.
+        let _ = tools.join();
     }
     summarise(&ended)
 }
@@ -124,7 +137,7 @@ fn run_part(part: Part, session: &mut Session) -> Result<Outcome> {
         Part::Double => suites::double(session),
         Part::Contract => contract::run(session),
         Part::E2e => {
-            // Built before anything is measured, and once for all scenarios.
+            // Before anything is measured, and once for all scenarios.
             Tools::prepare(&progress())?;
             suites::e2e(session)
         }

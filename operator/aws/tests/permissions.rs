@@ -13,8 +13,30 @@ use shopkeeper_plan::{
 
 /// Operations of the AWS API begin with one of these.
 const VERBS: [&str; 24] = [
-    "Abort", "Add", "Attach", "Cancel", "Create", "Decrease", "Delete", "Describe", "Detach", "Disable", "Enable", "Get",
-    "Increase", "List", "Modify", "Put", "Reset", "Schedule", "Set", "Subscribe", "Tag", "Unsubscribe", "Untag", "Update",
+    "Abort",
+    "Add",
+    "Attach",
+    "Cancel",
+    "Create",
+    "Decrease",
+    "Delete",
+    "Describe",
+    "Detach",
+    "Disable",
+    "Enable",
+    "Get",
+    "Increase",
+    "List",
+    "Modify",
+    "Put",
+    "Reset",
+    "Schedule",
+    "Set",
+    "Subscribe",
+    "Tag",
+    "Unsubscribe",
+    "Untag",
+    "Update",
 ];
 
 /// A call that is covered by a statement of its own: secrets are no kind of resource.
@@ -31,48 +53,85 @@ fn called() -> BTreeSet<String> {
             let text = fs::read_to_string(&file).unwrap();
             // Tests tell of refusals that no code of ours provokes.
             let text = text.split("#[cfg(test)]").next().unwrap();
-            called.extend(literals(text).filter(|literal| is_operation(literal)).map(|operation| format!("{name}:{operation}")));
+            called.extend(
+                literals(text)
+                    .filter(|literal| is_operation(literal))
+                    .map(|operation| format!("{name}:{operation}")),
+            );
         }
     }
     called
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
-    fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir() && path.join("mod.rs").exists()).collect()
+    fs::read_dir(parent)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && path.join("mod.rs").exists())
+        .collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .collect()
 }
 
 fn literals(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().flat_map(|line| line.split('"').skip(1).step_by(2))
+    text.lines()
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
 }
 
 fn is_operation(literal: &str) -> bool {
-    let is_word = literal.chars().all(|character| character.is_ascii_alphanumeric());
-    let is_error = ["Exception", "Fault", "Error"].iter().any(|end| literal.ends_with(end));
-    is_word && !is_error && VERBS.iter().any(|verb| literal.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_uppercase)))
+    let is_word = literal
+        .chars()
+        .all(|character| character.is_ascii_alphanumeric());
+    let is_error = ["Exception", "Fault", "Error"]
+        .iter()
+        .any(|end| literal.ends_with(end));
+    is_word
+        && !is_error
+        && VERBS.iter().any(|verb| {
+            literal
+                .strip_prefix(verb)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_uppercase))
+        })
 }
 
 fn allowed() -> BTreeSet<String> {
-    AwsKind::ALL.iter().flat_map(|kind| calls(*kind)).chain(LOOKUPS).map(|call| format!("{}:{}", call.service, call.operation)).collect()
+    AwsKind::ALL
+        .iter()
+        .flat_map(|kind| calls(*kind))
+        .chain(LOOKUPS)
+        .map(|call| format!("{}:{}", call.service, call.operation))
+        .collect()
 }
 
 #[test]
 fn every_call_is_allowed() {
     let called = called();
-    assert!(called.len() > 90, "the sources are not read as they were: {called:?}");
+    assert!(
+        called.len() > 90,
+        "the sources are not read as they were: {called:?}"
+    );
     let mut allowed = allowed();
     allowed.insert(ELSEWHERE.to_owned());
     let missing: Vec<_> = called.difference(&allowed).collect();
-    assert!(missing.is_empty(), "not in shopkeeper_plan::permissions: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "not in shopkeeper_plan::permissions: {missing:?}"
+    );
 }
 
 #[test]
 fn nothing_is_allowed_that_is_not_called() {
     let called = called();
     // The crate of EC2 is not this one.
-    let superfluous: Vec<_> = allowed().into_iter().filter(|call| !call.starts_with("ec2:") && !called.contains(call)).collect();
+    let superfluous: Vec<_> = allowed()
+        .into_iter()
+        .filter(|call| !call.starts_with("ec2:") && !called.contains(call))
+        .collect();
     assert!(superfluous.is_empty(), "no code calls {superfluous:?}");
 }

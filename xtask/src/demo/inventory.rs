@@ -18,7 +18,9 @@ type AwsEntry = (String, String, String);
 
 /// Every object in Kubernetes that is Shopkeeper's, by kind, and the nodes.
 pub(super) async fn kubernetes(environment: &LocalEnvironment) -> Result<String> {
-    let served = environment.kubectl(&["api-resources", "--output", "name"]).await?;
+    let served = environment
+        .kubectl(&["api-resources", "--output", "name"])
+        .await?;
     let served: BTreeSet<&str> = served.lines().map(str::trim).collect();
     let mut page = String::from("\nIn Kubernetes\n");
     for kind in KubernetesKind::ALL {
@@ -27,10 +29,18 @@ pub(super) async fn kubernetes(environment: &LocalEnvironment) -> Result<String>
         if !served.contains(resource.as_str()) {
             continue;
         }
-        let names = names(environment, &[&resource, "--all-namespaces", "--selector", OURS]).await?;
+        let names = names(
+            environment,
+            &[&resource, "--all-namespaces", "--selector", OURS],
+        )
+        .await?;
         line(&mut page, kind.id(), &names)?;
     }
-    let nodes = names(environment, &["nodes", "--selector", "eks.amazonaws.com/nodegroup"]).await?;
+    let nodes = names(
+        environment,
+        &["nodes", "--selector", "eks.amazonaws.com/nodegroup"],
+    )
+    .await?;
     writeln!(page, "  {:30} {:>3}", "Node of a node group", nodes.len())?;
     Ok(page.trim_end().to_owned())
 }
@@ -46,7 +56,10 @@ fn resource(kind: KubernetesKind) -> String {
 async fn names(environment: &LocalEnvironment, what: &[&str]) -> Result<Vec<String>> {
     let mut arguments = vec!["get"];
     arguments.extend(what);
-    arguments.extend(["--output", "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}"]);
+    arguments.extend([
+        "--output",
+        "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}",
+    ]);
     let listed = environment.kubectl(&arguments).await?;
     Ok(listed.lines().map(str::to_owned).collect())
 }
@@ -59,18 +72,29 @@ pub(super) async fn aws(environment: &LocalEnvironment) -> Result<BTreeSet<AwsEn
 
 fn entry(resource: &Value) -> AwsEntry {
     let text = |field: &str| resource[field].as_str().unwrap_or_default().to_owned();
-    (format!("{} {}", text("service"), text("type")), text("name"), text("status"))
+    (
+        format!("{} {}", text("service"), text("type")),
+        text("name"),
+        text("status"),
+    )
 }
 
 /// What is there now and was not before, by service and type.
 pub(super) fn made_in_aws(before: &BTreeSet<AwsEntry>, now: &BTreeSet<AwsEntry>) -> String {
-    let known: BTreeSet<(&str, &str)> = before.iter().map(|(kind, name, _)| (kind.as_str(), name.as_str())).collect();
+    let known: BTreeSet<(&str, &str)> = before
+        .iter()
+        .map(|(kind, name, _)| (kind.as_str(), name.as_str()))
+        .collect();
     let mut made: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (kind, name, status) in now {
         if known.contains(&(kind, name)) {
             continue;
         }
-        let shown = if status.is_empty() { name.clone() } else { format!("{name} ({status})") };
+        let shown = if status.is_empty() {
+            name.clone()
+        } else {
+            format!("{name} ({status})")
+        };
         made.entry(kind).or_default().push(shown);
     }
     let mut page = format!("\nIn AWS, {REGION}\n");

@@ -132,7 +132,11 @@ fn key(object: &Value) -> Key {
             .unwrap_or_default()
             .to_owned()
     };
-    (text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
+    (
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+    )
 }
 
 /// What each object of a list says of itself. A status of an older generation says nothing of the newest.
@@ -149,7 +153,9 @@ fn state(object: &Value) -> State {
     if object.pointer("/status/observedGeneration") != object.pointer("/metadata/generation") {
         return unseen();
     }
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
     let Some(ready) = conditions
         .into_iter()
         .flatten()
@@ -190,12 +196,18 @@ mod tests {
     fn ready_counts_for_the_newest_generation_only() {
         assert!(state(&object(2, 2, "True")).ready);
         assert!(!state(&object(3, 2, "True")).ready);
-        assert!(!state(&json!({"metadata": {"generation": 1}, "status": {"observedGeneration": -1}})).ready);
+        assert!(
+            !state(&json!({"metadata": {"generation": 1}, "status": {"observedGeneration": -1}}))
+                .ready
+        );
     }
 
     #[test]
     fn what_is_waited_for_is_said() {
-        assert_eq!(state(&object(1, 1, "False")).message, "DataCreating: RDS instance: creating");
+        assert_eq!(
+            state(&object(1, 1, "False")).message,
+            "DataCreating: RDS instance: creating"
+        );
     }
 
     #[test]
@@ -203,6 +215,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.yaml"), "kind: Platform\nmetadata: {name: p}\n---\nkind: Storefront\nmetadata: {name: s, namespace: n}\n").unwrap();
         let keys = declared(folder.path()).unwrap();
-        assert_eq!(keys.iter().map(shown).collect::<Vec<_>>(), ["Platform p", "Storefront n/s"]);
+        assert_eq!(
+            keys.iter().map(shown).collect::<Vec<_>>(),
+            ["Platform p", "Storefront n/s"]
+        );
     }
 }

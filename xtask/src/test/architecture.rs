@@ -106,7 +106,9 @@ fn manifests() -> Result<Vec<(String, String)>> {
         .filter_map(|package| package["manifest_path"].as_str())
         .map(|path| {
             let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-            let path = path.strip_prefix(root.to_string_lossy().as_ref()).unwrap_or(path);
+            let path = path
+                .strip_prefix(root.to_string_lossy().as_ref())
+                .unwrap_or(path);
             Ok((path.trim_start_matches('/').to_owned(), text))
         })
         .collect()
@@ -117,7 +119,9 @@ fn sets_version(manifest: &str) -> bool {
     manifest
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .filter(|line| line.starts_with(VERSIONED) || line.starts_with(&format!("[dependencies.{VERSIONED}")))
+        .filter(|line| {
+            line.starts_with(VERSIONED) || line.starts_with(&format!("[dependencies.{VERSIONED}"))
+        })
         .any(|line| !line.contains("workspace") || line.contains("v1_"))
 }
 
@@ -127,15 +131,29 @@ mod tests {
 
     #[test]
     fn what_talks_is_told_from_what_only_describes() {
-        let names = ["aws-sdk-rds", "hyper-util", "kube-client", "kube-core", "kube-derive", "serde", "tokio"].map(String::from);
-        assert_eq!(impure(&names), ["aws-sdk-rds", "hyper-util", "kube-client", "tokio"]);
+        let names = [
+            "aws-sdk-rds",
+            "hyper-util",
+            "kube-client",
+            "kube-core",
+            "kube-derive",
+            "serde",
+            "tokio",
+        ]
+        .map(String::from);
+        assert_eq!(
+            impure(&names),
+            ["aws-sdk-rds", "hyper-util", "kube-client", "tokio"]
+        );
     }
 
     #[test]
     fn only_the_workspace_chooses_the_kubernetes_version() {
         assert!(!sets_version("k8s-openapi = { workspace = true }\n"));
         assert!(!sets_version("k8s-openapi.workspace = true\n"));
-        assert!(sets_version("k8s-openapi = { workspace = true, features = [\"v1_35\"] }\n"));
+        assert!(sets_version(
+            "k8s-openapi = { workspace = true, features = [\"v1_35\"] }\n"
+        ));
         assert!(sets_version("k8s-openapi = { version = \"0.29\" }\n"));
     }
 }

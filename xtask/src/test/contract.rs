@@ -12,7 +12,12 @@ use crate::repository;
 const SERVICES: &str = "eks,rds,elasticache,dynamodb,s3,iam,kms,messaging,secretsmanager";
 
 /// The suite calls again without waiting nearly everywhere, and looks for the state in between where EKS deletes something.
-const TRANSITIONS: [&str; 4] = ["--transition", "dynamodb.*=0", "--transition", "eks.*.deleting=1"];
+const TRANSITIONS: [&str; 4] = [
+    "--transition",
+    "dynamodb.*=0",
+    "--transition",
+    "eks.*.deleting=1",
+];
 
 /// How a group of operations came out.
 #[derive(Deserialize)]
@@ -49,7 +54,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 }
 
 fn floor(path: &Path) -> Result<usize> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.trim()
         .parse()
         .with_context(|| format!("{} holds no number", path.display()))
@@ -64,7 +70,13 @@ fn judge(groups: &[Group], floor: usize) -> Result<String> {
         if group.status == "ok" {
             *right += 1;
         } else {
-            println!("{} {} {}: {}", group.status, group.service, group.op, group.dev.join("; "));
+            println!(
+                "{} {} {}: {}",
+                group.status,
+                group.service,
+                group.op,
+                group.dev.join("; ")
+            );
         }
     }
     for (service, (right, all)) in &services {
@@ -83,13 +95,23 @@ mod tests {
     use super::*;
 
     fn group(status: &str) -> Group {
-        Group { service: "EKS".into(), op: "CreateNodegroup".into(), status: status.into(), dev: Vec::new() }
+        Group {
+            service: "EKS".into(),
+            op: "CreateNodegroup".into(),
+            status: status.into(),
+            dev: Vec::new(),
+        }
     }
 
     #[test]
     fn fewer_right_groups_than_the_floor_are_refused() {
         let groups = [group("ok"), group("wrong"), group("ok")];
         assert!(judge(&groups, 2).is_ok());
-        assert!(judge(&groups, 3).unwrap_err().to_string().contains("2 of 3"));
+        assert!(
+            judge(&groups, 3)
+                .unwrap_err()
+                .to_string()
+                .contains("2 of 3")
+        );
     }
 }

@@ -27,12 +27,21 @@ impl Double {
     pub(super) fn start(python: &Path, arguments: &[&str]) -> Result<Self> {
         let name = format!("double-{}", std::process::id());
         let folder = repository::target_directory()?.join("xtask").join(name);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let port_file = folder.join("port");
         let log_path = folder.join("double.log");
         let log = fs::File::create(&log_path)?;
         let process = Command::new(python)
-            .args(["-m", "shopkeeper_double", "--host", "127.0.0.1", "--port", "0", "--port-file"])
+            .args([
+                "-m",
+                "shopkeeper_double",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--port-file",
+            ])
             .arg(&port_file)
             .args(["--parent-pid", &std::process::id().to_string()])
             .args(arguments)
@@ -42,7 +51,11 @@ impl Double {
             .stderr(log)
             .spawn()
             .context("cannot start the AWS double")?;
-        let mut double = Self { process, endpoint: String::new(), folder };
+        let mut double = Self {
+            process,
+            endpoint: String::new(),
+            folder,
+        };
         let deadline = Instant::now() + PATIENCE;
         while double.endpoint.is_empty() {
             // Written in one piece once the double answers.

@@ -86,7 +86,10 @@ pub(super) fn e2e(session: &mut Session) -> Result<Outcome> {
         .args(["--", "--test-threads", SCENARIOS_AT_ONCE]);
     command.args(&session.filter);
     repository::run(&mut command)?;
-    Ok(Outcome::Passed(format!("{} files of scenarios", scenarios.len())))
+    Ok(Outcome::Passed(format!(
+        "{} files of scenarios",
+        scenarios.len()
+    )))
 }
 
 /// The test targets of tests/e2e: its files, since cargo finds them in the same way.
