@@ -17,7 +17,7 @@ pub struct Binding {
         regex(pattern = r"^[a-z][a-zA-Z0-9]*(\.[a-z0-9][-a-z0-9]*)?$")
     )]
     pub resource: String,
-    /// Name of the Secret that holds the outputs. Default: `<name>-<resource>`.
+    /// Name of the Secret that holds the outputs. Default: `<name>-<resource>`, with `-` for the dot of `tables.<name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub secret_name: Option<String>,
@@ -36,8 +36,8 @@ pub struct EnvTemplate {
     pub name: String,
     /// Text with outputs in double braces: `{{host}}`, `{{port}}`, `{{endpoint}}`, `{{readerEndpoint}}`, `{{url}}`, `{{uri}}`,
     /// `{{scheme}}`, `{{database}}`, `{{username}}`, `{{password}}`, `{{tableName}}`, `{{indexName}}`, `{{bucket}}`,
-    /// `{{region}}`, `{{arn}}`, `{{topics.<name>.arn}}`, `{{queues.<name>.url}}`. What a resource does not have is refused by
-    /// name. A template with a secret in it reaches the pod through a Secret.
+    /// `{{region}}`, `{{arn}}`, `{{topics.<name>.arn}}`, `{{queues.<name>.url}}`. Pods wait for what a resource does not have, or
+    /// not yet, and WorkloadReady names it. A template with a secret in it reaches the pod through a Secret.
     #[schemars(length(min = 1, max = 1024))]
     pub template: String,
 }

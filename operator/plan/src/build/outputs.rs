@@ -90,6 +90,7 @@ fn derive(resource: &AwsResource, found: &Outputs) -> Outputs {
                 }
             }
         }
+        AwsResource::SqsQueue(_) => outputs = outputs.with_optional("url", found.plain("queueUrl")),
         _ => {}
     }
     outputs
