@@ -1,7 +1,7 @@
 //! NetworkPolicy.
 
 use serde_json::{Value, json};
-use shopkeeper_api::network::Caller;
+use shopkeeper_api::{network::Caller, storefront::Exposure};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -17,14 +17,17 @@ pub fn build(frame: &Frame<'_>, component: &Component, platform: &PlatformFacts)
     if !peers.is_empty() {
         ingress.push(json!({"from": peers, "ports": ports(component)}));
     }
-    if component.behind_load_balancer {
+    if let Some(exposure) = component.load_balancer {
         // The controller registers pod addresses: packets come from the load balancer's own addresses in its subnets.
-        let subnets = if platform.public_subnets.is_empty() { &platform.private_subnets } else { &platform.public_subnets };
-        let mut blocks: Vec<&str> = subnets.iter().chain(&platform.private_subnets).map(|subnet| subnet.cidr.as_str()).collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        let from: Vec<Value> = blocks.into_iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}})).collect();
-        ingress.push(json!({"from": from, "ports": ports(component)}));
+        let subnets = match exposure {
+            Exposure::Public => &platform.public_subnets,
+            Exposure::Internal => &platform.private_subnets,
+        };
+        let from: Vec<Value> = subnets.iter().map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}})).collect();
+        // A rule without sources would let everybody in.
+        if !from.is_empty() {
+            ingress.push(json!({"from": from, "ports": ports(component)}));
+        }
     }
     if let Some(metrics) = &component.metrics {
         ingress.push(json!({

@@ -29,7 +29,7 @@ pub fn build(frame: &Frame<'_>, component: &Component) -> KubernetesObject {
         })
         .collect();
     let mut annotations = Map::new();
-    if component.behind_load_balancer {
+    if component.load_balancer.is_some() {
         annotations.insert("alb.ingress.kubernetes.io/healthcheck-path".to_owned(), json!(component.health_path));
     }
     ObjectBuilder::new(frame, KubernetesKind::Service, &component.name)

@@ -11,6 +11,7 @@ use shopkeeper_api::{
     network::Caller,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
+    storefront::Exposure,
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
@@ -37,8 +38,8 @@ pub struct Component {
     pub service_account: String,
     /// Who may call.
     pub callers: Vec<Caller>,
-    /// Whether a load balancer reaches the pods.
-    pub behind_load_balancer: bool,
+    /// Whom the load balancer serves that reaches the pods, where one does.
+    pub load_balancer: Option<Exposure>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
     /// Bindings to the data tier.
@@ -108,7 +109,7 @@ pub(super) struct Place<'a> {
     pub role: &'a str,
     /// Path of its part in the specification, for errors: `spec`, `spec.frontends[web]`.
     pub field: &'a str,
-    pub behind_load_balancer: bool,
+    pub load_balancer: Option<Exposure>,
     pub health_path: Option<&'a str>,
 }
 
@@ -123,7 +124,7 @@ pub(super) fn component(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: tier.callers.to_vec(),
-        behind_load_balancer: place.behind_load_balancer,
+        load_balancer: place.load_balancer,
         identity: identity::identity(context, place, &service_account, tier.identity)?,
         bindings: tier.bindings.iter().map(|binding| resolve_binding(place, binding)).collect::<Result<_, _>>()?,
         endpoints: endpoints(context, place, tier)?,

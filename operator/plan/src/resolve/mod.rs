@@ -7,6 +7,7 @@ use shopkeeper_api::{
     Managed, Tier,
     policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Policy},
     reference::ServiceKind,
+    storefront::Exposure,
 };
 
 use crate::{
@@ -267,7 +268,7 @@ fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component,
         name: &context.owner.name,
         role: "",
         field: "spec",
-        behind_load_balancer: context.references.routed,
+        load_balancer: context.references.routed.then_some(Exposure::Public),
         health_path: None,
     };
     component::component(context, &place, tier)

@@ -60,7 +60,7 @@ fn frontend_component(context: Context<'_>, frontend: &Frontend) -> Result<Compo
         name: &format!("{}-{}", context.owner.name, frontend.name),
         role: &format!("frontends.{}", frontend.name),
         field: &format!("spec.frontends[{}]", frontend.name),
-        behind_load_balancer: true,
+        load_balancer: Some(frontend.exposure.unwrap_or(Exposure::Public)),
         health_path: frontend.health_path.as_deref(),
     };
     component::component(context, &place, &frontend.tier())
