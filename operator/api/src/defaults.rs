@@ -1,5 +1,5 @@
 //! Values in force where a spec leaves them out. They are not in the schema, where they would fight with tools that compare what
-//! was written with what is stored; they are filled in when a spec is resolved, and shown in `status.effective`.
+//! was written with what is stored; they are filled in when a spec is resolved.
 
 use crate::{
     identity::IdentityType,

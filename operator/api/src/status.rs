@@ -12,7 +12,7 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// Nothing will happen until someone changes something. Present only while true.
     pub const STALLED: &str = "Stalled";
-    /// Network, security groups and network policies are in place.
+    /// Network and security groups are in place.
     pub const NETWORK_READY: &str = "NetworkReady";
     /// Nodes for the pods are in place.
     pub const NODES_READY: &str = "NodesReady";
@@ -95,10 +95,6 @@ pub struct Status {
     /// What is about to change. Absent when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
-    /// Values in force where the spec left them out, such as versions and counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
-    pub effective: Vec<EffectiveValue>,
 }
 
 /// Replicas of a workload.
@@ -112,18 +108,15 @@ pub struct Replicas {
     pub desired: i32,
     /// Ready.
     pub ready: i32,
-    /// Of the newest version.
-    pub updated: i32,
 }
 
 impl Replicas {
     /// Counts with the summary that goes with them.
-    pub fn new(desired: i32, ready: i32, updated: i32) -> Self {
+    pub fn new(desired: i32, ready: i32) -> Self {
         Replicas {
             summary: format!("{ready}/{desired}"),
             desired,
             ready,
-            updated,
         }
     }
 }
@@ -132,7 +125,7 @@ impl Replicas {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryItem {
-    /// Kind: that of Kubernetes, or service and type in AWS, such as `RDSInstance`.
+    /// Kind: that of Kubernetes, or service and type in AWS, such as `RdsInstance`.
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name in Kubernetes or AWS.
@@ -167,16 +160,4 @@ pub struct PlanSummary {
     pub summary: String,
     /// Whether it waits for approval.
     pub waiting_for_approval: bool,
-}
-
-/// A value in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EffectiveValue {
-    /// Path of the field in the spec, such as `database.rds.backupRetentionDays`.
-    #[schemars(length(min = 1, max = 128))]
-    pub field: String,
-    /// Value in force.
-    #[schemars(length(max = 256))]
-    pub value: String,
 }

@@ -21,7 +21,7 @@ pub(super) fn status<K: Scoped>(subject: &Subject<'_, K>, report: &Report, inven
         inventory: inventory::to_status(inventory, observed),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
             let number = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
-            Replicas::new(number(wanted), number(ready), number(ready))
+            Replicas::new(number(wanted), number(ready))
         }),
         ..subject.status()
     };
