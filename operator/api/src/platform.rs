@@ -67,11 +67,6 @@ pub struct PlatformSpec {
     /// Namespaces whose custom resources may use this Platform. Default: type All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// Upper limits of calls to AWS, below those that AWS sets for everyone in the account. Default: limits that leave people and
-    /// other tools half of AWS's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["service"]))]
-    pub api_budgets: Vec<ApiBudget>,
     /// What Shopkeeper may do by itself to what the Platform owns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
@@ -91,7 +86,7 @@ pub struct Aws {
     pub region: String,
 }
 
-/// An EKS cluster that exists. It is checked and not changed: version, Pod Identity agent, OIDC provider.
+/// An EKS cluster that exists. It is read and not changed: its status shows version, Pod Identity agent and OIDC issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
@@ -138,7 +133,8 @@ pub struct ExistingNetwork {
     /// on this Platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_subnets: Option<SubnetSelector>,
-    /// Security groups for the data tiers. Default: one for each data tier, open to the cluster's pods on its port.
+    /// Security groups of databases and caches, which must let the pods in. Default: the one that EKS made for the cluster and puts
+    /// on every node of a managed node group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), inner(length(min = 11, max = 32), regex(pattern = "^sg-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
     pub data_security_group_ids: Vec<String>,
@@ -209,7 +205,8 @@ pub enum EncryptionType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingKey {
-    /// ARN of the key (not of an alias, which can be pointed elsewhere).
+    /// ARN of the key (not of an alias, which can be pointed elsewhere). For topics that deliver to queues, its policy must let
+    /// `sns.amazonaws.com` use it.
     #[schemars(length(min = 20, max = 256), regex(pattern = pattern::KEY_ARN))]
     pub key_arn: String,
 }
@@ -269,23 +266,6 @@ pub enum AllowedNamespacesType {
     Names,
     /// By label.
     Selector,
-}
-
-/// Upper limits of calls to one AWS service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ApiBudget {
-    /// The service, as in the names of IAM actions: `rds`, `eks`, `dynamodb`, `elasticache`, `s3`, `kms`, `iam`, `ec2`, `sns`,
-    /// `sqs`.
-    #[schemars(length(min = 2, max = 40), regex(pattern = "^[a-z0-9-]+$"))]
-    pub service: String,
-    /// Calls a second, sustained.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub requests_per_second: i32,
-    /// Calls at once, after a pause. Default: twice `requestsPerSecond`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000))]
-    pub burst: Option<i32>,
 }
 
 /// What Shopkeeper says about a Platform.
