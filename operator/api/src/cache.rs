@@ -10,8 +10,8 @@ use crate::{Toggle, pattern};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.multiAZ) || self.multiAZ != 'Enabled' || (has(self.replicas) && self.replicas >= 1)")
-        .message("multiAZ Enabled needs a replica to fail over to: set replicas to 1 or more"),
+    validation = Rule::new("!has(self.multiAZ) || self.multiAZ != 'Enabled' || !has(self.replicas) || self.replicas >= 1")
+        .message("multiAZ Enabled needs a replica to fail over to: set replicas to 1 or more, or leave it out"),
     validation = Rule::new("self.engine == oldSelf.engine || (oldSelf.engine == 'Redis' && self.engine == 'Valkey')")
         .message("engine can only change from Redis to Valkey: ElastiCache has no way back"),
     validation = Rule::new("!has(self.snapshotWindow) || !has(self.snapshotRetentionDays) || self.snapshotRetentionDays > 0")

@@ -47,10 +47,10 @@ pub enum NodesType {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max")
-        .message("min must not exceed max: lower min or raise max"),
-    validation = Rule::new("!has(self.desired) || ((!has(self.min) || self.desired >= self.min) && (!has(self.max) || self.desired <= self.max))")
-        .message("desired must lie between min and max; leave it out where an autoscaler decides"),
+    validation = Rule::new("!has(self.max) || (has(self.min) ? self.min : 3) <= self.max")
+        .message("min (3 when left out) must not exceed max: lower min or raise max"),
+    validation = Rule::new("!has(self.desired) || (self.desired >= (has(self.min) ? self.min : 3) && self.desired <= (has(self.max) ? self.max : !has(self.min) ? 9 : self.min == 0 ? 3 : self.min * 3))")
+        .message("desired must lie between min (3 when left out) and max (three times min when left out); leave it out where an autoscaler decides"),
     validation = Rule::new("!has(self.releaseVersion) || has(self.version)")
         .message("releaseVersion belongs to one Kubernetes version: set version too"),
     validation = Rule::new("!has(self.version) || !has(oldSelf.version) || int(self.version.substring(2)) >= int(oldSelf.version.substring(2))")
@@ -76,11 +76,11 @@ pub struct NodeGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 450))]
     pub min: Option<i32>,
-    /// Most nodes. Default: three times `min`.
+    /// Most nodes. Default: three times `min`, and 3 where that is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 450))]
     pub max: Option<i32>,
-    /// Number of nodes to hold. Default: `min` at creation, and the autoscaler's choice from then on.
+    /// Number of nodes to hold, where no autoscaler decides. Default: `min` at creation, and the autoscaler's choice from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 450))]
     pub desired: Option<i32>,
@@ -197,7 +197,7 @@ pub struct SharedNodes {
         regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$")
     )]
     pub name: String,
-    /// Lets the pods tolerate the group's taints. Default: Enabled.
+    /// Lets the pods tolerate the group's taints of effect NoSchedule. Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerate_taints: Option<Toggle>,
 }

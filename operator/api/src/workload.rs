@@ -24,6 +24,8 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("!has(self.metrics) || (has(self.ports) && (!has(self.metrics.port) || self.ports.exists(p, p.name == self.metrics.port)))")
+        .message("metrics are read from a member of ports: add the port, or correct metrics.port"),
     validation = Rule::new("!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))")
         .message("volumeMounts must name a member of volumes: add the volume or correct the name")
 )]
@@ -256,8 +258,8 @@ pub struct Rollout {
 /// How pods end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.terminationGracePeriodSeconds) || !has(self.preStopSeconds) || self.preStopSeconds < self.terminationGracePeriodSeconds")
-    .message("preStopSeconds is part of terminationGracePeriodSeconds: it must be shorter, or the application is killed before it can end"))]
+#[x_kube(validation = Rule::new("(has(self.preStopSeconds) ? self.preStopSeconds : 15) < (has(self.terminationGracePeriodSeconds) ? self.terminationGracePeriodSeconds : 45)")
+    .message("preStopSeconds (15 when left out) is part of terminationGracePeriodSeconds (45 when left out): it must be shorter, or the application is killed before it can end"))]
 pub struct Lifecycle {
     /// Time a pod has to end, in seconds, preStop included. Default: 45.
     #[serde(default, skip_serializing_if = "Option::is_none")]

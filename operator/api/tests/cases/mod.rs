@@ -78,18 +78,24 @@ pub const CASES: &[Case] = &[
 
     // Workload
     create("CatalogService", "workload", "volumeMounts must name a member of volumes", "workload: {volumeMounts: [{name: data, mountPath: /data}]}", "workload: {volumes: [{name: data, emptyDir: {}}], volumeMounts: [{name: data, mountPath: /data}]}"),
+    create("CatalogService", "workload", "metrics are read from a member of ports", "workload: {metrics: {port: metrics}}", "workload: {metrics: {port: metrics}, ports: [{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}]}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data}]}", "workload: {volumes: [{name: data, secret: {name: files}}]}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data, emptyDir: {}, secret: {name: files}}]}", "workload: {volumes: [{name: data, emptyDir: {}}]}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {readiness: {grpc: {}}}}", "workload: {probes: {readiness: {httpGet: null, grpc: {}}}}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {startup: {failureThreshold: 30}}}", "workload: {probes: {startup: {tcpSocket: {}, failureThreshold: 30}}}"),
-    create("CatalogService", "lifecycle", "preStopSeconds is part of terminationGracePeriodSeconds", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 30}}", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 60}}"),
+    create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 30}}", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 60}}"),
+
+    create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {terminationGracePeriodSeconds: 15}}", "workload: {lifecycle: {terminationGracePeriodSeconds: 16}}"),
+    create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {preStopSeconds: 45}}", "workload: {lifecycle: {preStopSeconds: 44}}"),
 
     // Nodes
     create("CatalogService", "nodes", "nodeGroup may only be set", "nodes: {type: None}", "nodes: {type: None, nodeGroup: null}"),
     create("CatalogService", "nodes", "shared must be set", "nodes: {type: Shared, nodeGroup: null}", "nodes: {type: Shared, nodeGroup: null, shared: {name: general}}"),
-    create("CatalogService", "nodeGroup", "min must not exceed max", "nodes: {nodeGroup: {min: 13}}", "nodes: {nodeGroup: {min: 12}}"),
+    create("CatalogService", "nodeGroup", "min (3 when left out) must not exceed max", "nodes: {nodeGroup: {min: 13}}", "nodes: {nodeGroup: {min: 12}}"),
+    create("CatalogService", "nodeGroup", "min (3 when left out) must not exceed max", "nodes: {nodeGroup: {min: null, max: 2}}", "nodes: {nodeGroup: {min: null, max: 3}}"),
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 2}}", "nodes: {nodeGroup: {desired: 3}}"),
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 13}}", "nodes: {nodeGroup: {desired: 13, max: 15}}"),
+    create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {min: null, max: null, desired: 10}}", "nodes: {nodeGroup: {min: null, max: null, desired: 9}}"),
     create("CatalogService", "nodeGroup", "releaseVersion belongs to one Kubernetes version", "nodes: {nodeGroup: {releaseVersion: 1.33.1-20260801}}", "nodes: {nodeGroup: {version: '1.33', releaseVersion: 1.33.1-20260801}}"),
     update("CatalogService", "nodeGroup", "version cannot go back", "nodes: {nodeGroup: {version: '1.33'}}", "nodes: {nodeGroup: {version: '1.32'}}", "nodes: {nodeGroup: {version: '1.34'}}"),
     create("CatalogService", "update", "set either maxUnavailable or maxUnavailablePercentage", "nodes: {nodeGroup: {update: {maxUnavailable: 1, maxUnavailablePercentage: 10}}}", "nodes: {nodeGroup: {update: {maxUnavailablePercentage: 10}}}"),
