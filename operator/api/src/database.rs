@@ -51,7 +51,8 @@ pub enum DatabaseType {
         .message("identifier is immutable: the instance is found by it")
 )]
 pub struct Rds {
-    /// Identifier of the instance. Default: `<namespace>-<name>`, with a short hash where that is too long. Immutable.
+    /// Identifier of the instance. Default: `<platform>-<namespace>-<name>`, with a hash for its end where that is too long, and
+    /// behind it where a part has a hyphen. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z](-?[a-z0-9])*$"))]
     pub identifier: Option<String>,

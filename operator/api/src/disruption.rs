@@ -17,7 +17,7 @@ pub struct Disruption {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
     pub min_available: Option<IntOrString>,
-    /// Replicas that may be missing, as a number or in percent. Default: 1.
+    /// Replicas that may be missing, as a number or in percent. None would block every node update, and counts as 1. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
     pub max_unavailable: Option<IntOrString>,

@@ -48,7 +48,7 @@ pub enum IdentityType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingRole {
-    /// ARN of the role. It must trust `pods.eks.amazonaws.com` with `sts:AssumeRole` and `sts:TagSession`.
+    /// ARN of the role, in the Platform's account. It must trust `pods.eks.amazonaws.com` with `sts:AssumeRole` and `sts:TagSession`.
     #[schemars(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARN))]
     pub role_arn: String,
 }

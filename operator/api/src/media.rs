@@ -17,8 +17,8 @@ use crate::Toggle;
         .message("bucketName is immutable: a bucket cannot be renamed")
 )]
 pub struct Media {
-    /// Name of the bucket. Immutable. Default: `<namespace>-<name>-media-<hash>`, where the hash of account, region and owner makes it
-    /// unique in the world.
+    /// Name of the bucket. Immutable. Default: `<account>-<region>-<platform>-<namespace>-<name>-media`, which is unique in the world,
+    /// with a hash for its end where that is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 3, max = 63),

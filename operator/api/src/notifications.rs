@@ -49,8 +49,8 @@ pub enum DeliveryType {
         .message("a FIFO topic delivers to queues only: set the topic's type to Standard, or its subscribers' type to Queue")
 )]
 pub struct Topic {
-    /// Name of the topic within this custom resource. In AWS it is `<namespace>-<name>-<topic>`, with a hash
-    /// for its end where that is too long.
+    /// Name of the topic within this custom resource. In AWS it is `<platform>-<namespace>-<name>-<topic>`, with a
+    /// hash for its end where that is too long, and behind it where a part has a hyphen.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// `Standard` delivers at least once and in any order, `FIFO` once and in order, to queues only. Immutable. Default: Standard.
@@ -137,8 +137,8 @@ pub enum SubscriberType {
         .message("type is immutable: add a queue under a new name")
 )]
 pub struct Queue {
-    /// Name of the queue within this custom resource. In AWS it is `<namespace>-<name>-<queue>`, with a hash
-    /// for its end where that is too long.
+    /// Name of the queue within this custom resource. In AWS it is `<platform>-<namespace>-<name>-<queue>`, with a
+    /// hash for its end where that is too long, and behind it where a part has a hyphen.
     #[schemars(length(min = 1, max = 40), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// `Standard` delivers at least once and in any order, `FIFO` once and in order. Immutable. Default: Standard.

@@ -12,13 +12,16 @@ use crate::pattern;
 #[x_kube(validation = Rule::new("!has(self.driftInterval) || duration(self.driftInterval) >= duration('1m')")
     .message("driftInterval must be 1m or more: AWS limits calls for the whole account"))]
 pub struct Policy {
-    /// What happens to AWS resources when the custom resource is deleted: `Retain` leaves them untouched, `Snapshot` deletes
-    /// them after a last backup where the service has one and retains them where it has none, `Delete` deletes them and their
-    /// data. Default: Snapshot.
+    /// What happens to AWS resources when they are not declared any more: `Retain` keeps those that hold data, with what they need,
+    /// topics and subscriptions, `Snapshot` deletes them after a last backup and keeps those that AWS has no backup of (buckets and
+    /// queues that are not empty, the key), `Delete` deletes them with their data. Node groups and roles are always deleted.
+    /// Default: Snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<DeletionPolicy>,
-    /// What to do about an AWS resource that has the name but not our owner tag: `Never` stops and says so, `IfTagged` takes it
-    /// over when its `shopkeeper.dev/adopt` tag names this custom resource, `Adopt` takes it over. Default: IfTagged.
+    /// What to do about an AWS resource that has the name but was not made for this custom resource: `Never` stops and says so,
+    /// `IfTagged` takes it over when its tags `shopkeeper.dev/owner` (`<kind>/<namespace>/<name>`) and `shopkeeper.dev/cluster` name
+    /// this custom resource, as those of an earlier one do, `Adopt` also when it has no owner tag. What belongs to another custom
+    /// resource is never taken over. Default: IfTagged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<AdoptionPolicy>,
     /// What to do about a change made behind our back: `Repair` undoes it, `Report` only says so. Default: Repair.
@@ -59,7 +62,7 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::without_description)]
 pub enum DeletionPolicy {
-    /// Leave them untouched.
+    /// Keep what holds data.
     Retain,
     /// Delete them after a last backup; retain what cannot be backed up.
     Snapshot,
@@ -73,9 +76,9 @@ pub enum DeletionPolicy {
 pub enum AdoptionPolicy {
     /// Stop and say so.
     Never,
-    /// Take it over when its tag names this custom resource.
+    /// Take it over when its tags name this custom resource.
     IfTagged,
-    /// Take it over.
+    /// Take it over when its tags name this custom resource, or no owner.
     Adopt,
 }
 

@@ -134,8 +134,9 @@ pub struct Frontend {
     /// How many pods may be missing when nodes are drained. Default: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption: Option<Disruption>,
-    /// Who may open connections to the pods. The load balancer of a Storefront that routes here and the scraper of metrics may
-    /// without being listed. Default: nobody else.
+    /// Who may open connections to the pods, as a NetworkPolicy. Without being listed, the subnets of the load balancer may (the
+    /// public ones, for an Internal frontend the private ones), and pods labelled `app.kubernetes.io/name: prometheus` may read the
+    /// metrics. Default: nobody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
@@ -206,7 +207,8 @@ pub enum PathType {
 )]
 pub struct Tls {
     /// `Discovered` uses the certificates in ACM that match the hosts, `Existing` those that are named, `None` serves plain HTTP.
-    /// With the first two, HTTP is redirected to HTTPS.
+    /// With the first two, HTTP is redirected to HTTPS. An Internal frontend without hosts has no certificate to discover and serves
+    /// plain HTTP.
     #[serde(rename = "type")]
     pub type_: TlsType,
     /// The certificates, for type Existing.
@@ -254,7 +256,7 @@ pub struct LoadBalancer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3600))]
     pub deregistration_delay_seconds: Option<i32>,
-    /// Keeps everyone from deleting the load balancers. Default: Disabled.
+    /// Keeps everyone from deleting the load balancers, also the deletion of the Storefront. Default: Disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<Toggle>,
     /// ARN of a web ACL of AWS WAF, in the Platform's region.
@@ -264,7 +266,8 @@ pub struct LoadBalancer {
         regex(pattern = "^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/.+$")
     )]
     pub waf_acl_arn: Option<String>,
-    /// Further attributes, by AWS's names, such as `routing.http.drop_invalid_header_fields.enabled`.
+    /// Further attributes, by AWS's names, such as `routing.http2.enabled`. Those that have a field here follow the field. Default:
+    /// `routing.http.drop_invalid_header_fields.enabled` is `true`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::load_balancer_attributes")]
     pub attributes: BTreeMap<String, String>,

@@ -22,7 +22,8 @@ use crate::{Toggle, pattern};
         .message("indexes[].provisioned needs a table of provisioned capacity: set capacity.type to Provisioned")
 )]
 pub struct Table {
-    /// Name of the table. Immutable. Default: `<namespace>-<name>-<resource>`.
+    /// Name of the table. Immutable. Default: `<platform>-<namespace>-<name>-<resource>`, with a hash behind it where a part has a
+    /// hyphen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 255), regex(pattern = pattern::TABLE_NAME))]
     pub table_name: Option<String>,
@@ -47,7 +48,8 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 35))]
     pub recovery_period_days: Option<i32>,
-    /// Keeps everyone from deleting the table. Shopkeeper lifts it only under the deletion policy Delete. Default: Enabled.
+    /// Keeps everyone from deleting the table. Shopkeeper lifts it only under the deletion policies Snapshot and Delete.
+    /// Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<Toggle>,
     /// Deletes items after the time in one of their attributes.
