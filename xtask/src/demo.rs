@@ -174,7 +174,13 @@ async fn open_shop(
     clock.say("starting the operator, with the rights of config/rbac.yaml and no more");
     let operator = environment.start_operator_with(
         "operator",
-        &["run", "--log-format", "text", "--metrics-address", &metrics_address],
+        &[
+            "run",
+            "--log-format",
+            "text",
+            "--metrics-address",
+            &metrics_address,
+        ],
         &[("KUBECONFIG", &kubeconfig.display().to_string())],
     )?;
 
