@@ -47,6 +47,7 @@ fn orders() -> DynamoDbTable {
         deletion_protection: true,
         warm_read_units: None,
         warm_write_units: None,
+        index_warm_units: BTreeMap::new(),
         stream: None,
         tags: owner_tags(),
     }
@@ -100,7 +101,20 @@ async fn a_table_is_made_changed_and_removed() {
         table.global_indexes.insert("by-shop".into(), index("branch", None));
     })
     .await;
-    change(&double, &account, &mut table, |table| table.global_indexes = BTreeMap::new()).await;
+    change(&double, &account, &mut table, |table| {
+        table.index_warm_units.insert("by-shop".into(), Throughput { read: 14_000, write: 5_000 });
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.global_indexes.insert("by-day".into(), index("day", None));
+        table.index_warm_units.insert("by-day".into(), Throughput { read: 15_000, write: 6_000 });
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.global_indexes = BTreeMap::new();
+        table.index_warm_units = BTreeMap::new();
+    })
+    .await;
 
     change(&double, &account, &mut table, |table| table.table_class = TableClass::StandardInfrequentAccess).await;
     change(&double, &account, &mut table, |table| table.kms_key_arn = Some(key)).await;

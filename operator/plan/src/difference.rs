@@ -58,13 +58,21 @@ fn differs(field: &Field, to: &Value, from: &Value) -> bool {
     }
     match field.change {
         Change::CreateOnly => false,
-        Change::GrowOnly { .. } => match (to.as_f64(), from.as_f64()) {
-            (Some(to), Some(from)) => to > from,
-            _ => to != from,
-        },
+        Change::GrowOnly { .. } => outgrows(to, from),
         // `17` follows the minor versions that AWS installs; `17.4` is that one.
         _ if matches!(field.name, "engineVersion" | "version") => !is_version_of(to, from),
         _ => to != from,
+    }
+}
+
+/// Whether a number, or any number in a map, is larger than the observed one.
+fn outgrows(to: &Value, from: &Value) -> bool {
+    match (to, from) {
+        (Value::Object(to), _) => to.iter().any(|(name, to)| outgrows(to, from.get(name).unwrap_or(&Value::Null))),
+        _ => match (to.as_f64(), from.as_f64()) {
+            (Some(to), Some(from)) => to > from,
+            _ => to != from,
+        },
     }
 }
 
@@ -213,6 +221,17 @@ mod tests {
     fn quantities_are_compared_by_value() {
         assert_eq!(kubernetes(&json!({"cpu": "0.5", "memory": "1024Mi"}), &json!({"cpu": "500m", "memory": "1Gi"})), vec![]);
         assert_eq!(kubernetes(&json!({"cpu": "0.5"}), &json!({"cpu": "501m"})).len(), 1);
+    }
+
+    #[test]
+    fn what_only_grows_differs_where_more_is_desired() {
+        assert!(outgrows(&json!(5), &json!(4)) && outgrows(&json!(5), &Value::Null));
+        assert!(!outgrows(&json!(5), &json!(5)) && !outgrows(&json!(5), &json!(6)));
+        let observed = json!({"by-state": {"read": 12_000, "write": 4_000}, "by-day": {"read": 12_000, "write": 4_000}});
+        assert!(!outgrows(&json!({}), &observed), "what is not asked for is left alone");
+        assert!(!outgrows(&json!({"by-state": {"read": 1, "write": 4_000}}), &observed));
+        assert!(outgrows(&json!({"by-state": {"read": 1, "write": 5_000}}), &observed));
+        assert!(outgrows(&json!({"by-shop": {"read": 1, "write": 1}}), &observed));
     }
 
     #[test]

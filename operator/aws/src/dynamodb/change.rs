@@ -24,6 +24,8 @@ pub(super) enum Change {
     DeletionProtection,
     /// UpdateTable: units that are not `None`.
     WarmThroughput { read: Option<i64>, write: Option<i64> },
+    /// UpdateTable: units of one index that are not `None`.
+    IndexWarmThroughput { index: String, read: Option<i64>, write: Option<i64> },
     /// UpdateTable: off where another view has to be taken up next.
     Stream { enable: bool },
     /// UpdateContinuousBackups.
@@ -77,18 +79,28 @@ const fn is_provisioned(table: &DynamoDbTable) -> bool {
     matches!(table.capacity, Capacity::Provisioned(_))
 }
 
+/// The wanted units where they are more than there are: asking for less would be refused, also for the one of the two that does
+/// not differ.
+fn grown(wanted: Option<i64>, found: Option<i64>) -> Option<i64> {
+    wanted.filter(|wanted| found.is_none_or(|found| *wanted > found))
+}
+
 fn single(desired: &DynamoDbTable, observed: &DynamoDbTable, field: &str) -> Option<Change> {
     match field {
         "tableClass" => Some(Change::TableClass),
         "kmsKeyArn" if desired.kms_key_arn.is_some() => Some(Change::Encryption),
         "deletionProtection" => Some(Change::DeletionProtection),
         "warmReadUnits" | "warmWriteUnits" => {
-            // Asking for less than there is would be refused, also for the one that does not differ.
-            let grown = |wanted: Option<i64>, found: Option<i64>| wanted.filter(|wanted| found.is_none_or(|found| *wanted > found));
             let read = grown(desired.warm_read_units, observed.warm_read_units);
             let write = grown(desired.warm_write_units, observed.warm_write_units);
             (read.is_some() || write.is_some()).then_some(Change::WarmThroughput { read, write })
         }
+        "indexWarmUnits" => desired.index_warm_units.iter().find_map(|(index, wanted)| {
+            let found = observed.index_warm_units.get(index);
+            let read = grown(Some(wanted.read), found.map(|units| units.read));
+            let write = grown(Some(wanted.write), found.map(|units| units.write));
+            (read.is_some() || write.is_some()).then(|| Change::IndexWarmThroughput { index: index.clone(), read, write })
+        }),
         // A stream keeps its view for life: another view needs another stream.
         "stream" => Some(Change::Stream { enable: desired.stream.is_some() && observed.stream.is_none() }),
         "pointInTimeRecovery" => Some(Change::PointInTimeRecovery),
@@ -133,6 +145,7 @@ mod tests {
             deletion_protection: false,
             warm_read_units: None,
             warm_write_units: None,
+            index_warm_units: BTreeMap::new(),
             stream: None,
             tags: Tags::new(),
         }
@@ -190,6 +203,12 @@ mod tests {
         assert_eq!(
             next(&desired, &observed, &fields(&["warmReadUnits", "warmWriteUnits"])),
             Some(Change::WarmThroughput { read: None, write: Some(8_000) })
+        );
+        observed.index_warm_units.insert("by".into(), Throughput { read: 12_000, write: 4_000 });
+        desired.index_warm_units.insert("by".into(), Throughput { read: 1_000, write: 8_000 });
+        assert_eq!(
+            next(&desired, &observed, &fields(&["indexWarmUnits"])),
+            Some(Change::IndexWarmThroughput { index: "by".into(), read: None, write: Some(8_000) })
         );
     }
 }

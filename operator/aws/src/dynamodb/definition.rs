@@ -63,12 +63,13 @@ pub(super) fn throughput(throughput: Throughput) -> Result<sdk::ProvisionedThrou
         .map_err(incomplete)
 }
 
-pub(super) fn global_index(name: &str, index: &SecondaryIndex) -> Result<sdk::GlobalSecondaryIndex, Failure> {
+pub(super) fn global_index(name: &str, index: &SecondaryIndex, warm: Option<Throughput>) -> Result<sdk::GlobalSecondaryIndex, Failure> {
     sdk::GlobalSecondaryIndex::builder()
         .index_name(name)
         .set_key_schema(Some(key_schema(&index.key)?))
         .projection(projection(&index.projection))
         .set_provisioned_throughput(index.provisioned.map(throughput).transpose()?)
+        .set_warm_throughput(warm.and_then(index_warm_throughput))
         .build()
         .map_err(incomplete)
 }
@@ -114,6 +115,11 @@ pub(super) fn stream(view: Option<StreamView>) -> Result<sdk::StreamSpecificatio
 pub(super) fn warm_throughput(read: Option<i64>, write: Option<i64>) -> Option<sdk::WarmThroughput> {
     (read.is_some() || write.is_some())
         .then(|| sdk::WarmThroughput::builder().set_read_units_per_second(read).set_write_units_per_second(write).build())
+}
+
+/// See [`warm_throughput`].
+pub(super) fn index_warm_throughput(units: Throughput) -> Option<sdk::WarmThroughput> {
+    warm_throughput(Some(units.read), Some(units.write))
 }
 
 pub(super) fn point_in_time_recovery(wanted: PointInTimeRecovery) -> Result<sdk::PointInTimeRecoverySpecification, Failure> {

@@ -59,6 +59,7 @@ impl Descriptions {
             deletion_protection: table.deletion_protection_enabled().unwrap_or_default(),
             warm_read_units: table.warm_throughput().and_then(sdk::TableWarmThroughputDescription::read_units_per_second),
             warm_write_units: table.warm_throughput().and_then(sdk::TableWarmThroughputDescription::write_units_per_second),
+            index_warm_units: table.global_secondary_indexes().iter().filter_map(index_warm_units).collect(),
             stream: table.stream_specification().filter(|stream| stream.stream_enabled()).and_then(|stream| view(stream.stream_view_type())),
             tags,
         };
@@ -127,8 +128,11 @@ fn settings_in_transition(table: &sdk::TableDescription) -> Option<String> {
     if matches!(encryption, Some(sdk::SseStatus::Updating | sdk::SseStatus::Enabling | sdk::SseStatus::Disabling)) {
         return Some("the encryption is being changed".into());
     }
-    let warm = table.warm_throughput().and_then(|warm| warm.status());
-    matches!(warm, Some(sdk::TableStatus::Updating)).then(|| "the warm throughput is being raised".into())
+    let of_table = table.warm_throughput().and_then(|warm| warm.status()) == Some(&sdk::TableStatus::Updating);
+    let of_index = |index: &sdk::GlobalSecondaryIndexDescription| {
+        index.warm_throughput().and_then(|warm| warm.status()) == Some(&sdk::IndexStatus::Updating)
+    };
+    (of_table || table.global_secondary_indexes().iter().any(of_index)).then(|| "the warm throughput is being raised".into())
 }
 
 fn key(schema: &[sdk::KeySchemaElement], types: &[sdk::AttributeDefinition]) -> Result<Key, Failure> {
@@ -166,6 +170,12 @@ fn secondary_index(
 
 fn throughput(described: &sdk::ProvisionedThroughputDescription) -> Throughput {
     Throughput { read: described.read_capacity_units().unwrap_or_default(), write: described.write_capacity_units().unwrap_or_default() }
+}
+
+fn index_warm_units(index: &sdk::GlobalSecondaryIndexDescription) -> Option<(String, Throughput)> {
+    let warm = index.warm_throughput()?;
+    let units = Throughput { read: warm.read_units_per_second().unwrap_or_default(), write: warm.write_units_per_second().unwrap_or_default() };
+    Some((index.index_name()?.to_owned(), units))
 }
 
 fn capacity(table: &sdk::TableDescription, on_demand: bool) -> Capacity {

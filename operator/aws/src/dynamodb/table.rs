@@ -59,7 +59,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
                 }),
             ),
         };
-        let global = desired.global_indexes.iter().map(|(name, index)| definition::global_index(name, index)).collect::<Result<Vec<_>, _>>()?;
+        let global = desired.global_indexes.iter().map(|(name, index)| definition::global_index(name, index, desired.index_warm_units.get(name).copied())).collect::<Result<Vec<_>, _>>()?;
         let local = desired.local_indexes.iter().map(|(name, index)| definition::local_index(name, index)).collect::<Result<Vec<_>, _>>()?;
         self.0
             .dynamodb
@@ -103,6 +103,14 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             Change::Encryption => update.set_sse_specification(desired.kms_key_arn.as_deref().map(definition::encryption)),
             Change::DeletionProtection => update.deletion_protection_enabled(desired.deletion_protection),
             Change::WarmThroughput { read, write } => update.set_warm_throughput(definition::warm_throughput(read, write)),
+            Change::IndexWarmThroughput { index, read, write } => {
+                let action = sdk::UpdateGlobalSecondaryIndexAction::builder()
+                    .index_name(index)
+                    .set_warm_throughput(definition::warm_throughput(read, write))
+                    .build()
+                    .map_err(incomplete)?;
+                update.global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().update(action).build())
+            }
             Change::Stream { enable } => update.stream_specification(definition::stream(desired.stream.filter(|_| enable))?),
         };
         update.send().await.map(drop).map_err(|error| classify("UpdateTable", &error))
@@ -227,6 +235,7 @@ fn make_index(
         .set_key_schema(Some(definition::key_schema(&index.key)?))
         .projection(definition::projection(&index.projection))
         .set_provisioned_throughput(index.provisioned.map(definition::throughput).transpose()?)
+        .set_warm_throughput(desired.index_warm_units.get(name).copied().and_then(definition::index_warm_throughput))
         .build()
         .map_err(incomplete)?;
     // The types of the keys in use and of the new ones; those of indexes that come later would be refused as unused.

@@ -147,6 +147,9 @@ pub struct DynamoDbTable {
     pub warm_read_units: Option<i64>,
     /// See [`Self::warm_read_units`].
     pub warm_write_units: Option<i64>,
+    /// Throughput that global indexes can take at once, by name; AWS only raises it. Apart from [`Self::global_indexes`], because
+    /// an index that has grown by itself is as desired.
+    pub index_warm_units: BTreeMap<String, Throughput>,
     /// Change stream.
     pub stream: Option<StreamView>,
     /// Tags.
@@ -170,6 +173,7 @@ impl AwsSpecification for DynamoDbTable {
         Field::harmless("deletionProtection"),
         Field::grow_only("warmReadUnits", Effect::None, UPDATE_MINUTES),
         Field::grow_only("warmWriteUnits", Effect::None, UPDATE_MINUTES),
+        Field::grow_only("indexWarmUnits", Effect::None, UPDATE_MINUTES),
         Field::in_place("stream", Effect::None, UPDATE_MINUTES).clearable(),
     ];
 

@@ -39,6 +39,11 @@ pub(super) fn table(context: Context<'_>, role: &str, name_part: &str, declared:
         deletion_protection: declared.deletion_protection.is_none_or(Toggle::is_enabled),
         warm_read_units: declared.warm_throughput.as_ref().map(|warm| warm.read),
         warm_write_units: declared.warm_throughput.as_ref().map(|warm| warm.write),
+        index_warm_units: declared
+            .indexes
+            .iter()
+            .filter_map(|index| index.warm_throughput.as_ref().map(|warm| (index.name.clone(), Throughput { read: warm.read, write: warm.write })))
+            .collect(),
         stream: declared.stream.map(|view| match view {
             api::StreamView::KeysOnly => StreamView::KeysOnly,
             api::StreamView::NewImage => StreamView::NewImage,
