@@ -20,6 +20,10 @@ use crate::{
 };
 
 /// A service that knows what the shop sells: pods with a DynamoDB table, a cache, and a bucket for media.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys, which the derive reads one column at a time"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "shopkeeper.dev",

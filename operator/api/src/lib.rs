@@ -6,11 +6,6 @@
 //! One file holds one kind, one file holds one shared block. [`crd::all_crds`] is what gets installed: the derived
 //! definitions, finished with what a derive cannot know (bounds, list types, the default status).
 
-#![allow(
-    clippy::duplicated_attributes,
-    reason = "printer columns repeat their keys, which the derive reads one column at a time"
-)]
-
 pub mod bindings;
 pub mod cache;
 pub mod catalog_service;

@@ -19,6 +19,10 @@ use crate::{
 };
 
 /// A service that takes orders: pods with a relational database, topics for what happens, and queues.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys, which the derive reads one column at a time"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "shopkeeper.dev",

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{pattern, policy::Policy, schema, status::Status};
 
 /// The AWS account, region, EKS cluster, network and key that shops run on, with defaults for what they leave out.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys, which the derive reads one column at a time"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "shopkeeper.dev",

@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::{pattern, schema};
 
 /// Probes of the main container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("[has(self.liveness) && has(self.liveness.successThreshold) ? self.liveness.successThreshold : 1, has(self.startup) && has(self.startup.successThreshold) ? self.startup.successThreshold : 1].all(n, n == 1)")
+        .message("successThreshold must be 1 for liveness and startup: leave it out")
+)]
 pub struct Probes {
     /// Whether the pod may get traffic. Left out, a pod counts as ready as soon as it runs, and a rollout sends traffic to pods
     /// that still start.

@@ -23,6 +23,10 @@ use crate::{
 };
 
 /// What customers and staff see: host names, load balancers, frontends, and routes to services.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys, which the derive reads one column at a time"
+)]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "shopkeeper.dev",

@@ -81,6 +81,7 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "workload", "metrics are read from a member of ports", "workload: {metrics: {port: metrics}}", "workload: {metrics: {port: metrics}, ports: [{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}]}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data}]}", "workload: {volumes: [{name: data, secret: {name: files}}]}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data, emptyDir: {}, secret: {name: files}}]}", "workload: {volumes: [{name: data, emptyDir: {}}]}"),
+    create("CatalogService", "probes", "successThreshold must be 1", "workload: {probes: {startup: {tcpSocket: {}, successThreshold: 2}}}", "workload: {probes: {readiness: {successThreshold: 2}}}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {readiness: {grpc: {}}}}", "workload: {probes: {readiness: {httpGet: null, grpc: {}}}}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {startup: {failureThreshold: 30}}}", "workload: {probes: {startup: {tcpSocket: {}, failureThreshold: 30}}}"),
     create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 30}}", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 60}}"),
