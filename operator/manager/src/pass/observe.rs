@@ -9,6 +9,7 @@ use shopkeeper_api::Managed;
 use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
+    kubernetes::KubernetesKind,
     observed::{NodeGroupNodes, ObservedObject, Observed},
     planner::Inventory,
     resource::{ResourceKey, ResourceKind},
@@ -47,22 +48,21 @@ fn kubernetes<K: Managed>(subject: &Subject<'_, K>, keys: &BTreeSet<ResourceKey>
             let key = ResourceKey::kubernetes(*kind, name.clone());
             let cached = store.get(&ObjectKey::namespaced(subject.owner.namespace.clone(), name)).map(|object| (*object).clone());
             if let Some(object) = world.memory.newest(uid, &key, cached) {
-                observed.kubernetes.insert(key, observed_object(&object, uid));
+                observed.kubernetes.insert(key, observed_object(*kind, &object, uid));
             }
         }
     }
 }
 
 /// An object as the planner sees it.
-pub(super) fn observed_object(object: &DynamicObject, owner_uid: &str) -> ObservedObject {
+fn observed_object(kind: KubernetesKind, object: &DynamicObject, owner_uid: &str) -> ObservedObject {
     let mut body = object.data.clone();
     if !body.is_object() {
         body = Value::Object(serde_json::Map::new());
     }
-    if let Some(types) = &object.types {
-        body["apiVersion"] = Value::from(types.api_version.clone());
-        body["kind"] = Value::from(types.kind.clone());
-    }
+    // The items of a list do not say what they are; the store they come from does.
+    body["apiVersion"] = Value::from(kind.api_version());
+    body["kind"] = Value::from(kind.id());
     body["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
     ObservedObject {
         uid: object.uid().unwrap_or_default(),
