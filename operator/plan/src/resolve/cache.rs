@@ -81,6 +81,65 @@ fn family(engine: api::CacheEngine, version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        aws::AwsResource,
+        facts::{PlatformFacts, VpcFacts},
+        names::Owner,
+        resolve::References,
+    };
+
+    fn resolved(declared: serde_json::Value) -> Vec<AwsResource> {
+        let owner = Owner {
+            kind: "CatalogService".into(),
+            api_version: "shopkeeper.dev/v1alpha1".into(),
+            namespace: "shop".into(),
+            name: "catalog".into(),
+            uid: "u".into(),
+        };
+        let platform = PlatformFacts {
+            name: "octank".into(),
+            account_id: "123456789012".into(),
+            region: "eu-west-1".into(),
+            cluster: "octank".into(),
+            oidc_issuer: None,
+            vpc: VpcFacts { id: "vpc-1".into(), cidr: "10.0.0.0/16".into() },
+            private_subnets: Vec::new(),
+            public_subnets: Vec::new(),
+            data_security_groups: Vec::new(),
+            key_arn: "key".into(),
+            tags: crate::aws::Tags::new(),
+        };
+        let references = References::default();
+        let context = Context { owner: &owner, platform: &platform, references: &references };
+        let declared = serde_json::from_value(declared).unwrap();
+        cache(context, &declared).into_iter().map(|resource| resource.resource).collect()
+    }
+
+    fn parameter_group(resources: &[AwsResource]) -> Option<&str> {
+        resources.iter().find_map(|resource| match resource {
+            AwsResource::CacheReplicationGroup(group) => group.parameter_group.as_deref(),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_parameter_group_is_made_where_parameters_are_declared() {
+        let parameters = serde_json::json!([{"name": "maxmemory-policy", "value": "allkeys-lru"}]);
+        let with = resolved(serde_json::json!({"engine": "Valkey", "nodeType": "cache.t4g.small", "parameters": parameters}));
+        let group = with.iter().find_map(|resource| match resource {
+            AwsResource::CacheParameterGroup(group) => Some(group),
+            _ => None,
+        });
+        assert_eq!(group.map(|group| (group.name.as_str(), group.family.as_str())), Some(("octank-shop-catalog-valkey8", "valkey8")));
+        assert_eq!(parameter_group(&with), Some("octank-shop-catalog-valkey8"));
+    }
+
+    #[test]
+    fn without_parameters_the_group_of_the_engine_is_set() {
+        let without = resolved(serde_json::json!({"engine": "Redis", "nodeType": "cache.t4g.small"}));
+        assert!(!without.iter().any(|resource| matches!(resource, AwsResource::CacheParameterGroup(_))));
+        assert_eq!(parameter_group(&without), Some("default.redis7"));
+    }
 
     #[test]
     fn families_follow_the_version() {
