@@ -5,11 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    aws::AwsKind,
-    names::CLUSTER_TAG,
-    resolve::nodes::NODE_POLICIES,
-};
+use crate::{aws::AwsKind, names::CLUSTER_TAG, resolve::nodes::NODE_POLICIES};
 
 /// Where a call may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +37,15 @@ impl Call {
     /// The IAM actions that AWS asks for.
     #[must_use]
     pub fn actions(&self) -> Vec<String> {
-        let names = if self.renamed.is_empty() { std::slice::from_ref(&self.operation) } else { self.renamed };
-        names.iter().map(|name| format!("{}:{name}", self.service)).collect()
+        let names = if self.renamed.is_empty() {
+            std::slice::from_ref(&self.operation)
+        } else {
+            self.renamed
+        };
+        names
+            .iter()
+            .map(|name| format!("{}:{name}", self.service))
+            .collect()
     }
 
     const fn renamed(mut self, actions: &'static [&'static str]) -> Self {
@@ -52,19 +55,39 @@ impl Call {
 }
 
 const fn look(service: &'static str, operation: &'static str) -> Call {
-    Call { service, operation, renamed: &[], reach: Reach::Look }
+    Call {
+        service,
+        operation,
+        renamed: &[],
+        reach: Reach::Look,
+    }
 }
 
 const fn make(service: &'static str, operation: &'static str) -> Call {
-    Call { service, operation, renamed: &[], reach: Reach::Make }
+    Call {
+        service,
+        operation,
+        renamed: &[],
+        reach: Reach::Make,
+    }
 }
 
 const fn change(service: &'static str, operation: &'static str) -> Call {
-    Call { service, operation, renamed: &[], reach: Reach::Change }
+    Call {
+        service,
+        operation,
+        renamed: &[],
+        reach: Reach::Change,
+    }
 }
 
 const fn untagged(service: &'static str, operation: &'static str) -> Call {
-    Call { service, operation, renamed: &[], reach: Reach::Untagged }
+    Call {
+        service,
+        operation,
+        renamed: &[],
+        reach: Reach::Untagged,
+    }
 }
 
 /// What is called for a Platform, before there is any resource of a kind.
@@ -232,7 +255,8 @@ const RDS_INSTANCE: &[Call] = &[
 const S3_BUCKET: &[Call] = &[
     look("s3", "GetBucketCors").renamed(&["GetBucketCORS"]),
     look("s3", "GetBucketEncryption").renamed(&["GetEncryptionConfiguration"]),
-    look("s3", "GetBucketIntelligentTieringConfiguration").renamed(&["GetIntelligentTieringConfiguration"]),
+    look("s3", "GetBucketIntelligentTieringConfiguration")
+        .renamed(&["GetIntelligentTieringConfiguration"]),
     look("s3", "GetBucketLifecycleConfiguration").renamed(&["GetLifecycleConfiguration"]),
     look("s3", "GetBucketLocation"),
     look("s3", "GetBucketOwnershipControls"),
@@ -246,13 +270,15 @@ const S3_BUCKET: &[Call] = &[
     untagged("s3", "CreateBucket").renamed(&["CreateBucket", "TagResource"]),
     untagged("s3", "DeleteBucket"),
     untagged("s3", "DeleteBucketCors").renamed(&["PutBucketCORS"]),
-    untagged("s3", "DeleteBucketIntelligentTieringConfiguration").renamed(&["PutIntelligentTieringConfiguration"]),
+    untagged("s3", "DeleteBucketIntelligentTieringConfiguration")
+        .renamed(&["PutIntelligentTieringConfiguration"]),
     untagged("s3", "DeleteBucketLifecycle").renamed(&["PutLifecycleConfiguration"]),
     untagged("s3", "DeleteObjects").renamed(&["DeleteObject", "DeleteObjectVersion"]),
     untagged("s3", "DeletePublicAccessBlock").renamed(&["PutBucketPublicAccessBlock"]),
     untagged("s3", "PutBucketCors").renamed(&["PutBucketCORS"]),
     untagged("s3", "PutBucketEncryption").renamed(&["PutEncryptionConfiguration"]),
-    untagged("s3", "PutBucketIntelligentTieringConfiguration").renamed(&["PutIntelligentTieringConfiguration"]),
+    untagged("s3", "PutBucketIntelligentTieringConfiguration")
+        .renamed(&["PutIntelligentTieringConfiguration"]),
     untagged("s3", "PutBucketLifecycleConfiguration").renamed(&["PutLifecycleConfiguration"]),
     untagged("s3", "PutBucketOwnershipControls"),
     untagged("s3", "PutBucketPolicy"),
@@ -296,7 +322,11 @@ const USING_KEYS: [&str; 4] = ["dynamodb", "elasticache", "rds", "secretsmanager
 const SERVICE_LINKED: [&str; 3] = ["eks-nodegroup", "elasticache", "rds"];
 
 /// Services that roles of ours are given to: EKS for nodes, Pod Identity for pods.
-const PASSED_TO: [&str; 3] = ["ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com"];
+const PASSED_TO: [&str; 3] = [
+    "ec2.amazonaws.com",
+    "eks.amazonaws.com",
+    "pods.eks.amazonaws.com",
+];
 
 /// The operator's IAM policy.
 ///
@@ -307,7 +337,8 @@ pub fn policy() -> Value {
     let own = "${aws:PrincipalTag/eks-cluster-name}";
     let everything = json!("*");
     // IAM knows no resource for some of these calls, and then no account of it either.
-    let account = json!({"StringEqualsIfExists": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}});
+    let account =
+        json!({"StringEqualsIfExists": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}});
     let statements = [
         statement("Look", actions(Reach::Look), &everything, None),
         statement(
@@ -318,7 +349,10 @@ pub fn policy() -> Value {
         ),
         statement(
             "ChangeWhatHasTheTagOfThisCluster",
-            actions(Reach::Change).into_iter().filter(|action| action != "iam:AttachRolePolicy").collect(),
+            actions(Reach::Change)
+                .into_iter()
+                .filter(|action| action != "iam:AttachRolePolicy")
+                .collect(),
             &everything,
             Some(json!({"StringEquals": {format!("aws:ResourceTag/{CLUSTER_TAG}"): own}})),
         ),
@@ -332,13 +366,23 @@ pub fn policy() -> Value {
                 "ArnLike": {"iam:PolicyARN": NODE_POLICIES.map(|name| format!("arn:*:iam::aws:policy/{name}"))},
             })),
         ),
-        statement("WhatAwsCannotTellByTags", actions(Reach::Untagged), &everything, Some(account.clone())),
+        statement(
+            "WhatAwsCannotTellByTags",
+            actions(Reach::Untagged),
+            &everything,
+            Some(account.clone()),
+        ),
         // Named in the same requests as resources of ours: AWS's default groups, and the last snapshot that is not made yet.
         statement(
             "NamedBesideOurs",
-            ["elasticache:DeleteReplicationGroup", "elasticache:ModifyReplicationGroup", "rds:DeleteDBInstance", "rds:ModifyDBInstance"]
-                .map(str::to_owned)
-                .to_vec(),
+            [
+                "elasticache:DeleteReplicationGroup",
+                "elasticache:ModifyReplicationGroup",
+                "rds:DeleteDBInstance",
+                "rds:ModifyDBInstance",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             &json!([
                 "arn:*:elasticache:*:*:parametergroup:default*",
                 "arn:*:elasticache:*:*:snapshot:*",
@@ -358,20 +402,39 @@ pub fn policy() -> Value {
             "ServiceLinkedRoles",
             vec!["iam:CreateServiceLinkedRole".to_owned()],
             &json!("arn:*:iam::*:role/aws-service-role/*"),
-            Some(json!({"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED.map(|service| format!("{service}.amazonaws.com"))}})),
+            Some(
+                json!({"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED.map(|service| format!("{service}.amazonaws.com"))}}),
+            ),
         ),
         // RDS makes, rotates and tags the secret of a master password as the caller; the operator reads it for bindings.
         statement(
             "MasterPasswords",
-            ["CreateSecret", "GetSecretValue", "RotateSecret", "TagResource"].map(|action| format!("secretsmanager:{action}")).to_vec(),
+            [
+                "CreateSecret",
+                "GetSecretValue",
+                "RotateSecret",
+                "TagResource",
+            ]
+            .map(|action| format!("secretsmanager:{action}"))
+            .to_vec(),
             &json!("arn:*:secretsmanager:*:*:secret:rds!*"),
             Some(account),
         ),
         statement(
             "KeysThroughServices",
-            ["CreateGrant", "Decrypt", "Encrypt", "GenerateDataKey*", "ReEncrypt*"].map(|action| format!("kms:{action}")).to_vec(),
+            [
+                "CreateGrant",
+                "Decrypt",
+                "Encrypt",
+                "GenerateDataKey*",
+                "ReEncrypt*",
+            ]
+            .map(|action| format!("kms:{action}"))
+            .to_vec(),
             &everything,
-            Some(json!({"StringLike": {"kms:ViaService": USING_KEYS.map(|service| format!("{service}.*.amazonaws.com*"))}})),
+            Some(
+                json!({"StringLike": {"kms:ViaService": USING_KEYS.map(|service| format!("{service}.*.amazonaws.com*"))}}),
+            ),
         ),
     ];
     json!({"Version": "2012-10-17", "Statement": statements})
@@ -380,14 +443,20 @@ pub fn policy() -> Value {
 /// Every action of one reach, once each.
 fn actions(reach: Reach) -> Vec<String> {
     let kinds = AwsKind::ALL.iter().flat_map(|kind| calls(*kind));
-    let mut actions: Vec<String> = LOOKUPS.iter().chain(kinds).filter(|call| call.reach == reach).flat_map(Call::actions).collect();
+    let mut actions: Vec<String> = LOOKUPS
+        .iter()
+        .chain(kinds)
+        .filter(|call| call.reach == reach)
+        .flat_map(Call::actions)
+        .collect();
     actions.sort();
     actions.dedup();
     actions
 }
 
 fn statement(id: &str, actions: Vec<String>, resource: &Value, condition: Option<Value>) -> Value {
-    let mut statement = json!({"Sid": id, "Effect": "Allow", "Action": actions, "Resource": resource});
+    let mut statement =
+        json!({"Sid": id, "Effect": "Allow", "Action": actions, "Resource": resource});
     if let (Some(condition), Some(fields)) = (condition, statement.as_object_mut()) {
         fields.insert("Condition".to_owned(), condition);
     }
@@ -403,15 +472,32 @@ mod tests {
 
     #[test]
     fn the_policy_fits_into_a_managed_policy() {
-        let length = policy().to_string().chars().filter(|character| !character.is_whitespace()).count();
+        let length = policy()
+            .to_string()
+            .chars()
+            .filter(|character| !character.is_whitespace())
+            .count();
         assert!(length <= LONGEST_POLICY, "{length}");
     }
 
     #[test]
     fn nothing_is_deleted_without_the_tag_but_what_has_none() {
-        let deletes = |reach| actions(reach).into_iter().filter(|action| action.contains(":Delete")).collect::<Vec<_>>();
+        let deletes = |reach| {
+            actions(reach)
+                .into_iter()
+                .filter(|action| action.contains(":Delete"))
+                .collect::<Vec<_>>()
+        };
         assert!(deletes(Reach::Make).is_empty() && deletes(Reach::Look).is_empty());
-        assert_eq!(deletes(Reach::Untagged), ["kms:DeleteAlias", "s3:DeleteBucket", "s3:DeleteObject", "s3:DeleteObjectVersion"]);
+        assert_eq!(
+            deletes(Reach::Untagged),
+            [
+                "kms:DeleteAlias",
+                "s3:DeleteBucket",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion"
+            ]
+        );
     }
 
     #[test]
