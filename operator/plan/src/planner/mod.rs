@@ -168,7 +168,8 @@ impl<'a> Planner<'a> {
     fn plan_node(&mut self, key: &ResourceKey, node: &Node) {
         match &node.wanted {
             Wanted::Pending(missing) => {
-                let mut step = step(key, Action::Create, Operation::Wait);
+                let exists = self.input.observed.kubernetes.contains_key(key);
+                let mut step = if exists { waiting(key, "is left as it is", 0) } else { step(key, Action::Create, Operation::Wait) };
                 step.blocked_by = missing
                     .iter()
                     .map(|missing| Blocker::Output { resource: missing.resource.clone(), output: missing.output.clone() })
