@@ -1,1 +1,20 @@
-//! e2e.
+//! What the end-to-end scenarios share: a shop in a local environment, ways to look at it, and records of what the operator
+//! did.
+//!
+//! The scenarios in `tests/` treat the operator as a program: they apply YAML, change AWS through its SDKs, and look at the
+//! API server, at AWS and at the records of both. Nothing here knows the operator's own types, so that a mistake in those
+//! cannot hide itself.
+
+mod aws;
+mod expect;
+mod kubernetes;
+mod records;
+mod scenarios;
+mod shop;
+
+pub use aws::Aws;
+pub use expect::{equals, includes, text};
+pub use kubernetes::Subject;
+pub use records::Ledger;
+pub use scenarios::{Scenario, run_together};
+pub use shop::{OPERATOR_NAMESPACE, PATIENCE, Shop, read_example};
