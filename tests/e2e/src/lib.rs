@@ -11,6 +11,7 @@ mod kubernetes;
 mod records;
 mod scenarios;
 mod shop;
+mod view;
 
 pub use aws::Aws;
 pub use expect::{equals, includes, text};
@@ -18,3 +19,4 @@ pub use kubernetes::Subject;
 pub use records::Ledger;
 pub use scenarios::{Scenario, run_together};
 pub use shop::{OPERATOR_NAMESPACE, PATIENCE, Shop, read_example};
+pub use view::View;

@@ -80,8 +80,18 @@ impl AwsDouble {
         }
     }
 
-    /// Makes what an account with an EKS cluster has before Shopkeeper comes; returns its identifiers.
-    pub(crate) async fn seed(&self, python: &PythonEnvironment, endpoint: &str) -> Result<Value> {
+    /// Makes what an account with an EKS cluster has before Shopkeeper comes; returns its identifiers. `names` are those of
+    /// the network and the cluster, where they are not to be the usual ones.
+    pub(crate) async fn seed(
+        &self,
+        python: &PythonEnvironment,
+        endpoint: &str,
+        names: Option<(&str, &str)>,
+    ) -> Result<Value> {
+        let names = names
+            .map(|(network, cluster)| ["--name", network, "--cluster", cluster])
+            .into_iter()
+            .flatten();
         let (name, value) = python_path();
         let output = tokio::process::Command::new(python.interpreter())
             .args([
@@ -94,6 +104,7 @@ impl AwsDouble {
                 "--json",
             ])
             .arg(&self.seed_file)
+            .args(names)
             .env(name, value)
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true)

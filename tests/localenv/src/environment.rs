@@ -98,7 +98,7 @@ impl Builder {
                 return Ok(None);
             };
             let endpoint = double.wait_until_ready().await?;
-            let seed = double.seed(python, &endpoint).await?;
+            let seed = double.seed(python, &endpoint, None).await?;
             let control = AwsControl::new(&endpoint);
             control.set_transition(self.transition).await?;
             (self.progress)("the AWS double is up");
@@ -107,6 +107,7 @@ impl Builder {
                 double,
                 endpoint,
                 seed,
+                python: python.clone(),
             }))
         };
         let ready_control_plane = async {
@@ -187,6 +188,7 @@ struct Aws {
     endpoint: String,
     control: AwsControl,
     seed: Value,
+    python: PythonEnvironment,
 }
 
 impl LocalEnvironment {
@@ -257,6 +259,15 @@ impl LocalEnvironment {
     /// Fails in an environment without AWS.
     pub fn aws_seed(&self) -> Result<&Value> {
         Ok(&self.aws()?.seed)
+    }
+
+    /// Makes another network and EKS cluster in the account, as the ones that are there from the beginning; returns their
+    /// identifiers as [`LocalEnvironment::aws_seed`] does. Fails in an environment without AWS.
+    pub async fn seed_cluster(&self, network: &str, cluster: &str) -> Result<Value> {
+        let aws = self.aws()?;
+        aws.double
+            .seed(&aws.python, &aws.endpoint, Some((network, cluster)))
+            .await
     }
 
     /// Configuration for any AWS SDK client. Fails in an environment without AWS.

@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+#: What the network and the cluster are called unless told otherwise.
 NAME = "octank"
 CLUSTER = "octank-prod"
 CLUSTER_VERSION = "1.36"
@@ -31,8 +32,11 @@ CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 class Account:
     """An account as seen through one endpoint and region."""
 
-    def __init__(self, endpoint: str, region: str, wait_seconds: float) -> None:
+    def __init__(
+        self, endpoint: str, region: str, wait_seconds: float, name: str = NAME, cluster: str = CLUSTER
+    ) -> None:
         self.region = region
+        self._name, self._cluster_name = name, cluster
         self._wait_seconds = wait_seconds
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
         config = Config(retries={"total_max_attempts": 5, "mode": "standard"})
@@ -53,7 +57,7 @@ class Account:
             "vpc": vpc,
             "private_subnets": subnets["private"],
             "public_subnets": subnets["public"],
-            "cluster": CLUSTER,
+            "cluster": self._cluster_name,
             "cluster_arn": cluster["arn"],
             "cluster_role": role,
             "cluster_version": cluster["version"],
@@ -63,10 +67,10 @@ class Account:
         }
 
     def _vpc(self) -> str:
-        found = self.ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [NAME]}])["Vpcs"]
+        found = self.ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [self._name]}])["Vpcs"]
         if found:
             return str(found[0]["VpcId"])
-        tags = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": NAME}]}]
+        tags = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": self._name}]}]
         vpc = str(self.ec2.create_vpc(CidrBlock=VPC_CIDR, TagSpecifications=tags)["Vpc"]["VpcId"])
         self.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsSupport={"Value": True})
         self.ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
@@ -80,10 +84,10 @@ class Account:
             if zone in found:
                 continue
             tags = {
-                "Name": f"{NAME}-{tier}-{zone}",
+                "Name": f"{self._name}-{tier}-{zone}",
                 "tier": tier,
                 LOAD_BALANCER_TAG[tier]: "1",
-                f"kubernetes.io/cluster/{CLUSTER}": "shared",
+                f"kubernetes.io/cluster/{self._cluster_name}": "shared",
             }
             # Private subnets hold pods, hence /19; public ones hold load balancers and NAT gateways only, hence /24.
             cidr = f"10.0.{32 * (index + 1)}.0/19" if tier == "private" else f"10.0.{index}.0/24"
@@ -111,7 +115,7 @@ class Account:
             self.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
 
     def _cluster_role(self) -> str:
-        name = f"{CLUSTER}-cluster"
+        name = f"{self._cluster_name}-cluster"
         trust = {
             "Version": "2012-10-17",
             "Statement": [
@@ -134,25 +138,25 @@ class Account:
     def _cluster(self, role: str, subnets: list[str]) -> dict[str, Any]:
         try:
             self.eks.create_cluster(
-                name=CLUSTER,
+                name=self._cluster_name,
                 version=CLUSTER_VERSION,
                 roleArn=role,
                 resourcesVpcConfig={"subnetIds": subnets, "endpointPrivateAccess": True},
                 accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"},
-                tags={"Name": NAME},
+                tags={"Name": self._name},
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceInUseException":
                 raise
-        return self._until_active(lambda: self.eks.describe_cluster(name=CLUSTER)["cluster"])
+        return self._until_active(lambda: self.eks.describe_cluster(name=self._cluster_name)["cluster"])
 
     def _addons(self) -> list[str]:
-        present = set(self.eks.list_addons(clusterName=CLUSTER)["addons"])
+        present = set(self.eks.list_addons(clusterName=self._cluster_name)["addons"])
         for name in ADDONS:
             if name not in present:
-                self.eks.create_addon(clusterName=CLUSTER, addonName=name)
+                self.eks.create_addon(clusterName=self._cluster_name, addonName=name)
         for name in ADDONS:
-            self._until_active(lambda name=name: self.eks.describe_addon(clusterName=CLUSTER, addonName=name)["addon"])
+            self._until_active(lambda name=name: self.eks.describe_addon(clusterName=self._cluster_name, addonName=name)["addon"])
         return sorted(present | set(ADDONS))
 
     def _until_active(self, describe: Any) -> dict[str, Any]:
@@ -172,8 +176,11 @@ def main() -> int:
     parser.add_argument("--region", default="eu-west-1")
     parser.add_argument("--json", type=pathlib.Path, help="also write the identifiers to this file")
     parser.add_argument("--wait-seconds", type=float, default=600.0, help="how long the cluster may take to be ACTIVE")
+    parser.add_argument("--name", default=NAME, help="tag Name of the VPC")
+    parser.add_argument("--cluster", default=CLUSTER, help="name of the EKS cluster")
     arguments = parser.parse_args()
-    made = json.dumps(Account(arguments.endpoint, arguments.region, arguments.wait_seconds).seed(), indent=2)
+    account = Account(arguments.endpoint, arguments.region, arguments.wait_seconds, arguments.name, arguments.cluster)
+    made = json.dumps(account.seed(), indent=2)
     if arguments.json is not None:
         arguments.json.write_text(made + "\n")
     print(made)

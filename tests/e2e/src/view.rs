@@ -1,0 +1,52 @@
+//! One way to look at anything, so that a table of edits or of drifts can say where each of them shows.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::{Shop, Subject};
+
+/// A resource to look at.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// A DynamoDB table by name.
+    Table(String),
+    /// An ElastiCache replication group by id.
+    Cache(String),
+    /// An S3 bucket by name.
+    Bucket(String),
+    /// An RDS instance by identifier.
+    Database(String),
+    /// The user's parameters of an RDS parameter group.
+    Parameters(String),
+    /// An SQS queue by name.
+    Queue(String),
+    /// An SNS topic by ARN.
+    Topic(String),
+    /// An IAM role by name.
+    Role(String),
+    /// An EKS node group by cluster and name.
+    NodeGroup(String, String),
+    /// A KMS key by alias.
+    Key(String),
+    /// An object of the cluster.
+    Object(Subject),
+}
+
+impl Shop {
+    /// What is there now. Fails where there is nothing.
+    pub async fn look(&self, view: &View) -> Result<Value> {
+        match view {
+            View::Table(name) => self.aws.table(name).await,
+            View::Cache(id) => self.aws.cache(id).await,
+            View::Bucket(name) => self.aws.bucket(name).await,
+            View::Database(identifier) => self.aws.database(identifier).await,
+            View::Parameters(name) => self.aws.database_parameters(name).await,
+            View::Queue(name) => self.aws.queue(name).await,
+            View::Topic(arn) => self.aws.topic(arn).await,
+            View::Role(name) => self.aws.role(name).await,
+            View::NodeGroup(cluster, name) => self.aws.node_group(cluster, name).await,
+            View::Key(alias) => self.aws.key(alias).await,
+            View::Object(subject) => self.get(subject.kind, &subject.namespace, &subject.name).await,
+        }
+    }
+}
