@@ -221,12 +221,14 @@ impl Plan {
     /// else is going on.
     #[must_use]
     pub fn approval_hash(&self) -> Option<String> {
-        let waiting: Vec<_> = self
+        let mut waiting: Vec<_> = self
             .steps
             .iter()
             .filter(|step| step.blocked_by.contains(&Blocker::Approval))
             .map(|step| (&step.key, step.action, &step.changes, step.effect))
             .collect();
+        // What is told has to be what is compared, in whatever order the steps are at either time.
+        waiting.sort_by_key(|(key, ..)| *key);
         if waiting.is_empty() {
             return None;
         }
