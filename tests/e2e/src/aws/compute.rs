@@ -26,7 +26,7 @@ impl Aws {
         let group = answer.nodegroup().context("DescribeNodegroup answered no group")?;
         let scaling = group.scaling_config();
         let update = group.update_config();
-        let taints: Vec<String> = group
+        let mut taints: Vec<String> = group
             .taints()
             .iter()
             .map(|taint| {
@@ -34,6 +34,7 @@ impl Aws {
                 format!("{}={}:{effect}", taint.key().unwrap_or_default(), taint.value().unwrap_or_default())
             })
             .collect();
+        taints.sort();
         let mut subnets = group.subnets().to_vec();
         subnets.sort();
         Ok(json!({

@@ -1,6 +1,7 @@
 //! Tables, caches, buckets, databases and keys.
 
 use anyhow::{Context, Result};
+use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use serde_json::{Map, Value, json};
 
 use super::{Aws, document, tags};
@@ -12,6 +13,8 @@ impl Aws {
         let backups = self.dynamodb.describe_continuous_backups().table_name(name).send().await?;
         let recovery = backups.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
         let expiry = self.dynamodb.describe_time_to_live().table_name(name).send().await?.time_to_live_description;
+        // The attribute may still be told after expiry was switched off.
+        let expiry = expiry.filter(|expiry| matches!(expiry.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)));
         let listed = self.dynamodb.list_tags_of_resource().resource_arn(table.table_arn().unwrap_or_default()).send().await?;
         let mut indexes = Map::new();
         for index in table.global_secondary_indexes() {
