@@ -6,6 +6,7 @@ use super::{DeletionPolicy, Input, Ownership, ownership, step, waiting};
 use crate::{
     aws::{AwsKind, Holding},
     failure::{Class, Failure},
+    kubernetes::KubernetesKind,
     observed::{Lifecycle, Observation, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
@@ -47,7 +48,7 @@ pub(super) fn plan_leftovers(input: &Input<'_>, settled: &BTreeSet<ResourceKey>,
         .chain(input.observed.kubernetes.iter().filter(|(_, object)| object.ours).map(|(key, _)| key))
         .filter(|key| input.blueprint.get(key).is_none())
         .collect();
-    let mut added: Vec<Step> = leftovers
+    let added: Vec<Step> = leftovers
         .into_iter()
         .filter_map(|key| {
             let role = input.inventory.get(key).map(|entry| entry.role.as_str());
@@ -55,6 +56,11 @@ pub(super) fn plan_leftovers(input: &Input<'_>, settled: &BTreeSet<ResourceKey>,
             take_down(key, input, if replaced { Action::Replace } else { Action::Delete })
         })
         .collect();
+    // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
+    // wanted would be waiting for ever.
+    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) =
+        added.into_iter().partition(|step| step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler));
+    steps.append(&mut scalers);
     for step in &mut added {
         if step.is_free() {
             step.blocked_by.extend(unsettled.iter().cloned());
