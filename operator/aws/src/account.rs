@@ -38,6 +38,7 @@ pub struct Account {
     pub(crate) sqs: aws_sdk_sqs::Client,
     /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
     pub(crate) master_passwords: Arc<MasterPasswords>,
+    pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
     recorder: CallRecorder,
     configuration: SdkConfig,
 }
@@ -91,6 +92,7 @@ impl Account {
             sns: client!(aws_sdk_sns),
             sqs: client!(aws_sdk_sqs),
             master_passwords: Arc::default(),
+            cache_tags: Arc::default(),
             recorder,
             configuration,
         }

@@ -18,9 +18,8 @@ struct Remembered {
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
     waits: u32,
-    /// The updates of the last pass, and how often in a row they were the same.
-    updates: (Vec<String>, u32),
-    ready: Option<bool>,
+    /// What the last pass made and changed, and how often in a row they were the same.
+    steps: (Vec<String>, u32),
 }
 
 #[derive(Debug)]
@@ -71,11 +70,8 @@ impl Memory {
                     remembered.objects.remove(key);
                     return cached;
                 }
-                match &cached {
-                    // Gone from the cache: it was there before our write, and somebody deleted it since, or it has not arrived.
-                    // An object that we just made and the cache has never seen is the second; kept until the cache has it.
-                    None | Some(_) => Some((**written).clone()),
-                }
+                // Not arrived yet. One that was deleted meanwhile is forgotten by the watch that sees it go.
+                Some((**written).clone())
             }
             Some(Written::Deleted { uid: deleted }) => match &cached {
                 Some(object) if object.uid().as_deref() == Some(deleted) && object.metadata.deletion_timestamp.is_none() => None,
@@ -107,25 +103,18 @@ impl Memory {
         self.lock().entry(uid.to_owned()).or_default().waits = 0;
     }
 
-    /// How often in a row a pass made just these updates. AWS that accepts a change and keeps the old value (a policy it
+    /// How often in a row a pass took just these steps. AWS that accepts a change and keeps the old value (a policy it
     /// writes in another way, a second operator) must not be written to twenty times a second.
-    pub fn repeated(&self, uid: &str, updates: Vec<String>) -> u32 {
+    pub fn repeated(&self, uid: &str, steps: Vec<String>) -> u32 {
         let mut all = self.lock();
-        let (last, count) = &mut all.entry(uid.to_owned()).or_default().updates;
-        if !updates.is_empty() && *last == updates {
+        let (last, count) = &mut all.entry(uid.to_owned()).or_default().steps;
+        if !steps.is_empty() && *last == steps {
             *count = count.saturating_add(1);
         } else {
-            *last = updates;
+            *last = steps;
             *count = 0;
         }
         *count
-    }
-
-    /// Records whether it is ready now; true where that is news.
-    pub fn became(&self, uid: &str, ready: bool) -> bool {
-        let mut all = self.lock();
-        let remembered = all.entry(uid.to_owned()).or_default();
-        remembered.ready.replace(ready) != Some(ready)
     }
 
     /// Forgets a custom resource that is gone.

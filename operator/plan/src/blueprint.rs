@@ -101,7 +101,8 @@ impl Blueprint {
     }
 
     /// Adds a Kubernetes object; gives its key for others to depend on.
-    pub fn kubernetes(&mut self, section: Section, role: impl Into<String>, object: KubernetesObject, depends_on: &[ResourceKey]) -> ResourceKey {
+    pub fn kubernetes(&mut self, section: Section, role: impl Into<String>, mut object: KubernetesObject, depends_on: &[ResourceKey]) -> ResourceKey {
+        object.stamp();
         let key = ResourceKey::kubernetes(object.kind, object.name.clone());
         self.add(key.clone(), section, role, Wanted::Kubernetes(Box::new(object)), depends_on);
         key

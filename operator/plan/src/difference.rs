@@ -61,7 +61,26 @@ fn differs(field: &Field, to: &Value, from: &Value) -> bool {
         Change::GrowOnly { .. } => outgrows(to, from),
         // `17` follows the minor versions that AWS installs; `17.4` is that one.
         _ if matches!(field.name, "engineVersion" | "version") => !is_version_of(to, from),
+        _ if matches!(field.name, "policy" | "trustPolicy" | "inlinePolicies" | "filterPolicy") => canonical(to) != canonical(from),
         _ => to != from,
+    }
+}
+
+/// A policy document in one spelling. AWS stores policies in a form of its own and gives that back: lists of texts in another
+/// order, and a list of one as the text alone. In a policy neither means anything.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), canonical(value))).collect(),
+        Value::Array(list) => match list.as_slice() {
+            [one @ Value::String(_)] => one.clone(),
+            list if list.iter().all(Value::is_string) => {
+                let mut texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                texts.sort_unstable();
+                Value::from(texts)
+            }
+            list => list.iter().map(canonical).collect(),
+        },
+        other => other.clone(),
     }
 }
 
@@ -119,7 +138,7 @@ fn compare(path: &str, desired: &Value, observed: &Value, differences: &mut Vec<
             }
         }
         (Value::Array(wanted), Value::Array(found)) => compare_lists(path, wanted, found, differences),
-        _ if desired == observed || same_quantity(desired, observed) => {}
+        _ if desired == observed || (is_quantity(path) && same_quantity(desired, observed)) => {}
         _ => differences.push((path.to_owned(), observed.clone(), desired.clone())),
     }
 }
@@ -148,8 +167,9 @@ fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mu
                     None => differences.push((path, Value::Null, entry.clone())),
                 }
             }
-            // An entry somebody added to one of our lists is drift too, unless it is in a list that others may add to.
-            if found.len() > wanted.len() && !path.ends_with("ownerReferences") && !path.ends_with("tolerations") {
+            // Entries of other managers stay: an apply cannot remove them, and would be repeated for ever. The rules of a
+            // NetworkPolicy have one owner, and there an entry more is a hole.
+            if found.len() > wanted.len() && path.starts_with("spec.ingress") {
                 differences.push((path.to_owned(), Value::from(found.len()), Value::from(wanted.len())));
             }
         }
@@ -160,6 +180,11 @@ fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mu
         }
         None => differences.push((path.to_owned(), Value::Array(found.to_vec()), Value::Array(wanted.to_vec()))),
     }
+}
+
+/// Whether the value at a path is a quantity. Elsewhere `1.10` and `1.1` are two texts, such as two versions in a variable.
+fn is_quantity(path: &str) -> bool {
+    ["resources.requests.", "resources.limits.", "sizeLimit", "averageValue"].iter().any(|part| path.contains(part))
 }
 
 /// `0.5` and `500m` are the same to the API server, which writes the shortest form.
@@ -214,13 +239,23 @@ mod tests {
         let desired = json!({"c": [{"name": "app", "image": "a:2"}]});
         let observed = json!({"c": [{"name": "side", "image": "s"}, {"name": "app", "image": "a:1"}]});
         let paths: Vec<_> = kubernetes(&desired, &observed).into_iter().map(|(path, ..)| path).collect();
-        assert_eq!(paths, ["c[app].image", "c"]);
+        assert_eq!(paths, ["c[app].image"]);
     }
 
     #[test]
     fn quantities_are_compared_by_value() {
-        assert_eq!(kubernetes(&json!({"cpu": "0.5", "memory": "1024Mi"}), &json!({"cpu": "500m", "memory": "1Gi"})), vec![]);
-        assert_eq!(kubernetes(&json!({"cpu": "0.5"}), &json!({"cpu": "501m"})).len(), 1);
+        let of = |requests: Value| json!({"resources": {"requests": requests}});
+        assert_eq!(kubernetes(&of(json!({"cpu": "0.5", "memory": "1024Mi"})), &of(json!({"cpu": "500m", "memory": "1Gi"}))), vec![]);
+        assert_eq!(kubernetes(&of(json!({"cpu": "0.5"})), &of(json!({"cpu": "501m"}))).len(), 1);
+        assert_eq!(kubernetes(&json!({"env": [{"name": "VERSION", "value": "1.10"}]}), &json!({"env": [{"name": "VERSION", "value": "1.1"}]})).len(), 1);
+    }
+
+    #[test]
+    fn policies_are_the_same_in_every_order_and_spelling_that_aws_gives_them_back_in() {
+        let ours = json!({"Statement": [{"Action": ["b", "a"], "Resource": ["one"]}]});
+        let theirs = json!({"Statement": [{"Action": ["a", "b"], "Resource": "one"}]});
+        assert_eq!(canonical(&ours), canonical(&theirs));
+        assert_ne!(canonical(&ours), canonical(&json!({"Statement": [{"Action": ["a"], "Resource": "one"}]})));
     }
 
     #[test]

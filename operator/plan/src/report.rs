@@ -193,6 +193,10 @@ pub fn describe(step: &Step) -> String {
         (Operation::DrainNodes, _) => ("moving its pods to other nodes".to_owned(), "its pods move to other nodes".to_owned()),
         (_, Action::Create) => ("creating".to_owned(), "to be created".to_owned()),
         (_, Action::Update) => (format!("changing {}", fields.join(", ")), format!("{} to be changed", fields.join(", "))),
+        (Operation::AwsDelete { .. }, Action::Replace) if !step.changes.is_empty() => {
+            let why = step.changes.first().map_or("", |change| change.from.as_str());
+            (format!("failed ({why}), deleting it to make it again"), format!("failed ({why}), to be deleted and made again"))
+        }
         (_, Action::Replace) => ("deleting what was replaced".to_owned(), "was replaced, to be deleted".to_owned()),
         (_, Action::Delete) => ("deleting".to_owned(), "to be deleted".to_owned()),
         (_, Action::Adopt) => ("adopting".to_owned(), "to be adopted".to_owned()),

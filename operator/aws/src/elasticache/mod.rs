@@ -1,5 +1,10 @@
 //! ElastiCache.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use aws_sdk_elasticache::types::Tag;
 use shopkeeper_plan::{
     aws::Tags,
@@ -32,18 +37,44 @@ const MISSING: &[&str] = &[
     "CacheClusterNotFoundFault",
 ];
 
+/// The codes for a resource that ElastiCache works on.
+const BUSY: &[&str] = &["InvalidReplicationGroupState", "InvalidReplicationGroupStateFault", "InvalidCacheClusterState", "InvalidCacheClusterStateFault"];
+
+/// The tags that were last seen on caches, by ARN.
+#[derive(Debug, Default)]
+pub(crate) struct KnownTags(Mutex<BTreeMap<String, Tags>>);
+
+impl KnownTags {
+    fn remember(&self, arn: &str, tags: &Tags) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.to_owned(), tags.clone());
+    }
+
+    fn known(&self, arn: &str) -> Option<Tags> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(arn).cloned()
+    }
+}
+
 /// The tags of a resource.
 ///
 /// # Errors
-/// `NotReady` where it has none yet or any more, because it is being made or removed.
+/// `NotReady` where they cannot be read, because it is being made, changed or removed.
 async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
     match account.elasticache.list_tags_for_resource().resource_name(arn).send().await {
-        Ok(answer) => Ok(answer
-            .tag_list
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-            .collect()),
+        Ok(answer) => {
+            let tags: Tags = answer
+                .tag_list
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+                .collect();
+            account.cache_tags.remember(arn, &tags);
+            Ok(tags)
+        }
+        // ElastiCache shows no tags of a group that it works on, not even for a nightly snapshot.
+        Err(error) if is_code(&error, BUSY) => account
+            .cache_tags
+            .known(arn)
+            .ok_or_else(|| Failure::new(Class::NotReady, "ListTagsForResource: ElastiCache shows no tags of a group that it works on")),
         Err(error) if is_code(&error, MISSING) => {
             Err(Failure::new(Class::NotReady, "ListTagsForResource: the resource is being made or removed"))
         }

@@ -51,7 +51,8 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
 
     async fn create(&self, desired: &CacheReplicationGroup, _token: &ClientToken) -> Result<(), Failure> {
         let encrypted = desired.transit_encryption != TransitEncryption::Disabled;
-        self.0
+        let created = self
+            .0
             .elasticache
             .create_replication_group()
             .replication_group_id(desired.id.to_lowercase())
@@ -78,8 +79,11 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
             .set_tags(Some(tag_list(&desired.tags)))
             .send()
             .await
-            .map(drop)
-            .map_err(|error| classify("CreateReplicationGroup", &error))
+            .map_err(|error| classify("CreateReplicationGroup", &error))?;
+        if let Some(arn) = created.replication_group().and_then(|group| group.arn()) {
+            self.0.cache_tags.remember(arn, &desired.tags);
+        }
+        Ok(())
     }
 
     async fn update(

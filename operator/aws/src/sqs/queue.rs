@@ -95,8 +95,18 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         Err(nothing_to_change("SQS queue", fields))
     }
 
-    /// SQS has no copy of messages: whether a queue with messages may go was decided before.
-    async fn delete(&self, found: &Found<SqsQueue>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    /// SQS has no copy of messages: a queue that is to lose nothing only goes while it is empty, and a message may have come
+    /// since it was looked at.
+    async fn delete(&self, found: &Found<SqsQueue>, mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+        if let (DeleteMode::Snapshot, Some(url)) = (mode, &found.id) {
+            match self.attributes(url).await? {
+                None => return Ok(()),
+                Some(attributes) if messages(&attributes)? > 0 => {
+                    return Err(Failure::new(Class::NotReady, "the queue holds messages by now, and SQS has no copy of them"));
+                }
+                Some(_) => {}
+            }
+        }
         match self.0.sqs.delete_queue().set_queue_url(found.id.clone()).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
@@ -123,14 +133,19 @@ impl QueueApi<'_> {
     }
 }
 
+/// Messages of all states: waiting, received and not deleted, delayed.
+fn messages(attributes: &Attributes) -> Result<i64, Failure> {
+    [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible, Name::ApproximateNumberOfMessagesDelayed]
+        .iter()
+        .map(|count| number::<i64>(attributes, count))
+        .sum()
+}
+
 fn found(name: &str, region: &str, url: String, attributes: &Attributes, tags: Tags) -> Result<Found<SqsQueue>, Failure> {
     let arn = attributes.get(&Name::QueueArn).cloned();
     let redrive = attributes.get(&Name::RedrivePolicy).filter(|text| !text.is_empty()).map(|text| redrive(text)).transpose()?;
     let policy = attributes.get(&Name::Policy).filter(|text| !text.is_empty());
-    let messages = [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible, Name::ApproximateNumberOfMessagesDelayed]
-        .iter()
-        .map(|count| number::<i64>(attributes, count))
-        .sum::<Result<i64, _>>()?;
+    let messages = messages(attributes)?;
     let resource = SqsQueue {
         name: name.to_owned(),
         fifo: is_on(attributes, &Name::FifoQueue),

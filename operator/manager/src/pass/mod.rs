@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
-use shopkeeper_api::{Managed, RECONCILE_REQUESTED_AT, status::Status};
+use shopkeeper_api::{
+    Managed, RECONCILE_REQUESTED_AT,
+    status::{Status, condition},
+};
 use shopkeeper_aws::Scope;
 use shopkeeper_kube::{
     apply::Writer,
@@ -152,6 +155,8 @@ impl<K: Scoped> Subject<'_, K> {
         let requested = self.requested();
         let freshness = match (&requested, self.pass.lane) {
             (Some(_), _) => Duration::ZERO,
+            // Whether a queue is empty decides whether it goes: that has to be seen now.
+            _ if self.deleting() => Duration::ZERO,
             // A little younger than the interval, or the pass that is to look for drift would read yesterday's paper.
             (None, Lane::Resync) => site.interval.mul_f64(0.8),
             (None, Lane::Edit) => site.interval,
@@ -189,38 +194,43 @@ impl<K: Scoped> Subject<'_, K> {
         status.plan = status::plan_summary(&plan);
         status.last_handled_reconcile_at = requested.or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
+        let before = self.status();
         let mut whole = to_json(&status)?;
         extend(&mut whole, extended);
         self.write(whole).await?;
-        if self.world.memory.became(&self.owner.uid, report.ready) {
+        if news(&before, &report) {
             events::readiness(self, &report).await;
         }
         Ok(self.outcome(&plan, &report, executed.done, site.interval))
     }
 
-    /// When to look again.
+    /// When to look again: as soon as anything asks for it. One resource that is refused must not keep the others waiting.
     fn outcome(&self, plan: &Plan, report: &Report, executed: usize, interval: Duration) -> Outcome {
         let uid = &self.owner.uid;
-        if let Some(failure) = &report.failure {
-            return self.failed(failure);
-        }
-        if executed > 0 {
+        let progress = if executed > 0 {
             self.world.memory.moved(uid);
-            let updates = plan.free_steps().filter(|step| matches!(step.action, Action::Update | Action::Adopt)).map(report::describe).collect();
-            let next = match self.world.memory.repeated(uid, updates) {
+            let steps = plan.free_steps().filter(|step| matches!(step.action, Action::Create | Action::Update | Action::Adopt)).map(report::describe).collect();
+            Some(match self.world.memory.repeated(uid, steps) {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
-            };
-            return Outcome::requeue_after(next, Lane::Edit);
+            })
+        } else if plan.steps.iter().any(|step| waits_for_the_world(&step.blocked_by, &step.operation)) {
+            Some(retry_after(UNDER_WAY, self.world.memory.waited(uid), self.seed()))
+        } else {
+            self.world.memory.moved(uid);
+            None
+        };
+        let retry = report.failure.as_ref().map(|failure| retry_after(failure.class, self.pass.failures, self.seed()));
+        match (progress, retry) {
+            (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
+            (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
+            (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
+            (None, None) => {
+                // Spread by a tenth to both sides, or everything that started together comes back together.
+                let spread = 0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
+                Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
+            }
         }
-        if plan.steps.iter().any(|step| waits_for_the_world(&step.blocked_by, &step.operation)) {
-            let attempt = self.world.memory.waited(uid);
-            return Outcome::requeue_after(retry_after(UNDER_WAY, attempt, self.seed()), Lane::Edit);
-        }
-        self.world.memory.moved(uid);
-        // Spread by a tenth to both sides, or everything that started together comes back together.
-        let spread = 0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
-        Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
     }
 
     fn failed(&self, failure: &Failure) -> Outcome {
@@ -231,23 +241,24 @@ impl<K: Scoped> Subject<'_, K> {
     async fn report_failure(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
         tracing::info!(class = failure.class.label(), %failure, "not resolved");
         let report = report::of_failure(failure, self.deleting());
-        self.write_report(&report, failure_is_news(&report)).await?;
+        self.write_report(&report).await?;
         Ok(self.failed(failure))
     }
 
     async fn report_suspension(&self) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report::of_suspension(), false).await?;
+        self.write_report(&report::of_suspension()).await?;
         Ok(Outcome::done())
     }
 
     /// Writes conditions and leaves everything else of the status as it was.
-    async fn write_report(&self, report: &Report, news: bool) -> Result<(), shopkeeper_kube::Error> {
+    async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
-        let mut status = self.status();
+        let before = self.status();
+        let mut status = before.clone();
         status::set_conditions(&mut status, report, self.object.meta().generation);
         extend(&mut whole, to_json(&status)?);
         self.write(whole).await?;
-        if news && self.world.memory.became(&self.owner.uid, false) {
+        if news(&before, report) {
             events::readiness(self, report).await;
         }
         Ok(())
@@ -278,14 +289,19 @@ fn extend(whole: &mut Value, members: Value) {
     }
 }
 
-fn failure_is_news(report: &Report) -> bool {
-    report.failure.as_ref().is_some_and(|failure| failure.class.needs_a_person())
+/// Whether a report says something about readiness that the status did not say before.
+fn news(before: &Status, report: &Report) -> bool {
+    [condition::READY, condition::STALLED].into_iter().any(|kind| {
+        let was = before.conditions.iter().find(|condition| condition.type_ == kind).map(|condition| (condition.status.as_str(), condition.reason.as_str()));
+        let is = report.conditions.iter().find(|condition| condition.r#type == kind).map(|condition| (condition.status, condition.reason));
+        was != is
+    })
 }
 
-/// Whether a step waits for something that no watch tells of.
+/// Whether a step waits for something that no watch tells of, and that comes by itself.
 fn waits_for_the_world(blocked_by: &[Blocker], operation: &Operation) -> bool {
-    let person = blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported));
-    !person && (matches!(operation, Operation::Wait) || !blocked_by.is_empty())
+    let held = blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported | Blocker::Refused(_)));
+    !held && (matches!(operation, Operation::Wait) || !blocked_by.is_empty())
 }
 
 /// The failure that an error of the API server is.

@@ -100,7 +100,17 @@ impl fmt::Debug for KubernetesObject {
     }
 }
 
+/// Annotation that holds a hash of what was applied. What is taken out of a specification is not there to be compared: only
+/// the hash tells that the object has to be applied again, so that the API server takes away what is ours and no longer said.
+pub const DESIRED_ANNOTATION: &str = "shopkeeper.dev/desired";
+
 impl KubernetesObject {
+    /// Writes [`DESIRED_ANNOTATION`] into the body.
+    pub fn stamp(&mut self) {
+        let hash = fingerprint(self.comparable().to_string().as_bytes())[..16].to_owned();
+        self.body["metadata"]["annotations"][DESIRED_ANNOTATION] = Value::from(hash);
+    }
+
     /// The body as it is compared and planned with: the values of a Secret are replaced by their fingerprints, as they
     /// are in the cache of observed objects.
     #[must_use]

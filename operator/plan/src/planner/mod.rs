@@ -188,7 +188,7 @@ impl<'a> Planner<'a> {
             Some(Observation::Absent) => {
                 let mut step = step(key, Action::Create, Operation::AwsCreate { desired: Box::new(desired.clone()) });
                 step.minutes = desired.kind().usual_minutes();
-                step.blocked_by = self.unmet(node);
+                step.blocked_by = self.unmet_at_creation(node);
                 self.steps.push(step);
             }
             Some(Observation::Present(present)) => self.plan_present(key, node, desired, present),
@@ -216,10 +216,15 @@ impl<'a> Planner<'a> {
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
         }
         match &present.lifecycle {
-            Lifecycle::Creating => return self.wait_for_aws(key, "is being created", desired.kind().usual_minutes()),
+            Lifecycle::Creating => return self.wait_for_aws(key, &with_note("is being created", present), desired.kind().usual_minutes()),
             Lifecycle::Deleting => return self.wait_for_aws(key, "is being deleted; it is made again afterwards", desired.kind().usual_minutes()),
             Lifecycle::Failed(reason) => return self.plan_failed(key, desired.kind(), reason),
-            Lifecycle::Modifying => return self.wait_for_aws(key, "is being changed", 0),
+            // A nightly backup or a maintenance also makes it busy. What was as desired before and still is, is not being changed
+            // by us: it stays ready.
+            Lifecycle::Modifying if self.is_applied(key, node) && difference::aws(desired, &present.resource).is_empty() => {
+                return self.settle_aws(key, desired, present);
+            }
+            Lifecycle::Modifying => return self.wait_for_aws(key, &with_note("is being changed", present), 0),
             Lifecycle::Available => {}
         }
         let differences = difference::aws(desired, &present.resource);
@@ -295,7 +300,7 @@ impl<'a> Planner<'a> {
         let apply = || Operation::KubernetesApply { desired: Box::new(desired.clone()) };
         let Some(found) = self.input.observed.kubernetes.get(key) else {
             let mut step = step(key, Action::Create, apply());
-            step.blocked_by = self.unmet(node);
+            step.blocked_by = self.unmet_at_creation(node);
             self.steps.push(step);
             return;
         };
@@ -363,8 +368,31 @@ impl<'a> Planner<'a> {
         node.depends_on.iter().filter(|key| !is_usable(key, self.input)).cloned().map(Blocker::Resource).collect()
     }
 
+    /// The dependencies of something new that are not usable, or not yet as they are desired: a database made before the
+    /// parameters of its group are set would need a reboot, pods that start before their role has its policy would fail.
+    fn unmet_at_creation(&self, node: &Node) -> Vec<Blocker> {
+        node.depends_on
+            .iter()
+            .filter(|key| !is_usable(key, self.input) || !self.is_as_desired(key))
+            .cloned()
+            .map(Blocker::Resource)
+            .collect()
+    }
+
+    fn is_as_desired(&self, key: &ResourceKey) -> bool {
+        match (self.input.blueprint.get(key).map(|node| &node.wanted), self.input.observed.present(key)) {
+            (Some(Wanted::Aws(desired)), Some(present)) => present.is_unconfirmed() || difference::aws(desired, &present.resource).is_empty(),
+            _ => true,
+        }
+    }
+
     /// A difference while the desired value is the one that was reached before: somebody else changed it.
     fn is_drift(&self, key: &ResourceKey, node: &Node) -> bool {
+        self.is_applied(key, node)
+    }
+
+    /// Whether it was seen to be as it is desired now.
+    fn is_applied(&self, key: &ResourceKey, node: &Node) -> bool {
         let applied = self.input.inventory.get(key).and_then(|entry| entry.applied.as_deref());
         applied.is_some() && applied == node.intent().as_deref()
     }
@@ -398,6 +426,11 @@ fn step(key: &ResourceKey, action: Action, operation: Operation) -> Step {
     }
 }
 
+/// What AWS says of a resource beside its state, such as that it was stopped.
+fn with_note(state: &str, present: &Present) -> String {
+    present.note.as_ref().map_or_else(|| state.to_owned(), |note| format!("{state} ({note})"))
+}
+
 /// A step that waits for AWS or Kubernetes; the reason is told as the value of `status`.
 fn waiting(key: &ResourceKey, reason: &str, minutes: u16) -> Step {
     let mut step = step(key, Action::Wait, Operation::Wait);
@@ -405,6 +438,3 @@ fn waiting(key: &ResourceKey, reason: &str, minutes: u16) -> Step {
     step.changes = vec![FieldChange { field: "status".to_owned(), from: reason.to_owned(), to: "ready".to_owned(), effect: Effect::None }];
     step
 }
-
-#[cfg(test)]
-mod tests;

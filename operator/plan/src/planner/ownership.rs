@@ -67,7 +67,10 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
         return Ownership::Adoptable;
     }
     let whose = match tags.get(OWNER_TAG) {
-        Some(other) if !same_owner => format!("belongs to {other}"),
+        Some(other) if !same_owner => match tags.get(CLUSTER_TAG) {
+            Some(cluster) if cluster != input.cluster => format!("belongs to {other} of cluster {cluster}"),
+            _ => format!("belongs to {other}"),
+        },
         Some(_) => "was left by an earlier custom resource of this name".to_owned(),
         None => "was not made by Shopkeeper".to_owned(),
     };
