@@ -211,6 +211,20 @@ impl Plan {
         self.steps.iter().filter(|step| step.is_free())
     }
 
+    /// Whether nothing but a person's decision is missing: approval, leave to repair, or either for a resource that this one
+    /// waits for.
+    #[must_use]
+    pub fn waits_for_a_person(&self, step: &Step) -> bool {
+        let decides = |blocker: &Blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported);
+        step.blocked_by.iter().any(decides)
+            || !step.blocked_by.is_empty()
+                && step.blocked_by.iter().all(|blocker| match blocker {
+                    // The blockers of a leftover lie a stage before it, so one look ahead is enough to see who holds it up.
+                    Blocker::Resource(key) => self.steps.iter().any(|other| other.key == *key && other.blocked_by.iter().any(decides)),
+                    _ => false,
+                })
+    }
+
     /// The gravest effect of any step.
     #[must_use]
     pub fn effect(&self) -> Effect {

@@ -53,7 +53,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
     }
     let failures: Vec<(&Step, &Failure)> = plan.steps.iter().filter_map(|step| Some((step, refusal(step)?))).collect();
     let stalled = failures.iter().find(|(_, failure)| failure.class.needs_a_person());
-    let working: Vec<&Step> = plan.steps.iter().filter(|step| is_work(step)).collect();
+    let working: Vec<&Step> = plan.steps.iter().filter(|step| is_work(step, plan)).collect();
     let approvals = plan.steps.iter().filter(|step| step.blocked_by.contains(&Blocker::Approval)).count();
     let drifted: Vec<&Step> = plan.steps.iter().filter(|step| step.blocked_by.contains(&Blocker::DriftReported)).collect();
 
@@ -130,7 +130,7 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
     }
     let steps: Vec<&Step> = plan.steps.iter().filter(|step| keys.contains(&step.key)).collect();
     let failed = steps.iter().find_map(|step| Some((step, refusal(step)?)));
-    let working: Vec<&Step> = steps.iter().copied().filter(|step| is_work(step)).collect();
+    let working: Vec<&Step> = steps.iter().copied().filter(|step| is_work(step, plan)).collect();
     let (status, why, message) = if let Some((step, failure)) = failed {
         let why = if failure.class.needs_a_person() { reason_of(failure) } else { reason::PROGRESSING_WITH_RETRY };
         ("False", why, format!("{}: {}", step.key, failure.describe()))
@@ -143,10 +143,8 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
 }
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.
-fn is_work(step: &Step) -> bool {
-    refusal(step).is_none()
-        && step.action != Action::Retain
-        && !step.blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported))
+fn is_work(step: &Step, plan: &Plan) -> bool {
+    refusal(step).is_none() && step.action != Action::Retain && !plan.waits_for_a_person(step)
 }
 
 fn refusal(step: &Step) -> Option<&Failure> {

@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     failure::{Class, Failure, retry_after},
     names::Owner,
     observed::Observed,
-    plan::{Action, Blocker, Operation, Plan},
+    plan::{Action, Blocker, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     report::{self, Report},
 };
@@ -214,7 +214,7 @@ impl<K: Scoped> Subject<'_, K> {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
             })
-        } else if plan.steps.iter().any(|step| waits_for_the_world(&step.blocked_by, &step.operation)) {
+        } else if plan.steps.iter().any(|step| waits_for_the_world(plan, step)) {
             Some(retry_after(UNDER_WAY, self.world.memory.waited(uid), self.seed()))
         } else {
             self.world.memory.moved(uid);
@@ -299,9 +299,9 @@ fn news(before: &Status, report: &Report) -> bool {
 }
 
 /// Whether a step waits for something that no watch tells of, and that comes by itself.
-fn waits_for_the_world(blocked_by: &[Blocker], operation: &Operation) -> bool {
-    let held = blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported | Blocker::Refused(_)));
-    !held && (matches!(operation, Operation::Wait) || !blocked_by.is_empty())
+fn waits_for_the_world(plan: &Plan, step: &Step) -> bool {
+    let held = plan.waits_for_a_person(step) || step.blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Refused(_)));
+    !held && (matches!(step.operation, Operation::Wait) || !step.blocked_by.is_empty())
 }
 
 /// The failure that an error of the API server is.
