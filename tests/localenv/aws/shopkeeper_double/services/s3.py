@@ -165,6 +165,12 @@ def refuse_policy(bucket: models.FakeBucket, policy: bytes) -> None:
         )
 
 
+def only_without_tls(statement: Any) -> bool:
+    """Whether a statement is about requests that come without TLS."""
+    secure = ((statement.get("Condition") or {}).get("Bool") or {}).get("aws:SecureTransport")
+    return [str(value).lower() for value in listed(secure)] == ["false"]
+
+
 def refuse_acl(bucket: models.FakeBucket, acl: Any) -> None:
     if bucket.ownership_rule == "BucketOwnerEnforced" and acl is not None and len(acl.grants) > 1:
         raise Refusal("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
@@ -196,6 +202,19 @@ def _install_models() -> None:
         self.ownership_rule = "BucketOwnerEnforced"
         self.configurations: dict[str, dict[str, Any]] = {}
         self.documents: dict[str, Any] = {}
+
+    @replaces(models.FakeBucket)
+    def get_permission(before, self, action, resource):
+        # moto heeds no conditions. Callers count as having come by TLS, which is how they reach AWS.
+        if self.policy is None:
+            return before(self, action, resource)
+        whole, document = self.policy, json.loads(self.policy)
+        document["Statement"] = [each for each in statements_of(document) if not only_without_tls(each)]
+        self.policy = json.dumps(document).encode()
+        try:
+            return before(self, action, resource)
+        finally:
+            self.policy = whole
 
     @replaces(models.S3Backend)
     def create_bucket(before, self, bucket_name, region_name, *args, **kwargs):

@@ -1,0 +1,183 @@
+//! A specification that cannot be right is refused by the API server with the field's name, and what only AWS can refuse
+//! becomes Stalled with AWS's code, while everything else goes on.
+//!
+//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R31 of the requirements.
+
+use anyhow::{Result, ensure};
+use futures::FutureExt as _;
+use serde_json::json;
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together};
+use shopkeeper_localenv::{AwsFault, FaultKind};
+
+const NAMESPACE: &str = "bad";
+
+#[tokio::test]
+async fn bad_input_is_named() -> Result<()> {
+    let shop = Shop::open("bad-input").await?;
+    shop.namespace(NAMESPACE).await?;
+    shop.apply(&read_example("octank/platform.yaml")?).await?;
+    shop.until_ready(&Subject::new("Platform", "", "octank")).await?;
+    run_together(vec![
+        ("what the API server refuses", refused_at_admission(&shop).boxed_local()),
+        ("what AWS refuses", refused_by_aws(&shop).boxed_local()),
+        ("what AWS forbids", forbidden_by_aws(&shop).boxed_local()),
+        ("a route to nowhere", a_route_to_nowhere(&shop).boxed_local()),
+    ])
+    .await?;
+    // Last: beside a second Platform every service has to say which one it runs on.
+    a_platform_without_a_network(&shop).await?;
+    shop.close().await
+}
+
+const WORKLOAD: &str = "workload: {image: registry.example/any:1, ports: [{name: http, containerPort: 8080}]}";
+
+/// Kind, what is wrong, and the words that the refusal has to contain: the field, and what to do.
+const REFUSED: &[(&str, &str, &[&str])] = &[
+    ("CatalogService", "scaling: {type: Fixed, fixed: {replicas: 2}, autoscale: {min: 1, max: 2}}", &["spec.scaling"]),
+    ("CatalogService", "scaling: {type: Autoscale, autoscale: {min: 5, max: 2}}", &["spec.scaling.autoscale", "min"]),
+    ("CatalogService", "nodes: {type: NodeGroup, nodeGroup: {min: 5, max: 2}}", &["spec.nodes.nodeGroup", "must not exceed max"]),
+    ("CatalogService", "nodes: {type: Shared}", &["spec.nodes", "shared must be set"]),
+    ("CatalogService", "disruption: {minAvailable: 1, maxUnavailable: 1}", &["spec.disruption", "not both"]),
+    ("CatalogService", "media: {archiveAfterInactiveDays: 30}", &["spec.media.archiveAfterInactiveDays"]),
+    ("CatalogService", "media: {deepArchiveAfterInactiveDays: 180}", &["spec.media"]),
+    ("CatalogService", "products: {keys: {partition: {name: id, type: Text}}}", &["spec.products.keys.partition.type", "String"]),
+    ("CatalogService", "cache: {engine: Valkey, nodeType: large}", &["spec.cache.nodeType"]),
+    (
+        "CatalogService",
+        "bindings: [{resource: cache, env: [{name: A, template: '{{host}}'}]}]",
+        &["bindings[].resource must be declared here"],
+    ),
+    (
+        "OrderService",
+        "database: {type: RDS, rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 10Gi}}",
+        &["spec.database.rds", "20Gi or more"],
+    ),
+    ("OrderService", "database: {type: RDS}", &["spec.database", "rds must be set"]),
+    (
+        "OrderService",
+        "notifications: {topics: [{name: buy, subscribers: [{type: Queue, queue: none}]}]}",
+        &["spec.notifications", "queue"],
+    ),
+    ("OrderService", "policy: {deletion: Maybe}", &["spec.policy.deletion", "Retain"]),
+    ("OrderService", "nonsense: true", &["nonsense"]),
+];
+
+async fn refused_at_admission(shop: &Shop) -> Result<()> {
+    for (kind, part, words) in REFUSED {
+        let yaml = format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  {part}\n"
+        );
+        let Err(refusal) = shop.apply(&yaml).await else { anyhow::bail!("{kind} with {part} was accepted") };
+        let refusal = format!("{refusal:#}");
+        for word in *words {
+            ensure!(refusal.contains(word), "the refusal of {part} does not say {word:?}: {refusal}");
+        }
+    }
+    immutable_fields_are_refused(shop).await
+}
+
+async fn immutable_fields_are_refused(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "fixed");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: fixed, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n  products: {{keys: {{partition: {{name: id, type: String}}}}}}\n"
+    ))
+    .await?;
+    let patch = json!({"spec": {"products": {"keys": {"partition": {"name": "sku"}}}}});
+    let Err(refusal) = shop.merge(&subject, patch).await else { anyhow::bail!("the key of a table was changed") };
+    let refusal = format!("{refusal:#}");
+    ensure!(refusal.contains("spec.products.keys") && refusal.contains("keys are immutable"), "{refusal}");
+    Ok(())
+}
+
+fn orders(name: &str, class: &str) -> String {
+    format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec:
+  {WORKLOAD}
+  nodes: {{type: None}}
+  database:
+    type: RDS
+    rds: {{engine: PostgreSQL, version: '17', instanceClass: {class}, storage: 20Gi}}
+  notifications: {{topics: [{{name: buy}}]}}
+"
+    )
+}
+
+/// A class that AWS does not sell: only AWS knows.
+async fn refused_by_aws(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("OrderService", NAMESPACE, "unsold");
+    shop.apply(&orders("unsold", "db.z9z.colossal")).await?;
+    let message = shop.until_condition(&subject, "Stalled", "True", "Failed").await?;
+    ensure!(message.contains("RDS instance octank-bad-unsold"), "the resource is not named: {message}");
+    ensure!(message.contains("CreateDBInstance") && message.contains("InvalidParameter"), "AWS's code is not named: {message}");
+    // The rest is made all the same.
+    shop.until("the topic is made", PATIENCE, async || {
+        let key = shop.aws.topic("arn:aws:sns:eu-west-1:123456789012:octank-bad-unsold-buy").await?["key"].clone();
+        ensure!(key.is_string(), "it has no key");
+        Ok(())
+    })
+    .await?;
+    // Another service is not held up, and a corrected one goes on.
+    let other = Subject::new("OrderService", NAMESPACE, "sold");
+    shop.apply(&orders("sold", "db.t4g.medium")).await?;
+    shop.until_ready(&other).await?;
+    shop.merge(&subject, json!({"spec": {"database": {"rds": {"instanceClass": "db.t4g.medium"}}}})).await?;
+    let ready = shop.until_ready(&subject).await?;
+    let stalled = ready["status"]["conditions"].as_array().into_iter().flatten().any(|condition| condition["type"] == "Stalled");
+    ensure!(!stalled, "it is Ready and Stalled");
+    Ok(())
+}
+
+/// A right that the operator lacks is named, and once it is given all goes on without anybody's help.
+async fn forbidden_by_aws(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "forbidden");
+    let control = shop.environment.aws_control()?;
+    let mut fault = AwsFault::new(FaultKind::AccessDenied, "dynamodb", "CreateTable").times(1);
+    fault.resource = Some("octank-bad-forbidden-*".to_owned());
+    control.add_fault(&fault).await?;
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: forbidden, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n  products: {{keys: {{partition: {{name: id, type: String}}}}}}\n"
+    ))
+    .await?;
+    let message = shop.until_condition(&subject, "Stalled", "True", "AccessDenied").await?;
+    ensure!(message.contains("CreateTable") && message.contains("IAM policy"), "the right that is missing is not named: {message}");
+    shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
+    shop.until_ready(&subject).await.map(drop)
+}
+
+async fn a_platform_without_a_network(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("Platform", "", "nowhere");
+    let yaml = read_example("octank/platform.yaml")?.replace("metadata:\n  name: octank", "metadata:\n  name: nowhere").replace("Name: octank", "Name: nowhere");
+    shop.apply(&yaml).await?;
+    let message = shop.until_condition(&subject, "Stalled", "True", "InvalidSpec").await?;
+    ensure!(message.contains("spec.network.existing.vpc") && message.contains("no VPC matches"), "{message}");
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await
+}
+
+async fn a_route_to_nowhere(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("Storefront", NAMESPACE, "lost");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: Storefront
+metadata: {{name: lost, namespace: {NAMESPACE}}}
+spec:
+  hosts: [www.lost.example]
+  routes: [{{path: /, service: {{kind: CatalogService, name: nobody}}}}]
+"
+    ))
+    .await?;
+    let message = shop.until_condition(&subject, "Ready", "False", "DependencyNotReady").await?;
+    ensure!(message.contains("nobody") && message.contains("does not exist"), "{message}");
+    // It is no mistake: what is missing may still come.
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: nobody, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let ingress = shop.list("Ingress", NAMESPACE, "").await?;
+    equals("the number of load balancers", ingress.len(), 1)?;
+    includes("the route", &ingress[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"], &json!({"name": "nobody"}))
+}
