@@ -373,10 +373,16 @@ impl<'a> Planner<'a> {
     fn unmet_at_creation(&self, node: &Node) -> Vec<Blocker> {
         node.depends_on
             .iter()
-            .filter(|key| !is_usable(key, self.input) || !self.is_as_desired(key))
+            .filter(|key| !is_usable(key, self.input) || !(self.was_applied(key) || self.is_as_desired(key)))
             .cloned()
             .map(Blocker::Resource)
             .collect()
+    }
+
+    /// Whether it was complete before. A later change of it may wait for a person, be refused, or be drift that is only told: pods
+    /// that were deleted meanwhile have to come back all the same.
+    fn was_applied(&self, key: &ResourceKey) -> bool {
+        self.input.inventory.get(key).is_some_and(|entry| entry.applied.is_some())
     }
 
     fn is_as_desired(&self, key: &ResourceKey) -> bool {
