@@ -1,0 +1,148 @@
+//! Resources that exist already: whose they are, and what each policy makes of them.
+
+use shopkeeper_plan::{
+    aws::AwsKind,
+    names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
+    plan::{Action, Blocker},
+    planner::AdoptionPolicy,
+    resource::ResourceKey,
+};
+
+use crate::{
+    fixture::{read, want},
+    world::{Thing, World, as_reported},
+};
+
+const MAIN: [&str; 3] = [OWNER_TAG, CLUSTER_TAG, OWNER_UID_TAG];
+
+/// A world with nothing in it but the catalog's table, with these tags of ours.
+fn with_table(tags: [Option<&str>; 3]) -> (World, ResourceKey) {
+    let mut world = World::new(want("octank", &read("octank", "catalog")));
+    let draft = world.draft();
+    let (key, node) = draft.iter().find(|(key, _)| key.kind.id() == "DynamoDbTable").unwrap();
+    let shopkeeper_plan::blueprint::Wanted::Aws(desired) = &node.wanted else { unreachable!() };
+    let mut found = as_reported(desired);
+    for (name, value) in MAIN.iter().zip(tags) {
+        found.tags_mut().remove(*name);
+        if let Some(value) = value {
+            found.tags_mut().insert((*name).to_owned(), value.to_owned());
+        }
+    }
+    world.aws.insert(key.clone(), Thing::new(found));
+    (world, key.clone())
+}
+
+#[test]
+fn each_policy_takes_over_what_it_says_and_nothing_else() {
+    use AdoptionPolicy::{Adopt, IfTagged, Never};
+    let path = "CatalogService/shop/catalog";
+    let (ours, before, other, cluster) = ("octank-catalog-uid", "earlier-uid", "CatalogService/other/catalog", "octank-prod");
+    let table = [
+        ("ours", [Some(path), Some(cluster), Some(ours)], [Some("none"), Some("none"), Some("none")]),
+        ("of an earlier one of this name", [Some(path), Some(cluster), Some(before)], [None, Some("adopt"), Some("adopt")]),
+        ("tagged by hand", [Some(path), Some(cluster), None], [None, Some("adopt"), Some("adopt")]),
+        ("of the same name in another cluster", [Some(path), Some("other"), Some(before)], [None, None, None]),
+        ("of another one", [Some(other), Some(cluster), Some(before)], [None, None, None]),
+        ("of one whose name was taken off", [None, Some(cluster), Some(before)], [None, None, None]),
+        ("of nobody", [None, None, None], [None, None, Some("adopt")]),
+    ];
+    for (what, tags, expected) in table {
+        for (policy, expected) in [Never, IfTagged, Adopt].into_iter().zip(expected) {
+            let (mut world, key) = with_table(tags);
+            world.policies.adoption = policy;
+            let plan = world.plan();
+            let steps: Vec<_> = plan.steps.iter().filter(|step| step.key == key).collect();
+            match (expected, steps.as_slice()) {
+                (Some("none"), []) => {}
+                (Some("adopt"), [step]) => {
+                    assert!(step.is_free() && step.action == Action::Adopt, "{what} under {policy:?}: {step:#?}");
+                    world.run();
+                    assert!(world.plan().is_empty(), "{what} under {policy:?}");
+                    assert_eq!(world.aws[&key].present.tags()[OWNER_UID_TAG], ours);
+                    assert!(world.inventory.contains_key(&key));
+                    assert!(!world.log.iter().any(|line| line.starts_with("create DynamoDbTable")));
+                }
+                (None, [step]) => {
+                    assert!(!step.is_free() && step.action == Action::Adopt, "{what} under {policy:?}: {step:#?}");
+                    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else { panic!("{step:#?}") };
+                    assert_eq!(failure.code.as_deref(), Some("NotOurs"));
+                    assert!(!failure.remedy.is_empty(), "{what} under {policy:?}");
+                }
+                (expected, steps) => panic!("{what} under {policy:?}: {expected:?} and not {steps:#?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn remedies_are_such_that_they_help() {
+    let remedy = |tags, policy| {
+        let (mut world, key) = with_table(tags);
+        world.policies.adoption = policy;
+        let step = world.plan().steps.into_iter().find(|step| step.key == key).unwrap();
+        let Blocker::Refused(failure) = &step.blocked_by[0] else { unreachable!() };
+        failure.remedy.clone()
+    };
+    let path = "CatalogService/shop/catalog";
+    let earlier = remedy([Some(path), Some("octank-prod"), Some("earlier-uid")], AdoptionPolicy::Never);
+    assert!(earlier.contains("policy.adoption to IfTagged"), "{earlier}");
+    let nobody = remedy([None, None, None], AdoptionPolicy::IfTagged);
+    assert!(nobody.contains("policy.adoption to Adopt") && nobody.contains(&format!("{OWNER_TAG}={path}")) && nobody.contains(&format!("{CLUSTER_TAG}=octank-prod")), "{nobody}");
+    let other = remedy([Some("CatalogService/other/catalog"), Some("octank-prod"), Some("x")], AdoptionPolicy::Adopt);
+    assert!(other.contains("another name"), "{other}");
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_never_touched_by_any_policy_or_by_the_end_of_its_namesake() {
+    for deleting in [false, true] {
+        for adoption in [AdoptionPolicy::Never, AdoptionPolicy::IfTagged, AdoptionPolicy::Adopt] {
+            let mut world = World::settled(want("octank", &read("octank", "orders")));
+            world.policies.adoption = adoption;
+            world.policies.deletion = shopkeeper_plan::planner::DeletionPolicy::Delete;
+            world.deleting = deleting;
+            world.pods.clear();
+            for thing in world.aws.values_mut() {
+                let tags = thing.present.resource.tags_mut();
+                if !tags.is_empty() {
+                    tags.insert(OWNER_TAG.into(), "OrderService/other/orders".into());
+                    tags.insert(OWNER_UID_TAG.into(), "other-uid".into());
+                }
+            }
+            for object in world.kubernetes.values_mut() {
+                object.ours = false;
+            }
+            // Neither with the inventory that it has, nor with one that was lost.
+            for inventory in [world.inventory.clone(), Default::default()] {
+                world.inventory = inventory;
+                let plan = world.plan();
+                let touched: Vec<_> = plan.free_steps().collect();
+                assert!(touched.is_empty(), "{deleting} {adoption:?}: {touched:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_foreign_object_in_kubernetes_is_refused_with_a_remedy() {
+    let mut world = World::settled(want("octank", &read("octank", "catalog")));
+    let key = ResourceKey::kubernetes(shopkeeper_plan::kubernetes::KubernetesKind::Service, "catalog");
+    world.kubernetes.get_mut(&key).unwrap().ours = false;
+    let plan = world.pass();
+    let [step] = plan.steps.as_slice() else { panic!("{plan:#?}") };
+    let Blocker::Refused(failure) = &step.blocked_by[0] else { panic!("{step:#?}") };
+    assert!(failure.message.contains("Service catalog") && failure.remedy.contains("rename"));
+    assert_eq!(world.log, Vec::<String>::new());
+}
+
+#[test]
+fn what_is_on_its_way_out_is_not_adopted() {
+    let (mut world, key) = with_table([None, None, None]);
+    world.policies.adoption = AdoptionPolicy::Adopt;
+    world.thing(&key).present.lifecycle = shopkeeper_plan::observed::Lifecycle::Deleting;
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+    assert_eq!(step.action, Action::Wait);
+    world.aws.remove(&key);
+    assert!(world.run().is_empty());
+    assert_eq!(world.key(AwsKind::DynamoDbTable, ""), key);
+}

@@ -1,0 +1,116 @@
+//! What somebody else changed: set back, or told.
+
+use serde_json::{Value, json};
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource},
+    plan::{Action, Blocker},
+    planner::DriftPolicy,
+    resource::ResourceKey,
+};
+
+use crate::{
+    fixture::{EXAMPLES, read, want},
+    world::World,
+};
+
+fn retention(world: &mut World) -> &mut i32 {
+    let database = world.key(AwsKind::RdsInstance, "");
+    match &mut world.thing(&database).present.resource {
+        AwsResource::RdsInstance(found) => &mut found.backup_retention_days,
+        _ => unreachable!(),
+    }
+}
+
+fn deployment(world: &mut World) -> &mut Value {
+    let key = ResourceKey::kubernetes(shopkeeper_plan::kubernetes::KubernetesKind::Deployment, "orders");
+    &mut world.kubernetes.get_mut(&key).unwrap().body
+}
+
+fn drifted() -> World {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    *retention(&mut world) = 1;
+    deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"] = json!("somebody/else:1");
+    world
+}
+
+#[test]
+fn repair_sets_it_back() {
+    let mut world = drifted();
+    assert!(world.run().is_empty());
+    assert_eq!(*retention(&mut world), 14);
+    assert_eq!(deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example/octank/orders:3.0.2");
+}
+
+#[test]
+fn report_tells_and_touches_nothing() {
+    let mut world = drifted();
+    world.policies.drift = DriftPolicy::Report;
+    let plan = world.run();
+    assert_eq!(world.log, Vec::<String>::new());
+    assert_eq!(plan.steps.len(), 2, "{plan:#?}");
+    for step in &plan.steps {
+        assert_eq!((step.action, step.blocked_by.as_slice()), (Action::Update, [Blocker::DriftReported].as_slice()));
+    }
+    let change = &plan.steps.iter().find(|step| step.key.kind.id() == "RdsInstance").unwrap().changes[0];
+    assert_eq!((change.field.as_str(), change.from.as_str(), change.to.as_str()), ("backupRetentionDays", "1", "14"));
+    assert_eq!(world.plan(), plan, "and goes on telling");
+}
+
+#[test]
+fn a_change_of_the_specification_is_no_drift_under_report() {
+    let mut world = drifted();
+    world.policies.drift = DriftPolicy::Report;
+    let mut object = read("octank", "orders");
+    object["spec"]["database"]["rds"]["backupRetentionDays"] = json!(21);
+    world.wanted = want("octank", &object);
+    world.run();
+    assert_eq!(*retention(&mut world), 21);
+}
+
+#[test]
+fn a_change_of_the_specification_while_aws_is_busy_is_no_drift_either() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    world.policies.drift = DriftPolicy::Report;
+    let database = world.key(AwsKind::RdsInstance, "");
+    let mut object = read("octank", "orders");
+    object["spec"]["database"]["rds"]["backupRetentionDays"] = json!(21);
+    world.thing(&database).present.lifecycle = shopkeeper_plan::observed::Lifecycle::Modifying;
+    world.wanted = want("octank", &object);
+    world.pass();
+    world.thing(&database).present.lifecycle = shopkeeper_plan::observed::Lifecycle::Available;
+    assert!(world.run().is_empty());
+    assert_eq!(*retention(&mut world), 21);
+}
+
+#[test]
+fn everything_can_be_made_under_report() {
+    for (shop, name) in EXAMPLES {
+        let mut world = World::new(want(shop, &read(shop, name)));
+        world.policies.drift = DriftPolicy::Report;
+        let plan = world.run();
+        assert!(plan.is_empty(), "{shop}/{name}: {plan:#?}");
+    }
+}
+
+#[test]
+fn what_others_add_is_left_alone() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let database = world.key(AwsKind::RdsInstance, "");
+    world.thing(&database).present.resource.tags_mut().insert("backup-plan".into(), "gold".into());
+    let body = deployment(&mut world);
+    body["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("4");
+    body["metadata"]["labels"]["team"] = json!("orders");
+    body["spec"]["replicas"] = json!(17); // the autoscaler's
+    body["status"] = json!({"observedGeneration": 1, "replicas": 17, "updatedReplicas": 17, "availableReplicas": 17});
+    assert!(world.plan().is_empty(), "{:#?}", world.plan());
+}
+
+#[test]
+fn tags_that_were_taken_off_come_back() {
+    let mut world = World::settled(want("octank", &read("octank", "catalog")));
+    let table = world.key(AwsKind::DynamoDbTable, "");
+    assert_eq!(world.thing(&table).present.resource.tags_mut().remove("cost-center").as_deref(), Some("shop"));
+    assert!(world.run().is_empty());
+    assert_eq!(world.log, [format!("update DynamoDbTable/{}", table.name)]);
+    assert_eq!(world.aws[&table].present.tags()["cost-center"], "shop");
+}

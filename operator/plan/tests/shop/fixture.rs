@@ -1,0 +1,156 @@
+//! The example shops, and a Platform for them.
+
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, reference::ServiceKind};
+use shopkeeper_plan::{
+    blueprint::Blueprint,
+    build,
+    facts::{ClusterFacts, PlatformFacts, SubnetFacts, VpcFacts},
+    failure::Failure,
+    names::Owner,
+    observed::Observed,
+    resolve::{HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of, platform, platform::PlatformLookups},
+};
+
+/// An example of one of the shops in `examples/`, as JSON: `read("octank", "orders")`.
+pub fn read(shop: &str, name: &str) -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{shop}/{name}.yaml"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut object: Value = serde_yaml_ng::from_str(&text).expect("YAML");
+    object["metadata"]["uid"] = json!(format!("{shop}-{name}-uid"));
+    object
+}
+
+/// The custom resource that some JSON is.
+pub fn typed<K: DeserializeOwned>(object: &Value) -> K {
+    serde_json::from_value(object.clone()).expect("a valid custom resource")
+}
+
+/// Takes a member of a specification out: `without(&mut object, "/spec/database")`.
+pub fn without(object: &mut Value, pointer: &str) {
+    let (parent, member) = pointer.rsplit_once('/').unwrap();
+    let parent = object.pointer_mut(parent).expect("the parent is there");
+    assert!(parent.as_object_mut().unwrap().remove(member).is_some(), "{pointer} is not there");
+}
+
+pub fn subnets(prefix: &str, third: u8) -> Vec<SubnetFacts> {
+    ["a", "b"]
+        .iter()
+        .zip(0..)
+        .map(|(zone, index)| SubnetFacts {
+            id: format!("subnet-{prefix}-{zone}"),
+            zone: format!("eu-west-1{zone}"),
+            cidr: format!("10.0.{}.0/24", third + index),
+        })
+        .collect()
+}
+
+pub fn lookups(cluster: &str) -> PlatformLookups {
+    PlatformLookups {
+        account_id: Some("123456789012".into()),
+        cluster: Some(ClusterFacts {
+            arn: format!("arn:aws:eks:eu-west-1:123456789012:cluster/{cluster}"),
+            status: "ACTIVE".into(),
+            version: "1.36".into(),
+            endpoint: "https://eks.example".into(),
+            vpc_id: "vpc-1".into(),
+            security_group_id: Some("sg-cluster".into()),
+            oidc_issuer: Some("https://oidc.eks.eu-west-1.amazonaws.com/id/ABC".into()),
+            pod_identity_agent: true,
+        }),
+        vpcs: vec![VpcFacts { id: "vpc-1".into(), cidr: "10.0.0.0/16".into() }],
+        private_subnets: subnets("private", 0),
+        public_subnets: subnets("public", 100),
+    }
+}
+
+/// What the Platform of an example knows once it is ready.
+pub fn facts(shop: &str) -> PlatformFacts {
+    let declared: Platform = typed(&read(shop, "platform"));
+    let found = lookups(&declared.spec.cluster.name);
+    PlatformFacts {
+        name: declared.metadata.name.clone().unwrap(),
+        account_id: declared.spec.aws.account_id.clone(),
+        region: declared.spec.aws.region.clone(),
+        cluster: declared.spec.cluster.name.clone(),
+        oidc_issuer: found.cluster.unwrap().oidc_issuer,
+        vpc: found.vpcs[0].clone(),
+        private_subnets: found.private_subnets,
+        public_subnets: found.public_subnets,
+        data_security_groups: vec!["sg-cluster".into()],
+        key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
+        tags: declared.spec.defaults.map(|defaults| defaults.tags).unwrap_or_default(),
+    }
+}
+
+/// What the services and frontends of an example refer to.
+pub fn references(shop: &str) -> References {
+    let key = |kind, name: &str| ServiceKey { kind, namespace: "shop".into(), name: name.into() };
+    let catalog: CatalogService = typed(&read(shop, "catalog"));
+    let orders: OrderService = typed(&read(shop, "orders"));
+    References {
+        services: [
+            (key(ServiceKind::CatalogService, "catalog"), ServiceFacts { ports: catalog.service_ports() }),
+            (key(ServiceKind::OrderService, "orders"), ServiceFacts { ports: orders.service_ports() }),
+        ]
+        .into(),
+        routed: true,
+        service_monitors: true,
+    }
+}
+
+pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failure> {
+    typed::<K>(object).resolve(&facts(shop), &references(shop))
+}
+
+/// One custom resource: who it is, and what is wanted for it.
+pub struct Wanted {
+    pub owner: Owner,
+    pub cluster: String,
+    pub blueprint: Box<dyn Fn(&Observed) -> Blueprint>,
+}
+
+fn wanted<K: Resolve>(shop: &str, object: &Value) -> Wanted {
+    let resolved = resolve::<K>(shop, object).expect("it resolves");
+    Wanted {
+        owner: resolved.owner.clone(),
+        cluster: resolved.platform.cluster.clone(),
+        blueprint: Box::new(move |observed| build::blueprint(&resolved, observed)),
+    }
+}
+
+fn wanted_platform(object: &Value) -> Wanted {
+    let declared: Platform = typed(object);
+    let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name)).expect("it resolves");
+    Wanted {
+        owner: owner_of(&declared),
+        cluster: declared.spec.cluster.name.clone(),
+        blueprint: Box::new(move |_| build::platform_blueprint(&resolved)),
+    }
+}
+
+/// What is wanted for an example, or for a changed form of it.
+pub fn want(shop: &str, object: &Value) -> Wanted {
+    match object["kind"].as_str().unwrap() {
+        CatalogService::KIND => wanted::<CatalogService>(shop, object),
+        OrderService::KIND => wanted::<OrderService>(shop, object),
+        Storefront::KIND => wanted::<Storefront>(shop, object),
+        Platform::KIND => wanted_platform(object),
+        other => panic!("no such kind: {other}"),
+    }
+}
+
+/// Every example there is.
+pub const EXAMPLES: [(&str, &str); 8] = [
+    ("octank", "platform"),
+    ("octank", "catalog"),
+    ("octank", "orders"),
+    ("octank", "storefront"),
+    ("minimal", "platform"),
+    ("minimal", "catalog"),
+    ("minimal", "orders"),
+    ("minimal", "storefront"),
+];

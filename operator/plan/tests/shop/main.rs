@@ -1,0 +1,19 @@
+//! The planner against a world that behaves as AWS and Kubernetes do, and what is built for the example shops.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod adoption;
+mod approval;
+mod built;
+mod convergence;
+mod drift;
+mod fixture;
+mod invariants;
+mod nodes;
+mod properties;
+mod removal;
+mod reported;
+mod resolving;
+mod subscriptions;
+mod teardown;
+mod world;

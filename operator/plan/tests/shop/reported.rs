@@ -1,0 +1,168 @@
+//! What is said of typical states, in conditions.
+
+use serde_json::json;
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource},
+    failure::{Class, Failure},
+    names::{OWNER_TAG, OWNER_UID_TAG},
+    observed::Lifecycle,
+    planner::DriftPolicy,
+    report::{self, Report},
+};
+
+use crate::{
+    fixture::{read, want},
+    world::World,
+};
+
+/// The conditions as `Type=Status Reason: message`.
+fn lines(report: &Report) -> Vec<String> {
+    let mut types: Vec<_> = report.conditions.iter().map(|condition| condition.r#type).collect();
+    types.sort_unstable();
+    types.dedup();
+    assert_eq!(types.len(), report.conditions.len(), "a condition is said twice");
+    let has = |r#type: &str| report.conditions.iter().any(|condition| condition.r#type == r#type && condition.status == "True");
+    assert!(!(has("Reconciling") && has("Stalled")), "kstatus: one or the other");
+    assert!(!(has("Ready") && (has("Reconciling") || has("Stalled"))), "kstatus: ready is neither");
+    assert_eq!(report.ready, has("Ready") && report.failure.is_none());
+    report.conditions.iter().map(|condition| format!("{}={} {}: {}", condition.r#type, condition.status, condition.reason, condition.message)).collect()
+}
+
+fn of(world: &World) -> Vec<String> {
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let plan = world.plan_for(&observed, &blueprint);
+    let lines = lines(&report::of_plan(&plan, &blueprint, world.deleting));
+    match plan.approval_hash() {
+        // What it is made of is none of this test's business; that it is the one to approve is.
+        Some(hash) => {
+            assert!(lines.iter().any(|line| line.contains(&format!("{}={hash}", shopkeeper_api::APPROVE))), "{lines:#?}");
+            lines.iter().map(|line| line.replace(&hash, "<hash>")).collect()
+        }
+        None => lines,
+    }
+}
+
+fn orders() -> World {
+    World::settled(want("octank", &read("octank", "orders")))
+}
+
+#[test]
+fn of_nothing_made_yet() {
+    let world = World::new(want("octank", &read("octank", "orders")));
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_what_is_being_made() {
+    let mut world = World::new(want("octank", &read("octank", "orders")));
+    for _ in 0..3 {
+        world.pass();
+    }
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_all_that_is_as_declared() {
+    insta::assert_yaml_snapshot!(of(&orders()));
+}
+
+#[test]
+fn of_a_change_that_waits_for_approval() {
+    let mut world = orders();
+    let mut object = read("octank", "orders");
+    object["spec"]["database"]["rds"]["instanceClass"] = json!("db.r7g.xlarge");
+    world.wanted = want("octank", &object);
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_drift_that_is_only_told() {
+    let mut world = orders();
+    world.policies.drift = DriftPolicy::Report;
+    let key = world.key(AwsKind::RdsInstance, "");
+    let AwsResource::RdsInstance(found) = &mut world.thing(&key).present.resource else { unreachable!() };
+    found.backup_retention_days = 1;
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_somebody_elses_resource() {
+    let mut world = orders();
+    let key = world.key(AwsKind::RdsInstance, "");
+    let tags = world.thing(&key).present.resource.tags_mut();
+    tags.insert(OWNER_TAG.into(), "OrderService/other/orders".into());
+    tags.insert(OWNER_UID_TAG.into(), "other".into());
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_a_resource_that_failed() {
+    let mut world = orders();
+    let key = world.key(AwsKind::RdsInstance, "");
+    world.thing(&key).present.lifecycle = Lifecycle::Failed("storage-full".into());
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_an_answer_that_did_not_come() {
+    let mut world = orders();
+    let key = world.key(AwsKind::RdsInstance, "");
+    world.unknown.insert(key, Failure::new(Class::Throttled, "Rate exceeded").with_code("Throttling"));
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_a_permission_that_is_missing() {
+    let mut world = orders();
+    let key = world.key(AwsKind::RdsInstance, "");
+    world.unknown.insert(key, Failure::new(Class::Denied, "not authorized to perform rds:DescribeDBInstances").with_code("AccessDenied").with_remedy("attach the policy"));
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_pods_that_do_not_become_ready() {
+    let mut world = orders();
+    for (key, object) in &mut world.kubernetes {
+        if key.kind.id() == "Deployment" {
+            object.body["status"]["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
+            object.body["status"]["availableReplicas"] = json!(1);
+        }
+    }
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_the_end() {
+    let mut world = orders();
+    world.deleting = true;
+    insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_what_could_not_be_resolved() {
+    let all: Vec<Vec<String>> = [
+        (Failure::invalid("spec.database.rds.storage", "much is no size", "write 200Gi"), false),
+        (Failure::new(Class::NotReady, "Platform octank is not ready"), false),
+        (Failure::new(Class::NotReady, "Platform octank is not ready"), true),
+        (Failure::new(Class::Denied, "no").with_remedy("grant it"), false),
+        (Failure::new(Class::Transient, "no answer"), false),
+    ]
+    .iter()
+    .map(|(failure, deleting)| lines(&report::of_failure(failure, *deleting)))
+    .collect();
+    insta::assert_yaml_snapshot!(all);
+}
+
+#[test]
+fn of_suspension() {
+    let report = report::of_suspension();
+    assert!(!report.ready);
+    insta::assert_yaml_snapshot!(lines(&report));
+}
+
+#[test]
+fn messages_fit_into_a_terminal() {
+    let failure = Failure::new(Class::Transient, "x".repeat(5000));
+    assert!(report::of_failure(&failure, false).conditions.iter().all(|condition| condition.message.chars().count() <= 1024));
+}
