@@ -88,6 +88,10 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
     pub inventory: Vec<InventoryItem>,
+    /// The Platform it was first made on. It stays there: another one means another account, region, cluster or other names,
+    /// and data does not move by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformInUse>,
     /// Value of the annotation `shopkeeper.dev/reconcile-requested-at` that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -119,6 +123,24 @@ impl Replicas {
             ready,
         }
     }
+}
+
+/// The Platform that a custom resource was made on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformInUse {
+    /// Name of the Platform.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Account, 12 digits.
+    #[schemars(length(max = 12))]
+    pub account_id: String,
+    /// Region.
+    #[schemars(length(max = 32))]
+    pub region: String,
+    /// EKS cluster.
+    #[schemars(length(max = 100))]
+    pub cluster: String,
 }
 
 /// Something that a custom resource owns.

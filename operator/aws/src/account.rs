@@ -58,7 +58,12 @@ impl Account {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(CALL_TIMEOUT)
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .build(),
+            )
             .load()
             .await;
         Self::from_configuration(configuration, observer)
@@ -71,7 +76,11 @@ impl Account {
         let recorder = CallRecorder::new(observer);
         macro_rules! client {
             ($sdk:ident) => {
-                $sdk::Client::from_conf($sdk::config::Builder::from(&configuration).interceptor(recorder.clone()).build())
+                $sdk::Client::from_conf(
+                    $sdk::config::Builder::from(&configuration)
+                        .interceptor(recorder.clone())
+                        .build(),
+                )
             };
         }
         Self {

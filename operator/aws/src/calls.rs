@@ -1,11 +1,18 @@
 //! A record of every call to AWS: who, what, how it went and how long it took.
 
-use std::{fmt, sync::Arc, time::{Duration, Instant}};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        interceptors::{Intercept, context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef}},
+        interceptors::{
+            Intercept,
+            context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef},
+        },
         orchestrator::Metadata,
         runtime_components::RuntimeComponents,
     },
@@ -23,7 +30,14 @@ pub trait CallObserver: Send + Sync + fmt::Debug + 'static {
 pub struct NoObserver;
 
 impl CallObserver for NoObserver {
-    fn call_ended(&self, _service: &str, _operation: &str, _status: Option<u16>, _duration: Duration) {}
+    fn call_ended(
+        &self,
+        _service: &str,
+        _operation: &str,
+        _status: Option<u16>,
+        _duration: Duration,
+    ) {
+    }
 }
 
 /// The interceptor that tells a [`CallObserver`].
@@ -50,7 +64,11 @@ impl Intercept for CallRecorder {
         "CallRecorder"
     }
 
-    fn read_before_execution(&self, _context: &BeforeSerializationInterceptorContextRef<'_>, bag: &mut ConfigBag) -> Result<(), BoxError> {
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
         let mut layer = Layer::new("shopkeeper.calls");
         layer.store_put(Started(Instant::now()));
         bag.push_layer(layer);
@@ -64,9 +82,15 @@ impl Intercept for CallRecorder {
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(call) = bag.load::<Metadata>() {
-            let duration = bag.load::<Started>().map(|started| started.0.elapsed()).unwrap_or_default();
-            let status = context.response().map(|response| response.status().as_u16());
-            self.observer.call_ended(call.service(), call.name(), status, duration);
+            let duration = bag
+                .load::<Started>()
+                .map(|started| started.0.elapsed())
+                .unwrap_or_default();
+            let status = context
+                .response()
+                .map(|response| response.status().as_u16());
+            self.observer
+                .call_ended(call.service(), call.name(), status, duration);
         }
         Ok(())
     }

@@ -24,19 +24,59 @@ const CODES: &[(&str, Class, &str)] = &[
     ("TooManyRequestsException", Class::Throttled, ""),
     ("SlowDown", Class::Throttled, ""),
     ("APICallRateForCustomerExceeded", Class::Throttled, ""),
-    ("ProvisionedThroughputExceededException", Class::Throttled, ""),
+    (
+        "ProvisionedThroughputExceededException",
+        Class::Throttled,
+        "",
+    ),
     // Permission.
-    ("AccessDenied", Class::Denied, "add the action to the operator's IAM policy"),
-    ("AccessDeniedException", Class::Denied, "add the action to the operator's IAM policy"),
-    ("UnauthorizedOperation", Class::Denied, "add the action to the operator's IAM policy"),
-    ("AuthorizationError", Class::Denied, "add the action to the operator's IAM policy"),
-    ("NotAuthorized", Class::Denied, "add the action to the operator's IAM policy"),
-    ("InvalidClientTokenId", Class::Denied, "give the operator valid AWS credentials"),
-    ("UnrecognizedClientException", Class::Denied, "give the operator valid AWS credentials"),
-    ("SignatureDoesNotMatch", Class::Denied, "give the operator valid AWS credentials"),
+    (
+        "AccessDenied",
+        Class::Denied,
+        "add the action to the operator's IAM policy",
+    ),
+    (
+        "AccessDeniedException",
+        Class::Denied,
+        "add the action to the operator's IAM policy",
+    ),
+    (
+        "UnauthorizedOperation",
+        Class::Denied,
+        "add the action to the operator's IAM policy",
+    ),
+    (
+        "AuthorizationError",
+        Class::Denied,
+        "add the action to the operator's IAM policy",
+    ),
+    (
+        "NotAuthorized",
+        Class::Denied,
+        "add the action to the operator's IAM policy",
+    ),
+    (
+        "InvalidClientTokenId",
+        Class::Denied,
+        "give the operator valid AWS credentials",
+    ),
+    (
+        "UnrecognizedClientException",
+        Class::Denied,
+        "give the operator valid AWS credentials",
+    ),
+    (
+        "SignatureDoesNotMatch",
+        Class::Denied,
+        "give the operator valid AWS credentials",
+    ),
     ("ExpiredToken", Class::Transient, ""),
     ("ExpiredTokenException", Class::Transient, ""),
-    ("OptInRequired", Class::Denied, "enable the service for the account"),
+    (
+        "OptInRequired",
+        Class::Denied,
+        "enable the service for the account",
+    ),
     // Busy with another change, or made meanwhile.
     ("ResourceInUseException", Class::Conflict, ""),
     ("ResourceInUse", Class::Conflict, ""),
@@ -75,19 +115,59 @@ const CODES: &[(&str, Class, &str)] = &[
     ("ContinuousBackupsUnavailableException", Class::NotReady, ""),
     // A deleted queue's name is free again after 60 seconds.
     ("QueueDeletedRecently", Class::NotReady, ""),
-    ("AWS.SimpleQueueService.QueueDeletedRecently", Class::NotReady, ""),
+    (
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+        Class::NotReady,
+        "",
+    ),
     // One UpdateTable or index at a time.
     ("LimitExceededException", Class::NotReady, ""),
     // Quotas.
-    ("ResourceLimitExceededException", Class::Invalid, "raise the quota, or remove what is not used"),
-    ("InstanceQuotaExceeded", Class::Invalid, "raise the RDS quota for instances, or remove what is not used"),
-    ("StorageQuotaExceeded", Class::Invalid, "raise the RDS quota for storage, or remove what is not used"),
-    ("NodeQuotaForCustomerExceeded", Class::Invalid, "raise the ElastiCache quota for nodes, or remove what is not used"),
-    ("TooManyBuckets", Class::Invalid, "raise the S3 quota for buckets, or remove what is not used"),
-    ("LimitExceeded", Class::Invalid, "raise the quota, or remove what is not used"),
-    ("InsufficientDBInstanceCapacity", Class::NotReady, "choose another instance class, or wait for capacity"),
-    ("InsufficientCacheClusterCapacity", Class::NotReady, "choose another node type, or wait for capacity"),
-    ("BucketAlreadyExists", Class::Invalid, "the name is taken by another account: choose another name"),
+    (
+        "ResourceLimitExceededException",
+        Class::Invalid,
+        "raise the quota, or remove what is not used",
+    ),
+    (
+        "InstanceQuotaExceeded",
+        Class::Invalid,
+        "raise the RDS quota for instances, or remove what is not used",
+    ),
+    (
+        "StorageQuotaExceeded",
+        Class::Invalid,
+        "raise the RDS quota for storage, or remove what is not used",
+    ),
+    (
+        "NodeQuotaForCustomerExceeded",
+        Class::Invalid,
+        "raise the ElastiCache quota for nodes, or remove what is not used",
+    ),
+    (
+        "TooManyBuckets",
+        Class::Invalid,
+        "raise the S3 quota for buckets, or remove what is not used",
+    ),
+    (
+        "LimitExceeded",
+        Class::Invalid,
+        "raise the quota, or remove what is not used",
+    ),
+    (
+        "InsufficientDBInstanceCapacity",
+        Class::NotReady,
+        "choose another instance class, or wait for capacity",
+    ),
+    (
+        "InsufficientCacheClusterCapacity",
+        Class::NotReady,
+        "choose another node type, or wait for capacity",
+    ),
+    (
+        "BucketAlreadyExists",
+        Class::Invalid,
+        "the name is taken by another account: choose another name",
+    ),
     // Servers.
     ("InternalFailure", Class::Transient, ""),
     ("InternalError", Class::Transient, ""),
@@ -106,7 +186,9 @@ pub fn classify<E>(operation: &str, error: &CallError<E>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let status = error.raw_response().map(|response| response.status().as_u16());
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
     let SdkError::ServiceError(service_error) = error else {
         return without_answer(operation, error);
     };
@@ -114,12 +196,19 @@ where
     let code = service_error.code().unwrap_or("Unknown");
     let message = steady(service_error.message().unwrap_or("no message"));
     let (class, remedy) = of_code(code, status);
-    Failure { class, code: Some(code.to_owned()), message: format!("{operation}: {message}"), remedy: remedy.to_owned() }
+    Failure {
+        class,
+        code: Some(code.to_owned()),
+        message: format!("{operation}: {message}"),
+        remedy: remedy.to_owned(),
+    }
 }
 
 fn of_code(code: &str, status: Option<u16>) -> (Class, &'static str) {
     // Query services append `Fault` to some codes and not to others.
-    let known = CODES.iter().find(|(known, ..)| *known == code || code.strip_suffix("Fault") == Some(*known));
+    let known = CODES
+        .iter()
+        .find(|(known, ..)| *known == code || code.strip_suffix("Fault") == Some(*known));
     match (known, status) {
         (Some((_, class, remedy)), _) => (*class, remedy),
         (None, Some(429)) => (Class::Throttled, ""),
@@ -135,21 +224,42 @@ where
 {
     match error {
         // No credentials, or a value that the SDK refuses to send.
-        SdkError::ConstructionFailure(_) => Failure::new(Class::Bug, format!("{operation}: the request could not be made: {}", DisplayErrorContext(error))),
-        SdkError::TimeoutError(_) => Failure::new(Class::Transient, format!("{operation}: no answer in time")),
-        SdkError::DispatchFailure(failure) if failure.is_user() => {
-            Failure::new(Class::Denied, format!("{operation}: the request could not be signed")).with_remedy("give the operator valid AWS credentials")
+        SdkError::ConstructionFailure(_) => Failure::new(
+            Class::Bug,
+            format!(
+                "{operation}: the request could not be made: {}",
+                DisplayErrorContext(error)
+            ),
+        ),
+        SdkError::TimeoutError(_) => {
+            Failure::new(Class::Transient, format!("{operation}: no answer in time"))
         }
-        SdkError::DispatchFailure(_) => Failure::new(Class::Transient, format!("{operation}: AWS could not be reached")),
+        SdkError::DispatchFailure(failure) if failure.is_user() => Failure::new(
+            Class::Denied,
+            format!("{operation}: the request could not be signed"),
+        )
+        .with_remedy("give the operator valid AWS credentials"),
+        SdkError::DispatchFailure(_) => Failure::new(
+            Class::Transient,
+            format!("{operation}: AWS could not be reached"),
+        ),
         // A truncated or garbled body: the call may have taken effect.
-        _ => Failure::new(Class::Transient, format!("{operation}: the answer could not be read")),
+        _ => Failure::new(
+            Class::Transient,
+            format!("{operation}: the answer could not be read"),
+        ),
     }
 }
 
 /// A message without what changes from try to try (request ids), which would make every try a status write.
 fn steady(message: &str) -> String {
-    let end = ["(Request ID", "(RequestId", "; Request ID", " Request ID:"].iter().filter_map(|mark| message.find(mark)).min();
-    message[..end.unwrap_or(message.len())].trim_end().to_owned()
+    let end = ["(Request ID", "(RequestId", "; Request ID", " Request ID:"]
+        .iter()
+        .filter_map(|mark| message.find(mark))
+        .min();
+    message[..end.unwrap_or(message.len())]
+        .trim_end()
+        .to_owned()
 }
 
 /// Whether AWS says that the resource does not exist, by one of these codes.
@@ -157,7 +267,10 @@ pub fn is_code<E>(error: &CallError<E>, codes: &[&str]) -> bool
 where
     E: ProvideErrorMetadata,
 {
-    error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(|code| codes.contains(&code))
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+        .is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(test)]
@@ -166,8 +279,14 @@ mod tests {
 
     #[test]
     fn codes_with_and_without_fault_are_the_same() {
-        assert_eq!(of_code("DBInstanceAlreadyExistsFault", Some(400)).0, Class::Conflict);
-        assert_eq!(of_code("DBInstanceAlreadyExists", Some(400)).0, Class::Conflict);
+        assert_eq!(
+            of_code("DBInstanceAlreadyExistsFault", Some(400)).0,
+            Class::Conflict
+        );
+        assert_eq!(
+            of_code("DBInstanceAlreadyExists", Some(400)).0,
+            Class::Conflict
+        );
     }
 
     #[test]

@@ -73,14 +73,19 @@ impl Answer {
     /// Whether it serves somebody who came at `now`: it was fetched while they waited, or is fresh and at rest. What is in
     /// transition is looked at anew, or its end would be seen late; a failure is not an answer.
     fn serves(&self, came: Instant, freshness: Duration) -> bool {
-        self.answered >= came || (is_at_rest(&self.observation) && came.saturating_duration_since(self.asked) < freshness)
+        self.answered >= came
+            || (is_at_rest(&self.observation)
+                && came.saturating_duration_since(self.asked) < freshness)
     }
 }
 
 fn is_at_rest(observation: &Observation) -> bool {
     match observation {
         Observation::Absent => true,
-        Observation::Present(present) => matches!(present.lifecycle, Lifecycle::Available | Lifecycle::Failed(_)),
+        Observation::Present(present) => matches!(
+            present.lifecycle,
+            Lifecycle::Available | Lifecycle::Failed(_)
+        ),
         Observation::Unknown(_) => false,
     }
 }
@@ -94,7 +99,11 @@ impl Observer {
 
     fn over(source: impl Source + 'static) -> Self {
         Self {
-            shared: Arc::new(Shared { source: Box::new(source), entries: Mutex::new(BTreeMap::new()), limit: Semaphore::new(AT_ONCE) }),
+            shared: Arc::new(Shared {
+                source: Box::new(source),
+                entries: Mutex::new(BTreeMap::new()),
+                limit: Semaphore::new(AT_ONCE),
+            }),
         }
     }
 
@@ -102,7 +111,12 @@ impl Observer {
     ///
     /// An answer that is younger than `freshness` is served from memory, unless the resource was in transition or could
     /// not be observed. Every key is in the result; one that is no AWS resource is [`Observation::Unknown`].
-    pub async fn observe(&self, keys: &BTreeSet<ResourceKey>, scope: &Scope, freshness: Duration) -> BTreeMap<ResourceKey, Observation> {
+    pub async fn observe(
+        &self,
+        keys: &BTreeSet<ResourceKey>,
+        scope: &Scope,
+        freshness: Duration,
+    ) -> BTreeMap<ResourceKey, Observation> {
         self.drop_unused(Instant::now());
         stream::iter(keys.iter().cloned())
             .map(|key| async move {
@@ -120,14 +134,25 @@ impl Observer {
         self.entries().remove(key);
     }
 
-    async fn observe_one(&self, key: &ResourceKey, scope: &Scope, freshness: Duration) -> Observation {
+    async fn observe_one(
+        &self,
+        key: &ResourceKey,
+        scope: &Scope,
+        freshness: Duration,
+    ) -> Observation {
         let ResourceKind::Aws(kind) = key.kind else {
-            return Observation::Unknown(Failure::new(Class::Bug, format!("{key} is no AWS resource")));
+            return Observation::Unknown(Failure::new(
+                Class::Bug,
+                format!("{key} is no AWS resource"),
+            ));
         };
         let came = Instant::now();
         let entry = self.entry(key, scope, came);
         let mut answer = entry.lock().await;
-        if let Some(answer) = answer.as_ref().filter(|answer| answer.serves(came, freshness)) {
+        if let Some(answer) = answer
+            .as_ref()
+            .filter(|answer| answer.serves(came, freshness))
+        {
             return answer.observation.clone();
         }
         let Ok(_permit) = self.shared.limit.acquire().await else {
@@ -135,11 +160,20 @@ impl Observer {
         };
         let asked = Instant::now();
         let observation = self.shared.source.look_up(kind, &key.name, scope).await;
-        *answer = Some(Answer { observation: observation.clone(), asked, answered: Instant::now() });
+        *answer = Some(Answer {
+            observation: observation.clone(),
+            asked,
+            answered: Instant::now(),
+        });
         observation
     }
 
-    fn entry(&self, key: &ResourceKey, scope: &Scope, now: Instant) -> Arc<tokio::sync::Mutex<Option<Answer>>> {
+    fn entry(
+        &self,
+        key: &ResourceKey,
+        scope: &Scope,
+        now: Instant,
+    ) -> Arc<tokio::sync::Mutex<Option<Answer>>> {
         let mut entries = self.entries();
         let of_key = entries.entry(key.clone()).or_default();
         if let Some(entry) = of_key.iter_mut().find(|entry| entry.scope == *scope) {
@@ -147,7 +181,11 @@ impl Observer {
             return Arc::clone(&entry.answer);
         }
         let answer = Arc::default();
-        of_key.push(Entry { scope: scope.clone(), used: now, answer: Arc::clone(&answer) });
+        of_key.push(Entry {
+            scope: scope.clone(),
+            used: now,
+            answer: Arc::clone(&answer),
+        });
         answer
     }
 
@@ -160,13 +198,18 @@ impl Observer {
 
     /// A panic while the map was locked leaves at worst an entry without an answer, which is no harm.
     fn entries(&self) -> MutexGuard<'_, BTreeMap<ResourceKey, Vec<Entry>>> {
-        self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer").field("entries", &self.entries().len()).finish_non_exhaustive()
+        f.debug_struct("Observer")
+            .field("entries", &self.entries().len())
+            .finish_non_exhaustive()
     }
 }
 

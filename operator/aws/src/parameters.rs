@@ -9,12 +9,25 @@ const MOST: usize = 20;
 pub(crate) const SET_BY_THE_USER: &str = "user";
 
 /// Names of the parameters whose value is not as desired, as many as one call takes.
-pub(crate) fn to_set(desired: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
-    let different = desired.iter().filter(|(name, value)| found.get(*name) != Some(*value));
+pub(crate) fn to_set(
+    desired: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let different = desired
+        .iter()
+        .filter(|(name, value)| found.get(*name) != Some(*value));
     different.map(|(name, _)| name.clone()).take(MOST).collect()
 }
 
 /// Names of the parameters that were set and are not desired any more, as many as one call takes.
-pub(crate) fn to_reset(desired: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<String> {
-    found.keys().filter(|name| !desired.contains_key(*name)).take(MOST).cloned().collect()
+pub(crate) fn to_reset(
+    desired: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+) -> Vec<String> {
+    found
+        .keys()
+        .filter(|name| !desired.contains_key(*name))
+        .take(MOST)
+        .cloned()
+        .collect()
 }

@@ -95,5 +95,8 @@ fn found<T>(resource: T, present: &Present) -> Found<T> {
 }
 
 fn kinds_differ() -> Failure {
-    Failure::new(Class::Bug, "the desired and the observed resource are of different kinds")
+    Failure::new(
+        Class::Bug,
+        "the desired and the observed resource are of different kinds",
+    )
 }

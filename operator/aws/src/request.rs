@@ -8,7 +8,10 @@ use crate::resource::ClientToken;
 
 /// A part of a request that the SDK refuses to build, because our code left out what the service requires.
 pub(crate) fn incomplete(error: BuildError) -> Failure {
-    Failure::new(Class::Bug, format!("the request could not be made: {error}"))
+    Failure::new(
+        Class::Bug,
+        format!("the request could not be made: {error}"),
+    )
 }
 
 /// An answer without a part that the service documents as always there.
@@ -23,12 +26,20 @@ pub(crate) fn differs(fields: &[String], name: &str) -> bool {
 
 /// Fields that no call of this kind brings nearer: the plan and the executor do not agree.
 pub(crate) fn nothing_to_change(kind: &str, fields: &[String]) -> Failure {
-    Failure::new(Class::Bug, format!("{kind}: no call changes {}", fields.join(", ")))
+    Failure::new(
+        Class::Bug,
+        format!("{kind}: no call changes {}", fields.join(", ")),
+    )
 }
 
 /// A policy document as AWS returns it. AWS keeps documents as text; compared is what they say.
 pub(crate) fn document(operation: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::new(Class::Bug, format!("{operation}: the document is no JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        Failure::new(
+            Class::Bug,
+            format!("{operation}: the document is no JSON: {error}"),
+        )
+    })
 }
 
 /// The name of the last snapshot or backup: the same for every try of one deletion, so that it is made once. `longest` is
@@ -36,7 +47,10 @@ pub(crate) fn document(operation: &str, text: &str) -> Result<Value, Failure> {
 pub(crate) fn final_name(name: &str, token: &ClientToken, longest: usize) -> String {
     let suffix = format!("-final-{}", &token.as_str()[..8]);
     let kept = name.len().min(longest - suffix.len());
-    format!("{}{suffix}", name.get(..kept).unwrap_or(name).trim_end_matches('-'))
+    format!(
+        "{}{suffix}",
+        name.get(..kept).unwrap_or(name).trim_end_matches('-')
+    )
 }
 
 #[cfg(test)]
@@ -47,8 +61,15 @@ mod tests {
 
     #[test]
     fn the_final_name_keeps_to_the_limit() {
-        let token = ClientToken::new("uid", &ResourceKey::aws(AwsKind::DynamoDbTable, "orders"), "intent");
-        assert_eq!(final_name("orders", &token, 255), format!("orders-final-{}", &token.as_str()[..8]));
+        let token = ClientToken::new(
+            "uid",
+            &ResourceKey::aws(AwsKind::DynamoDbTable, "orders"),
+            "intent",
+        );
+        assert_eq!(
+            final_name("orders", &token, 255),
+            format!("orders-final-{}", &token.as_str()[..8])
+        );
         let longest = final_name(&"n".repeat(255), &token, 255);
         assert_eq!(longest.len(), 255);
         assert!(longest.ends_with(&token.as_str()[..8]));

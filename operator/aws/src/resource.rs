@@ -49,8 +49,24 @@ impl<T: AwsSpecification> Found<T> {
 
 impl<T: AwsSpecification + Into<shopkeeper_plan::aws::AwsResource>> From<Found<T>> for Present {
     fn from(found: Found<T>) -> Self {
-        let Found { resource, lifecycle, arn, id, outputs, empty, note } = found;
-        Self { resource: resource.into(), lifecycle, arn, id, outputs, empty, note }
+        let Found {
+            resource,
+            lifecycle,
+            arn,
+            id,
+            outputs,
+            empty,
+            note,
+        } = found;
+        Self {
+            resource: resource.into(),
+            lifecycle,
+            arn,
+            id,
+            outputs,
+            empty,
+            note,
+        }
     }
 }
 
@@ -64,7 +80,18 @@ impl ClientToken {
     /// The token for a resource of the custom resource with this uid, and a hash of what is desired.
     #[must_use]
     pub fn new(owner_uid: &str, key: &ResourceKey, intent: &str) -> Self {
-        Self(fingerprint(format!("{owner_uid}\n{}\n{}\n{intent}", key.kind.id(), key.name).as_bytes())[..36].to_owned())
+        Self(
+            fingerprint(
+                format!("{owner_uid}\n{}\n{}\n{intent}", key.kind.id(), key.name).as_bytes(),
+            )[..36]
+                .to_owned(),
+        )
+    }
+
+    /// The token for one of several resources that had the same name one after the other.
+    #[must_use]
+    pub fn of_incarnation(&self, incarnation: &str) -> Self {
+        Self(fingerprint(format!("{}\n{incarnation}", self.0).as_bytes())[..36].to_owned())
     }
 
     /// 36 hexadecimal digits: within the limits of every service (EKS allows 1 to 64 characters).
@@ -97,12 +124,23 @@ pub trait ResourceApi<T: AwsSpecification>: Send + Sync {
     ///
     /// # Errors
     /// AWS's refusal.
-    async fn update(&self, desired: &T, found: &Found<T>, fields: &[String], token: &ClientToken) -> Result<(), Failure>;
+    async fn update(
+        &self,
+        desired: &T,
+        found: &Found<T>,
+        fields: &[String],
+        token: &ClientToken,
+    ) -> Result<(), Failure>;
 
     /// One call that brings it nearer to its end: lifts a deletion protection, takes the last snapshot or backup, empties
     /// a page of it, or deletes it. That it is gone already is a success.
     ///
     /// # Errors
     /// AWS's refusal; `NotReady` where a snapshot has to be finished first.
-    async fn delete(&self, found: &Found<T>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure>;
+    async fn delete(
+        &self,
+        found: &Found<T>,
+        mode: DeleteMode,
+        token: &ClientToken,
+    ) -> Result<(), Failure>;
 }

@@ -10,27 +10,46 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use double::{Double, change, converge, owner_tags, remove, token};
 use shopkeeper_plan::{
     aws::{
-        AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass,
-        Throughput,
+        AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
+        Projection, SecondaryIndex, StreamView, TableClass, Throughput,
     },
     plan::DeleteMode,
 };
 
-const ON_DEMAND: Capacity = Capacity::OnDemand { max_read: None, max_write: None };
+const ON_DEMAND: Capacity = Capacity::OnDemand {
+    max_read: None,
+    max_write: None,
+};
 
 fn attribute(name: &str, r#type: KeyType) -> KeyAttribute {
-    KeyAttribute { name: name.into(), r#type }
+    KeyAttribute {
+        name: name.into(),
+        r#type,
+    }
 }
 
 fn index(partition: &str, provisioned: Option<Throughput>) -> SecondaryIndex {
-    let key = Key { partition: attribute(partition, KeyType::String), sort: Some(attribute("placed", KeyType::Number)) };
-    SecondaryIndex { key, projection: Projection::All, provisioned }
+    let key = Key {
+        partition: attribute(partition, KeyType::String),
+        sort: Some(attribute("placed", KeyType::Number)),
+    };
+    SecondaryIndex {
+        key,
+        projection: Projection::All,
+        provisioned,
+    }
 }
 
 fn orders() -> DynamoDbTable {
-    let key = Key { partition: attribute("customer", KeyType::String), sort: Some(attribute("order", KeyType::String)) };
+    let key = Key {
+        partition: attribute("customer", KeyType::String),
+        sort: Some(attribute("order", KeyType::String)),
+    };
     let local = SecondaryIndex {
-        key: Key { partition: attribute("customer", KeyType::String), sort: Some(attribute("placed", KeyType::Number)) },
+        key: Key {
+            partition: attribute("customer", KeyType::String),
+            sort: Some(attribute("placed", KeyType::Number)),
+        },
         projection: Projection::Include(["state".to_owned(), "total".to_owned()].into()),
         provisioned: None,
     };
@@ -42,7 +61,10 @@ fn orders() -> DynamoDbTable {
         capacity: ON_DEMAND,
         table_class: TableClass::Standard,
         kms_key_arn: None,
-        point_in_time_recovery: PointInTimeRecovery { enabled: true, days: Some(35) },
+        point_in_time_recovery: PointInTimeRecovery {
+            enabled: true,
+            days: Some(35),
+        },
         time_to_live_attribute: Some("expires".into()),
         deletion_protection: true,
         warm_read_units: None,
@@ -58,12 +80,23 @@ async fn a_table_is_made_changed_and_removed() {
     let double = Double::start();
     let account = double.account();
     let kms = aws_sdk_kms::Client::new(&double.configuration());
-    let key = kms.create_key().send().await.unwrap().key_metadata.unwrap().arn.unwrap();
+    let key = kms
+        .create_key()
+        .send()
+        .await
+        .unwrap()
+        .key_metadata
+        .unwrap()
+        .arn
+        .unwrap();
 
     let mut table = orders();
     double.forget_calls();
     let present = converge(&double, &account, table.clone()).await;
-    assert_eq!(double.writes(), ["CreateTable", "UpdateContinuousBackups", "UpdateTimeToLive"]);
+    assert_eq!(
+        double.writes(),
+        ["CreateTable", "UpdateContinuousBackups", "UpdateTimeToLive"]
+    );
     assert_eq!(present.outputs.plain("tableName"), Some("shop-orders"));
     assert_eq!(present.outputs.plain("indexName"), Some("by-state"));
 
@@ -71,43 +104,87 @@ async fn a_table_is_made_changed_and_removed() {
     let five = Throughput { read: 5, write: 5 };
     change(&double, &account, &mut table, |table| {
         table.capacity = Capacity::Provisioned(five);
-        table.global_indexes.values_mut().for_each(|index| index.provisioned = Some(five));
+        table
+            .global_indexes
+            .values_mut()
+            .for_each(|index| index.provisioned = Some(five));
     })
     .await;
     change(&double, &account, &mut table, |table| {
         table.capacity = Capacity::Provisioned(Throughput { read: 7, write: 5 });
-        table.global_indexes.values_mut().for_each(|index| index.provisioned = Some(Throughput { read: 6, write: 6 }));
+        table
+            .global_indexes
+            .values_mut()
+            .for_each(|index| index.provisioned = Some(Throughput { read: 6, write: 6 }));
     })
     .await;
     change(&double, &account, &mut table, |table| {
-        table.global_indexes.values_mut().for_each(|index| index.provisioned = Some(five));
+        table
+            .global_indexes
+            .values_mut()
+            .for_each(|index| index.provisioned = Some(five));
     })
     .await;
     change(&double, &account, &mut table, |table| {
         table.capacity = ON_DEMAND;
-        table.global_indexes.values_mut().for_each(|index| index.provisioned = None);
+        table
+            .global_indexes
+            .values_mut()
+            .for_each(|index| index.provisioned = None);
     })
     .await;
-    change(&double, &account, &mut table, |table| table.capacity = Capacity::OnDemand { max_read: Some(1000), max_write: Some(500) }).await;
-    change(&double, &account, &mut table, |table| table.capacity = Capacity::OnDemand { max_read: None, max_write: Some(500) }).await;
+    change(&double, &account, &mut table, |table| {
+        table.capacity = Capacity::OnDemand {
+            max_read: Some(1000),
+            max_write: Some(500),
+        }
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.capacity = Capacity::OnDemand {
+            max_read: None,
+            max_write: Some(500),
+        }
+    })
+    .await;
 
     // Indexes: two more, one of another key, none.
     change(&double, &account, &mut table, |table| {
-        table.global_indexes.insert("by-shop".into(), index("shop", None));
-        table.global_indexes.insert("by-carrier".into(), index("carrier", None));
+        table
+            .global_indexes
+            .insert("by-shop".into(), index("shop", None));
+        table
+            .global_indexes
+            .insert("by-carrier".into(), index("carrier", None));
     })
     .await;
     change(&double, &account, &mut table, |table| {
-        table.global_indexes.insert("by-shop".into(), index("branch", None));
+        table
+            .global_indexes
+            .insert("by-shop".into(), index("branch", None));
     })
     .await;
     change(&double, &account, &mut table, |table| {
-        table.index_warm_units.insert("by-shop".into(), Throughput { read: 14_000, write: 5_000 });
+        table.index_warm_units.insert(
+            "by-shop".into(),
+            Throughput {
+                read: 14_000,
+                write: 5_000,
+            },
+        );
     })
     .await;
     change(&double, &account, &mut table, |table| {
-        table.global_indexes.insert("by-day".into(), index("day", None));
-        table.index_warm_units.insert("by-day".into(), Throughput { read: 15_000, write: 6_000 });
+        table
+            .global_indexes
+            .insert("by-day".into(), index("day", None));
+        table.index_warm_units.insert(
+            "by-day".into(),
+            Throughput {
+                read: 15_000,
+                write: 6_000,
+            },
+        );
     })
     .await;
     change(&double, &account, &mut table, |table| {
@@ -116,14 +193,38 @@ async fn a_table_is_made_changed_and_removed() {
     })
     .await;
 
-    change(&double, &account, &mut table, |table| table.table_class = TableClass::StandardInfrequentAccess).await;
-    change(&double, &account, &mut table, |table| table.kms_key_arn = Some(key)).await;
-    change(&double, &account, &mut table, |table| table.stream = Some(StreamView::KeysOnly)).await;
-    change(&double, &account, &mut table, |table| table.stream = Some(StreamView::NewAndOldImages)).await;
+    change(&double, &account, &mut table, |table| {
+        table.table_class = TableClass::StandardInfrequentAccess
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.kms_key_arn = Some(key)
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.stream = Some(StreamView::KeysOnly)
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.stream = Some(StreamView::NewAndOldImages)
+    })
+    .await;
     change(&double, &account, &mut table, |table| table.stream = None).await;
-    change(&double, &account, &mut table, |table| (table.warm_read_units, table.warm_write_units) = (Some(16_000), Some(8_000))).await;
-    change(&double, &account, &mut table, |table| table.point_in_time_recovery.days = Some(7)).await;
-    change(&double, &account, &mut table, |table| table.point_in_time_recovery = PointInTimeRecovery { enabled: false, days: None }).await;
+    change(&double, &account, &mut table, |table| {
+        (table.warm_read_units, table.warm_write_units) = (Some(16_000), Some(8_000))
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.point_in_time_recovery.days = Some(7)
+    })
+    .await;
+    change(&double, &account, &mut table, |table| {
+        table.point_in_time_recovery = PointInTimeRecovery {
+            enabled: false,
+            days: None,
+        }
+    })
+    .await;
     change(&double, &account, &mut table, |table| {
         table.tags.insert("team".into(), "shop".into());
     })
@@ -141,9 +242,15 @@ async fn the_expiry_changes_by_way_of_none() {
     converge(&double, &account, table.clone()).await;
     // DynamoDB takes one change an hour.
     double.advance(2.0 * 3600.0);
-    change(&double, &account, &mut table, |table| table.time_to_live_attribute = None).await;
+    change(&double, &account, &mut table, |table| {
+        table.time_to_live_attribute = None
+    })
+    .await;
     double.advance(2.0 * 3600.0);
-    change(&double, &account, &mut table, |table| table.time_to_live_attribute = Some("ends".into())).await;
+    change(&double, &account, &mut table, |table| {
+        table.time_to_live_attribute = Some("ends".into())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -154,11 +261,22 @@ async fn a_table_is_saved_once_before_it_goes() {
     converge(&double, &account, table.clone()).await;
     let client = aws_sdk_dynamodb::Client::new(&double.configuration());
     let item = |value: &str| AttributeValue::S(value.into());
-    client.put_item().table_name(&table.name).item("customer", item("c1")).item("order", item("o1")).send().await.unwrap();
+    client
+        .put_item()
+        .table_name(&table.name)
+        .item("customer", item("c1"))
+        .item("order", item("o1"))
+        .send()
+        .await
+        .unwrap();
 
     double.forget_calls();
     remove(&double, &account, table.clone(), DeleteMode::Snapshot).await;
-    assert_eq!(double.writes(), ["UpdateTable", "CreateBackup", "DeleteTable"], "protection, backup, end");
+    assert_eq!(
+        double.writes(),
+        ["UpdateTable", "CreateBackup", "DeleteTable"],
+        "protection, backup, end"
+    );
     let resource = AwsResource::from(table.clone());
     let name = format!("shop-orders-final-{}", &token(&resource).as_str()[..8]);
     assert_eq!(backups(&double).await, std::slice::from_ref(&name));
@@ -172,5 +290,9 @@ async fn a_table_is_saved_once_before_it_goes() {
 async fn backups(double: &Double) -> Vec<String> {
     let client = aws_sdk_dynamodb::Client::new(&double.configuration());
     let answer = client.list_backups().send().await.unwrap();
-    answer.backup_summaries().iter().map(|backup| backup.backup_name().unwrap().to_owned()).collect()
+    answer
+        .backup_summaries()
+        .iter()
+        .map(|backup| backup.backup_name().unwrap().to_owned())
+        .collect()
 }

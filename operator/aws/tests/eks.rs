@@ -8,7 +8,10 @@ use double::{CLUSTER, Double, Seed, change, converge, differing, look, owner_tag
 use serde_json::json;
 use shopkeeper_aws::{Account, eks::cluster_facts};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, CapacityType, IamRole, NodeGroup, NodeGroupUpdate, PodIdentityAssociation, Taint, TaintEffect},
+    aws::{
+        AwsKind, AwsResource, CapacityType, IamRole, NodeGroup, NodeGroupUpdate,
+        PodIdentityAssociation, Taint, TaintEffect,
+    },
     failure::Class,
     observed::Lifecycle,
     plan::DeleteMode,
@@ -29,7 +32,10 @@ fn role(name: &str, service: &str) -> IamRole {
 }
 
 async fn node_role(double: &Double, account: &Account) -> String {
-    converge(double, account, role("octank-nodes", "ec2.amazonaws.com")).await.arn.unwrap()
+    converge(double, account, role("octank-nodes", "ec2.amazonaws.com"))
+        .await
+        .arn
+        .unwrap()
 }
 
 fn node_group(seed: &Seed, node_role_arn: String) -> NodeGroup {
@@ -42,7 +48,11 @@ fn node_group(seed: &Seed, node_role_arn: String) -> NodeGroup {
         capacity_type: CapacityType::Spot,
         ami_type: "AL2023_ARM_64_STANDARD".into(),
         disk_size: Some(40),
-        labels: [("shopkeeper.dev/pool".to_owned(), "orders".to_owned()), ("tier".to_owned(), "app".to_owned())].into(),
+        labels: [
+            ("shopkeeper.dev/pool".to_owned(), "orders".to_owned()),
+            ("tier".to_owned(), "app".to_owned()),
+        ]
+        .into(),
         taints: [taint("shopkeeper.dev/pool", "orders"), taint("spot", "")].into(),
         min_size: 1,
         max_size: 4,
@@ -56,7 +66,11 @@ fn node_group(seed: &Seed, node_role_arn: String) -> NodeGroup {
 }
 
 fn taint(key: &str, value: &str) -> Taint {
-    Taint { key: key.into(), value: value.into(), effect: TaintEffect::NoSchedule }
+    Taint {
+        key: key.into(),
+        value: value.into(),
+        effect: TaintEffect::NoSchedule,
+    }
 }
 
 #[tokio::test]
@@ -67,25 +81,52 @@ async fn a_node_group_follows_what_is_desired_in_every_field() {
 
     let wanted: AwsResource = desired.clone().into();
     account.create(&wanted, &token(&wanted)).await.unwrap();
-    let present = look(&account, AwsKind::NodeGroup, &desired.name).await.unwrap();
+    let present = look(&account, AwsKind::NodeGroup, &desired.name)
+        .await
+        .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Creating);
     // Everything is there from the beginning: no update follows the creation.
     double.forget_calls();
     let present = converge(&double, &account, desired.clone()).await;
     assert_eq!(double.writes(), Vec::<String>::new());
-    assert!(present.arn.unwrap().contains("nodegroup/octank-prod/octank-shop-orders"));
+    assert!(
+        present
+            .arn
+            .unwrap()
+            .contains("nodegroup/octank-prod/octank-shop-orders")
+    );
 
     change(&double, &account, &mut desired, |group| {
-        group.labels = [("shopkeeper.dev/pool".to_owned(), "cart".to_owned()), ("team".to_owned(), "cart".to_owned())].into();
+        group.labels = [
+            ("shopkeeper.dev/pool".to_owned(), "cart".to_owned()),
+            ("team".to_owned(), "cart".to_owned()),
+        ]
+        .into();
     })
     .await;
     change(&double, &account, &mut desired, |group| {
-        group.taints = [taint("shopkeeper.dev/pool", "cart"), Taint { effect: TaintEffect::PreferNoSchedule, ..taint("spot", "") }].into();
+        group.taints = [
+            taint("shopkeeper.dev/pool", "cart"),
+            Taint {
+                effect: TaintEffect::PreferNoSchedule,
+                ..taint("spot", "")
+            },
+        ]
+        .into();
     })
     .await;
-    change(&double, &account, &mut desired, |group| group.update = NodeGroupUpdate::MaxUnavailable(2)).await;
-    change(&double, &account, &mut desired, |group| drop(group.tags.insert("team".into(), "orders".into()))).await;
-    change(&double, &account, &mut desired, |group| group.desired_size = Some(3)).await;
+    change(&double, &account, &mut desired, |group| {
+        group.update = NodeGroupUpdate::MaxUnavailable(2)
+    })
+    .await;
+    change(&double, &account, &mut desired, |group| {
+        drop(group.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
+    change(&double, &account, &mut desired, |group| {
+        group.desired_size = Some(3)
+    })
+    .await;
     change(&double, &account, &mut desired, |group| {
         group.version = Some("1.36".into());
         group.force_update = true;
@@ -103,18 +144,30 @@ async fn a_node_group_follows_what_is_desired_in_every_field() {
 async fn the_bounds_of_a_node_group_move_its_nodes_only_where_they_must() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
-    let mut desired = NodeGroup { desired_size: Some(2), ..node_group(&seed, node_role(&double, &account).await) };
+    let mut desired = NodeGroup {
+        desired_size: Some(2),
+        ..node_group(&seed, node_role(&double, &account).await)
+    };
     converge(&double, &account, desired.clone()).await;
     desired.desired_size = None;
     let nodes = |present: shopkeeper_plan::observed::Present| match present.resource {
         AwsResource::NodeGroup(group) => group.desired_size,
         _ => None,
     };
-    let present = change(&double, &account, &mut desired, |group| (group.min_size, group.max_size) = (0, 6)).await;
+    let present = change(&double, &account, &mut desired, |group| {
+        (group.min_size, group.max_size) = (0, 6)
+    })
+    .await;
     assert_eq!(nodes(present), Some(2));
-    let present = change(&double, &account, &mut desired, |group| (group.min_size, group.max_size) = (5, 6)).await;
+    let present = change(&double, &account, &mut desired, |group| {
+        (group.min_size, group.max_size) = (5, 6)
+    })
+    .await;
     assert_eq!(nodes(present), Some(5));
-    let present = change(&double, &account, &mut desired, |group| (group.min_size, group.max_size) = (0, 1)).await;
+    let present = change(&double, &account, &mut desired, |group| {
+        (group.min_size, group.max_size) = (0, 1)
+    })
+    .await;
     assert_eq!(nodes(present), Some(1));
 }
 
@@ -131,7 +184,10 @@ async fn all_settings_of_a_node_group_go_in_one_call_and_its_version_in_another(
     desired.version = Some("1.36".into());
     double.forget_calls();
     converge(&double, &account, desired).await;
-    assert_eq!(double.writes(), ["UpdateNodegroupConfig", "UpdateNodegroupVersion"]);
+    assert_eq!(
+        double.writes(),
+        ["UpdateNodegroupConfig", "UpdateNodegroupVersion"]
+    );
 }
 
 #[tokio::test]
@@ -153,7 +209,10 @@ async fn a_creation_whose_answer_was_lost_is_not_repeated() {
     let account = double.account();
     let desired: AwsResource = node_group(&seed, node_role(&double, &account).await).into();
     double.fault(&json!({"kind": "lost_response", "service": "eks", "operation": "CreateNodegroup", "count": 1}));
-    let failure = account.create(&desired, &token(&desired)).await.unwrap_err();
+    let failure = account
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     // Once more with the same token, as a pass that did not look would do.
     account.create(&desired, &token(&desired)).await.unwrap();
@@ -164,11 +223,22 @@ async fn a_creation_whose_answer_was_lost_is_not_repeated() {
 async fn a_role_that_eks_does_not_know_is_waited_for() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
-    let desired: AwsResource = node_group(&seed, format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID)).into();
-    let failure = account.create(&desired, &token(&desired)).await.unwrap_err();
+    let desired: AwsResource = node_group(
+        &seed,
+        format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID),
+    )
+    .into();
+    let failure = account
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::NotReady, "{failure:?}");
-    let desired: AwsResource = association(format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID)).into();
-    let failure = account.create(&desired, &token(&desired)).await.unwrap_err();
+    let desired: AwsResource =
+        association(format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID)).into();
+    let failure = account
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::NotReady, "{failure:?}");
 }
 
@@ -186,26 +256,50 @@ fn association(role_arn: String) -> PodIdentityAssociation {
 async fn an_association_follows_what_is_desired_in_every_field() {
     let (double, _seed) = Double::start_seeded();
     let account = double.account();
-    let orders = converge(&double, &account, role("orders", "pods.eks.amazonaws.com")).await.arn.unwrap();
-    let other = converge(&double, &account, role("other", "pods.eks.amazonaws.com")).await.arn.unwrap();
+    let orders = converge(&double, &account, role("orders", "pods.eks.amazonaws.com"))
+        .await
+        .arn
+        .unwrap();
+    let other = converge(&double, &account, role("other", "pods.eks.amazonaws.com"))
+        .await
+        .arn
+        .unwrap();
 
     let mut desired = association(orders.clone());
     let present = converge(&double, &account, desired.clone()).await;
     assert!(present.id.is_some());
     // Another service account of the same name is another association.
-    let elsewhere = PodIdentityAssociation { namespace: "stage".into(), ..association(other.clone()) };
+    let elsewhere = PodIdentityAssociation {
+        namespace: "stage".into(),
+        ..association(other.clone())
+    };
     assert_ne!(converge(&double, &account, elsewhere).await.id, present.id);
 
-    change(&double, &account, &mut desired, |association| association.role_arn = other.clone()).await;
-    change(&double, &account, &mut desired, |association| association.role_arn = orders.clone()).await;
-    change(&double, &account, &mut desired, |association| association.role_arn = other.clone()).await;
-    change(&double, &account, &mut desired, |association| drop(association.tags.insert("team".into(), "orders".into()))).await;
+    change(&double, &account, &mut desired, |association| {
+        association.role_arn = other.clone()
+    })
+    .await;
+    change(&double, &account, &mut desired, |association| {
+        association.role_arn = orders.clone()
+    })
+    .await;
+    change(&double, &account, &mut desired, |association| {
+        association.role_arn = other.clone()
+    })
+    .await;
+    change(&double, &account, &mut desired, |association| {
+        drop(association.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
 
     for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
         let present = converge(&double, &account, desired.clone()).await;
         remove(&double, &account, desired.clone(), mode).await;
         // By what was seen before: gone already is a success.
-        account.delete(&present, mode, &token(&desired.clone().into())).await.unwrap();
+        account
+            .delete(&present, mode, &token(&desired.clone().into()))
+            .await
+            .unwrap();
     }
 }
 
@@ -214,7 +308,15 @@ async fn nothing_exists_in_a_cluster_that_does_not_exist() {
     let double = Double::start();
     let account = double.account();
     assert!(look(&account, AwsKind::NodeGroup, "orders").await.is_none());
-    assert!(look(&account, AwsKind::PodIdentityAssociation, "octank-prod/shop/orders").await.is_none());
+    assert!(
+        look(
+            &account,
+            AwsKind::PodIdentityAssociation,
+            "octank-prod/shop/orders"
+        )
+        .await
+        .is_none()
+    );
     assert_eq!(cluster_facts(&account, CLUSTER).await, Ok(None));
 }
 
@@ -227,14 +329,28 @@ async fn the_facts_of_a_cluster() {
     assert_eq!(facts.status, "ACTIVE");
     assert_eq!(facts.version, seed.text("cluster_version"));
     assert_eq!(facts.vpc_id, seed.vpc());
-    assert_eq!(facts.security_group_id.as_deref(), Some(seed.text("cluster_security_group")));
+    assert_eq!(
+        facts.security_group_id.as_deref(),
+        Some(seed.text("cluster_security_group"))
+    );
     assert_eq!(facts.oidc_issuer.as_deref(), Some(seed.text("oidc_issuer")));
     assert!(facts.endpoint.starts_with("https://"));
     assert!(facts.pod_identity_agent);
 
     let eks = aws_sdk_eks::Client::new(&double.configuration());
-    eks.delete_addon().cluster_name(CLUSTER).addon_name("eks-pod-identity-agent").send().await.unwrap();
-    assert!(!cluster_facts(&account, CLUSTER).await.unwrap().unwrap().pod_identity_agent);
+    eks.delete_addon()
+        .cluster_name(CLUSTER)
+        .addon_name("eks-pod-identity-agent")
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        !cluster_facts(&account, CLUSTER)
+            .await
+            .unwrap()
+            .unwrap()
+            .pod_identity_agent
+    );
 }
 
 #[tokio::test]
@@ -245,8 +361,14 @@ async fn a_node_group_that_could_not_be_made_can_be_deleted() {
     double.outcome("eks.nodegroup.creating", "CREATE_FAILED");
     account.create(&desired, &token(&desired)).await.unwrap();
     double.settle();
-    let present = look(&account, AwsKind::NodeGroup, &desired.name()).await.unwrap();
-    assert!(matches!(present.lifecycle, Lifecycle::Failed(_)), "{:?}", present.lifecycle);
+    let present = look(&account, AwsKind::NodeGroup, &desired.name())
+        .await
+        .unwrap();
+    assert!(
+        matches!(present.lifecycle, Lifecycle::Failed(_)),
+        "{:?}",
+        present.lifecycle
+    );
     assert_eq!(differing(&desired, &present), Vec::<String>::new());
     remove(&double, &account, desired, DeleteMode::Everything).await;
 }

@@ -12,7 +12,10 @@ use std::{
 
 use double::{Double, REGION, Seed, change, converge, owner_tags, remove, token};
 use shopkeeper_plan::{
-    aws::{AwsResource, CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption},
+    aws::{
+        AwsResource, CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup,
+        TransitEncryption,
+    },
     plan::DeleteMode,
 };
 
@@ -60,7 +63,10 @@ fn carts(security_groups: BTreeSet<String>) -> CacheReplicationGroup {
 
 /// Makes a security group, by EC2's query protocol: one call is not worth another SDK.
 fn security_group(double: &Double, seed: &Seed, name: &str) -> String {
-    let body = format!("Action=CreateSecurityGroup&Version=2016-11-15&GroupName={name}&GroupDescription={name}&VpcId={}", seed.vpc());
+    let body = format!(
+        "Action=CreateSecurityGroup&Version=2016-11-15&GroupName={name}&GroupDescription={name}&VpcId={}",
+        seed.vpc()
+    );
     let address = double.endpoint();
     let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
     write!(
@@ -73,7 +79,9 @@ fn security_group(double: &Double, seed: &Seed, name: &str) -> String {
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let id = answer.split_once("<groupId>").and_then(|(_, rest)| rest.split_once("</groupId>"));
+    let id = answer
+        .split_once("<groupId>")
+        .and_then(|(_, rest)| rest.split_once("</groupId>"));
     id.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
 }
 
@@ -85,7 +93,10 @@ async fn a_subnet_group_is_made_changed_and_removed() {
     double.forget_calls();
     converge(&double, &account, group.clone()).await;
     assert_eq!(double.writes(), ["CreateCacheSubnetGroup"]);
-    change(&double, &account, &mut group, |group| group.description = "carts".into()).await;
+    change(&double, &account, &mut group, |group| {
+        group.description = "carts".into()
+    })
+    .await;
     change(&double, &account, &mut group, |group| {
         group.subnets.pop_last();
     })
@@ -104,13 +115,24 @@ async fn a_parameter_group_is_made_changed_and_removed() {
     let mut group = parameter_group();
     double.forget_calls();
     converge(&double, &account, group.clone()).await;
-    assert_eq!(double.writes(), ["CreateCacheParameterGroup", "ModifyCacheParameterGroup"]);
+    assert_eq!(
+        double.writes(),
+        ["CreateCacheParameterGroup", "ModifyCacheParameterGroup"]
+    );
     double.forget_calls();
     change(&double, &account, &mut group, |group| {
-        group.parameters = [("timeout".to_owned(), "60".to_owned()), ("activedefrag".to_owned(), "yes".to_owned())].into();
+        group.parameters = [
+            ("timeout".to_owned(), "60".to_owned()),
+            ("activedefrag".to_owned(), "yes".to_owned()),
+        ]
+        .into();
     })
     .await;
-    assert_eq!(double.writes(), ["ModifyCacheParameterGroup", "ResetCacheParameterGroup"], "what was taken out is reset");
+    assert_eq!(
+        double.writes(),
+        ["ModifyCacheParameterGroup", "ResetCacheParameterGroup"],
+        "what was taken out is reset"
+    );
     change(&double, &account, &mut group, |group| {
         group.tags.insert("team".into(), "shop".into());
     })
@@ -123,22 +145,42 @@ async fn many_parameters_go_in_several_calls() {
     let (double, _seed) = Double::start_seeded();
     let account = double.account();
     let client = aws_sdk_elasticache::Client::new(&double.configuration());
-    let answer = client.describe_engine_default_parameters().cache_parameter_group_family("valkey8").send().await.unwrap();
+    let answer = client
+        .describe_engine_default_parameters()
+        .cache_parameter_group_family("valkey8")
+        .send()
+        .await
+        .unwrap();
     let defaults = answer.engine_defaults.unwrap();
     let parameters: BTreeMap<String, String> = defaults
         .parameters()
         .iter()
         .filter(|parameter| parameter.is_modifiable() == Some(true))
-        .filter_map(|parameter| Some((parameter.parameter_name()?.to_owned(), parameter.parameter_value()?.to_owned())))
+        .filter_map(|parameter| {
+            Some((
+                parameter.parameter_name()?.to_owned(),
+                parameter.parameter_value()?.to_owned(),
+            ))
+        })
         .filter(|(_, value)| !value.is_empty())
         .take(32)
         .collect();
     assert!(parameters.len() > 20, "one call would do: {parameters:?}");
-    let mut group = CacheParameterGroup { parameters, ..parameter_group() };
+    let mut group = CacheParameterGroup {
+        parameters,
+        ..parameter_group()
+    };
     double.forget_calls();
     converge(&double, &account, group.clone()).await;
-    change(&double, &account, &mut group, |group| group.parameters.clear()).await;
-    let [create, modify, reset] = ["CreateCacheParameterGroup", "ModifyCacheParameterGroup", "ResetCacheParameterGroup"];
+    change(&double, &account, &mut group, |group| {
+        group.parameters.clear()
+    })
+    .await;
+    let [create, modify, reset] = [
+        "CreateCacheParameterGroup",
+        "ModifyCacheParameterGroup",
+        "ResetCacheParameterGroup",
+    ];
     assert_eq!(double.writes(), [create, modify, modify, reset, reset]);
 }
 
@@ -152,8 +194,14 @@ async fn a_replication_group_takes_parameters_and_gives_them_up() {
     group.engine_version = Some("8.0".into());
     group.parameter_group = Some("default.valkey8".into());
     converge(&double, &account, group.clone()).await;
-    change(&double, &account, &mut group, |group| group.parameter_group = Some(parameter_group().name)).await;
-    change(&double, &account, &mut group, |group| group.parameter_group = Some("default.valkey8".into())).await;
+    change(&double, &account, &mut group, |group| {
+        group.parameter_group = Some(parameter_group().name)
+    })
+    .await;
+    change(&double, &account, &mut group, |group| {
+        group.parameter_group = Some("default.valkey8".into())
+    })
+    .await;
     remove(&double, &account, parameter_group(), DeleteMode::Everything).await;
 }
 
@@ -171,11 +219,20 @@ async fn a_replication_group_is_made_changed_and_removed() {
     assert_eq!(double.writes(), ["CreateReplicationGroup"]);
     let host = present.outputs.plain("host").unwrap();
     assert_eq!(present.outputs.plain("port"), Some("6379"));
-    assert_eq!(present.outputs.plain("endpoint"), Some(format!("{host}:6379").as_str()));
+    assert_eq!(
+        present.outputs.plain("endpoint"),
+        Some(format!("{host}:6379").as_str())
+    );
     assert!(present.outputs.plain("readerHost").is_some());
 
-    change(&double, &account, &mut group, |group| group.engine_version = Some("8.0".into())).await;
-    change(&double, &account, &mut group, |group| group.node_type = "cache.m7g.large".into()).await;
+    change(&double, &account, &mut group, |group| {
+        group.engine_version = Some("8.0".into())
+    })
+    .await;
+    change(&double, &account, &mut group, |group| {
+        group.node_type = "cache.m7g.large".into()
+    })
+    .await;
     change(&double, &account, &mut group, |group| group.replicas = 2).await;
     change(&double, &account, &mut group, |group| group.replicas = 1).await;
     change(&double, &account, &mut group, |group| {
@@ -188,8 +245,14 @@ async fn a_replication_group_is_made_changed_and_removed() {
         group.multi_az = true;
     })
     .await;
-    change(&double, &account, &mut group, |group| group.transit_encryption = TransitEncryption::Disabled).await;
-    change(&double, &account, &mut group, |group| group.transit_encryption = TransitEncryption::Required).await;
+    change(&double, &account, &mut group, |group| {
+        group.transit_encryption = TransitEncryption::Disabled
+    })
+    .await;
+    change(&double, &account, &mut group, |group| {
+        group.transit_encryption = TransitEncryption::Required
+    })
+    .await;
     change(&double, &account, &mut group, |group| {
         group.security_groups.insert(second);
     })
@@ -205,7 +268,11 @@ async fn a_replication_group_is_made_changed_and_removed() {
         group.auto_minor_version_upgrade = Some(false);
     })
     .await;
-    assert_eq!(double.writes(), ["ModifyReplicationGroup"], "what takes hold without a restart goes in one call");
+    assert_eq!(
+        double.writes(),
+        ["ModifyReplicationGroup"],
+        "what takes hold without a restart goes in one call"
+    );
     change(&double, &account, &mut group, |group| {
         group.tags.insert("team".into(), "shop".into());
     })
@@ -214,18 +281,38 @@ async fn a_replication_group_is_made_changed_and_removed() {
     remove(&double, &account, group.clone(), DeleteMode::Snapshot).await;
     let resource = AwsResource::from(group.clone());
     let snapshots = snapshots(&double).await;
-    assert_eq!(snapshots, [format!("shop-carts-final-{}", &token(&resource).as_str()[..8])]);
+    assert_eq!(
+        snapshots,
+        [format!(
+            "shop-carts-final-{}",
+            &token(&resource).as_str()[..8]
+        )]
+    );
 
     converge(&double, &account, group.clone()).await;
     remove(&double, &account, group, DeleteMode::Everything).await;
-    assert_eq!(self::snapshots(&double).await, snapshots, "no other snapshot");
-    remove(&double, &account, subnet_group(&seed), DeleteMode::Everything).await;
+    assert_eq!(
+        self::snapshots(&double).await,
+        snapshots,
+        "no other snapshot"
+    );
+    remove(
+        &double,
+        &account,
+        subnet_group(&seed),
+        DeleteMode::Everything,
+    )
+    .await;
 }
 
 async fn snapshots(double: &Double) -> Vec<String> {
     let client = aws_sdk_elasticache::Client::new(&double.configuration());
     let answer = client.describe_snapshots().send().await.unwrap();
-    answer.snapshots().iter().map(|snapshot| snapshot.snapshot_name().unwrap().to_owned()).collect()
+    answer
+        .snapshots()
+        .iter()
+        .map(|snapshot| snapshot.snapshot_name().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]

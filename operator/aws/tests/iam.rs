@@ -31,7 +31,11 @@ fn role() -> IamRole {
         name: "octank-shop-orders".into(),
         description: "Pods of OrderService shop/orders".into(),
         trust_policy: trust("pods.eks.amazonaws.com"),
-        inline_policies: [("orders".to_owned(), allow("sns:Publish")), ("keys+more".to_owned(), allow("kms:Decrypt"))].into(),
+        inline_policies: [
+            ("orders".to_owned(), allow("sns:Publish")),
+            ("keys+more".to_owned(), allow("kms:Decrypt")),
+        ]
+        .into(),
         managed_policy_arns: [WORKER.to_owned(), REGISTRY.to_owned()].into(),
         tags: owner_tags(),
     }
@@ -46,14 +50,30 @@ async fn a_role_follows_what_is_desired_in_every_field() {
     assert_eq!(present.outputs.plain("arn"), present.arn.as_deref());
     assert!(present.arn.unwrap().ends_with(":role/octank-shop-orders"));
 
-    change(&double, &account, &mut desired, |role| role.description = "Orders, and what they need".into()).await;
-    change(&double, &account, &mut desired, |role| role.trust_policy = trust("ec2.amazonaws.com")).await;
     change(&double, &account, &mut desired, |role| {
-        role.inline_policies = [("orders".to_owned(), allow("sqs:SendMessage")), ("tables".to_owned(), allow("dynamodb:Query"))].into();
+        role.description = "Orders, and what they need".into()
     })
     .await;
-    change(&double, &account, &mut desired, |role| role.managed_policy_arns = [WORKER.to_owned(), READ_ONLY.to_owned()].into()).await;
-    change(&double, &account, &mut desired, |role| drop(role.tags.insert("team".into(), "orders".into()))).await;
+    change(&double, &account, &mut desired, |role| {
+        role.trust_policy = trust("ec2.amazonaws.com")
+    })
+    .await;
+    change(&double, &account, &mut desired, |role| {
+        role.inline_policies = [
+            ("orders".to_owned(), allow("sqs:SendMessage")),
+            ("tables".to_owned(), allow("dynamodb:Query")),
+        ]
+        .into();
+    })
+    .await;
+    change(&double, &account, &mut desired, |role| {
+        role.managed_policy_arns = [WORKER.to_owned(), READ_ONLY.to_owned()].into()
+    })
+    .await;
+    change(&double, &account, &mut desired, |role| {
+        drop(role.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
 
     for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
         remove(&double, &account, desired.clone(), mode).await;
@@ -72,8 +92,18 @@ async fn one_pass_makes_one_change() {
     desired.description = "other".into();
     desired.trust_policy = trust("ec2.amazonaws.com");
     let desired: shopkeeper_plan::aws::AwsResource = desired.into();
-    let present = look(&account, AwsKind::IamRole, &desired.name()).await.unwrap();
-    account.update(&desired, &present, &double::differing(&desired, &present), &double::token(&desired)).await.unwrap();
+    let present = look(&account, AwsKind::IamRole, &desired.name())
+        .await
+        .unwrap();
+    account
+        .update(
+            &desired,
+            &present,
+            &double::differing(&desired, &present),
+            &double::token(&desired),
+        )
+        .await
+        .unwrap();
     assert_eq!(double.writes().len(), 1, "{:?}", double.writes());
 }
 
@@ -84,13 +114,28 @@ async fn a_deletion_that_was_interrupted_goes_on() {
     let desired = role();
     let present = converge(&double, &account, desired.clone()).await;
     // Denied after the policies are gone: the next pass starts over with what is left.
-    double.fault(&json!({"kind": "access_denied", "service": "iam", "operation": "DeleteRole", "count": 1}));
+    double.fault(
+        &json!({"kind": "access_denied", "service": "iam", "operation": "DeleteRole", "count": 1}),
+    );
     let token = double::token(&desired.clone().into());
-    account.delete(&present, DeleteMode::Everything, &token).await.unwrap_err();
+    account
+        .delete(&present, DeleteMode::Everything, &token)
+        .await
+        .unwrap_err();
     // Deleting by what was seen before the interruption is a success too.
-    account.delete(&present, DeleteMode::Everything, &token).await.unwrap();
-    assert!(look(&account, AwsKind::IamRole, &desired.name).await.is_none());
-    account.delete(&present, DeleteMode::Everything, &token).await.unwrap();
+    account
+        .delete(&present, DeleteMode::Everything, &token)
+        .await
+        .unwrap();
+    assert!(
+        look(&account, AwsKind::IamRole, &desired.name)
+            .await
+            .is_none()
+    );
+    account
+        .delete(&present, DeleteMode::Everything, &token)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -99,6 +144,9 @@ async fn a_role_of_that_name_is_a_conflict() {
     let account = double.account();
     converge(&double, &account, role()).await;
     let desired = role().into();
-    let failure = account.create(&desired, &double::token(&desired)).await.unwrap_err();
+    let failure = account
+        .create(&desired, &double::token(&desired))
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, shopkeeper_plan::failure::Class::Conflict);
 }

@@ -45,11 +45,19 @@ fn client(double: &Double) -> aws_sdk_kms::Client {
 }
 
 async fn key_count(double: &Double) -> usize {
-    client(double).list_keys().send().await.unwrap().keys().len()
+    client(double)
+        .list_keys()
+        .send()
+        .await
+        .unwrap()
+        .keys()
+        .len()
 }
 
 async fn found(account: &Account) -> shopkeeper_plan::observed::Present {
-    look(account, AwsKind::KmsKey, ALIAS).await.expect("the key is found")
+    look(account, AwsKind::KmsKey, ALIAS)
+        .await
+        .expect("the key is found")
 }
 
 #[tokio::test]
@@ -60,9 +68,18 @@ async fn a_key_follows_what_is_desired_in_every_field() {
     let present = converge(&double, &account, desired.clone()).await;
     assert_eq!(present.outputs.plain("arn"), present.arn.as_deref());
 
-    change(&double, &account, &mut desired, |key| key.description = "Data of octank".into()).await;
-    change(&double, &account, &mut desired, |key| key.policy = Some(policy("Other"))).await;
-    change(&double, &account, &mut desired, |key| key.rotation_period_days = Some(90)).await;
+    change(&double, &account, &mut desired, |key| {
+        key.description = "Data of octank".into()
+    })
+    .await;
+    change(&double, &account, &mut desired, |key| {
+        key.policy = Some(policy("Other"))
+    })
+    .await;
+    change(&double, &account, &mut desired, |key| {
+        key.rotation_period_days = Some(90)
+    })
+    .await;
     change(&double, &account, &mut desired, |key| {
         key.rotation = false;
         key.rotation_period_days = None;
@@ -73,7 +90,10 @@ async fn a_key_follows_what_is_desired_in_every_field() {
         key.rotation_period_days = Some(180);
     })
     .await;
-    change(&double, &account, &mut desired, |key| drop(key.tags.insert("team".into(), "platform".into()))).await;
+    change(&double, &account, &mut desired, |key| {
+        drop(key.tags.insert("team".into(), "platform".into()))
+    })
+    .await;
     assert_eq!(key_count(&double).await, 1);
 
     remove(&double, &account, desired.clone(), DeleteMode::Everything).await;
@@ -89,8 +109,13 @@ async fn a_key_without_its_alias_is_found_by_its_tags() {
     let account = double.account();
     let desired: AwsResource = key().into();
     // The key was made, and the answer lost, so that nothing came after it.
-    double.fault(&json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}));
-    let failure = account.create(&desired, &token(&desired)).await.unwrap_err();
+    double.fault(
+        &json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}),
+    );
+    let failure = account
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     let present = found(&account).await;
     assert!(differing(&desired, &present).contains(&"alias".to_owned()));
@@ -106,7 +131,12 @@ async fn somebody_elses_key_is_not_taken_for_ours() {
     let mut other = key();
     other.alias = Some("alias/another".into());
     converge(&double, &account, other).await;
-    client(&double).delete_alias().alias_name("alias/another").send().await.unwrap();
+    client(&double)
+        .delete_alias()
+        .alias_name("alias/another")
+        .send()
+        .await
+        .unwrap();
     // Ours by its owner, and made for another alias.
     assert!(look(&account, AwsKind::KmsKey, ALIAS).await.is_none());
 }
@@ -116,13 +146,27 @@ async fn a_disabled_key_is_enabled_and_a_scheduled_deletion_called_off() {
     let double = Double::start();
     let account = double.account();
     let desired: AwsResource = key().into();
-    let id = converge(&double, &account, desired.clone()).await.id.unwrap();
+    let id = converge(&double, &account, desired.clone())
+        .await
+        .id
+        .unwrap();
 
-    client(&double).disable_key().key_id(&id).send().await.unwrap();
+    client(&double)
+        .disable_key()
+        .key_id(&id)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(differing(&desired, &found(&account).await), ["enabled"]);
     converge(&double, &account, desired.clone()).await;
 
-    client(&double).schedule_key_deletion().key_id(&id).pending_window_in_days(7).send().await.unwrap();
+    client(&double)
+        .schedule_key_deletion()
+        .key_id(&id)
+        .pending_window_in_days(7)
+        .send()
+        .await
+        .unwrap();
     assert!(differing(&desired, &found(&account).await).contains(&"enabled".to_owned()));
     assert_eq!(converge(&double, &account, desired).await.id, Some(id));
 }
@@ -134,7 +178,10 @@ async fn a_deletion_that_was_interrupted_goes_on() {
     let desired: AwsResource = key().into();
     let present = converge(&double, &account, desired.clone()).await;
     double.fault(&json!({"kind": "5xx", "service": "kms", "operation": "DeleteAlias", "count": 1}));
-    account.delete(&present, DeleteMode::Everything, &token(&desired)).await.unwrap_err();
+    account
+        .delete(&present, DeleteMode::Everything, &token(&desired))
+        .await
+        .unwrap_err();
     // Its deletion is scheduled and it still has its alias: there is something left to do.
     assert_eq!(found(&account).await.id, present.id);
     remove(&double, &account, desired, DeleteMode::Everything).await;
@@ -146,6 +193,12 @@ async fn a_key_does_not_go_while_snapshots_are_kept() {
     let account = double.account();
     let desired: AwsResource = key().into();
     let present = converge(&double, &account, desired.clone()).await;
-    account.delete(&present, DeleteMode::Snapshot, &token(&desired)).await.unwrap_err();
-    assert_eq!(differing(&desired, &found(&account).await), Vec::<String>::new());
+    account
+        .delete(&present, DeleteMode::Snapshot, &token(&desired))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        differing(&desired, &found(&account).await),
+        Vec::<String>::new()
+    );
 }

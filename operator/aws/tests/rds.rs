@@ -39,7 +39,10 @@ fn parameter_group(family: &str) -> RdsParameterGroup {
 }
 
 fn parameters(values: &[(&str, &str)]) -> BTreeMap<String, String> {
-    values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    values
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn instance(key_arn: &str) -> RdsInstance {
@@ -114,7 +117,9 @@ async fn an_instance_follows_what_is_desired_in_every_field() {
     let (double, _seed, account, mut desired) = prepared().await;
     let wanted: AwsResource = desired.clone().into();
     account.create(&wanted, &token(&wanted)).await.unwrap();
-    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
+    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Creating);
     assert_eq!(present.outputs.get("host"), None);
     // Everything is there from the beginning: no update follows the creation.
@@ -123,32 +128,65 @@ async fn an_instance_follows_what_is_desired_in_every_field() {
     assert_eq!(double.writes(), Vec::<String>::new());
 
     let d = &mut desired;
-    change(&double, &account, d, |db| db.instance_class = "db.r7g.xlarge".into()).await;
-    change(&double, &account, d, |db| (db.allocated_storage, db.max_allocated_storage) = (400, Some(800))).await;
+    change(&double, &account, d, |db| {
+        db.instance_class = "db.r7g.xlarge".into()
+    })
+    .await;
+    change(&double, &account, d, |db| {
+        (db.allocated_storage, db.max_allocated_storage) = (400, Some(800))
+    })
+    .await;
     double.settle();
-    change(&double, &account, d, |db| (db.storage_type, db.iops) = ("io2".into(), Some(8000))).await;
+    change(&double, &account, d, |db| {
+        (db.storage_type, db.iops) = ("io2".into(), Some(8000))
+    })
+    .await;
     double.settle();
     change(&double, &account, d, |db| db.max_allocated_storage = None).await;
     change(&double, &account, d, |db| db.multi_az = false).await;
     change(&double, &account, d, |db| db.port = 5432).await;
     change(&double, &account, d, |db| db.backup_retention_days = 14).await;
-    change(&double, &account, d, |db| db.backup_window = Some("00:00-01:00".into())).await;
-    change(&double, &account, d, |db| db.maintenance_window = Some("mon:02:00-mon:03:00".into())).await;
+    change(&double, &account, d, |db| {
+        db.backup_window = Some("00:00-01:00".into())
+    })
+    .await;
+    change(&double, &account, d, |db| {
+        db.maintenance_window = Some("mon:02:00-mon:03:00".into())
+    })
+    .await;
     change(&double, &account, d, |db| db.deletion_protection = false).await;
     change(&double, &account, d, |db| db.performance_insights = false).await;
     change(&double, &account, d, |db| db.performance_insights = true).await;
-    change(&double, &account, d, |db| db.log_exports = ["upgrade".to_owned()].into()).await;
-    change(&double, &account, d, |db| db.auto_minor_version_upgrade = false).await;
-    change(&double, &account, d, |db| db.ca_certificate = Some("rds-ca-rsa4096-g1".into())).await;
+    change(&double, &account, d, |db| {
+        db.log_exports = ["upgrade".to_owned()].into()
+    })
+    .await;
+    change(&double, &account, d, |db| {
+        db.auto_minor_version_upgrade = false
+    })
+    .await;
+    change(&double, &account, d, |db| {
+        db.ca_certificate = Some("rds-ca-rsa4096-g1".into())
+    })
+    .await;
     change(&double, &account, d, |db| db.copy_tags_to_snapshot = false).await;
-    change(&double, &account, d, |db| drop(db.tags.insert("team".into(), "orders".into()))).await;
+    change(&double, &account, d, |db| {
+        drop(db.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_instance_tells_where_it_is_and_how_to_get_in() {
     let (double, _seed, account, desired) = prepared().await;
     let present = converge(&double, &account, desired).await;
-    let plain = |name: &str| present.outputs.plain(name).unwrap_or_else(|| panic!("no {name}")).to_owned();
+    let plain = |name: &str| {
+        present
+            .outputs
+            .plain(name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .to_owned()
+    };
     assert_eq!(plain("port"), "5433");
     assert_eq!(plain("endpoint"), format!("{}:5433", plain("host")));
     assert_eq!(plain("database"), "orders");
@@ -166,19 +204,29 @@ async fn a_password_is_read_once_and_again_when_it_is_rotated() {
     let first = password(&converge(&double, &account, desired.clone()).await);
     // Not asked for again.
     double.fault(&json!({"kind": "access_denied", "service": "secretsmanager"}));
-    assert_eq!(password(&converge(&double, &account, desired.clone()).await), first);
+    assert_eq!(
+        password(&converge(&double, &account, desired.clone()).await),
+        first
+    );
     // Another process has nothing to remember: the instance is there, the password is not.
-    let present = look(&double.account(), AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
+    let present = look(&double.account(), AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Available);
     assert_eq!(present.outputs.get("password"), None);
     assert!(present.note.unwrap().contains("master password"));
     double.remove_faults();
 
     let rds = aws_sdk_rds::Client::new(&double.configuration());
-    let call = rds.modify_db_instance().db_instance_identifier(IDENTIFIER).rotate_master_user_password(true);
+    let call = rds
+        .modify_db_instance()
+        .db_instance_identifier(IDENTIFIER)
+        .rotate_master_user_password(true);
     call.apply_immediately(true).send().await.unwrap();
     // Read while it is being rotated, and once more after that.
-    look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
+    look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
     assert_ne!(password(&converge(&double, &account, desired).await), first);
 }
 
@@ -190,10 +238,23 @@ async fn a_major_upgrade_brings_its_parameter_group_in_the_same_call() {
     desired.engine_version = "17".into();
     desired.parameter_group = "octank-shop-orders-postgres17".into();
     let wanted: AwsResource = desired.clone().into();
-    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
-    assert_eq!(differing(&wanted, &present), ["engineVersion", "parameterGroup"]);
+    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
+    assert_eq!(
+        differing(&wanted, &present),
+        ["engineVersion", "parameterGroup"]
+    );
     // While the upgrade waits for approval its group waits as well.
-    let failure = account.update(&wanted, &present, &["parameterGroup".to_owned()], &token(&wanted)).await.unwrap_err();
+    let failure = account
+        .update(
+            &wanted,
+            &present,
+            &["parameterGroup".to_owned()],
+            &token(&wanted),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
     double.forget_calls();
     converge(&double, &account, desired).await;
@@ -206,19 +267,49 @@ async fn storage_that_is_being_optimized_holds_nothing_else_up() {
     converge(&double, &account, desired.clone()).await;
     desired.allocated_storage = 200;
     let wanted: AwsResource = desired.clone().into();
-    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
-    account.update(&wanted, &present, &differing(&wanted, &present), &token(&wanted)).await.unwrap();
+    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
+    account
+        .update(
+            &wanted,
+            &present,
+            &differing(&wanted, &present),
+            &token(&wanted),
+        )
+        .await
+        .unwrap();
     double.settle();
     // Optimizing now: open for other changes.
     desired.allocated_storage = 300;
     desired.deletion_protection = false;
     let wanted: AwsResource = desired.clone().into();
-    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
+    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Available);
-    account.update(&wanted, &present, &differing(&wanted, &present), &token(&wanted)).await.unwrap();
-    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await.unwrap();
+    account
+        .update(
+            &wanted,
+            &present,
+            &differing(&wanted, &present),
+            &token(&wanted),
+        )
+        .await
+        .unwrap();
+    let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
+        .await
+        .unwrap();
     assert_eq!(differing(&wanted, &present), ["allocatedStorage"]);
-    let failure = account.update(&wanted, &present, &differing(&wanted, &present), &token(&wanted)).await.unwrap_err();
+    let failure = account
+        .update(
+            &wanted,
+            &present,
+            &differing(&wanted, &present),
+            &token(&wanted),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
     double.settle();
     converge(&double, &account, desired).await;
@@ -229,8 +320,17 @@ async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
     let (double, _seed, account, desired) = prepared().await;
     let rds = aws_sdk_rds::Client::new(&double.configuration());
     let snapshots = async || {
-        let answer = rds.describe_db_snapshots().snapshot_type("manual").send().await.unwrap();
-        answer.db_snapshots().iter().map(|snapshot| snapshot.db_snapshot_identifier().unwrap().to_owned()).collect::<Vec<_>>()
+        let answer = rds
+            .describe_db_snapshots()
+            .snapshot_type("manual")
+            .send()
+            .await
+            .unwrap();
+        answer
+            .db_snapshots()
+            .iter()
+            .map(|snapshot| snapshot.db_snapshot_identifier().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     // Twice with the same wish, hence the same token: the second snapshot has a name of its own.
     for taken in 1..=2 {
@@ -238,13 +338,21 @@ async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
         remove(&double, &account, desired.clone(), DeleteMode::Snapshot).await;
         let names = snapshots().await;
         assert_eq!(names.len(), taken, "{names:?}");
-        assert!(names.iter().all(|name| name.starts_with("octank-shop-orders-final-")), "{names:?}");
+        assert!(
+            names
+                .iter()
+                .all(|name| name.starts_with("octank-shop-orders-final-")),
+            "{names:?}"
+        );
     }
     let present = converge(&double, &account, desired.clone()).await;
     remove(&double, &account, desired.clone(), DeleteMode::Everything).await;
     assert_eq!(snapshots().await.len(), 2);
     // By what was seen before: gone already is a success.
-    account.delete(&present, DeleteMode::Everything, &token(&desired.into())).await.unwrap();
+    account
+        .delete(&present, DeleteMode::Everything, &token(&desired.into()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -252,7 +360,10 @@ async fn parameters_that_need_a_reboot_are_set_and_noted() {
     let (double, _seed, account, desired) = prepared().await;
     converge(&double, &account, desired.clone()).await;
     let mut group = parameter_group("postgres16");
-    change(&double, &account, &mut group, |group| group.parameters = parameters(&[("autovacuum_naptime", "30"), ("huge_pages", "try")])).await;
+    change(&double, &account, &mut group, |group| {
+        group.parameters = parameters(&[("autovacuum_naptime", "30"), ("huge_pages", "try")])
+    })
+    .await;
     let present = converge(&double, &account, desired).await;
     assert!(present.note.unwrap().contains("reboot"));
 }
@@ -264,11 +375,20 @@ async fn a_parameter_group_follows_what_is_desired_in_every_field() {
     let mut desired = parameter_group("postgres17");
     converge(&double, &account, desired.clone()).await;
     change(&double, &account, &mut desired, |group| {
-        group.parameters = parameters(&[("autovacuum_naptime", "60"), ("autovacuum_vacuum_scale_factor", "0.2")]);
+        group.parameters = parameters(&[
+            ("autovacuum_naptime", "60"),
+            ("autovacuum_vacuum_scale_factor", "0.2"),
+        ]);
     })
     .await;
-    change(&double, &account, &mut desired, |group| drop(group.tags.insert("team".into(), "orders".into()))).await;
-    change(&double, &account, &mut desired, |group| group.parameters.clear()).await;
+    change(&double, &account, &mut desired, |group| {
+        drop(group.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
+    change(&double, &account, &mut desired, |group| {
+        group.parameters.clear()
+    })
+    .await;
     for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
         remove(&double, &account, desired.clone(), mode).await;
         converge(&double, &account, desired.clone()).await;
@@ -280,21 +400,53 @@ async fn many_parameters_go_in_several_calls() {
     let double = Double::start();
     let account = double.account();
     let rds = aws_sdk_rds::Client::new(&double.configuration());
-    let answer = rds.describe_engine_default_parameters().db_parameter_group_family("postgres17").send().await.unwrap();
+    let answer = rds
+        .describe_engine_default_parameters()
+        .db_parameter_group_family("postgres17")
+        .send()
+        .await
+        .unwrap();
     let defaults = answer.engine_defaults.unwrap();
     let switches: BTreeMap<_, _> = defaults
         .parameters()
         .iter()
-        .filter(|parameter| parameter.is_modifiable() == Some(true) && parameter.allowed_values() == Some("0,1"))
-        .map(|parameter| (parameter.parameter_name().unwrap().to_owned(), "1".to_owned()))
+        .filter(|parameter| {
+            parameter.is_modifiable() == Some(true) && parameter.allowed_values() == Some("0,1")
+        })
+        .map(|parameter| {
+            (
+                parameter.parameter_name().unwrap().to_owned(),
+                "1".to_owned(),
+            )
+        })
         .take(25)
         .collect();
-    let mut desired = RdsParameterGroup { parameters: switches.clone(), ..parameter_group("postgres17") };
+    let mut desired = RdsParameterGroup {
+        parameters: switches.clone(),
+        ..parameter_group("postgres17")
+    };
     converge(&double, &account, desired.clone()).await;
     let calls = switches.len().div_ceil(20);
-    assert_eq!(double.writes().iter().filter(|operation| *operation == "ModifyDBParameterGroup").count(), calls);
-    change(&double, &account, &mut desired, |group| group.parameters.clear()).await;
-    assert_eq!(double.writes().iter().filter(|operation| *operation == "ResetDBParameterGroup").count(), calls);
+    assert_eq!(
+        double
+            .writes()
+            .iter()
+            .filter(|operation| *operation == "ModifyDBParameterGroup")
+            .count(),
+        calls
+    );
+    change(&double, &account, &mut desired, |group| {
+        group.parameters.clear()
+    })
+    .await;
+    assert_eq!(
+        double
+            .writes()
+            .iter()
+            .filter(|operation| *operation == "ResetDBParameterGroup")
+            .count(),
+        calls
+    );
 }
 
 #[tokio::test]
@@ -304,9 +456,18 @@ async fn a_subnet_group_follows_what_is_desired_in_every_field() {
     let mut desired = subnet_group(&seed);
     let present = converge(&double, &account, desired.clone()).await;
     assert_eq!(present.outputs.plain("arn"), present.arn.as_deref());
-    change(&double, &account, &mut desired, |group| group.subnets = seed.private_subnets().into_iter().collect()).await;
-    change(&double, &account, &mut desired, |group| group.description = "Databases".into()).await;
-    change(&double, &account, &mut desired, |group| drop(group.tags.insert("team".into(), "orders".into()))).await;
+    change(&double, &account, &mut desired, |group| {
+        group.subnets = seed.private_subnets().into_iter().collect()
+    })
+    .await;
+    change(&double, &account, &mut desired, |group| {
+        group.description = "Databases".into()
+    })
+    .await;
+    change(&double, &account, &mut desired, |group| {
+        drop(group.tags.insert("team".into(), "orders".into()))
+    })
+    .await;
     for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
         remove(&double, &account, desired.clone(), mode).await;
         converge(&double, &account, desired.clone()).await;
@@ -317,9 +478,17 @@ async fn a_subnet_group_follows_what_is_desired_in_every_field() {
 async fn groups_in_use_are_waited_for() {
     let (double, seed, account, desired) = prepared().await;
     converge(&double, &account, desired).await;
-    for resource in [AwsResource::from(subnet_group(&seed)), parameter_group("postgres16").into()] {
-        let present = look(&account, resource.kind(), &resource.name()).await.unwrap();
-        let failure = account.delete(&present, DeleteMode::Everything, &token(&resource)).await.unwrap_err();
+    for resource in [
+        AwsResource::from(subnet_group(&seed)),
+        parameter_group("postgres16").into(),
+    ] {
+        let present = look(&account, resource.kind(), &resource.name())
+            .await
+            .unwrap();
+        let failure = account
+            .delete(&present, DeleteMode::Everything, &token(&resource))
+            .await
+            .unwrap_err();
         assert_eq!(failure.class, Class::NotReady, "{failure:?}");
     }
 }

@@ -4,11 +4,16 @@
 
 mod double;
 
-use double::{ACCOUNT_ID, Double, REGION, change, converge, differing, look, owner_tags, remove, token};
+use double::{
+    ACCOUNT_ID, Double, REGION, change, converge, differing, look, owner_tags, remove, token,
+};
 use serde_json::{Value, json};
 use shopkeeper_aws::Account;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, AwsSpecification as _, SnsSubscription, SnsTopic, SubscriptionProtocol, Tags},
+    aws::{
+        AwsKind, AwsResource, AwsSpecification as _, SnsSubscription, SnsTopic,
+        SubscriptionProtocol, Tags,
+    },
     failure::Class,
     observed::Lifecycle,
     plan::DeleteMode,
@@ -55,10 +60,22 @@ async fn a_topic_is_made_changed_and_removed() {
     assert_eq!(double.writes(), ["CreateTopic"]);
     assert_eq!(present.outputs.plain("topicArn"), Some(buy.arn.as_str()));
 
-    change(&double, &account, &mut buy, |topic| topic.display_name = "Octank".into()).await;
-    change(&double, &account, &mut buy, |topic| topic.display_name = String::new()).await;
-    change(&double, &account, &mut buy, |topic| topic.kms_key_arn = Some("alias/aws/sns".into())).await;
-    change(&double, &account, &mut buy, |topic| topic.policy = Some(policy("buy"))).await;
+    change(&double, &account, &mut buy, |topic| {
+        topic.display_name = "Octank".into()
+    })
+    .await;
+    change(&double, &account, &mut buy, |topic| {
+        topic.display_name = String::new()
+    })
+    .await;
+    change(&double, &account, &mut buy, |topic| {
+        topic.kms_key_arn = Some("alias/aws/sns".into())
+    })
+    .await;
+    change(&double, &account, &mut buy, |topic| {
+        topic.policy = Some(policy("buy"))
+    })
+    .await;
     change(&double, &account, &mut buy, |topic| {
         topic.tags.insert("team".into(), "shop".into());
     })
@@ -68,7 +85,10 @@ async fn a_topic_is_made_changed_and_removed() {
     let mut ordered = topic("buy.fifo");
     ordered.content_based_deduplication = true;
     converge(&double, &account, ordered.clone()).await;
-    change(&double, &account, &mut ordered, |topic| topic.content_based_deduplication = false).await;
+    change(&double, &account, &mut ordered, |topic| {
+        topic.content_based_deduplication = false
+    })
+    .await;
     remove(&double, &account, ordered, DeleteMode::Everything).await;
 }
 
@@ -77,15 +97,30 @@ async fn a_topic_of_others_is_a_conflict_and_not_taken() {
     let double = Double::start();
     let account = double.account();
     let client = aws_sdk_sns::Client::new(&double.configuration());
-    let tag = aws_sdk_sns::types::Tag::builder().key("team").value("others").build().unwrap();
-    client.create_topic().name("buy").tags(tag).send().await.unwrap();
+    let tag = aws_sdk_sns::types::Tag::builder()
+        .key("team")
+        .value("others")
+        .build()
+        .unwrap();
+    client
+        .create_topic()
+        .name("buy")
+        .tags(tag)
+        .send()
+        .await
+        .unwrap();
     let buy = AwsResource::from(topic("buy"));
     let failure = account.create(&buy, &token(&buy)).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "{failure:?}");
 }
 
 async fn queue(double: &Double, name: &str) -> String {
-    aws_sdk_sqs::Client::new(&double.configuration()).create_queue().queue_name(name).send().await.unwrap();
+    aws_sdk_sqs::Client::new(&double.configuration())
+        .create_queue()
+        .queue_name(name)
+        .send()
+        .await
+        .unwrap();
     format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
 }
 
@@ -103,21 +138,44 @@ async fn a_subscription_is_made_changed_and_removed() {
     converge(&double, &account, subscribed.clone()).await;
     assert_eq!(double.writes(), ["Subscribe"]);
 
-    change(&double, &account, &mut subscribed, |subscription| subscription.filter_policy = Some(json!({"event": ["buy", "return"]}))).await;
-    change(&double, &account, &mut subscribed, |subscription| subscription.filter_policy = None).await;
-    change(&double, &account, &mut subscribed, |subscription| subscription.raw_delivery = true).await;
-    change(&double, &account, &mut subscribed, |subscription| subscription.raw_delivery = false).await;
-    change(&double, &account, &mut subscribed, |subscription| subscription.dead_letter_arn = Some(dead)).await;
-    change(&double, &account, &mut subscribed, |subscription| subscription.dead_letter_arn = None).await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.filter_policy = Some(json!({"event": ["buy", "return"]}))
+    })
+    .await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.filter_policy = None
+    })
+    .await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.raw_delivery = true
+    })
+    .await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.raw_delivery = false
+    })
+    .await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.dead_letter_arn = Some(dead)
+    })
+    .await;
+    change(&double, &account, &mut subscribed, |subscription| {
+        subscription.dead_letter_arn = None
+    })
+    .await;
     remove(&double, &account, subscribed.clone(), DeleteMode::Snapshot).await;
 
     converge(&double, &account, subscribed.clone()).await;
     remove(&double, &account, topic("buy"), DeleteMode::Everything).await;
-    assert!(absent(&account, &subscribed).await, "a subscription does not outlive its topic");
+    assert!(
+        absent(&account, &subscribed).await,
+        "a subscription does not outlive its topic"
+    );
 }
 
 async fn absent(account: &Account, subscription: &SnsSubscription) -> bool {
-    look(account, AwsKind::SnsSubscription, &subscription.name()).await.is_none()
+    look(account, AwsKind::SnsSubscription, &subscription.name())
+        .await
+        .is_none()
 }
 
 #[tokio::test]
@@ -129,14 +187,35 @@ async fn a_subscription_that_nobody_confirmed_is_left_alone() {
     let present = converge(&double, &account, mail.clone()).await;
     assert_eq!(present.lifecycle, Lifecycle::Available);
     assert_eq!(present.arn, None);
-    assert_eq!(present.note.as_deref(), Some("waits for confirmation by its owner"));
+    assert_eq!(
+        present.note.as_deref(),
+        Some("waits for confirmation by its owner")
+    );
 
-    let filtered = AwsResource::from(SnsSubscription { filter_policy: Some(json!({"event": ["buy"]})), ..mail });
+    let filtered = AwsResource::from(SnsSubscription {
+        filter_policy: Some(json!({"event": ["buy"]})),
+        ..mail
+    });
     double.forget_calls();
-    let failure = account.update(&filtered, &present, &differing(&filtered, &present), &token(&filtered)).await.unwrap_err();
+    let failure = account
+        .update(
+            &filtered,
+            &present,
+            &differing(&filtered, &present),
+            &token(&filtered),
+        )
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
-    account.delete(&present, DeleteMode::Everything, &token(&filtered)).await.unwrap();
-    assert_eq!(double.writes(), Vec::<String>::new(), "no mail is sent again");
+    account
+        .delete(&present, DeleteMode::Everything, &token(&filtered))
+        .await
+        .unwrap();
+    assert_eq!(
+        double.writes(),
+        Vec::<String>::new(),
+        "no mail is sent again"
+    );
 }
 
 #[tokio::test]
@@ -147,11 +226,24 @@ async fn a_subscription_is_found_behind_a_page_of_others() {
     let client = aws_sdk_sns::Client::new(&double.configuration());
     for number in 0..101 {
         let endpoint = format!("+3110000{number:04}");
-        client.subscribe().topic_arn(topic("buy").arn).protocol("sms").endpoint(endpoint).send().await.unwrap();
+        client
+            .subscribe()
+            .topic_arn(topic("buy").arn)
+            .protocol("sms")
+            .endpoint(endpoint)
+            .send()
+            .await
+            .unwrap();
     }
     for number in [0, 100] {
         let wanted = subscription(SubscriptionProtocol::Sms, &format!("+3110000{number:04}"));
         assert!(!absent(&account, &wanted).await, "{number}");
     }
-    assert!(absent(&account, &subscription(SubscriptionProtocol::Sms, "+31109999999")).await);
+    assert!(
+        absent(
+            &account,
+            &subscription(SubscriptionProtocol::Sms, "+31109999999")
+        )
+        .await
+    );
 }

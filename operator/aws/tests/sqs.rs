@@ -46,18 +46,53 @@ async fn a_queue_is_made_changed_and_removed() {
 
     let mut orders = queue("orders");
     let present = converge(&double, &account, orders.clone()).await;
-    assert_eq!(double.writes().iter().filter(|write| *write != "CreateQueue").count(), 0, "CreateQueue takes everything");
-    assert!(present.outputs.plain("queueUrl").unwrap().ends_with("/orders"));
+    assert_eq!(
+        double
+            .writes()
+            .iter()
+            .filter(|write| *write != "CreateQueue")
+            .count(),
+        0,
+        "CreateQueue takes everything"
+    );
+    assert!(
+        present
+            .outputs
+            .plain("queueUrl")
+            .unwrap()
+            .ends_with("/orders")
+    );
     assert_eq!(present.empty, Some(true));
 
-    change(&double, &account, &mut orders, |queue| queue.visibility_timeout_seconds = 45).await;
-    change(&double, &account, &mut orders, |queue| queue.retention_seconds = 86_400).await;
-    change(&double, &account, &mut orders, |queue| queue.delay_seconds = 5).await;
-    change(&double, &account, &mut orders, |queue| queue.receive_wait_seconds = 20).await;
-    change(&double, &account, &mut orders, |queue| queue.kms_key_arn = Some("alias/aws/sqs".into())).await;
-    change(&double, &account, &mut orders, |queue| queue.policy = Some(policy("orders"))).await;
     change(&double, &account, &mut orders, |queue| {
-        queue.redrive = Some(RedrivePolicy { dead_letter_arn: arn("orders-dead"), max_receives: 5 });
+        queue.visibility_timeout_seconds = 45
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.retention_seconds = 86_400
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.delay_seconds = 5
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.receive_wait_seconds = 20
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.kms_key_arn = Some("alias/aws/sqs".into())
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.policy = Some(policy("orders"))
+    })
+    .await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.redrive = Some(RedrivePolicy {
+            dead_letter_arn: arn("orders-dead"),
+            max_receives: 5,
+        });
     })
     .await;
     change(&double, &account, &mut orders, |queue| queue.redrive = None).await;
@@ -73,10 +108,20 @@ async fn a_queue_is_made_changed_and_removed() {
         queue.retention_seconds = 3600;
     })
     .await;
-    assert_eq!(double.writes(), ["SetQueueAttributes"], "one call takes all");
+    assert_eq!(
+        double.writes(),
+        ["SetQueueAttributes"],
+        "one call takes all"
+    );
 
     remove(&double, &account, orders, DeleteMode::Snapshot).await;
-    remove(&double, &account, queue("orders-dead"), DeleteMode::Everything).await;
+    remove(
+        &double,
+        &account,
+        queue("orders-dead"),
+        DeleteMode::Everything,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -86,7 +131,10 @@ async fn a_queue_in_order_keeps_its_type() {
     let mut orders = queue("orders.fifo");
     orders.content_based_deduplication = true;
     converge(&double, &account, orders.clone()).await;
-    change(&double, &account, &mut orders, |queue| queue.content_based_deduplication = false).await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.content_based_deduplication = false
+    })
+    .await;
     remove(&double, &account, orders, DeleteMode::Everything).await;
 }
 
@@ -96,7 +144,19 @@ async fn a_queue_with_a_message_is_not_empty() {
     let account = double.account();
     let present = converge(&double, &account, queue("orders")).await;
     let client = aws_sdk_sqs::Client::new(&double.configuration());
-    client.send_message().queue_url(present.id.unwrap()).message_body("order 1").send().await.unwrap();
-    assert_eq!(look(&account, AwsKind::SqsQueue, "orders").await.unwrap().empty, Some(false));
+    client
+        .send_message()
+        .queue_url(present.id.unwrap())
+        .message_body("order 1")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        look(&account, AwsKind::SqsQueue, "orders")
+            .await
+            .unwrap()
+            .empty,
+        Some(false)
+    );
     remove(&double, &account, queue("orders"), DeleteMode::Everything).await;
 }

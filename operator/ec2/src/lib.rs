@@ -32,8 +32,12 @@ impl Network {
     /// The network of an account, with the same credentials, endpoint and record of calls as all else.
     #[must_use]
     pub fn new(account: &Account) -> Self {
-        let configuration = aws_sdk_ec2::config::Builder::from(account.configuration()).interceptor(account.recorder()).build();
-        Self { client: aws_sdk_ec2::Client::from_conf(configuration) }
+        let configuration = aws_sdk_ec2::config::Builder::from(account.configuration())
+            .interceptor(account.recorder())
+            .build();
+        Self {
+            client: aws_sdk_ec2::Client::from_conf(configuration),
+        }
     }
 
     /// The VPCs that match, in the order of their ids. Ids that no VPC has are left out.
@@ -42,7 +46,10 @@ impl Network {
     /// AWS's refusal.
     pub async fn find_vpcs(&self, selector: &Selector) -> Result<Vec<VpcFacts>, Failure> {
         let mut found = Vec::new();
-        let call = self.client.describe_vpcs().set_filters(Some(filters("vpc-id", selector)));
+        let call = self
+            .client
+            .describe_vpcs()
+            .set_filters(Some(filters("vpc-id", selector)));
         let mut pages = call.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify("DescribeVpcs", &error))?;
@@ -57,20 +64,37 @@ impl Network {
     /// # Errors
     /// AWS's refusal; `Invalid` where one of the ids is not that of a subnet of the VPC, since whoever names ids means each of
     /// them.
-    pub async fn find_subnets(&self, vpc_id: &str, selector: &Selector) -> Result<Vec<SubnetFacts>, Failure> {
+    pub async fn find_subnets(
+        &self,
+        vpc_id: &str,
+        selector: &Selector,
+    ) -> Result<Vec<SubnetFacts>, Failure> {
         let mut found = Vec::new();
-        let call = self.client.describe_subnets().filters(filter("vpc-id", [vpc_id.to_owned()]));
-        let call = filters("subnet-id", selector).into_iter().fold(call, |call, filter| call.filters(filter));
+        let call = self
+            .client
+            .describe_subnets()
+            .filters(filter("vpc-id", [vpc_id.to_owned()]));
+        let call = filters("subnet-id", selector)
+            .into_iter()
+            .fold(call, |call, filter| call.filters(filter));
         let mut pages = call.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify("DescribeSubnets", &error))?;
             found.extend(page.subnets().iter().filter_map(subnet_facts));
         }
         if let Selector::Ids(ids) = selector {
-            let missing: Vec<_> = ids.iter().filter(|id| found.iter().all(|subnet| subnet.id != **id)).map(String::as_str).collect();
+            let missing: Vec<_> = ids
+                .iter()
+                .filter(|id| found.iter().all(|subnet| subnet.id != **id))
+                .map(String::as_str)
+                .collect();
             if !missing.is_empty() {
                 let problem = format!("{vpc_id} has no {}", missing.join(", "));
-                return Err(Failure::invalid("subnets", &problem, "correct the ids, or the VPC"));
+                return Err(Failure::invalid(
+                    "subnets",
+                    &problem,
+                    "correct the ids, or the VPC",
+                ));
             }
         }
         found.sort_by(|one, other| (&one.zone, &one.id).cmp(&(&other.zone, &other.id)));
@@ -82,27 +106,38 @@ impl Network {
 fn filters(id_filter: &str, selector: &Selector) -> Vec<Filter> {
     match selector {
         Selector::Ids(ids) => vec![filter(id_filter, ids.iter().cloned())],
-        Selector::Tags(tags) => tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [literal(value)])).collect(),
+        Selector::Tags(tags) => tags
+            .iter()
+            .map(|(key, value)| filter(&format!("tag:{key}"), [literal(value)]))
+            .collect(),
     }
 }
 
 fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
-    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
+    Filter::builder()
+        .name(name)
+        .set_values(Some(values.into_iter().collect()))
+        .build()
 }
 
 /// A value that matches itself alone: EC2 takes `*` and `?` in the values of filters for wildcards.
 fn literal(value: &str) -> String {
-    value.chars().fold(String::with_capacity(value.len()), |mut text, character| {
-        if matches!(character, '*' | '?' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-        text
-    })
+    value
+        .chars()
+        .fold(String::with_capacity(value.len()), |mut text, character| {
+            if matches!(character, '*' | '?' | '\\') {
+                text.push('\\');
+            }
+            text.push(character);
+            text
+        })
 }
 
 fn vpc_facts(vpc: &Vpc) -> Option<VpcFacts> {
-    Some(VpcFacts { id: vpc.vpc_id()?.to_owned(), cidr: vpc.cidr_block()?.to_owned() })
+    Some(VpcFacts {
+        id: vpc.vpc_id()?.to_owned(),
+        cidr: vpc.cidr_block()?.to_owned(),
+    })
 }
 
 /// `None` for a subnet without an IPv4 block, in which nothing of ours can run.

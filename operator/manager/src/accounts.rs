@@ -27,7 +27,10 @@ pub struct Accounts {
 impl Accounts {
     /// No sessions yet.
     pub fn new(calls: Arc<dyn CallObserver>) -> Self {
-        Self { sessions: Mutex::default(), calls }
+        Self {
+            sessions: Mutex::default(),
+            calls,
+        }
     }
 
     /// The session for a region. Making one reads the environment and makes no call to AWS.
@@ -37,7 +40,11 @@ impl Accounts {
             return Arc::clone(session);
         }
         let account = Account::connect(region, Arc::clone(&self.calls)).await;
-        let session = Arc::new(Session { observer: Observer::new(account.clone()), network: Network::new(&account), account });
+        let session = Arc::new(Session {
+            observer: Observer::new(account.clone()),
+            network: Network::new(&account),
+            account,
+        });
         sessions.insert(region.to_owned(), Arc::clone(&session));
         session
     }

@@ -26,7 +26,11 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
     /// Address of /metrics, /healthz and /readyz.
-    #[arg(long, env = "SHOPKEEPER_METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(
+        long,
+        env = "SHOPKEEPER_METRICS_ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
     pub metrics_address: SocketAddr,
     /// File to write the address to once it is bound; for port 0.
     #[arg(long, env = "SHOPKEEPER_METRICS_ADDRESS_FILE")]

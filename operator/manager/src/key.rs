@@ -15,7 +15,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Platform, Self::Storefront, Self::CatalogService, Self::OrderService];
+    pub const ALL: [Self; 4] = [
+        Self::Platform,
+        Self::Storefront,
+        Self::CatalogService,
+        Self::OrderService,
+    ];
 
     /// The name in the API.
     pub const fn name(self) -> &'static str {

@@ -4,13 +4,18 @@
 //! forget a resource; deciding on objects that miss it would write them again.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_plan::resource::ResourceKey;
+
+/// For how long AWS has to say that a resource is not there before it counts as gone. Longer than the seconds for which
+/// DynamoDB, IAM and SQS are documented to answer as before a write.
+pub const CONFIRMATION: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Remembered {
@@ -18,6 +23,8 @@ struct Remembered {
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
     waits: u32,
+    /// Since when AWS says of a resource that it is not there.
+    absent: HashMap<ResourceKey, Instant>,
     /// What the last pass made and changed, and how often in a row they were the same.
     steps: (Vec<String>, u32),
 }
@@ -41,7 +48,9 @@ impl Memory {
 
     /// The status that was written last, if this process wrote one.
     pub fn status(&self, uid: &str) -> Option<Value> {
-        self.lock().get(uid).and_then(|remembered| remembered.status.clone())
+        self.lock()
+            .get(uid)
+            .and_then(|remembered| remembered.status.clone())
     }
 
     /// Remembers the status that was written.
@@ -51,22 +60,45 @@ impl Memory {
 
     /// Remembers an object as the API server answered an apply.
     pub fn applied(&self, uid: &str, key: &ResourceKey, object: DynamicObject) {
-        self.lock().entry(uid.to_owned()).or_default().objects.insert(key.clone(), Written::Applied(Box::new(object)));
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .objects
+            .insert(key.clone(), Written::Applied(Box::new(object)));
     }
 
     /// Remembers that an object was deleted.
     pub fn deleted(&self, uid: &str, key: &ResourceKey, object_uid: &str) {
-        self.lock().entry(uid.to_owned()).or_default().objects.insert(key.clone(), Written::Deleted { uid: object_uid.to_owned() });
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .objects
+            .insert(
+                key.clone(),
+                Written::Deleted {
+                    uid: object_uid.to_owned(),
+                },
+            );
     }
 
     /// The newer of what the cache holds and what this process wrote. Forgets the write once the cache has caught up.
-    pub fn newest(&self, uid: &str, key: &ResourceKey, cached: Option<DynamicObject>) -> Option<DynamicObject> {
+    pub fn newest(
+        &self,
+        uid: &str,
+        key: &ResourceKey,
+        cached: Option<DynamicObject>,
+    ) -> Option<DynamicObject> {
         let mut all = self.lock();
-        let Some(remembered) = all.get_mut(uid) else { return cached };
+        let Some(remembered) = all.get_mut(uid) else {
+            return cached;
+        };
         match remembered.objects.get(key) {
             None => cached,
             Some(Written::Applied(written)) => {
-                if cached.as_ref().is_some_and(|cached| !is_older(cached, written)) {
+                if cached
+                    .as_ref()
+                    .is_some_and(|cached| !is_older(cached, written))
+                {
                     remembered.objects.remove(key);
                     return cached;
                 }
@@ -74,7 +106,12 @@ impl Memory {
                 Some((**written).clone())
             }
             Some(Written::Deleted { uid: deleted }) => match &cached {
-                Some(object) if object.uid().as_deref() == Some(deleted) && object.metadata.deletion_timestamp.is_none() => None,
+                Some(object)
+                    if object.uid().as_deref() == Some(deleted)
+                        && object.metadata.deletion_timestamp.is_none() =>
+                {
+                    None
+                }
                 _ => {
                     remembered.objects.remove(key);
                     cached
@@ -88,6 +125,25 @@ impl Memory {
         if let Some(remembered) = self.lock().get_mut(uid) {
             remembered.objects.remove(key);
         }
+    }
+
+    /// The keys of which AWS has said for [`CONFIRMATION`] that they are not there. Every key that is there again starts anew.
+    pub fn confirm_absent(
+        &self,
+        uid: &str,
+        absent: &BTreeSet<ResourceKey>,
+    ) -> BTreeSet<ResourceKey> {
+        let mut all = self.lock();
+        let since = &mut all.entry(uid.to_owned()).or_default().absent;
+        since.retain(|key, _| absent.contains(key));
+        let now = Instant::now();
+        absent
+            .iter()
+            .filter(|key| {
+                now.duration_since(*since.entry((*key).clone()).or_insert(now)) >= CONFIRMATION
+            })
+            .cloned()
+            .collect()
     }
 
     /// Counts another wait in a row.
@@ -126,7 +182,11 @@ impl Memory {
 /// Whether `one` was read before `other` was written. Since Kubernetes 1.35 resource versions of one kind may be compared as
 /// numbers; where one is no number, the cache counts as current.
 fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
-    let number = |object: &DynamicObject| object.resource_version().and_then(|version| version.parse::<u128>().ok());
+    let number = |object: &DynamicObject| {
+        object
+            .resource_version()
+            .and_then(|version| version.parse::<u128>().ok())
+    };
     match (number(one), number(other)) {
         (Some(one), Some(other)) => one < other,
         _ => false,

@@ -41,7 +41,9 @@ pub struct ShopMetrics {
 
 impl fmt::Debug for ShopMetrics {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ShopMetrics").finish_non_exhaustive()
+        formatter
+            .debug_struct("ShopMetrics")
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,23 +55,51 @@ impl ShopMetrics {
             call_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
             steps: Family::default(),
         };
-        registry.register("shopkeeper_aws_calls", "Calls to AWS by service, operation and HTTP status (none: no answer)", metrics.calls.clone());
-        registry.register("shopkeeper_aws_call_duration_seconds", "How long calls to AWS took", metrics.call_duration.clone());
+        registry.register(
+            "shopkeeper_aws_calls",
+            "Calls to AWS by service, operation and HTTP status (none: no answer)",
+            metrics.calls.clone(),
+        );
+        registry.register(
+            "shopkeeper_aws_call_duration_seconds",
+            "How long calls to AWS took",
+            metrics.call_duration.clone(),
+        );
         registry.register("shopkeeper_plan_steps", "Executed steps by kind of resource, action and result (ok, or the class of the failure)", metrics.steps.clone());
-        registry.register("shopkeeper_build", "The running version", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "shopkeeper_build",
+            "The running version",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         metrics
     }
 
     /// Counts an executed step.
     pub fn step(&self, kind: &'static str, action: &'static str, result: &'static str) {
-        self.steps.get_or_create(&StepLabels { kind, action, result }).inc();
+        self.steps
+            .get_or_create(&StepLabels {
+                kind,
+                action,
+                result,
+            })
+            .inc();
     }
 }
 
 impl CallObserver for ShopMetrics {
     fn call_ended(&self, service: &str, operation: &str, status: Option<u16>, duration: Duration) {
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        self.calls.get_or_create(&CallLabels { service: service.to_owned(), operation: operation.to_owned(), code }).inc();
-        self.call_duration.get_or_create(&ServiceLabels { service: service.to_owned() }).observe(duration.as_secs_f64());
+        self.calls
+            .get_or_create(&CallLabels {
+                service: service.to_owned(),
+                operation: operation.to_owned(),
+                code,
+            })
+            .inc();
+        self.call_duration
+            .get_or_create(&ServiceLabels {
+                service: service.to_owned(),
+            })
+            .observe(duration.as_secs_f64());
     }
 }

@@ -17,7 +17,12 @@ pub struct Queues(BTreeMap<Kind, Queue<ObjectKey>>);
 impl Queues {
     /// Empty queues.
     pub fn new(metrics: &QueueMetrics) -> Self {
-        Self(Kind::ALL.into_iter().map(|kind| (kind, Queue::new(kind.controller(), metrics))).collect())
+        Self(
+            Kind::ALL
+                .into_iter()
+                .map(|kind| (kind, Queue::new(kind.controller(), metrics)))
+                .collect(),
+        )
     }
 
     /// The queue of a kind.

@@ -49,16 +49,26 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let health = Health::new(registry);
     let shutdown = CancellationToken::new();
 
-    let listener = TcpListener::bind(options.metrics_address).await.with_context(|| format!("binding {}", options.metrics_address))?;
+    let listener = TcpListener::bind(options.metrics_address)
+        .await
+        .with_context(|| format!("binding {}", options.metrics_address))?;
     let address = listener.local_addr()?;
     if let Some(file) = &options.metrics_address_file {
-        tokio::fs::write(file, address.to_string()).await.with_context(|| format!("writing {}", file.display()))?;
+        tokio::fs::write(file, address.to_string())
+            .await
+            .with_context(|| format!("writing {}", file.display()))?;
     }
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving metrics");
     // Served to the very end: what happens while passes drain is worth seeing, too.
-    let server = tokio::spawn(server::serve(listener, health.clone(), CancellationToken::new()));
+    let server = tokio::spawn(server::serve(
+        listener,
+        health.clone(),
+        CancellationToken::new(),
+    ));
 
-    let config = kube::Config::infer().await.context("finding the Kubernetes API server")?;
+    let config = kube::Config::infer()
+        .await
+        .context("finding the Kubernetes API server")?;
     let client_options = ClientOptions::new(env!("CARGO_PKG_VERSION"));
     let client = client::build(config.clone(), &client_options, &metrics.rest_client)?;
 
@@ -67,7 +77,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
     let stores = Stores::start(&client, &queues, &memory, &metrics.watch, &shutdown);
-    if shutdown.run_until_cancelled(stores.wait_until_ready()).await.is_none() {
+    if shutdown
+        .run_until_cancelled(stores.wait_until_ready())
+        .await
+        .is_none()
+    {
         return Ok(());
     }
     health.set_ready();
@@ -75,13 +89,23 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     let election = match options.leader_election {
         true => {
-            let lease_options = LeaseOptions::new(options.namespace.clone(), LEASE, &options.pod_name);
-            Some(lease::campaign(config, lease_options, &client_options, &metrics.rest_client, &metrics.lease)?)
+            let lease_options =
+                LeaseOptions::new(options.namespace.clone(), LEASE, &options.pod_name);
+            Some(lease::campaign(
+                config,
+                lease_options,
+                &client_options,
+                &metrics.rest_client,
+                &metrics.lease,
+            )?)
         }
         false => None,
     };
     if let Some(election) = &election
-        && shutdown.run_until_cancelled(election.elected()).await.is_none()
+        && shutdown
+            .run_until_cancelled(election.elected())
+            .await
+            .is_none()
     {
         return Ok(());
     }
@@ -90,7 +114,11 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let world = Arc::new(World {
         writer: Writer::new(client.clone()),
         statuses: StatusWriter::new(),
-        recorder: Recorder::new(client.clone(), "shopkeeper.dev/shopkeeper", options.pod_name.clone()),
+        recorder: Recorder::new(
+            client.clone(),
+            "shopkeeper.dev/shopkeeper",
+            options.pod_name.clone(),
+        ),
         accounts: Accounts::new(Arc::new(shop_metrics.clone())),
         metrics: shop_metrics,
         client,
@@ -105,12 +133,50 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 }
 
 /// Runs the workers of all kinds until the shutdown or the loss of leadership.
-async fn work(world: &Arc<World>, options: &RunOptions, metrics: &Metrics, election: Option<Election>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn work(
+    world: &Arc<World>,
+    options: &RunOptions,
+    metrics: &Metrics,
+    election: Option<Election>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut workers = JoinSet::new();
-    start(&mut workers, world, Kind::Platform, options, metrics, shutdown, platform::run);
-    start(&mut workers, world, Kind::Storefront, options, metrics, shutdown, service::run::<Storefront>);
-    start(&mut workers, world, Kind::CatalogService, options, metrics, shutdown, service::run::<CatalogService>);
-    start(&mut workers, world, Kind::OrderService, options, metrics, shutdown, service::run::<OrderService>);
+    start(
+        &mut workers,
+        world,
+        Kind::Platform,
+        options,
+        metrics,
+        shutdown,
+        platform::run,
+    );
+    start(
+        &mut workers,
+        world,
+        Kind::Storefront,
+        options,
+        metrics,
+        shutdown,
+        service::run::<Storefront>,
+    );
+    start(
+        &mut workers,
+        world,
+        Kind::CatalogService,
+        options,
+        metrics,
+        shutdown,
+        service::run::<CatalogService>,
+    );
+    start(
+        &mut workers,
+        world,
+        Kind::OrderService,
+        options,
+        metrics,
+        shutdown,
+        service::run::<OrderService>,
+    );
 
     let lost = async {
         match &election {
@@ -138,17 +204,35 @@ async fn work(world: &Arc<World>, options: &RunOptions, metrics: &Metrics, elect
     Ok(())
 }
 
-fn start<H, F>(workers: &mut JoinSet<Drained>, world: &Arc<World>, kind: Kind, options: &RunOptions, metrics: &Metrics, shutdown: &CancellationToken, handler: H)
-where
+fn start<H, F>(
+    workers: &mut JoinSet<Drained>,
+    world: &Arc<World>,
+    kind: Kind,
+    options: &RunOptions,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+    handler: H,
+) where
     H: Fn(Arc<World>, Pass<ObjectKey>) -> F + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let Some(queue) = world.queues.of(kind).cloned() else { return };
+    let Some(queue) = world.queues.of(kind).cloned() else {
+        return;
+    };
     let world = Arc::clone(world);
     let metrics = metrics.controller.clone();
     let shutdown = shutdown.clone();
     let options = WorkerOptions::new(kind.controller(), usize::from(options.concurrency));
-    workers.spawn(async move { run_workers(queue, options, &metrics, move |pass| handler(Arc::clone(&world), pass), shutdown).await });
+    workers.spawn(async move {
+        run_workers(
+            queue,
+            options,
+            &metrics,
+            move |pass| handler(Arc::clone(&world), pass),
+            shutdown,
+        )
+        .await
+    });
 }
 
 /// The first signal asks for an orderly end, the second ends at once.

@@ -3,7 +3,10 @@
 //! The stores of custom resources are started first and read by the mappers of the others: a change of a Service's owner is
 //! found by its owner reference, that of a node by its label, that of a Platform by who refers to it.
 
-use std::{collections::BTreeMap, sync::{Arc, OnceLock}};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use kube::{
@@ -19,8 +22,11 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{
     kubernetes::{KubernetesKind, hide_secret_values},
+    resolve::{
+        nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL},
+        platform,
+    },
     resource::ResourceKey,
-    resolve::{nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL}, platform},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,14 +63,49 @@ type Late = Arc<OnceLock<Arc<Stores>>>;
 
 impl Stores {
     /// Starts all watches.
-    pub fn start(client: &Client, queues: &Queues, memory: &Arc<Memory>, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Arc<Self> {
+    pub fn start(
+        client: &Client,
+        queues: &Queues,
+        memory: &Arc<Memory>,
+        metrics: &WatchMetrics,
+        shutdown: &CancellationToken,
+    ) -> Arc<Self> {
         let late: Late = Arc::default();
-        let children = KubernetesKind::ALL.iter().map(|kind| (*kind, start_children(client, *kind, queues, memory, metrics, shutdown))).collect();
+        let children = KubernetesKind::ALL
+            .iter()
+            .map(|kind| {
+                (
+                    *kind,
+                    start_children(client, *kind, queues, memory, metrics, shutdown),
+                )
+            })
+            .collect();
         let stores = Arc::new(Self {
             platforms: start_platforms(client, queues, &late, metrics, shutdown),
-            storefronts: start_custom::<Storefront>(client, Kind::Storefront, queues, &late, metrics, shutdown),
-            catalog_services: start_custom::<CatalogService>(client, Kind::CatalogService, queues, &late, metrics, shutdown),
-            order_services: start_custom::<OrderService>(client, Kind::OrderService, queues, &late, metrics, shutdown),
+            storefronts: start_custom::<Storefront>(
+                client,
+                Kind::Storefront,
+                queues,
+                &late,
+                metrics,
+                shutdown,
+            ),
+            catalog_services: start_custom::<CatalogService>(
+                client,
+                Kind::CatalogService,
+                queues,
+                &late,
+                metrics,
+                shutdown,
+            ),
+            order_services: start_custom::<OrderService>(
+                client,
+                Kind::OrderService,
+                queues,
+                &late,
+                metrics,
+                shutdown,
+            ),
             nodes: start_nodes(client, queues, &late, metrics, shutdown),
             namespaces: start_namespaces(client, queues, &late, metrics, shutdown),
             children,
@@ -89,8 +130,14 @@ impl Stores {
 
     /// Every custom resource that runs workloads.
     pub fn workload_keys(&self) -> Vec<(Kind, ObjectKey)> {
-        fn keys<K: Resource>(kind: Kind, store: &Store<K>) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
-            store.list().into_iter().map(move |object| (kind, ObjectKey::of(object.as_ref())))
+        fn keys<K: Resource>(
+            kind: Kind,
+            store: &Store<K>,
+        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
+            store
+                .list()
+                .into_iter()
+                .map(move |object| (kind, ObjectKey::of(object.as_ref())))
         }
         keys(Kind::Storefront, &self.storefronts)
             .chain(keys(Kind::CatalogService, &self.catalog_services))
@@ -98,16 +145,22 @@ impl Stores {
             .collect()
     }
 
-    /// Custom resources on a Platform, by their reference or, where there is only one Platform, without one.
+    /// Custom resources on a Platform: those that were made on it, and those that name it or, where there is only one, none.
     pub fn dependents(&self, platform: &str) -> Vec<(Kind, ObjectKey)> {
         let only = self.platforms.len() <= 1;
-        let on = |reference: Option<&shopkeeper_api::reference::PlatformReference>| reference.map_or(only, |reference| reference.name == platform);
-        fn of<K: Managed>(kind: Kind, store: &Store<K>, on: impl Fn(Option<&shopkeeper_api::reference::PlatformReference>) -> bool) -> Vec<(Kind, ObjectKey)> {
-            store.list().into_iter().filter(|object| on(object.platform_ref())).map(|object| (kind, ObjectKey::of(object.as_ref()))).collect()
-        }
-        let mut dependents = of(Kind::Storefront, &self.storefronts, on);
-        dependents.extend(of(Kind::CatalogService, &self.catalog_services, on));
-        dependents.extend(of(Kind::OrderService, &self.order_services, on));
+        let mut dependents = on_platform(Kind::Storefront, &self.storefronts, platform, only);
+        dependents.extend(on_platform(
+            Kind::CatalogService,
+            &self.catalog_services,
+            platform,
+            only,
+        ));
+        dependents.extend(on_platform(
+            Kind::OrderService,
+            &self.order_services,
+            platform,
+            only,
+        ));
         dependents
     }
 
@@ -119,7 +172,37 @@ impl Stores {
     }
 }
 
-fn start_custom<K>(client: &Client, kind: Kind, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<K>
+fn on_platform<K: Managed>(
+    kind: Kind,
+    store: &Store<K>,
+    platform: &str,
+    only: bool,
+) -> Vec<(Kind, ObjectKey)> {
+    let is_on = |object: &K| match object
+        .shared_status()
+        .and_then(|status| status.platform.as_ref())
+    {
+        Some(in_use) => in_use.name == platform,
+        None => object
+            .platform_ref()
+            .map_or(only, |reference| reference.name == platform),
+    };
+    store
+        .list()
+        .into_iter()
+        .filter(|object| is_on(object))
+        .map(|object| (kind, ObjectKey::of(object.as_ref())))
+        .collect()
+}
+
+fn start_custom<K>(
+    client: &Client,
+    kind: Kind,
+    queues: &Queues,
+    late: &Late,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<K>
 where
     K: Managed,
 {
@@ -132,7 +215,12 @@ where
                 queues.add(kind, change.key.clone(), change.lane());
             }
             let appeared = change.before.is_none() || change.after.is_none();
-            let edited = change.states().map(|object| object.meta().generation).collect::<std::collections::BTreeSet<_>>().len() > 1;
+            let edited = change
+                .states()
+                .map(|object| object.meta().generation)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                > 1;
             if let Some(stores) = late.get().filter(|_| appeared || edited) {
                 notify_neighbours(stores, &queues, kind, change);
             }
@@ -157,7 +245,13 @@ fn notify_neighbours<K: Managed>(stores: &Stores, queues: &Queues, kind: Kind, c
     }
 }
 
-fn start_platforms(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<Platform> {
+fn start_platforms(
+    client: &Client,
+    queues: &Queues,
+    late: &Late,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<Platform> {
     let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
     let queues = queues.clone();
     let late = Arc::clone(late);
@@ -166,7 +260,16 @@ fn start_platforms(client: &Client, queues: &Queues, late: &Late, metrics: &Watc
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
             }
-            let facts: Vec<_> = change.states().map(|platform| (platform::facts(platform), platform.spec.defaults.clone(), platform.spec.allowed_namespaces.clone())).collect();
+            let facts: Vec<_> = change
+                .states()
+                .map(|platform| {
+                    (
+                        platform::facts(platform),
+                        platform.spec.defaults.clone(),
+                        platform.spec.allowed_namespaces.clone(),
+                    )
+                })
+                .collect();
             let same = facts.len() == 2 && facts[0] == facts[1];
             if let Some(stores) = late.get().filter(|_| !same) {
                 for (kind, key) in stores.workload_keys() {
@@ -177,8 +280,18 @@ fn start_platforms(client: &Client, queues: &Queues, late: &Late, metrics: &Watc
         .start(metrics, shutdown.clone())
 }
 
-fn start_children(client: &Client, kind: KubernetesKind, queues: &Queues, memory: &Arc<Memory>, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<DynamicObject> {
-    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
+fn start_children(
+    client: &Client,
+    kind: KubernetesKind,
+    queues: &Queues,
+    memory: &Arc<Memory>,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<DynamicObject> {
+    let (group, version) = kind
+        .api_version()
+        .split_once('/')
+        .unwrap_or(("", kind.api_version()));
     let gvk = GroupVersionKind::gvk(group, version, kind.id());
     let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
     let api: Api<DeserializeGuard<DynamicObject>> = Api::all_with(client.clone(), &resource);
@@ -186,7 +299,10 @@ fn start_children(client: &Client, kind: KubernetesKind, queues: &Queues, memory
     let memory = Arc::clone(memory);
     let mut watch = Watch::objects(api, &resource)
         .labels(MANAGED_BY_SHOPKEEPER)
-        .index(OWNER_INDEX, shopkeeper_kube::store::owner_uids::<DynamicObject>)
+        .index(
+            OWNER_INDEX,
+            shopkeeper_kube::store::owner_uids::<DynamicObject>,
+        )
         .on_change(move |change: &Change<DynamicObject>| {
             // The listing at the start asks for nothing: every custom resource is listed, too.
             if change.before.is_none() && change.relisted {
@@ -194,13 +310,22 @@ fn start_children(client: &Client, kind: KubernetesKind, queues: &Queues, memory
             }
             if let Some(gone) = change.before.as_ref().filter(|_| change.is_deletion()) {
                 for uid in shopkeeper_kube::store::owner_uids(gone.as_ref()) {
-                    memory.forget_object(&uid, &ResourceKey::kubernetes(kind, change.key.name.clone()));
+                    memory.forget_object(
+                        &uid,
+                        &ResourceKey::kubernetes(kind, change.key.name.clone()),
+                    );
                 }
             }
             for object in change.states() {
                 for reference in object.owner_references() {
-                    if let (Some(owner), Some(namespace)) = (Kind::from_name(&reference.kind), object.namespace()) {
-                        queues.add(owner, ObjectKey::namespaced(namespace, reference.name.clone()), change.lane());
+                    if let (Some(owner), Some(namespace)) =
+                        (Kind::from_name(&reference.kind), object.namespace())
+                    {
+                        queues.add(
+                            owner,
+                            ObjectKey::namespaced(namespace, reference.name.clone()),
+                            change.lane(),
+                        );
                     }
                 }
             }
@@ -214,7 +339,13 @@ fn start_children(client: &Client, kind: KubernetesKind, queues: &Queues, memory
     watch.start(metrics, shutdown.clone())
 }
 
-fn start_nodes(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<Node> {
+fn start_nodes(
+    client: &Client,
+    queues: &Queues,
+    late: &Late,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<Node> {
     let api: Api<DeserializeGuard<Node>> = Api::all(client.clone());
     let queues = queues.clone();
     let late = Arc::clone(late);
@@ -228,12 +359,25 @@ fn start_nodes(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMet
                 status.volumes_in_use = None;
             }
         })
-        .index(NODE_GROUP_INDEX, |node: &Node| node.labels().get(EKS_NODE_GROUP_LABEL).cloned().into_iter().collect())
+        .index(NODE_GROUP_INDEX, |node: &Node| {
+            node.labels()
+                .get(EKS_NODE_GROUP_LABEL)
+                .cloned()
+                .into_iter()
+                .collect()
+        })
         .on_change(move |change: &Change<Node>| {
             let ready: Vec<bool> = change.states().map(|node| node_is_ready(node)).collect();
             let same = ready.len() == 2 && ready[0] == ready[1];
-            let Some(stores) = late.get().filter(|_| !same) else { return };
-            let Some(label) = change.object().and_then(|node| node.labels().get(NODES_LABEL).cloned()) else { return };
+            let Some(stores) = late.get().filter(|_| !same) else {
+                return;
+            };
+            let Some(label) = change
+                .object()
+                .and_then(|node| node.labels().get(NODES_LABEL).cloned())
+            else {
+                return;
+            };
             for (kind, key) in stores.workload_keys() {
                 if owns_nodes(kind, &key, &label) {
                     queues.add(kind, key, change.lane());
@@ -246,9 +390,14 @@ fn start_nodes(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMet
 /// Whether nodes with this label belong to the custom resource: the label is `<namespace>.<component>`, and the components of a
 /// Storefront are called `<storefront>-<frontend>`.
 fn owns_nodes(kind: Kind, key: &ObjectKey, label: &str) -> bool {
-    let Some((namespace, component)) = label.split_once('.') else { return false };
-    let Some(rest) = component.strip_prefix(&key.name) else { return false };
-    key.namespace.as_deref() == Some(namespace) && (rest.is_empty() || (kind == Kind::Storefront && rest.starts_with('-')))
+    let Some((namespace, component)) = label.split_once('.') else {
+        return false;
+    };
+    let Some(rest) = component.strip_prefix(&key.name) else {
+        return false;
+    };
+    key.namespace.as_deref() == Some(namespace)
+        && (rest.is_empty() || (kind == Kind::Storefront && rest.starts_with('-')))
 }
 
 /// Whether Kubernetes counts the node as ready.
@@ -256,18 +405,33 @@ pub fn node_is_ready(node: &Node) -> bool {
     node.status
         .as_ref()
         .and_then(|status| status.conditions.as_ref())
-        .is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+        .is_some_and(|conditions| {
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
 }
 
-fn start_namespaces(client: &Client, queues: &Queues, late: &Late, metrics: &WatchMetrics, shutdown: &CancellationToken) -> Store<PartialObjectMeta<Namespace>> {
+fn start_namespaces(
+    client: &Client,
+    queues: &Queues,
+    late: &Late,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<PartialObjectMeta<Namespace>> {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let queues = queues.clone();
     let late = Arc::clone(late);
     Watch::metadata(api, &())
         .on_change(move |change: &Change<PartialObjectMeta<Namespace>>| {
-            let labels: Vec<_> = change.states().map(|namespace| namespace.labels().clone()).collect();
+            let labels: Vec<_> = change
+                .states()
+                .map(|namespace| namespace.labels().clone())
+                .collect();
             let same = labels.len() != 2 || labels[0] == labels[1];
-            let Some(stores) = late.get().filter(|_| !same) else { return };
+            let Some(stores) = late.get().filter(|_| !same) else {
+                return;
+            };
             for (kind, key) in stores.workload_keys() {
                 if key.namespace.as_deref() == Some(&change.key.name) {
                     queues.add(kind, key, change.lane());

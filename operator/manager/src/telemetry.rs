@@ -8,11 +8,33 @@ use crate::cli::LogFormat;
 /// and bodies hold secrets.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = ["aws_smithy_runtime", "aws_config", "aws_sdk_secretsmanager", "hyper", "hyper_util", "h2", "rustls", "tower", "kube_client"];
-    let filter = quiet.iter().filter_map(|target| format!("{target}=warn").parse().ok()).fold(filter, EnvFilter::add_directive);
+    let quiet = [
+        "aws_smithy_runtime",
+        "aws_config",
+        "aws_sdk_secretsmanager",
+        "hyper",
+        "hyper_util",
+        "h2",
+        "rustls",
+        "tower",
+        "kube_client",
+    ];
+    let filter = quiet
+        .iter()
+        .filter_map(|target| format!("{target}=warn").parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).init(),
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+        LogFormat::Json => registry
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(std::io::stderr),
+            )
+            .init(),
+        LogFormat::Text => registry
+            .with(fmt::layer().with_writer(std::io::stderr))
+            .init(),
     }
 }

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    aws::AwsResource,
-    kubernetes::KubernetesObject,
-    resource::ResourceKey,
-    sensitive::fingerprint,
+    aws::AwsResource, kubernetes::KubernetesObject, resource::ResourceKey, sensitive::fingerprint,
 };
 
 /// The part of the shop a resource belongs to; each has a condition of its own.
@@ -93,31 +90,90 @@ pub struct Blueprint {
 
 impl Blueprint {
     /// Adds an AWS resource; gives its key for others to depend on.
-    pub fn aws(&mut self, section: Section, role: impl Into<String>, resource: impl Into<AwsResource>, depends_on: &[ResourceKey]) -> ResourceKey {
+    pub fn aws(
+        &mut self,
+        section: Section,
+        role: impl Into<String>,
+        resource: impl Into<AwsResource>,
+        depends_on: &[ResourceKey],
+    ) -> ResourceKey {
         let resource = resource.into();
         let key = resource.key();
-        self.add(key.clone(), section, role, Wanted::Aws(Box::new(resource)), depends_on);
+        self.add(
+            key.clone(),
+            section,
+            role,
+            Wanted::Aws(Box::new(resource)),
+            depends_on,
+        );
         key
     }
 
     /// Adds a Kubernetes object; gives its key for others to depend on.
-    pub fn kubernetes(&mut self, section: Section, role: impl Into<String>, mut object: KubernetesObject, depends_on: &[ResourceKey]) -> ResourceKey {
+    pub fn kubernetes(
+        &mut self,
+        section: Section,
+        role: impl Into<String>,
+        mut object: KubernetesObject,
+        depends_on: &[ResourceKey],
+    ) -> ResourceKey {
         object.stamp();
         let key = ResourceKey::kubernetes(object.kind, object.name.clone());
-        self.add(key.clone(), section, role, Wanted::Kubernetes(Box::new(object)), depends_on);
+        self.add(
+            key.clone(),
+            section,
+            role,
+            Wanted::Kubernetes(Box::new(object)),
+            depends_on,
+        );
         key
     }
 
     /// Adds a resource of which only the key is known so far.
-    pub fn pending(&mut self, section: Section, role: impl Into<String>, key: ResourceKey, missing: Vec<MissingOutput>, depends_on: &[ResourceKey]) -> ResourceKey {
-        self.add(key.clone(), section, role, Wanted::Pending(missing), depends_on);
+    pub fn pending(
+        &mut self,
+        section: Section,
+        role: impl Into<String>,
+        key: ResourceKey,
+        missing: Vec<MissingOutput>,
+        depends_on: &[ResourceKey],
+    ) -> ResourceKey {
+        self.add(
+            key.clone(),
+            section,
+            role,
+            Wanted::Pending(missing),
+            depends_on,
+        );
         key
     }
 
-    fn add(&mut self, key: ResourceKey, section: Section, role: impl Into<String>, wanted: Wanted, depends_on: &[ResourceKey]) {
-        let depends_on = depends_on.iter().filter(|other| **other != key).cloned().collect();
-        let earlier = self.nodes.insert(key, Node { wanted, role: role.into(), section, depends_on });
-        debug_assert!(earlier.is_none(), "two resources of one blueprint have the same key: {earlier:?}");
+    fn add(
+        &mut self,
+        key: ResourceKey,
+        section: Section,
+        role: impl Into<String>,
+        wanted: Wanted,
+        depends_on: &[ResourceKey],
+    ) {
+        let depends_on = depends_on
+            .iter()
+            .filter(|other| **other != key)
+            .cloned()
+            .collect();
+        let earlier = self.nodes.insert(
+            key,
+            Node {
+                wanted,
+                role: role.into(),
+                section,
+                depends_on,
+            },
+        );
+        debug_assert!(
+            earlier.is_none(),
+            "two resources of one blueprint have the same key: {earlier:?}"
+        );
     }
 
     /// The resource with that key.

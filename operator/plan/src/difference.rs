@@ -36,7 +36,11 @@ pub fn aws(desired: &AwsResource, observed: &AwsResource) -> Vec<Difference> {
         .filter_map(|field| {
             let to = wanted.get(field.name).unwrap_or(&Value::Null);
             let from = found.get(field.name).unwrap_or(&Value::Null);
-            differs(field, to, from).then(|| Difference { field: *field, from: from.clone(), to: to.clone() })
+            differs(field, to, from).then(|| Difference {
+                field: *field,
+                from: from.clone(),
+                to: to.clone(),
+            })
         })
         .collect();
     let missing: serde_json::Map<_, _> = desired
@@ -46,8 +50,15 @@ pub fn aws(desired: &AwsResource, observed: &AwsResource) -> Vec<Difference> {
         .map(|(key, value)| (key.clone(), Value::from(value.clone())))
         .collect();
     if !missing.is_empty() {
-        let old = missing.keys().filter_map(|key| Some((key.clone(), Value::from(observed.tags().get(key)?.clone())))).collect();
-        differences.push(Difference { field: TAGS, from: Value::Object(old), to: Value::Object(missing) });
+        let old = missing
+            .keys()
+            .filter_map(|key| Some((key.clone(), Value::from(observed.tags().get(key)?.clone()))))
+            .collect();
+        differences.push(Difference {
+            field: TAGS,
+            from: Value::Object(old),
+            to: Value::Object(missing),
+        });
     }
     differences
 }
@@ -61,7 +72,13 @@ fn differs(field: &Field, to: &Value, from: &Value) -> bool {
         Change::GrowOnly { .. } => outgrows(to, from),
         // `17` follows the minor versions that AWS installs; `17.4` is that one.
         _ if matches!(field.name, "engineVersion" | "version") => !is_version_of(to, from),
-        _ if matches!(field.name, "policy" | "trustPolicy" | "inlinePolicies" | "filterPolicy") => canonical(to) != canonical(from),
+        _ if matches!(
+            field.name,
+            "policy" | "trustPolicy" | "inlinePolicies" | "filterPolicy"
+        ) =>
+        {
+            canonical(to) != canonical(from)
+        }
         _ => to != from,
     }
 }
@@ -70,7 +87,10 @@ fn differs(field: &Field, to: &Value, from: &Value) -> bool {
 /// order, and a list of one as the text alone. In a policy neither means anything.
 fn canonical(value: &Value) -> Value {
     match value {
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), canonical(value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), canonical(value)))
+            .collect(),
         Value::Array(list) => match list.as_slice() {
             [one @ Value::String(_)] => one.clone(),
             list if list.iter().all(Value::is_string) => {
@@ -87,7 +107,9 @@ fn canonical(value: &Value) -> Value {
 /// Whether a number, or any number in a map, is larger than the observed one.
 fn outgrows(to: &Value, from: &Value) -> bool {
     match (to, from) {
-        (Value::Object(to), _) => to.iter().any(|(name, to)| outgrows(to, from.get(name).unwrap_or(&Value::Null))),
+        (Value::Object(to), _) => to
+            .iter()
+            .any(|(name, to)| outgrows(to, from.get(name).unwrap_or(&Value::Null))),
         _ => match (to.as_f64(), from.as_f64()) {
             (Some(to), Some(from)) => to > from,
             _ => to != from,
@@ -98,7 +120,12 @@ fn outgrows(to: &Value, from: &Value) -> bool {
 /// Whether the observed version is the desired one or a more exact form of it.
 fn is_version_of(to: &Value, from: &Value) -> bool {
     match (to.as_str(), from.as_str()) {
-        (Some(to), Some(from)) => from == to || from.strip_prefix(to).is_some_and(|rest| rest.starts_with('.')),
+        (Some(to), Some(from)) => {
+            from == to
+                || from
+                    .strip_prefix(to)
+                    .is_some_and(|rest| rest.starts_with('.'))
+        }
         _ => to == from,
     }
 }
@@ -111,7 +138,11 @@ pub fn show(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.chars().count() <= SHOWN { text } else { text.chars().take(SHOWN - 1).chain(['…']).collect() }
+    if text.chars().count() <= SHOWN {
+        text
+    } else {
+        text.chars().take(SHOWN - 1).chain(['…']).collect()
+    }
 }
 
 /// The paths at which a Kubernetes object differs from what is desired of it.
@@ -125,11 +156,20 @@ pub fn kubernetes(desired: &Value, observed: &Value) -> Vec<(String, Value, Valu
     differences
 }
 
-fn compare(path: &str, desired: &Value, observed: &Value, differences: &mut Vec<(String, Value, Value)>) {
+fn compare(
+    path: &str,
+    desired: &Value,
+    observed: &Value,
+    differences: &mut Vec<(String, Value, Value)>,
+) {
     match (desired, observed) {
         (Value::Object(wanted), Value::Object(found)) => {
             for (key, value) in wanted {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 match found.get(key) {
                     Some(found) => compare(&path, value, found, differences),
                     None if is_absent(value) => {}
@@ -137,7 +177,9 @@ fn compare(path: &str, desired: &Value, observed: &Value, differences: &mut Vec<
                 }
             }
         }
-        (Value::Array(wanted), Value::Array(found)) => compare_lists(path, wanted, found, differences),
+        (Value::Array(wanted), Value::Array(found)) => {
+            compare_lists(path, wanted, found, differences)
+        }
         _ if desired == observed || (is_quantity(path) && same_quantity(desired, observed)) => {}
         _ => differences.push((path.to_owned(), observed.clone(), desired.clone())),
     }
@@ -154,15 +196,32 @@ fn is_absent(value: &Value) -> bool {
 }
 
 /// Keys by which lists in the objects that we write are merged.
-const MERGE_KEYS: [&str; 6] = ["name", "containerPort", "port", "mountPath", "topologyKey", "uid"];
+const MERGE_KEYS: [&str; 6] = [
+    "name",
+    "containerPort",
+    "port",
+    "mountPath",
+    "topologyKey",
+    "uid",
+];
 
-fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mut Vec<(String, Value, Value)>) {
-    let key = MERGE_KEYS.iter().find(|key| !wanted.is_empty() && wanted.iter().all(|entry| entry.get(**key).is_some()));
+fn compare_lists(
+    path: &str,
+    wanted: &[Value],
+    found: &[Value],
+    differences: &mut Vec<(String, Value, Value)>,
+) {
+    let key = MERGE_KEYS
+        .iter()
+        .find(|key| !wanted.is_empty() && wanted.iter().all(|entry| entry.get(**key).is_some()));
     match key {
         Some(key) => {
             for entry in wanted {
                 let path = format!("{path}[{}]", show(&entry[*key]));
-                match found.iter().find(|other| other.get(*key) == entry.get(*key)) {
+                match found
+                    .iter()
+                    .find(|other| other.get(*key) == entry.get(*key))
+                {
                     Some(other) => compare(&path, entry, other, differences),
                     None => differences.push((path, Value::Null, entry.clone())),
                 }
@@ -170,7 +229,11 @@ fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mu
             // Entries of other managers stay: an apply cannot remove them, and would be repeated for ever. The rules of a
             // NetworkPolicy have one owner, and there an entry more is a hole.
             if found.len() > wanted.len() && path.starts_with("spec.ingress") {
-                differences.push((path.to_owned(), Value::from(found.len()), Value::from(wanted.len())));
+                differences.push((
+                    path.to_owned(),
+                    Value::from(found.len()),
+                    Value::from(wanted.len()),
+                ));
             }
         }
         None if wanted.len() == found.len() => {
@@ -178,19 +241,32 @@ fn compare_lists(path: &str, wanted: &[Value], found: &[Value], differences: &mu
                 compare(&format!("{path}[{index}]"), wanted, found, differences);
             }
         }
-        None => differences.push((path.to_owned(), Value::Array(found.to_vec()), Value::Array(wanted.to_vec()))),
+        None => differences.push((
+            path.to_owned(),
+            Value::Array(found.to_vec()),
+            Value::Array(wanted.to_vec()),
+        )),
     }
 }
 
 /// Whether the value at a path is a quantity. Elsewhere `1.10` and `1.1` are two texts, such as two versions in a variable.
 fn is_quantity(path: &str) -> bool {
-    ["resources.requests.", "resources.limits.", "sizeLimit", "averageValue"].iter().any(|part| path.contains(part))
+    [
+        "resources.requests.",
+        "resources.limits.",
+        "sizeLimit",
+        "averageValue",
+    ]
+    .iter()
+    .any(|part| path.contains(part))
 }
 
 /// `0.5` and `500m` are the same to the API server, which writes the shortest form.
 fn same_quantity(desired: &Value, observed: &Value) -> bool {
     match (quantity(desired), quantity(observed)) {
-        (Some(desired), Some(observed)) => (desired - observed).abs() <= f64::EPSILON * desired.abs().max(observed.abs()),
+        (Some(desired), Some(observed)) => {
+            (desired - observed).abs() <= f64::EPSILON * desired.abs().max(observed.abs())
+        }
         _ => false,
     }
 }
@@ -200,7 +276,9 @@ fn quantity(value: &Value) -> Option<f64> {
         return Some(number);
     }
     let text = value.as_str()?;
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+'))
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let factor = match suffix {
         "" => 1.0,
@@ -237,17 +315,37 @@ mod tests {
     #[test]
     fn a_changed_entry_of_a_named_list_is_found_by_its_name() {
         let desired = json!({"c": [{"name": "app", "image": "a:2"}]});
-        let observed = json!({"c": [{"name": "side", "image": "s"}, {"name": "app", "image": "a:1"}]});
-        let paths: Vec<_> = kubernetes(&desired, &observed).into_iter().map(|(path, ..)| path).collect();
+        let observed =
+            json!({"c": [{"name": "side", "image": "s"}, {"name": "app", "image": "a:1"}]});
+        let paths: Vec<_> = kubernetes(&desired, &observed)
+            .into_iter()
+            .map(|(path, ..)| path)
+            .collect();
         assert_eq!(paths, ["c[app].image"]);
     }
 
     #[test]
     fn quantities_are_compared_by_value() {
         let of = |requests: Value| json!({"resources": {"requests": requests}});
-        assert_eq!(kubernetes(&of(json!({"cpu": "0.5", "memory": "1024Mi"})), &of(json!({"cpu": "500m", "memory": "1Gi"}))), vec![]);
-        assert_eq!(kubernetes(&of(json!({"cpu": "0.5"})), &of(json!({"cpu": "501m"}))).len(), 1);
-        assert_eq!(kubernetes(&json!({"env": [{"name": "VERSION", "value": "1.10"}]}), &json!({"env": [{"name": "VERSION", "value": "1.1"}]})).len(), 1);
+        assert_eq!(
+            kubernetes(
+                &of(json!({"cpu": "0.5", "memory": "1024Mi"})),
+                &of(json!({"cpu": "500m", "memory": "1Gi"}))
+            ),
+            vec![]
+        );
+        assert_eq!(
+            kubernetes(&of(json!({"cpu": "0.5"})), &of(json!({"cpu": "501m"}))).len(),
+            1
+        );
+        assert_eq!(
+            kubernetes(
+                &json!({"env": [{"name": "VERSION", "value": "1.10"}]}),
+                &json!({"env": [{"name": "VERSION", "value": "1.1"}]})
+            )
+            .len(),
+            1
+        );
     }
 
     #[test]
@@ -255,7 +353,10 @@ mod tests {
         let ours = json!({"Statement": [{"Action": ["b", "a"], "Resource": ["one"]}]});
         let theirs = json!({"Statement": [{"Action": ["a", "b"], "Resource": "one"}]});
         assert_eq!(canonical(&ours), canonical(&theirs));
-        assert_ne!(canonical(&ours), canonical(&json!({"Statement": [{"Action": ["a"], "Resource": "one"}]})));
+        assert_ne!(
+            canonical(&ours),
+            canonical(&json!({"Statement": [{"Action": ["a"], "Resource": "one"}]}))
+        );
     }
 
     #[test]
@@ -263,10 +364,22 @@ mod tests {
         assert!(outgrows(&json!(5), &json!(4)) && outgrows(&json!(5), &Value::Null));
         assert!(!outgrows(&json!(5), &json!(5)) && !outgrows(&json!(5), &json!(6)));
         let observed = json!({"by-state": {"read": 12_000, "write": 4_000}, "by-day": {"read": 12_000, "write": 4_000}});
-        assert!(!outgrows(&json!({}), &observed), "what is not asked for is left alone");
-        assert!(!outgrows(&json!({"by-state": {"read": 1, "write": 4_000}}), &observed));
-        assert!(outgrows(&json!({"by-state": {"read": 1, "write": 5_000}}), &observed));
-        assert!(outgrows(&json!({"by-shop": {"read": 1, "write": 1}}), &observed));
+        assert!(
+            !outgrows(&json!({}), &observed),
+            "what is not asked for is left alone"
+        );
+        assert!(!outgrows(
+            &json!({"by-state": {"read": 1, "write": 4_000}}),
+            &observed
+        ));
+        assert!(outgrows(
+            &json!({"by-state": {"read": 1, "write": 5_000}}),
+            &observed
+        ));
+        assert!(outgrows(
+            &json!({"by-shop": {"read": 1, "write": 1}}),
+            &observed
+        ));
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub fn parse(text: &str) -> Option<Duration> {
         let end = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..end].parse().ok()?;
         rest = &rest[end..];
-        let unit_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit_end = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let (unit, next) = rest.split_at(unit_end);
         total += match unit {
             "h" => Duration::from_secs(number.checked_mul(3600)?),

@@ -85,13 +85,22 @@ impl PlatformFacts {
     /// An ARN in this account and region.
     #[must_use]
     pub fn arn(&self, service: &str, resource: &str) -> String {
-        format!("arn:{}:{service}:{}:{}:{resource}", self.partition(), self.region, self.account_id)
+        format!(
+            "arn:{}:{service}:{}:{}:{resource}",
+            self.partition(),
+            self.region,
+            self.account_id
+        )
     }
 
     /// An ARN of IAM, which has no region.
     #[must_use]
     pub fn iam_arn(&self, resource: &str) -> String {
-        format!("arn:{}:iam::{}:{resource}", self.partition(), self.account_id)
+        format!(
+            "arn:{}:iam::{}:{resource}",
+            self.partition(),
+            self.account_id
+        )
     }
 
     /// Ids of the private subnets.

@@ -64,7 +64,12 @@ impl Failure {
     /// A failure without an error code.
     #[must_use]
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, code: None, message: message.into(), remedy: String::new() }
+        Self {
+            class,
+            code: None,
+            message: message.into(),
+            remedy: String::new(),
+        }
     }
 
     /// A specification that cannot work: names the field and the remedy.
@@ -95,7 +100,11 @@ impl Failure {
     /// The text for a condition: code, message and remedy in one line.
     #[must_use]
     pub fn describe(&self) -> String {
-        if self.remedy.is_empty() { self.to_string() } else { format!("{self}. To do: {}", self.remedy) }
+        if self.remedy.is_empty() {
+            self.to_string()
+        } else {
+            format!("{self}. To do: {}", self.remedy)
+        }
     }
 }
 
@@ -104,7 +113,9 @@ const fn bounds(class: Class) -> (Duration, Duration) {
     match class {
         // Looked at again slowly: an edit or a grant starts a pass at once, so the wait only matters when the cause is
         // outside (a quota raised, a policy attached).
-        Class::Invalid | Class::Denied | Class::Bug => (Duration::from_secs(30), Duration::from_secs(30 * 60)),
+        Class::Invalid | Class::Denied | Class::Bug => {
+            (Duration::from_secs(30), Duration::from_secs(30 * 60))
+        }
         Class::Conflict => (Duration::from_millis(500), Duration::from_secs(60)),
         // EKS, RDS and ElastiCache take minutes; polling under 10 s buys nothing but calls.
         Class::NotReady => (Duration::from_secs(1), Duration::from_secs(15)),
@@ -122,9 +133,14 @@ const fn bounds(class: Class) -> (Duration, Duration) {
 #[must_use]
 pub fn retry_after(class: Class, attempt: u32, seed: u64) -> Duration {
     let (first, longest) = bounds(class);
-    let doubled = first.saturating_mul(2_u32.saturating_pow(attempt.min(16))).min(longest);
+    let doubled = first
+        .saturating_mul(2_u32.saturating_pow(attempt.min(16)))
+        .min(longest);
     // A multiplicative hash (the 64-bit golden ratio) is enough to spread; no randomness, so that a test can repeat it.
-    let spread = seed.wrapping_add(u64::from(attempt)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    let spread = seed
+        .wrapping_add(u64::from(attempt))
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        >> 48;
     let half = doubled / 2;
     half + half.mul_f64(f64::from(u32::try_from(spread).unwrap_or(0)) / 65_536.0)
 }
@@ -148,8 +164,14 @@ mod tests {
         for class in ALL {
             for attempt in [0, 1, 5, 100, u32::MAX] {
                 let wait = retry_after(class, attempt, 7);
-                assert!(wait >= Duration::from_millis(250), "{class:?} {attempt} {wait:?}");
-                assert!(wait <= Duration::from_secs(1800), "{class:?} {attempt} {wait:?}");
+                assert!(
+                    wait >= Duration::from_millis(250),
+                    "{class:?} {attempt} {wait:?}"
+                );
+                assert!(
+                    wait <= Duration::from_secs(1800),
+                    "{class:?} {attempt} {wait:?}"
+                );
             }
         }
     }
@@ -157,12 +179,18 @@ mod tests {
     #[test]
     fn waits_grow_with_attempts_up_to_the_bound() {
         for class in ALL {
-            assert!(retry_after(class, 12, 3) > retry_after(class, 0, 3), "{class:?}");
+            assert!(
+                retry_after(class, 12, 3) > retry_after(class, 0, 3),
+                "{class:?}"
+            );
         }
     }
 
     #[test]
     fn two_objects_that_fail_together_do_not_return_together() {
-        assert_ne!(retry_after(Class::Transient, 4, 1), retry_after(Class::Transient, 4, 2));
+        assert_ne!(
+            retry_after(Class::Transient, 4, 1),
+            retry_after(Class::Transient, 4, 2)
+        );
     }
 }

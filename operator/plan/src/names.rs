@@ -18,6 +18,8 @@ pub struct Owner {
     pub name: String,
     /// Uid.
     pub uid: String,
+    /// Generation of the specification that is being carried out.
+    pub generation: i64,
 }
 
 /// Tag that names the owner: `OrderService/shop/orders`.
@@ -47,10 +49,14 @@ impl Owner {
     /// The tags by which its AWS resources are known.
     #[must_use]
     pub fn tags(&self, cluster: &str) -> Tags {
-        [(OWNER_TAG, self.path()), (OWNER_UID_TAG, self.uid.clone()), (CLUSTER_TAG, cluster.to_owned())]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+        [
+            (OWNER_TAG, self.path()),
+            (OWNER_UID_TAG, self.uid.clone()),
+            (CLUSTER_TAG, cluster.to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
     }
 
     /// A name of at most `longest` characters for a role of this owner on a platform: `octank-shop-orders`, with
@@ -75,14 +81,25 @@ impl Owner {
         let plain = parts.join("-").to_lowercase();
         let whole = format!("{}\n{}", self.kind, parts.join("\n"));
         let ambiguous = parts.iter().any(|part| part.contains('-')) || plain.len() > longest;
-        if ambiguous { shorten(&plain, &whole, longest) } else { plain }
+        if ambiguous {
+            shorten(&plain, &whole, longest)
+        } else {
+            plain
+        }
     }
 }
 
 /// `text` cut to fit into `longest` characters together with a hash of `whole`.
 fn shorten(text: &str, whole: &str, longest: usize) -> String {
-    let kept: String = text.chars().take(longest.saturating_sub(HASH + 1)).collect();
-    format!("{}-{}", kept.trim_end_matches(['-', '.']), &fingerprint(whole.as_bytes())[..HASH])
+    let kept: String = text
+        .chars()
+        .take(longest.saturating_sub(HASH + 1))
+        .collect();
+    format!(
+        "{}-{}",
+        kept.trim_end_matches(['-', '.']),
+        &fingerprint(whole.as_bytes())[..HASH]
+    )
 }
 
 /// The name of a node group: a base and a hash of the fields that EKS cannot change, so that changing one of them asks for
@@ -107,13 +124,20 @@ mod tests {
             namespace: namespace.into(),
             name: name.into(),
             uid: "u".into(),
+            generation: 1,
         }
     }
 
     #[test]
     fn short_names_are_plain() {
-        assert_eq!(owner("OrderService", "shop", "orders").aws_name("octank", "", 63), "octank-shop-orders");
-        assert_eq!(owner("Platform", "", "octank").aws_name("octank", "", 63), "octank");
+        assert_eq!(
+            owner("OrderService", "shop", "orders").aws_name("octank", "", 63),
+            "octank-shop-orders"
+        );
+        assert_eq!(
+            owner("Platform", "", "octank").aws_name("octank", "", 63),
+            "octank"
+        );
     }
 
     #[test]
@@ -126,8 +150,10 @@ mod tests {
     #[test]
     fn long_names_fit_and_stay_apart() {
         let long = "x".repeat(60);
-        let one = owner("OrderService", "shop", &format!("{long}1")).aws_name("octank", "nodes", 40);
-        let other = owner("OrderService", "shop", &format!("{long}2")).aws_name("octank", "nodes", 40);
+        let one =
+            owner("OrderService", "shop", &format!("{long}1")).aws_name("octank", "nodes", 40);
+        let other =
+            owner("OrderService", "shop", &format!("{long}2")).aws_name("octank", "nodes", 40);
         assert_eq!(one.len(), 40);
         assert_ne!(one, other);
     }

@@ -86,7 +86,9 @@ impl ObservedObject {
     /// Whether it was deleted and a finalizer still holds it, as that of a load balancer does for minutes.
     #[must_use]
     pub fn is_terminating(&self) -> bool {
-        self.body.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+        self.body
+            .pointer("/metadata/deletionTimestamp")
+            .is_some_and(|time| !time.is_null())
     }
 }
 

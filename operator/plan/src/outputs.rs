@@ -71,7 +71,11 @@ impl Outputs {
     /// Takes all outputs of another under `prefix.name`.
     pub fn merge(&mut self, prefix: &str, other: &Self) {
         for (name, output) in &other.0 {
-            let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            let name = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
             self.0.insert(name, output.clone());
         }
     }

@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{aws::AwsResource, failure::Failure, kubernetes::KubernetesObject, resource::ResourceKey, sensitive::fingerprint};
+use crate::{
+    aws::AwsResource, failure::Failure, kubernetes::KubernetesObject, resource::ResourceKey,
+    sensitive::fingerprint,
+};
 
 /// What a step does to running traffic and data, from harmless to grave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -197,6 +200,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// How many resources are as desired.
     pub unchanged: usize,
+    /// Uid and generation of the custom resource it is for: an approval is good for what was read, not for the same change
+    /// asked for again later.
+    pub subject: String,
 }
 
 impl Plan {
@@ -215,12 +221,16 @@ impl Plan {
     /// waits for.
     #[must_use]
     pub fn waits_for_a_person(&self, step: &Step) -> bool {
-        let decides = |blocker: &Blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported);
+        let decides =
+            |blocker: &Blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported);
         step.blocked_by.iter().any(decides)
             || !step.blocked_by.is_empty()
                 && step.blocked_by.iter().all(|blocker| match blocker {
                     // The blockers of a leftover lie a stage before it, so one look ahead is enough to see who holds it up.
-                    Blocker::Resource(key) => self.steps.iter().any(|other| other.key == *key && other.blocked_by.iter().any(decides)),
+                    Blocker::Resource(key) => self
+                        .steps
+                        .iter()
+                        .any(|other| other.key == *key && other.blocked_by.iter().any(decides)),
                     _ => false,
                 })
     }
@@ -228,7 +238,11 @@ impl Plan {
     /// The gravest effect of any step.
     #[must_use]
     pub fn effect(&self) -> Effect {
-        self.steps.iter().map(|step| step.effect).max().unwrap_or_default()
+        self.steps
+            .iter()
+            .map(|step| step.effect)
+            .max()
+            .unwrap_or_default()
     }
 
     /// What a person approves: a short hash over the steps that need approval, the same for the same changes whatever
@@ -247,7 +261,7 @@ impl Plan {
             return None;
         }
         // Keys, actions and texts: serialising them cannot fail.
-        let text = serde_json::to_vec(&waiting).unwrap_or_default();
+        let text = serde_json::to_vec(&(&self.subject, waiting)).unwrap_or_default();
         Some(fingerprint(&text)[..10].to_owned())
     }
 }

@@ -47,17 +47,46 @@ pub struct Report {
 pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
     let mut conditions = Vec::new();
     if !deleting {
-        for section in [Section::Network, Section::Nodes, Section::Data, Section::Workload, Section::Edge] {
+        for section in [
+            Section::Network,
+            Section::Nodes,
+            Section::Data,
+            Section::Workload,
+            Section::Edge,
+        ] {
             conditions.extend(of_section(section, plan, blueprint));
         }
     }
-    let failures: Vec<(&Step, &Failure)> = plan.steps.iter().filter_map(|step| Some((step, refusal(step)?))).collect();
-    let stalled = failures.iter().find(|(_, failure)| failure.class.needs_a_person());
-    let working: Vec<&Step> = plan.steps.iter().filter(|step| is_work(step, plan)).collect();
-    let approvals = plan.steps.iter().filter(|step| step.blocked_by.contains(&Blocker::Approval)).count();
-    let drifted: Vec<&Step> = plan.steps.iter().filter(|step| step.blocked_by.contains(&Blocker::DriftReported)).collect();
+    let failures: Vec<(&Step, &Failure)> = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some((step, refusal(step)?)))
+        .collect();
+    let stalled = failures
+        .iter()
+        .find(|(_, failure)| failure.class.needs_a_person());
+    let working: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| is_work(step, plan))
+        .collect();
+    let approvals = plan
+        .steps
+        .iter()
+        .filter(|step| step.blocked_by.contains(&Blocker::Approval))
+        .count();
+    let drifted: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| step.blocked_by.contains(&Blocker::DriftReported))
+        .collect();
 
-    let draft = |r#type, status, reason, message: &str| ConditionDraft { r#type, status, reason, message: shorten(message) };
+    let draft = |r#type, status, reason, message: &str| ConditionDraft {
+        r#type,
+        status,
+        reason,
+        message: shorten(message),
+    };
     if let Some((step, failure)) = stalled {
         let message = format!("{}: {}", step.key, failure.describe());
         let why = reason_of(failure);
@@ -65,81 +94,178 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
         conditions.push(draft(condition::STALLED, "True", why, &message));
     } else if !working.is_empty() || !failures.is_empty() {
         let (why, message) = match failures.first() {
-            Some((step, failure)) => (reason::PROGRESSING_WITH_RETRY, format!("{}: {}", step.key, failure.describe())),
+            Some((step, failure)) => (
+                reason::PROGRESSING_WITH_RETRY,
+                format!("{}: {}", step.key, failure.describe()),
+            ),
             None if deleting => (reason::DELETING, describe_all(&working)),
             None => (progress_reason(&working, blueprint), describe_all(&working)),
         };
         conditions.push(draft(condition::READY, "False", why, &message));
-        conditions.push(draft(condition::RECONCILING, "True", if failures.is_empty() { reason::PROGRESSING } else { why }, &message));
+        conditions.push(draft(
+            condition::RECONCILING,
+            "True",
+            if failures.is_empty() {
+                reason::PROGRESSING
+            } else {
+                why
+            },
+            &message,
+        ));
     } else if approvals > 0 {
         let hash = plan.approval_hash().unwrap_or_default();
-        let message = format!("{}. Approve with the annotation {}={hash}", summary(plan), shopkeeper_api::APPROVE);
-        conditions.push(draft(condition::READY, "False", reason::APPROVAL_REQUIRED, &message));
-        conditions.push(draft(condition::RECONCILING, "True", reason::APPROVAL_REQUIRED, &message));
+        let message = format!(
+            "{}. Approve with the annotation {}={hash}",
+            summary(plan),
+            shopkeeper_api::APPROVE
+        );
+        conditions.push(draft(
+            condition::READY,
+            "False",
+            reason::APPROVAL_REQUIRED,
+            &message,
+        ));
+        conditions.push(draft(
+            condition::RECONCILING,
+            "True",
+            reason::APPROVAL_REQUIRED,
+            &message,
+        ));
     } else if !drifted.is_empty() {
-        conditions.push(draft(condition::READY, "True", reason::DRIFTED, &describe_all(&drifted)));
+        conditions.push(draft(
+            condition::READY,
+            "True",
+            reason::DRIFTED,
+            &describe_all(&drifted),
+        ));
     } else {
-        conditions.push(draft(condition::READY, "True", reason::SUCCEEDED, &format!("{} resources are as declared", plan.unchanged)));
+        conditions.push(draft(
+            condition::READY,
+            "True",
+            reason::SUCCEEDED,
+            &format!("{} resources are as declared", plan.unchanged),
+        ));
     }
-    let failure = stalled.or(failures.first()).map(|(_, failure)| (*failure).clone());
+    let failure = stalled
+        .or(failures.first())
+        .map(|(_, failure)| (*failure).clone());
     let ready = failures.is_empty() && working.is_empty() && approvals == 0;
-    Report { conditions, failure, ready }
+    Report {
+        conditions,
+        failure,
+        ready,
+    }
 }
 
 /// The report on a custom resource that could not be resolved.
 #[must_use]
 pub fn of_failure(failure: &Failure, deleting: bool) -> Report {
     let message = shorten(&failure.describe());
-    let draft = |r#type, status, reason| ConditionDraft { r#type, status, reason, message: message.clone() };
+    let draft = |r#type, status, reason| ConditionDraft {
+        r#type,
+        status,
+        reason,
+        message: message.clone(),
+    };
     let conditions = if failure.class.needs_a_person() {
-        let why = if failure.class == Class::Invalid { reason::INVALID_SPEC } else { reason_of(failure) };
-        vec![draft(condition::READY, "False", why), draft(condition::STALLED, "True", why)]
+        let why = if failure.class == Class::Invalid {
+            reason::INVALID_SPEC
+        } else {
+            reason_of(failure)
+        };
+        vec![
+            draft(condition::READY, "False", why),
+            draft(condition::STALLED, "True", why),
+        ]
     } else {
         let why = match failure.class {
             _ if deleting => reason::DELETION_BLOCKED,
             Class::NotReady => reason::DEPENDENCY_NOT_READY,
             _ => reason::PROGRESSING_WITH_RETRY,
         };
-        vec![draft(condition::READY, "False", why), draft(condition::RECONCILING, "True", why)]
+        vec![
+            draft(condition::READY, "False", why),
+            draft(condition::RECONCILING, "True", why),
+        ]
     };
-    Report { conditions, failure: Some(failure.clone()), ready: false }
+    Report {
+        conditions,
+        failure: Some(failure.clone()),
+        ready: false,
+    }
 }
 
 /// The report on a custom resource whose policy suspends it.
 #[must_use]
 pub fn of_suspension() -> Report {
-    let conditions = vec![ConditionDraft {
-        r#type: condition::READY,
-        status: "Unknown",
-        reason: reason::SUSPENDED,
-        message: "suspended by policy.suspend: nothing is observed or changed".to_owned(),
-    }, ConditionDraft {
-        // Flux and kstatus allow an unknown Ready only beside Reconciling.
-        r#type: condition::RECONCILING,
-        status: "True",
-        reason: reason::SUSPENDED,
-        message: "waits until policy.suspend is taken back".to_owned(),
-    }];
-    Report { conditions, failure: None, ready: false }
+    let conditions = vec![
+        ConditionDraft {
+            r#type: condition::READY,
+            status: "Unknown",
+            reason: reason::SUSPENDED,
+            message: "suspended by policy.suspend: nothing is observed or changed".to_owned(),
+        },
+        ConditionDraft {
+            // Flux and kstatus allow an unknown Ready only beside Reconciling.
+            r#type: condition::RECONCILING,
+            status: "True",
+            reason: reason::SUSPENDED,
+            message: "waits until policy.suspend is taken back".to_owned(),
+        },
+    ];
+    Report {
+        conditions,
+        failure: None,
+        ready: false,
+    }
 }
 
 fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<ConditionDraft> {
-    let keys: BTreeSet<&ResourceKey> = blueprint.iter().filter(|(_, node)| node.section == section).map(|(key, _)| key).collect();
+    let keys: BTreeSet<&ResourceKey> = blueprint
+        .iter()
+        .filter(|(_, node)| node.section == section)
+        .map(|(key, _)| key)
+        .collect();
     if keys.is_empty() {
         return None;
     }
-    let steps: Vec<&Step> = plan.steps.iter().filter(|step| keys.contains(&step.key)).collect();
+    let steps: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| keys.contains(&step.key))
+        .collect();
     let failed = steps.iter().find_map(|step| Some((step, refusal(step)?)));
-    let working: Vec<&Step> = steps.iter().copied().filter(|step| is_work(step, plan)).collect();
+    let working: Vec<&Step> = steps
+        .iter()
+        .copied()
+        .filter(|step| is_work(step, plan))
+        .collect();
     let (status, why, message) = if let Some((step, failure)) = failed {
-        let why = if failure.class.needs_a_person() { reason_of(failure) } else { reason::PROGRESSING_WITH_RETRY };
-        ("False", why, format!("{}: {}", step.key, failure.describe()))
+        let why = if failure.class.needs_a_person() {
+            reason_of(failure)
+        } else {
+            reason::PROGRESSING_WITH_RETRY
+        };
+        (
+            "False",
+            why,
+            format!("{}: {}", step.key, failure.describe()),
+        )
     } else if working.is_empty() {
-        ("True", reason::SUCCEEDED, format!("{} of {} resources are ready", keys.len(), keys.len()))
+        (
+            "True",
+            reason::SUCCEEDED,
+            format!("{} of {} resources are ready", keys.len(), keys.len()),
+        )
     } else {
         ("False", section_reason(section), describe_all(&working))
     };
-    Some(ConditionDraft { r#type: section.condition(), status, reason: why, message: shorten(&message) })
+    Some(ConditionDraft {
+        r#type: section.condition(),
+        status,
+        reason: why,
+        message: shorten(&message),
+    })
 }
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.
@@ -158,7 +284,13 @@ fn reason_of(failure: &Failure) -> &'static str {
     match (failure.class, failure.code.as_deref()) {
         (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
         (Class::Denied, _) => reason::ACCESS_DENIED,
-        (_, Some(code)) if code.contains("Quota") || code.contains("LimitExceeded") || code.starts_with("TooMany") => reason::QUOTA_EXCEEDED,
+        (_, Some(code))
+            if code.contains("Quota")
+                || code.contains("LimitExceeded")
+                || code.starts_with("TooMany") =>
+        {
+            reason::QUOTA_EXCEEDED
+        }
         _ => reason::FAILED,
     }
 }
@@ -174,34 +306,71 @@ fn section_reason(section: Section) -> &'static str {
 
 /// The reason shown in the column: the data tier takes longest, then the nodes.
 fn progress_reason(working: &[&Step], blueprint: &Blueprint) -> &'static str {
-    let sections: BTreeSet<Section> = working.iter().filter_map(|step| Some(blueprint.get(&step.key)?.section)).collect();
-    [Section::Data, Section::Nodes, Section::Workload].into_iter().find(|section| sections.contains(section)).map_or(reason::PROGRESSING, section_reason)
+    let sections: BTreeSet<Section> = working
+        .iter()
+        .filter_map(|step| Some(blueprint.get(&step.key)?.section))
+        .collect();
+    [Section::Data, Section::Nodes, Section::Workload]
+        .into_iter()
+        .find(|section| sections.contains(section))
+        .map_or(reason::PROGRESSING, section_reason)
 }
 
 /// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
 /// pass that reports it.
 #[must_use]
 pub fn describe(step: &Step) -> String {
-    let fields: Vec<&str> = step.changes.iter().take(NAMED).map(|change| change.field.as_str()).collect();
+    let fields: Vec<&str> = step
+        .changes
+        .iter()
+        .take(NAMED)
+        .map(|change| change.field.as_str())
+        .collect();
     let (doing, to_do) = match (&step.operation, step.action) {
         (Operation::Wait, Action::Wait) => {
-            let what = step.changes.first().map_or("waits", |change| change.from.as_str());
+            let what = step
+                .changes
+                .first()
+                .map_or("waits", |change| change.from.as_str());
             (what.to_owned(), what.to_owned())
         }
-        (Operation::DrainNodes, _) => ("moving its pods to other nodes".to_owned(), "its pods move to other nodes".to_owned()),
+        (Operation::DrainNodes, _) => (
+            "moving its pods to other nodes".to_owned(),
+            "its pods move to other nodes".to_owned(),
+        ),
         (_, Action::Create) => ("creating".to_owned(), "to be created".to_owned()),
-        (_, Action::Update) => (format!("changing {}", fields.join(", ")), format!("{} to be changed", fields.join(", "))),
+        (_, Action::Update) => (
+            format!("changing {}", fields.join(", ")),
+            format!("{} to be changed", fields.join(", ")),
+        ),
         (Operation::AwsDelete { .. }, Action::Replace) if !step.changes.is_empty() => {
-            let why = step.changes.first().map_or("", |change| change.from.as_str());
-            (format!("failed ({why}), deleting it to make it again"), format!("failed ({why}), to be deleted and made again"))
+            let why = step
+                .changes
+                .first()
+                .map_or("", |change| change.from.as_str());
+            (
+                format!("failed ({why}), deleting it to make it again"),
+                format!("failed ({why}), to be deleted and made again"),
+            )
         }
-        (_, Action::Replace) => ("deleting what was replaced".to_owned(), "was replaced, to be deleted".to_owned()),
+        (_, Action::Replace) => (
+            "deleting what was replaced".to_owned(),
+            "was replaced, to be deleted".to_owned(),
+        ),
         (_, Action::Delete) => ("deleting".to_owned(), "to be deleted".to_owned()),
         (_, Action::Adopt) => ("adopting".to_owned(), "to be adopted".to_owned()),
         (_, Action::Retain) => ("keeping".to_owned(), "to be kept".to_owned()),
         (_, Action::Wait) => ("waiting".to_owned(), "waiting".to_owned()),
     };
-    let mut text = format!("{}: {}", step.key, if step.blocked_by.is_empty() { doing } else { to_do });
+    let mut text = format!(
+        "{}: {}",
+        step.key,
+        if step.blocked_by.is_empty() {
+            doing
+        } else {
+            to_do
+        }
+    );
     if step.minutes > 0 && step.blocked_by.is_empty() {
         text.push_str(&format!(", usually {} min", step.minutes));
     }
@@ -215,7 +384,11 @@ pub fn describe(step: &Step) -> String {
 fn describe_all(steps: &[&Step]) -> String {
     let mut sorted: Vec<&&Step> = steps.iter().collect();
     sorted.sort_by_key(|step| !step.blocked_by.is_empty());
-    let mut text: Vec<String> = sorted.iter().take(NAMED).map(|step| describe(step)).collect();
+    let mut text: Vec<String> = sorted
+        .iter()
+        .take(NAMED)
+        .map(|step| describe(step))
+        .collect();
     if steps.len() > NAMED {
         text.push(format!("and {} more", steps.len() - NAMED));
     }
@@ -225,7 +398,11 @@ fn describe_all(steps: &[&Step]) -> String {
 /// A plan in one line: `2 changes: 1 failover, 1 rolling`.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
-    let changes: Vec<&Step> = plan.steps.iter().filter(|step| !matches!(step.action, Action::Wait | Action::Retain)).collect();
+    let changes: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| !matches!(step.action, Action::Wait | Action::Retain))
+        .collect();
     if changes.is_empty() {
         return "no changes".to_owned();
     }
@@ -242,7 +419,12 @@ pub fn summary(plan: &Plan) -> String {
     .filter(|(effect, _)| count(*effect) > 0)
     .map(|(effect, text)| format!("{} {text}", count(effect)))
     .collect();
-    format!("{} change{}: {}", changes.len(), if changes.len() == 1 { "" } else { "s" }, effects.join(", "))
+    format!(
+        "{} change{}: {}",
+        changes.len(),
+        if changes.len() == 1 { "" } else { "s" },
+        effects.join(", ")
+    )
 }
 
 /// State of a resource for the inventory, in the words of a person; `None` where it is not there.
@@ -270,12 +452,25 @@ pub fn replicas(observed: &Observed) -> Option<(i64, i64)> {
     let deployments: Vec<_> = observed
         .kubernetes
         .iter()
-        .filter(|(key, object)| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment) && object.ours)
+        .filter(|(key, object)| {
+            key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment) && object.ours
+        })
         .map(|(_, object)| readiness::replicas(&object.body))
         .collect();
-    (!deployments.is_empty()).then(|| deployments.iter().fold((0, 0), |(ready, wanted), (r, w)| (ready + r, wanted + w)))
+    (!deployments.is_empty()).then(|| {
+        deployments
+            .iter()
+            .fold((0, 0), |(ready, wanted), (r, w)| (ready + r, wanted + w))
+    })
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= LONGEST_MESSAGE { text.to_owned() } else { text.chars().take(LONGEST_MESSAGE - 1).chain(['…']).collect() }
+    if text.chars().count() <= LONGEST_MESSAGE {
+        text.to_owned()
+    } else {
+        text.chars()
+            .take(LONGEST_MESSAGE - 1)
+            .chain(['…'])
+            .collect()
+    }
 }

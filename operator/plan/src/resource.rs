@@ -18,7 +18,11 @@ pub enum ResourceKind {
 impl ResourceKind {
     /// All kinds there are.
     pub fn all() -> impl Iterator<Item = Self> {
-        AwsKind::ALL.iter().map(|kind| Self::Aws(*kind)).chain(KubernetesKind::ALL.iter().map(|kind| Self::Kubernetes(*kind)))
+        AwsKind::ALL.iter().map(|kind| Self::Aws(*kind)).chain(
+            KubernetesKind::ALL
+                .iter()
+                .map(|kind| Self::Kubernetes(*kind)),
+        )
     }
 
     /// The stable identifier used in inventories and metrics: `RdsInstance`, `Deployment`.
@@ -69,13 +73,19 @@ impl ResourceKey {
     /// A resource of AWS.
     #[must_use]
     pub fn aws(kind: AwsKind, name: impl Into<String>) -> Self {
-        Self { kind: ResourceKind::Aws(kind), name: name.into() }
+        Self {
+            kind: ResourceKind::Aws(kind),
+            name: name.into(),
+        }
     }
 
     /// A Kubernetes object.
     #[must_use]
     pub fn kubernetes(kind: KubernetesKind, name: impl Into<String>) -> Self {
-        Self { kind: ResourceKind::Kubernetes(kind), name: name.into() }
+        Self {
+            kind: ResourceKind::Kubernetes(kind),
+            name: name.into(),
+        }
     }
 }
 
@@ -95,7 +105,12 @@ impl<'de> Deserialize<'de> for ResourceKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.split_once('/')
-            .and_then(|(kind, name)| Some(Self { kind: ResourceKind::from_id(kind)?, name: name.to_owned() }))
+            .and_then(|(kind, name)| {
+                Some(Self {
+                    kind: ResourceKind::from_id(kind)?,
+                    name: name.to_owned(),
+                })
+            })
             .ok_or_else(|| serde::de::Error::custom(format!("no resource key: {text}")))
     }
 }

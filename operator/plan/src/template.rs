@@ -33,10 +33,20 @@ impl Template {
                 parts.push(Part::Text(rest[..start].to_owned()));
             }
             let after = &rest[start + 2..];
-            let end = after.find("}}").ok_or_else(|| Failure::invalid(field, "`{{` without `}}`", "close the placeholder: {{host}}"))?;
+            let end = after.find("}}").ok_or_else(|| {
+                Failure::invalid(
+                    field,
+                    "`{{` without `}}`",
+                    "close the placeholder: {{host}}",
+                )
+            })?;
             let name = after[..end].trim();
             if name.is_empty() {
-                return Err(Failure::invalid(field, "a placeholder without a name", "name an output of the resource, such as {{host}}"));
+                return Err(Failure::invalid(
+                    field,
+                    "a placeholder without a name",
+                    "name an output of the resource, such as {{host}}",
+                ));
             }
             parts.push(Part::Output(name.to_owned()));
             rest = &after[end + 2..];
@@ -81,7 +91,11 @@ impl Template {
         if !missing.is_empty() {
             return Err(missing);
         }
-        Ok(if secret { Output::Secret(Sensitive::new(text)) } else { Output::Plain(text) })
+        Ok(if secret {
+            Output::Secret(Sensitive::new(text))
+        } else {
+            Output::Plain(text)
+        })
     }
 }
 
@@ -90,15 +104,16 @@ impl Template {
 #[must_use]
 pub fn percent_encode(text: &str) -> String {
     use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
+    text.bytes()
+        .fold(String::with_capacity(text.len()), |mut encoded, byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                encoded.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+            encoded
+        })
 }
 
 #[cfg(test)]
@@ -107,17 +122,29 @@ mod tests {
 
     #[test]
     fn renders_and_becomes_secret_with_a_secret() {
-        let outputs = Outputs::new().with("host", "h").with("port", "6379").with_secret("password", Sensitive::new("p"));
+        let outputs = Outputs::new()
+            .with("host", "h")
+            .with("port", "6379")
+            .with_secret("password", Sensitive::new("p"));
         let plain = Template::parse("t", "rediss://{{host}}:{{ port }}").unwrap();
-        assert_eq!(plain.render(&outputs), Ok(Output::Plain("rediss://h:6379".into())));
+        assert_eq!(
+            plain.render(&outputs),
+            Ok(Output::Plain("rediss://h:6379".into()))
+        );
         let secret = Template::parse("t", "{{password}}@{{host}}").unwrap();
-        assert_eq!(secret.render(&outputs), Ok(Output::Secret(Sensitive::new("p@h"))));
+        assert_eq!(
+            secret.render(&outputs),
+            Ok(Output::Secret(Sensitive::new("p@h")))
+        );
     }
 
     #[test]
     fn names_what_is_missing() {
         let template = Template::parse("t", "{{a}}{{b}}").unwrap();
-        assert_eq!(template.render(&Outputs::new().with("a", "1")), Err(BTreeSet::from(["b".to_owned()])));
+        assert_eq!(
+            template.render(&Outputs::new().with("a", "1")),
+            Err(BTreeSet::from(["b".to_owned()]))
+        );
     }
 
     #[test]

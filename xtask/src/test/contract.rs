@@ -35,7 +35,9 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let suite = root.join("../shared/aws-contract/run.py");
     if !suite.is_file() {
         if std::env::var_os("CI").is_some() {
-            anyhow::bail!("the contract suite has to be beside this repository (../shared/aws-contract)");
+            anyhow::bail!(
+                "the contract suite has to be beside this repository (../shared/aws-contract)"
+            );
         }
         return Ok(Outcome::Skipped(
             "the contract suite is not beside this repository (../shared/aws-contract)".into(),

@@ -20,13 +20,24 @@ const LONGEST_NAME: usize = 255;
 ///
 /// # Errors
 /// `NotReady` while DynamoDB makes it.
-pub(super) async fn ensure(account: &Account, found: &Found<DynamoDbTable>, token: &ClientToken) -> Result<(), Failure> {
+pub(super) async fn ensure(
+    account: &Account,
+    found: &Found<DynamoDbTable>,
+    token: &ClientToken,
+) -> Result<(), Failure> {
     let table = &found.resource.name;
     let name = final_name(table, token, LONGEST_NAME);
     match find(account, found, &name).await? {
         Some(sdk::BackupStatus::Available) => Ok(()),
         Some(_) => Err(not_ready(&name)),
-        None => match account.dynamodb.create_backup().table_name(table).backup_name(&name).send().await {
+        None => match account
+            .dynamodb
+            .create_backup()
+            .table_name(table)
+            .backup_name(&name)
+            .send()
+            .await
+        {
             Ok(_) => Err(not_ready(&name)),
             Err(error) if is_code(&error, super::table::MISSING) => Ok(()),
             Err(error) => Err(classify("CreateBackup", &error)),
@@ -35,7 +46,11 @@ pub(super) async fn ensure(account: &Account, found: &Found<DynamoDbTable>, toke
 }
 
 /// The state of the backup with that name. One that was made of an earlier table of the same name does not count.
-async fn find(account: &Account, found: &Found<DynamoDbTable>, name: &str) -> Result<Option<sdk::BackupStatus>, Failure> {
+async fn find(
+    account: &Account,
+    found: &Found<DynamoDbTable>,
+    name: &str,
+) -> Result<Option<sdk::BackupStatus>, Failure> {
     let mut start = None;
     loop {
         let page = account
@@ -48,7 +63,9 @@ async fn find(account: &Account, found: &Found<DynamoDbTable>, name: &str) -> Re
             .await
             .map_err(|error| classify("ListBackups", &error))?;
         let backup = page.backup_summaries().iter().find(|backup| {
-            backup.backup_name() == Some(name) && backup.table_id() == found.id.as_deref() && backup.backup_status() != Some(&sdk::BackupStatus::Deleted)
+            backup.backup_name() == Some(name)
+                && backup.table_id() == found.id.as_deref()
+                && backup.backup_status() != Some(&sdk::BackupStatus::Deleted)
         });
         if let Some(backup) = backup {
             return Ok(backup.backup_status.clone());
@@ -61,5 +78,8 @@ async fn find(account: &Account, found: &Found<DynamoDbTable>, name: &str) -> Re
 }
 
 fn not_ready(name: &str) -> Failure {
-    Failure::new(Class::NotReady, format!("the last backup {name} is being made"))
+    Failure::new(
+        Class::NotReady,
+        format!("the last backup {name} is being made"),
+    )
 }

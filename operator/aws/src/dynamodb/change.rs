@@ -13,7 +13,11 @@ pub(super) enum Change {
     /// UpdateTable: an index that is not wanted, or has to make room for one of another key or projection.
     RemoveIndex(String),
     /// UpdateTable: billing, ceilings, throughput of the table, and of these indexes.
-    Capacity { switch: bool, table: bool, indexes: Vec<String> },
+    Capacity {
+        switch: bool,
+        table: bool,
+        indexes: Vec<String>,
+    },
     /// UpdateTable.
     MakeIndex(String),
     /// UpdateTable.
@@ -23,9 +27,16 @@ pub(super) enum Change {
     /// UpdateTable.
     DeletionProtection,
     /// UpdateTable: units that are not `None`.
-    WarmThroughput { read: Option<i64>, write: Option<i64> },
+    WarmThroughput {
+        read: Option<i64>,
+        write: Option<i64>,
+    },
     /// UpdateTable: units of one index that are not `None`.
-    IndexWarmThroughput { index: String, read: Option<i64>, write: Option<i64> },
+    IndexWarmThroughput {
+        index: String,
+        read: Option<i64>,
+        write: Option<i64>,
+    },
     /// UpdateTable: off where another view has to be taken up next.
     Stream { enable: bool },
     /// UpdateContinuousBackups.
@@ -37,16 +48,33 @@ pub(super) enum Change {
 }
 
 /// The change that comes next. `None` where no call brings any of the fields nearer.
-pub(super) fn next(desired: &DynamoDbTable, observed: &DynamoDbTable, fields: &[String]) -> Option<Change> {
-    indexes_and_capacity(desired, observed, fields).or_else(|| fields.iter().find_map(|field| single(desired, observed, field)))
+pub(super) fn next(
+    desired: &DynamoDbTable,
+    observed: &DynamoDbTable,
+    fields: &[String],
+) -> Option<Change> {
+    indexes_and_capacity(desired, observed, fields).or_else(|| {
+        fields
+            .iter()
+            .find_map(|field| single(desired, observed, field))
+    })
 }
 
 /// Indexes go before the capacity changes, since switching to provisioned needs a throughput for every index there is;
 /// they are made after it, since the throughput of a new one has to fit the billing in force.
-fn indexes_and_capacity(desired: &DynamoDbTable, observed: &DynamoDbTable, fields: &[String]) -> Option<Change> {
+fn indexes_and_capacity(
+    desired: &DynamoDbTable,
+    observed: &DynamoDbTable,
+    fields: &[String],
+) -> Option<Change> {
     let indexes_differ = differs(fields, "globalIndexes");
     if indexes_differ {
-        let unwanted = observed.global_indexes.iter().find(|(name, index)| desired.global_indexes.get(*name).is_none_or(|wanted| is_another(wanted, index)));
+        let unwanted = observed.global_indexes.iter().find(|(name, index)| {
+            desired
+                .global_indexes
+                .get(*name)
+                .is_none_or(|wanted| is_another(wanted, index))
+        });
         if let Some((name, _)) = unwanted {
             return Some(Change::RemoveIndex(name.clone()));
         }
@@ -57,16 +85,25 @@ fn indexes_and_capacity(desired: &DynamoDbTable, observed: &DynamoDbTable, field
         .global_indexes
         .iter()
         .filter(|(name, wanted)| {
-            observed.global_indexes.get(*name).is_some_and(|index| switch || (indexes_differ && index.provisioned != wanted.provisioned))
+            observed.global_indexes.get(*name).is_some_and(|index| {
+                switch || (indexes_differ && index.provisioned != wanted.provisioned)
+            })
         })
         // Without a throughput there is nothing to set: on demand.
         .filter(|(_, wanted)| wanted.provisioned.is_some())
         .map(|(name, _)| name.clone())
         .collect();
     if table || (!adjusted.is_empty() && is_provisioned(observed)) {
-        return Some(Change::Capacity { switch, table, indexes: adjusted });
+        return Some(Change::Capacity {
+            switch,
+            table,
+            indexes: adjusted,
+        });
     }
-    let missing = desired.global_indexes.keys().find(|name| indexes_differ && !observed.global_indexes.contains_key(*name));
+    let missing = desired
+        .global_indexes
+        .keys()
+        .find(|name| indexes_differ && !observed.global_indexes.contains_key(*name));
     missing.map(|name| Change::MakeIndex(name.clone()))
 }
 
@@ -99,15 +136,30 @@ fn single(desired: &DynamoDbTable, observed: &DynamoDbTable, field: &str) -> Opt
             let found = observed.index_warm_units.get(index);
             let read = grown(Some(wanted.read), found.map(|units| units.read));
             let write = grown(Some(wanted.write), found.map(|units| units.write));
-            (read.is_some() || write.is_some()).then(|| Change::IndexWarmThroughput { index: index.clone(), read, write })
+            (read.is_some() || write.is_some()).then(|| Change::IndexWarmThroughput {
+                index: index.clone(),
+                read,
+                write,
+            })
         }),
         // A stream keeps its view for life: another view needs another stream.
-        "stream" => Some(Change::Stream { enable: desired.stream.is_some() && observed.stream.is_none() }),
+        "stream" => Some(Change::Stream {
+            enable: desired.stream.is_some() && observed.stream.is_none(),
+        }),
         "pointInTimeRecovery" => Some(Change::PointInTimeRecovery),
-        "timeToLiveAttribute" => match (&desired.time_to_live_attribute, &observed.time_to_live_attribute) {
+        "timeToLiveAttribute" => match (
+            &desired.time_to_live_attribute,
+            &observed.time_to_live_attribute,
+        ) {
             // Another attribute is refused while one is in use.
-            (_, Some(attribute)) => Some(Change::TimeToLive { attribute: attribute.clone(), enable: false }),
-            (Some(attribute), None) => Some(Change::TimeToLive { attribute: attribute.clone(), enable: true }),
+            (_, Some(attribute)) => Some(Change::TimeToLive {
+                attribute: attribute.clone(),
+                enable: false,
+            }),
+            (Some(attribute), None) => Some(Change::TimeToLive {
+                attribute: attribute.clone(),
+                enable: true,
+            }),
             (None, None) => None,
         },
         "tags" => Some(Change::Tags),
@@ -119,28 +171,50 @@ fn single(desired: &DynamoDbTable, observed: &DynamoDbTable, field: &str) -> Opt
 mod tests {
     use std::collections::BTreeMap;
 
-    use shopkeeper_plan::aws::{Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, StreamView, TableClass, Tags, Throughput};
+    use shopkeeper_plan::aws::{
+        Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, StreamView, TableClass, Tags,
+        Throughput,
+    };
 
     use super::*;
 
     fn key(name: &str) -> Key {
-        Key { partition: KeyAttribute { name: name.into(), r#type: KeyType::String }, sort: None }
+        Key {
+            partition: KeyAttribute {
+                name: name.into(),
+                r#type: KeyType::String,
+            },
+            sort: None,
+        }
     }
 
     fn index(name: &str, provisioned: Option<i64>) -> SecondaryIndex {
-        SecondaryIndex { key: key(name), projection: Projection::All, provisioned: provisioned.map(|units| Throughput { read: units, write: units }) }
+        SecondaryIndex {
+            key: key(name),
+            projection: Projection::All,
+            provisioned: provisioned.map(|units| Throughput {
+                read: units,
+                write: units,
+            }),
+        }
     }
 
     fn table(capacity: Capacity, indexes: &[(&str, SecondaryIndex)]) -> DynamoDbTable {
         DynamoDbTable {
             name: "orders".into(),
             key: key("id"),
-            global_indexes: indexes.iter().map(|(name, index)| ((*name).to_owned(), index.clone())).collect(),
+            global_indexes: indexes
+                .iter()
+                .map(|(name, index)| ((*name).to_owned(), index.clone()))
+                .collect(),
             local_indexes: BTreeMap::new(),
             capacity,
             table_class: TableClass::Standard,
             kms_key_arn: None,
-            point_in_time_recovery: PointInTimeRecovery { enabled: false, days: None },
+            point_in_time_recovery: PointInTimeRecovery {
+                enabled: false,
+                days: None,
+            },
             time_to_live_attribute: None,
             deletion_protection: false,
             warm_read_units: None,
@@ -151,7 +225,10 @@ mod tests {
         }
     }
 
-    const ON_DEMAND: Capacity = Capacity::OnDemand { max_read: None, max_write: None };
+    const ON_DEMAND: Capacity = Capacity::OnDemand {
+        max_read: None,
+        max_write: None,
+    };
     const FIVE: Capacity = Capacity::Provisioned(Throughput { read: 5, write: 5 });
 
     fn fields(names: &[&str]) -> Vec<String> {
@@ -162,17 +239,33 @@ mod tests {
     fn an_index_of_another_key_goes_before_the_new_one_comes() {
         let observed = table(ON_DEMAND, &[("by", index("a", None))]);
         let desired = table(ON_DEMAND, &[("by", index("b", None))]);
-        assert_eq!(next(&desired, &observed, &fields(&["globalIndexes"])), Some(Change::RemoveIndex("by".into())));
+        assert_eq!(
+            next(&desired, &observed, &fields(&["globalIndexes"])),
+            Some(Change::RemoveIndex("by".into()))
+        );
         let gone = table(ON_DEMAND, &[]);
-        assert_eq!(next(&desired, &gone, &fields(&["globalIndexes"])), Some(Change::MakeIndex("by".into())));
+        assert_eq!(
+            next(&desired, &gone, &fields(&["globalIndexes"])),
+            Some(Change::MakeIndex("by".into()))
+        );
     }
 
     #[test]
     fn switching_to_provisioned_carries_every_index_and_comes_before_new_ones() {
         let observed = table(ON_DEMAND, &[("by", index("a", None))]);
-        let desired = table(FIVE, &[("by", index("a", Some(5))), ("new", index("b", Some(5)))]);
+        let desired = table(
+            FIVE,
+            &[("by", index("a", Some(5))), ("new", index("b", Some(5)))],
+        );
         let both = fields(&["globalIndexes", "capacity"]);
-        assert_eq!(next(&desired, &observed, &both), Some(Change::Capacity { switch: true, table: true, indexes: vec!["by".into()] }));
+        assert_eq!(
+            next(&desired, &observed, &both),
+            Some(Change::Capacity {
+                switch: true,
+                table: true,
+                indexes: vec!["by".into()]
+            })
+        );
     }
 
     #[test]
@@ -180,7 +273,14 @@ mod tests {
         let observed = table(FIVE, &[("by", index("a", Some(5)))]);
         let desired = table(ON_DEMAND, &[("by", index("a", None))]);
         let both = fields(&["globalIndexes", "capacity"]);
-        assert_eq!(next(&desired, &observed, &both), Some(Change::Capacity { switch: true, table: true, indexes: vec![] }));
+        assert_eq!(
+            next(&desired, &observed, &both),
+            Some(Change::Capacity {
+                switch: true,
+                table: true,
+                indexes: vec![]
+            })
+        );
     }
 
     #[test]
@@ -189,9 +289,15 @@ mod tests {
         observed.stream = Some(StreamView::KeysOnly);
         let mut desired = table(ON_DEMAND, &[]);
         desired.stream = Some(StreamView::NewImage);
-        assert_eq!(next(&desired, &observed, &fields(&["stream"])), Some(Change::Stream { enable: false }));
+        assert_eq!(
+            next(&desired, &observed, &fields(&["stream"])),
+            Some(Change::Stream { enable: false })
+        );
         observed.stream = None;
-        assert_eq!(next(&desired, &observed, &fields(&["stream"])), Some(Change::Stream { enable: true }));
+        assert_eq!(
+            next(&desired, &observed, &fields(&["stream"])),
+            Some(Change::Stream { enable: true })
+        );
     }
 
     #[test]
@@ -201,14 +307,37 @@ mod tests {
         let mut desired = table(ON_DEMAND, &[]);
         (desired.warm_read_units, desired.warm_write_units) = (Some(1_000), Some(8_000));
         assert_eq!(
-            next(&desired, &observed, &fields(&["warmReadUnits", "warmWriteUnits"])),
-            Some(Change::WarmThroughput { read: None, write: Some(8_000) })
+            next(
+                &desired,
+                &observed,
+                &fields(&["warmReadUnits", "warmWriteUnits"])
+            ),
+            Some(Change::WarmThroughput {
+                read: None,
+                write: Some(8_000)
+            })
         );
-        observed.index_warm_units.insert("by".into(), Throughput { read: 12_000, write: 4_000 });
-        desired.index_warm_units.insert("by".into(), Throughput { read: 1_000, write: 8_000 });
+        observed.index_warm_units.insert(
+            "by".into(),
+            Throughput {
+                read: 12_000,
+                write: 4_000,
+            },
+        );
+        desired.index_warm_units.insert(
+            "by".into(),
+            Throughput {
+                read: 1_000,
+                write: 8_000,
+            },
+        );
         assert_eq!(
             next(&desired, &observed, &fields(&["indexWarmUnits"])),
-            Some(Change::IndexWarmThroughput { index: "by".into(), read: None, write: Some(8_000) })
+            Some(Change::IndexWarmThroughput {
+                index: "by".into(),
+                read: None,
+                write: Some(8_000)
+            })
         );
     }
 }

@@ -4,16 +4,24 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types as sdk;
 use shopkeeper_plan::{
-    aws::{Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Tags, Throughput},
+    aws::{
+        Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection,
+        SecondaryIndex, StreamView, TableClass, Tags, Throughput,
+    },
     failure::Failure,
 };
 
 use crate::request::incomplete;
 
 /// The types of all key attributes of a table and its indexes. DynamoDB refuses a definition that no key uses.
-pub(super) fn attributes<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Result<Vec<sdk::AttributeDefinition>, Failure> {
-    let types: BTreeMap<_, _> =
-        keys.into_iter().flat_map(parts).map(|attribute| (attribute.name.as_str(), attribute.r#type)).collect();
+pub(super) fn attributes<'a>(
+    keys: impl IntoIterator<Item = &'a Key>,
+) -> Result<Vec<sdk::AttributeDefinition>, Failure> {
+    let types: BTreeMap<_, _> = keys
+        .into_iter()
+        .flat_map(parts)
+        .map(|attribute| (attribute.name.as_str(), attribute.r#type))
+        .collect();
     types
         .into_iter()
         .map(|(name, key_type)| {
@@ -22,7 +30,11 @@ pub(super) fn attributes<'a>(keys: impl IntoIterator<Item = &'a Key>) -> Result<
                 KeyType::Number => sdk::ScalarAttributeType::N,
                 KeyType::Binary => sdk::ScalarAttributeType::B,
             };
-            sdk::AttributeDefinition::builder().attribute_name(name).attribute_type(attribute_type).build().map_err(incomplete)
+            sdk::AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(attribute_type)
+                .build()
+                .map_err(incomplete)
         })
         .collect()
 }
@@ -33,13 +45,25 @@ fn parts(key: &Key) -> impl Iterator<Item = &KeyAttribute> {
 
 /// The keys of a table and all its indexes.
 pub(super) fn keys(table: &DynamoDbTable) -> impl Iterator<Item = &Key> {
-    std::iter::once(&table.key).chain(table.global_indexes.values().chain(table.local_indexes.values()).map(|index| &index.key))
+    std::iter::once(&table.key).chain(
+        table
+            .global_indexes
+            .values()
+            .chain(table.local_indexes.values())
+            .map(|index| &index.key),
+    )
 }
 
 pub(super) fn key_schema(key: &Key) -> Result<Vec<sdk::KeySchemaElement>, Failure> {
     parts(key)
         .zip([sdk::KeyType::Hash, sdk::KeyType::Range])
-        .map(|(attribute, role)| sdk::KeySchemaElement::builder().attribute_name(&attribute.name).key_type(role).build().map_err(incomplete))
+        .map(|(attribute, role)| {
+            sdk::KeySchemaElement::builder()
+                .attribute_name(&attribute.name)
+                .key_type(role)
+                .build()
+                .map_err(incomplete)
+        })
         .collect()
 }
 
@@ -48,9 +72,9 @@ pub(super) fn projection(projection: &Projection) -> sdk::Projection {
     match projection {
         Projection::All => builder.projection_type(sdk::ProjectionType::All),
         Projection::KeysOnly => builder.projection_type(sdk::ProjectionType::KeysOnly),
-        Projection::Include(attributes) => {
-            builder.projection_type(sdk::ProjectionType::Include).set_non_key_attributes(Some(attributes.iter().cloned().collect()))
-        }
+        Projection::Include(attributes) => builder
+            .projection_type(sdk::ProjectionType::Include)
+            .set_non_key_attributes(Some(attributes.iter().cloned().collect())),
     }
     .build()
 }
@@ -63,7 +87,11 @@ pub(super) fn throughput(throughput: Throughput) -> Result<sdk::ProvisionedThrou
         .map_err(incomplete)
 }
 
-pub(super) fn global_index(name: &str, index: &SecondaryIndex, warm: Option<Throughput>) -> Result<sdk::GlobalSecondaryIndex, Failure> {
+pub(super) fn global_index(
+    name: &str,
+    index: &SecondaryIndex,
+    warm: Option<Throughput>,
+) -> Result<sdk::GlobalSecondaryIndex, Failure> {
     sdk::GlobalSecondaryIndex::builder()
         .index_name(name)
         .set_key_schema(Some(key_schema(&index.key)?))
@@ -74,7 +102,10 @@ pub(super) fn global_index(name: &str, index: &SecondaryIndex, warm: Option<Thro
         .map_err(incomplete)
 }
 
-pub(super) fn local_index(name: &str, index: &SecondaryIndex) -> Result<sdk::LocalSecondaryIndex, Failure> {
+pub(super) fn local_index(
+    name: &str,
+    index: &SecondaryIndex,
+) -> Result<sdk::LocalSecondaryIndex, Failure> {
     sdk::LocalSecondaryIndex::builder()
         .index_name(name)
         .set_key_schema(Some(key_schema(&index.key)?))
@@ -98,7 +129,11 @@ pub(super) fn table_class(class: TableClass) -> sdk::TableClass {
 }
 
 pub(super) fn encryption(key_arn: &str) -> sdk::SseSpecification {
-    sdk::SseSpecification::builder().enabled(true).sse_type(sdk::SseType::Kms).kms_master_key_id(key_arn).build()
+    sdk::SseSpecification::builder()
+        .enabled(true)
+        .sse_type(sdk::SseType::Kms)
+        .kms_master_key_id(key_arn)
+        .build()
 }
 
 pub(super) fn stream(view: Option<StreamView>) -> Result<sdk::StreamSpecification, Failure> {
@@ -108,13 +143,24 @@ pub(super) fn stream(view: Option<StreamView>) -> Result<sdk::StreamSpecificatio
         StreamView::OldImage => sdk::StreamViewType::OldImage,
         StreamView::NewAndOldImages => sdk::StreamViewType::NewAndOldImages,
     });
-    sdk::StreamSpecification::builder().stream_enabled(view.is_some()).set_stream_view_type(view).build().map_err(incomplete)
+    sdk::StreamSpecification::builder()
+        .stream_enabled(view.is_some())
+        .set_stream_view_type(view)
+        .build()
+        .map_err(incomplete)
 }
 
 /// `None` where nothing is asked for: DynamoDB refuses an empty specification.
-pub(super) fn warm_throughput(read: Option<i64>, write: Option<i64>) -> Option<sdk::WarmThroughput> {
-    (read.is_some() || write.is_some())
-        .then(|| sdk::WarmThroughput::builder().set_read_units_per_second(read).set_write_units_per_second(write).build())
+pub(super) fn warm_throughput(
+    read: Option<i64>,
+    write: Option<i64>,
+) -> Option<sdk::WarmThroughput> {
+    (read.is_some() || write.is_some()).then(|| {
+        sdk::WarmThroughput::builder()
+            .set_read_units_per_second(read)
+            .set_write_units_per_second(write)
+            .build()
+    })
 }
 
 /// See [`warm_throughput`].
@@ -122,7 +168,9 @@ pub(super) fn index_warm_throughput(units: Throughput) -> Option<sdk::WarmThroug
     warm_throughput(Some(units.read), Some(units.write))
 }
 
-pub(super) fn point_in_time_recovery(wanted: PointInTimeRecovery) -> Result<sdk::PointInTimeRecoverySpecification, Failure> {
+pub(super) fn point_in_time_recovery(
+    wanted: PointInTimeRecovery,
+) -> Result<sdk::PointInTimeRecoverySpecification, Failure> {
     sdk::PointInTimeRecoverySpecification::builder()
         .point_in_time_recovery_enabled(wanted.enabled)
         // DynamoDB refuses a period for what is off.
@@ -132,5 +180,13 @@ pub(super) fn point_in_time_recovery(wanted: PointInTimeRecovery) -> Result<sdk:
 }
 
 pub(super) fn tags(tags: &Tags) -> Result<Vec<sdk::Tag>, Failure> {
-    tags.iter().map(|(key, value)| sdk::Tag::builder().key(key).value(value).build().map_err(incomplete)).collect()
+    tags.iter()
+        .map(|(key, value)| {
+            sdk::Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+                .map_err(incomplete)
+        })
+        .collect()
 }

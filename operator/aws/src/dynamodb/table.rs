@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
-    error::SdkError,
-    operation::update_table::builders::UpdateTableFluentBuilder,
-    types as sdk,
+    error::SdkError, operation::update_table::builders::UpdateTableFluentBuilder, types as sdk,
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shopkeeper_plan::{
@@ -36,31 +34,65 @@ pub(super) const MISSING: &[&str] = &["ResourceNotFoundException", "TableNotFoun
 
 #[async_trait]
 impl ResourceApi<DynamoDbTable> for TableApi<'_> {
-    async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<DynamoDbTable>>, Failure> {
+    async fn observe(
+        &self,
+        name: &str,
+        scope: &Scope,
+    ) -> Result<Option<Found<DynamoDbTable>>, Failure> {
         let table_arn = arn::regional(scope, "dynamodb", &format!("table/{name}"));
-        let (table, time_to_live, backups, tags) =
-            futures::try_join!(self.table(name), self.time_to_live(name), self.backups(name), self.tags(&table_arn))?;
+        let (table, time_to_live, backups, tags) = futures::try_join!(
+            self.table(name),
+            self.time_to_live(name),
+            self.backups(name),
+            self.tags(&table_arn)
+        )?;
         let Some(table) = table else { return Ok(None) };
         // Without its tags nobody can tell whose table it is.
         let Some(tags) = tags else {
-            return Err(Failure::new(Class::NotReady, "ListTagsOfResource: the table is being made or removed"));
+            return Err(Failure::new(
+                Class::NotReady,
+                "ListTagsOfResource: the table is being made or removed",
+            ));
         };
-        Descriptions { table, time_to_live, backups, tags }.found(name, &scope.region).map(Some)
+        Descriptions {
+            table,
+            time_to_live,
+            backups,
+            tags,
+        }
+        .found(name, &scope.region)
+        .map(Some)
     }
 
     /// Expiry and point-in-time recovery are calls of their own, which DynamoDB takes once the table is active.
     async fn create(&self, desired: &DynamoDbTable, _token: &ClientToken) -> Result<(), Failure> {
         let (provisioned, on_demand) = match desired.capacity {
             Capacity::Provisioned(units) => (Some(definition::throughput(units)?), None),
-            Capacity::OnDemand { max_read, max_write } => (
+            Capacity::OnDemand {
+                max_read,
+                max_write,
+            } => (
                 None,
                 (max_read.is_some() || max_write.is_some()).then(|| {
-                    sdk::OnDemandThroughput::builder().set_max_read_request_units(max_read).set_max_write_request_units(max_write).build()
+                    sdk::OnDemandThroughput::builder()
+                        .set_max_read_request_units(max_read)
+                        .set_max_write_request_units(max_write)
+                        .build()
                 }),
             ),
         };
-        let global = desired.global_indexes.iter().map(|(name, index)| definition::global_index(name, index, desired.index_warm_units.get(name).copied())).collect::<Result<Vec<_>, _>>()?;
-        let local = desired.local_indexes.iter().map(|(name, index)| definition::local_index(name, index)).collect::<Result<Vec<_>, _>>()?;
+        let global = desired
+            .global_indexes
+            .iter()
+            .map(|(name, index)| {
+                definition::global_index(name, index, desired.index_warm_units.get(name).copied())
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let local = desired
+            .local_indexes
+            .iter()
+            .map(|(name, index)| definition::local_index(name, index))
+            .collect::<Result<Vec<_>, _>>()?;
         self.0
             .dynamodb
             .create_table()
@@ -76,8 +108,16 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             .table_class(definition::table_class(desired.table_class))
             .set_sse_specification(desired.kms_key_arn.as_deref().map(definition::encryption))
             .deletion_protection_enabled(desired.deletion_protection)
-            .set_warm_throughput(definition::warm_throughput(desired.warm_read_units, desired.warm_write_units))
-            .set_stream_specification(desired.stream.map(|view| definition::stream(Some(view))).transpose()?)
+            .set_warm_throughput(definition::warm_throughput(
+                desired.warm_read_units,
+                desired.warm_write_units,
+            ))
+            .set_stream_specification(
+                desired
+                    .stream
+                    .map(|view| definition::stream(Some(view)))
+                    .transpose()?,
+            )
             .set_tags(Some(definition::tags(&desired.tags)?).filter(|tags| !tags.is_empty()))
             .send()
             .await
@@ -85,79 +125,173 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             .map_err(|error| classify("CreateTable", &error))
     }
 
-    async fn update(&self, desired: &DynamoDbTable, found: &Found<DynamoDbTable>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &DynamoDbTable,
+        found: &Found<DynamoDbTable>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let observed = &found.resource;
-        let change = change::next(desired, observed, fields).ok_or_else(|| nothing_to_change("DynamoDB table", fields))?;
+        let change = change::next(desired, observed, fields)
+            .ok_or_else(|| nothing_to_change("DynamoDB table", fields))?;
         let update = self.0.dynamodb.update_table().table_name(&desired.name);
         let update = match change {
             Change::PointInTimeRecovery => return self.change_recovery(desired).await,
-            Change::TimeToLive { attribute, enable } => return self.change_expiry(&desired.name, &attribute, enable).await,
+            Change::TimeToLive { attribute, enable } => {
+                return self.change_expiry(&desired.name, &attribute, enable).await;
+            }
             Change::Tags => return self.tag(desired, found).await,
             Change::RemoveIndex(name) => {
-                let action = sdk::DeleteGlobalSecondaryIndexAction::builder().index_name(name).build().map_err(incomplete)?;
-                update.global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().delete(action).build())
+                let action = sdk::DeleteGlobalSecondaryIndexAction::builder()
+                    .index_name(name)
+                    .build()
+                    .map_err(incomplete)?;
+                update.global_secondary_index_updates(
+                    sdk::GlobalSecondaryIndexUpdate::builder()
+                        .delete(action)
+                        .build(),
+                )
             }
             Change::MakeIndex(name) => make_index(update, desired, observed, &name)?,
-            Change::Capacity { switch, table, indexes } => change_capacity(update, desired, observed, switch, table, &indexes)?,
+            Change::Capacity {
+                switch,
+                table,
+                indexes,
+            } => change_capacity(update, desired, observed, switch, table, &indexes)?,
             Change::TableClass => update.table_class(definition::table_class(desired.table_class)),
-            Change::Encryption => update.set_sse_specification(desired.kms_key_arn.as_deref().map(definition::encryption)),
-            Change::DeletionProtection => update.deletion_protection_enabled(desired.deletion_protection),
-            Change::WarmThroughput { read, write } => update.set_warm_throughput(definition::warm_throughput(read, write)),
+            Change::Encryption => update
+                .set_sse_specification(desired.kms_key_arn.as_deref().map(definition::encryption)),
+            Change::DeletionProtection => {
+                update.deletion_protection_enabled(desired.deletion_protection)
+            }
+            Change::WarmThroughput { read, write } => {
+                update.set_warm_throughput(definition::warm_throughput(read, write))
+            }
             Change::IndexWarmThroughput { index, read, write } => {
                 let action = sdk::UpdateGlobalSecondaryIndexAction::builder()
                     .index_name(index)
                     .set_warm_throughput(definition::warm_throughput(read, write))
                     .build()
                     .map_err(incomplete)?;
-                update.global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().update(action).build())
+                update.global_secondary_index_updates(
+                    sdk::GlobalSecondaryIndexUpdate::builder()
+                        .update(action)
+                        .build(),
+                )
             }
-            Change::Stream { enable } => update.stream_specification(definition::stream(desired.stream.filter(|_| enable))?),
+            Change::Stream { enable } => {
+                update.stream_specification(definition::stream(desired.stream.filter(|_| enable))?)
+            }
         };
-        update.send().await.map(drop).map_err(|error| classify("UpdateTable", &error))
+        update
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("UpdateTable", &error))
     }
 
-    async fn delete(&self, found: &Found<DynamoDbTable>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<DynamoDbTable>,
+        mode: DeleteMode,
+        token: &ClientToken,
+    ) -> Result<(), Failure> {
         let name = &found.resource.name;
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
         }
         if found.resource.deletion_protection {
-            let lifted = self.0.dynamodb.update_table().table_name(name).deletion_protection_enabled(false).send().await;
+            let lifted = self
+                .0
+                .dynamodb
+                .update_table()
+                .table_name(name)
+                .deletion_protection_enabled(false)
+                .send()
+                .await;
             return gone_or("UpdateTable", lifted);
         }
         if mode == DeleteMode::Snapshot {
             backup::ensure(self.0, found, token).await?;
         }
-        gone_or("DeleteTable", self.0.dynamodb.delete_table().table_name(name).send().await)
+        gone_or(
+            "DeleteTable",
+            self.0.dynamodb.delete_table().table_name(name).send().await,
+        )
     }
 }
 
 impl TableApi<'_> {
     async fn table(&self, name: &str) -> Result<Option<sdk::TableDescription>, Failure> {
-        let answer = self.0.dynamodb.describe_table().table_name(name).send().await;
+        let answer = self
+            .0
+            .dynamodb
+            .describe_table()
+            .table_name(name)
+            .send()
+            .await;
         match unless_missing("DescribeTable", answer)? {
-            Some(answer) => answer.table.map(Some).ok_or_else(|| unreadable("DescribeTable", "table")),
+            Some(answer) => answer
+                .table
+                .map(Some)
+                .ok_or_else(|| unreadable("DescribeTable", "table")),
             None => Ok(None),
         }
     }
 
-    async fn time_to_live(&self, name: &str) -> Result<Option<sdk::TimeToLiveDescription>, Failure> {
-        let answer = self.0.dynamodb.describe_time_to_live().table_name(name).send().await;
-        Ok(unless_missing("DescribeTimeToLive", answer)?.and_then(|answer| answer.time_to_live_description))
+    async fn time_to_live(
+        &self,
+        name: &str,
+    ) -> Result<Option<sdk::TimeToLiveDescription>, Failure> {
+        let answer = self
+            .0
+            .dynamodb
+            .describe_time_to_live()
+            .table_name(name)
+            .send()
+            .await;
+        Ok(unless_missing("DescribeTimeToLive", answer)?
+            .and_then(|answer| answer.time_to_live_description))
     }
 
-    async fn backups(&self, name: &str) -> Result<Option<sdk::ContinuousBackupsDescription>, Failure> {
-        let answer = self.0.dynamodb.describe_continuous_backups().table_name(name).send().await;
-        Ok(unless_missing("DescribeContinuousBackups", answer)?.and_then(|answer| answer.continuous_backups_description))
+    async fn backups(
+        &self,
+        name: &str,
+    ) -> Result<Option<sdk::ContinuousBackupsDescription>, Failure> {
+        let answer = self
+            .0
+            .dynamodb
+            .describe_continuous_backups()
+            .table_name(name)
+            .send()
+            .await;
+        Ok(unless_missing("DescribeContinuousBackups", answer)?
+            .and_then(|answer| answer.continuous_backups_description))
     }
 
     async fn tags(&self, table_arn: &str) -> Result<Option<Tags>, Failure> {
         let mut tags = Tags::new();
         let mut next = None;
         loop {
-            let answer = self.0.dynamodb.list_tags_of_resource().resource_arn(table_arn).set_next_token(next).send().await;
-            let Some(answer) = unless_missing("ListTagsOfResource", answer)? else { return Ok(None) };
-            tags.extend(answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)));
+            let answer = self
+                .0
+                .dynamodb
+                .list_tags_of_resource()
+                .resource_arn(table_arn)
+                .set_next_token(next)
+                .send()
+                .await;
+            let Some(answer) = unless_missing("ListTagsOfResource", answer)? else {
+                return Ok(None);
+            };
+            tags.extend(
+                answer
+                    .tags
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value)),
+            );
             next = answer.next_token;
             if next.is_none() {
                 return Ok(Some(tags));
@@ -170,27 +304,57 @@ impl TableApi<'_> {
             .dynamodb
             .update_continuous_backups()
             .table_name(&desired.name)
-            .point_in_time_recovery_specification(definition::point_in_time_recovery(desired.point_in_time_recovery)?)
+            .point_in_time_recovery_specification(definition::point_in_time_recovery(
+                desired.point_in_time_recovery,
+            )?)
             .send()
             .await
             .map(drop)
             .map_err(|error| classify("UpdateContinuousBackups", &error))
     }
 
-    async fn change_expiry(&self, name: &str, attribute: &str, enable: bool) -> Result<(), Failure> {
-        let specification = sdk::TimeToLiveSpecification::builder().enabled(enable).attribute_name(attribute).build().map_err(incomplete)?;
-        let answer = self.0.dynamodb.update_time_to_live().table_name(name).time_to_live_specification(specification).send().await;
+    async fn change_expiry(
+        &self,
+        name: &str,
+        attribute: &str,
+        enable: bool,
+    ) -> Result<(), Failure> {
+        let specification = sdk::TimeToLiveSpecification::builder()
+            .enabled(enable)
+            .attribute_name(attribute)
+            .build()
+            .map_err(incomplete)?;
+        let answer = self
+            .0
+            .dynamodb
+            .update_time_to_live()
+            .table_name(name)
+            .time_to_live_specification(specification)
+            .send()
+            .await;
         match answer {
             Ok(_) => Ok(()),
             // A change takes up to an hour, in which DynamoDB refuses the next one, with a code that says nothing.
-            Err(error) if error.message().is_some_and(|message| message.contains("modified multiple times within a fixed interval")) => {
-                Err(Failure::new(Class::NotReady, "UpdateTimeToLive: DynamoDB takes one change of the expiry an hour").with_code("ValidationException"))
+            Err(error)
+                if error.message().is_some_and(|message| {
+                    message.contains("modified multiple times within a fixed interval")
+                }) =>
+            {
+                Err(Failure::new(
+                    Class::NotReady,
+                    "UpdateTimeToLive: DynamoDB takes one change of the expiry an hour",
+                )
+                .with_code("ValidationException"))
             }
             Err(error) => Err(classify("UpdateTimeToLive", &error)),
         }
     }
 
-    async fn tag(&self, desired: &DynamoDbTable, found: &Found<DynamoDbTable>) -> Result<(), Failure> {
+    async fn tag(
+        &self,
+        desired: &DynamoDbTable,
+        found: &Found<DynamoDbTable>,
+    ) -> Result<(), Failure> {
         self.0
             .dynamodb
             .tag_resource()
@@ -204,7 +368,10 @@ impl TableApi<'_> {
 }
 
 /// The answer, or `None` where the table does not exist.
-fn unless_missing<T, E>(operation: &str, answer: Result<T, SdkError<E>>) -> Result<Option<T>, Failure>
+fn unless_missing<T, E>(
+    operation: &str,
+    answer: Result<T, SdkError<E>>,
+) -> Result<Option<T>, Failure>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -229,20 +396,32 @@ fn make_index(
     observed: &DynamoDbTable,
     name: &str,
 ) -> Result<UpdateTableFluentBuilder, Failure> {
-    let Some(index) = desired.global_indexes.get(name) else { return Ok(update) };
+    let Some(index) = desired.global_indexes.get(name) else {
+        return Ok(update);
+    };
     let action = sdk::CreateGlobalSecondaryIndexAction::builder()
         .index_name(name)
         .set_key_schema(Some(definition::key_schema(&index.key)?))
         .projection(definition::projection(&index.projection))
         .set_provisioned_throughput(index.provisioned.map(definition::throughput).transpose()?)
-        .set_warm_throughput(desired.index_warm_units.get(name).copied().and_then(definition::index_warm_throughput))
+        .set_warm_throughput(
+            desired
+                .index_warm_units
+                .get(name)
+                .copied()
+                .and_then(definition::index_warm_throughput),
+        )
         .build()
         .map_err(incomplete)?;
     // The types of the keys in use and of the new ones; those of indexes that come later would be refused as unused.
     let attributes = definition::attributes(definition::keys(observed).chain([&index.key]))?;
     Ok(update
         .set_attribute_definitions(Some(attributes))
-        .global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().create(action).build()))
+        .global_secondary_index_updates(
+            sdk::GlobalSecondaryIndexUpdate::builder()
+                .create(action)
+                .build(),
+        ))
 }
 
 fn change_capacity(
@@ -259,29 +438,50 @@ fn change_capacity(
     }
     if table {
         update = match desired.capacity {
-            Capacity::Provisioned(units) => update.provisioned_throughput(definition::throughput(units)?),
-            Capacity::OnDemand { max_read, max_write } => {
+            Capacity::Provisioned(units) => {
+                update.provisioned_throughput(definition::throughput(units)?)
+            }
+            Capacity::OnDemand {
+                max_read,
+                max_write,
+            } => {
                 let (was_read, was_write) = match observed.capacity {
-                    Capacity::OnDemand { max_read, max_write } => (max_read, max_write),
+                    Capacity::OnDemand {
+                        max_read,
+                        max_write,
+                    } => (max_read, max_write),
                     Capacity::Provisioned(_) => (None, None),
                 };
                 // -1 lifts a ceiling; leaving it out would keep it.
                 let ceiling = |wanted: Option<i64>, was: Option<i64>| wanted.or(was.map(|_| -1));
                 let (read, write) = (ceiling(max_read, was_read), ceiling(max_write, was_write));
                 update.set_on_demand_throughput((read.is_some() || write.is_some()).then(|| {
-                    sdk::OnDemandThroughput::builder().set_max_read_request_units(read).set_max_write_request_units(write).build()
+                    sdk::OnDemandThroughput::builder()
+                        .set_max_read_request_units(read)
+                        .set_max_write_request_units(write)
+                        .build()
                 }))
             }
         };
     }
     for name in indexes {
-        let Some(units) = desired.global_indexes.get(name).and_then(|index| index.provisioned) else { continue };
+        let Some(units) = desired
+            .global_indexes
+            .get(name)
+            .and_then(|index| index.provisioned)
+        else {
+            continue;
+        };
         let action = sdk::UpdateGlobalSecondaryIndexAction::builder()
             .index_name(name)
             .provisioned_throughput(definition::throughput(units)?)
             .build()
             .map_err(incomplete)?;
-        update = update.global_secondary_index_updates(sdk::GlobalSecondaryIndexUpdate::builder().update(action).build());
+        update = update.global_secondary_index_updates(
+            sdk::GlobalSecondaryIndexUpdate::builder()
+                .update(action)
+                .build(),
+        );
     }
     Ok(update)
 }

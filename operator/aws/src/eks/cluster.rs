@@ -20,41 +20,74 @@ const POD_IDENTITY_AGENT: &str = "eks-pod-identity-agent";
 /// # Errors
 /// Any other answer. A cluster that is still being made has neither an endpoint nor a VPC yet: `NotReady`.
 pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<ClusterFacts>, Failure> {
-    let (cluster, agent) = futures::join!(account.eks.describe_cluster().name(name).send(), has_agent(account, name));
+    let (cluster, agent) = futures::join!(
+        account.eks.describe_cluster().name(name).send(),
+        has_agent(account, name)
+    );
     let cluster = match cluster {
         Ok(answer) => answer.cluster,
         Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
         Err(error) => return Err(classify("DescribeCluster", &error)),
     };
-    let Some(cluster) = cluster else { return Ok(None) };
+    let Some(cluster) = cluster else {
+        return Ok(None);
+    };
     let agent = agent?;
-    let status = cluster.status().map_or("UNKNOWN", |status| status.as_str()).to_owned();
+    let status = cluster
+        .status()
+        .map_or("UNKNOWN", |status| status.as_str())
+        .to_owned();
     let network = cluster.resources_vpc_config();
-    let (Some(arn), Some(version), Some(endpoint), Some(vpc_id)) =
-        (cluster.arn(), cluster.version(), cluster.endpoint(), network.and_then(|network| network.vpc_id()))
-    else {
-        return Err(Failure::new(Class::NotReady, format!("DescribeCluster: the cluster {name} is {status} and has no endpoint yet")));
+    let (Some(arn), Some(version), Some(endpoint), Some(vpc_id)) = (
+        cluster.arn(),
+        cluster.version(),
+        cluster.endpoint(),
+        network.and_then(|network| network.vpc_id()),
+    ) else {
+        return Err(Failure::new(
+            Class::NotReady,
+            format!("DescribeCluster: the cluster {name} is {status} and has no endpoint yet"),
+        ));
     };
     // EKS Auto Mode runs the agent on its nodes by itself, and lists no add-on for it.
-    let auto_mode = cluster.compute_config().and_then(|compute| compute.enabled()).unwrap_or_default();
+    let auto_mode = cluster
+        .compute_config()
+        .and_then(|compute| compute.enabled())
+        .unwrap_or_default();
     Ok(Some(ClusterFacts {
         arn: arn.to_owned(),
         status,
         version: version.to_owned(),
         endpoint: endpoint.to_owned(),
         vpc_id: vpc_id.to_owned(),
-        security_group_id: network.and_then(|network| network.cluster_security_group_id()).map(str::to_owned),
-        oidc_issuer: cluster.identity().and_then(|identity| identity.oidc()).and_then(|oidc| oidc.issuer()).map(str::to_owned),
+        security_group_id: network
+            .and_then(|network| network.cluster_security_group_id())
+            .map(str::to_owned),
+        oidc_issuer: cluster
+            .identity()
+            .and_then(|identity| identity.oidc())
+            .and_then(|oidc| oidc.issuer())
+            .map(str::to_owned),
         pod_identity_agent: agent || auto_mode,
     }))
 }
 
 /// Whether the agent is installed as an add-on. A degraded one still serves most nodes.
 async fn has_agent(account: &Account, cluster: &str) -> Result<bool, Failure> {
-    match account.eks.describe_addon().cluster_name(cluster).addon_name(POD_IDENTITY_AGENT).send().await {
-        Ok(answer) => Ok(answer.addon().and_then(|addon| addon.status()).is_some_and(|status| {
-            !matches!(status, AddonStatus::CreateFailed | AddonStatus::Deleting)
-        })),
+    match account
+        .eks
+        .describe_addon()
+        .cluster_name(cluster)
+        .addon_name(POD_IDENTITY_AGENT)
+        .send()
+        .await
+    {
+        Ok(answer) => Ok(answer
+            .addon()
+            .and_then(|addon| addon.status())
+            .is_some_and(|status| {
+                !matches!(status, AddonStatus::CreateFailed | AddonStatus::Deleting)
+            })),
         Err(error) if is_code(&error, NOT_FOUND) => Ok(false),
         Err(error) => Err(classify("DescribeAddon", &error)),
     }

@@ -32,14 +32,27 @@ async fn tag(account: &Account, arn: &str, tags: &Tags) -> Result<(), Failure> {
 }
 
 /// What EKS says of a role that IAM has not told it of yet.
-const FRESH_ROLE: [&str; 6] = ["does not exist", "cannot be found", "not found", "could not be assumed", "trust relationship", "doesn't have"];
+const FRESH_ROLE: [&str; 6] = [
+    "does not exist",
+    "cannot be found",
+    "not found",
+    "could not be assumed",
+    "trust relationship",
+    "doesn't have",
+];
 
 /// IAM takes some seconds to tell other services of a new role or of the policies of one; until then EKS refuses the role as
 /// if it were wrong, with the same code as for any other mistake.
 fn role_may_be_fresh(mut failure: Failure) -> Failure {
-    let refused = matches!(failure.code.as_deref(), Some("InvalidParameterException" | "InvalidRequestException"));
+    let refused = matches!(
+        failure.code.as_deref(),
+        Some("InvalidParameterException" | "InvalidRequestException")
+    );
     let message = failure.message.to_lowercase();
-    if refused && message.contains("role") && FRESH_ROLE.iter().any(|phrase| message.contains(phrase)) {
+    if refused
+        && message.contains("role")
+        && FRESH_ROLE.iter().any(|phrase| message.contains(phrase))
+    {
         failure.class = Class::NotReady;
     }
     failure
@@ -60,13 +73,26 @@ mod tests {
             "CreatePodIdentityAssociation: Role provided in the request does not exist.",
             "CreateNodegroup: Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole arn:aws:iam::1:role/nodes",
         ] {
-            assert_eq!(role_may_be_fresh(refusal(message)).class, Class::NotReady, "{message}");
+            assert_eq!(
+                role_may_be_fresh(refusal(message)).class,
+                Class::NotReady,
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn other_mistakes_stay_mistakes() {
-        assert_eq!(role_may_be_fresh(refusal("CreateNodegroup: The subnet ID 'subnet-1' does not exist")).class, Class::Invalid);
-        assert_eq!(role_may_be_fresh(refusal("CreateNodegroup: Invalid Role Arn: 'x'")).class, Class::Invalid);
+        assert_eq!(
+            role_may_be_fresh(refusal(
+                "CreateNodegroup: The subnet ID 'subnet-1' does not exist"
+            ))
+            .class,
+            Class::Invalid
+        );
+        assert_eq!(
+            role_may_be_fresh(refusal("CreateNodegroup: Invalid Role Arn: 'x'")).class,
+            Class::Invalid
+        );
     }
 }

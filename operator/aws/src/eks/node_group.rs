@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, Nodegroup, NodegroupScalingConfig, NodegroupStatus, NodegroupUpdateConfig, UpdateLabelsPayload,
-    UpdateTaintsPayload,
+    AmiTypes, CapacityTypes, Nodegroup, NodegroupScalingConfig, NodegroupStatus,
+    NodegroupUpdateConfig, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use shopkeeper_plan::{
     aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
@@ -31,8 +31,20 @@ const DEFAULT_UPDATE: NodeGroupUpdate = NodeGroupUpdate::MaxUnavailable(1);
 
 #[async_trait]
 impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
-    async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<NodeGroup>>, Failure> {
-        match self.0.eks.describe_nodegroup().cluster_name(&scope.cluster).nodegroup_name(name).send().await {
+    async fn observe(
+        &self,
+        name: &str,
+        scope: &Scope,
+    ) -> Result<Option<Found<NodeGroup>>, Failure> {
+        match self
+            .0
+            .eks
+            .describe_nodegroup()
+            .cluster_name(&scope.cluster)
+            .nodegroup_name(name)
+            .send()
+            .await
+        {
             Ok(answer) => answer.nodegroup().map(found_node_group).transpose(),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
             Err(error) => Err(classify("DescribeNodegroup", &error)),
@@ -61,7 +73,10 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
                     .min_size(desired.min_size)
                     .max_size(desired.max_size)
                     // Left out, EKS starts with 2 nodes, which may be more than the group may have.
-                    .desired_size(within_bounds(desired, desired.desired_size.unwrap_or(desired.min_size)))
+                    .desired_size(within_bounds(
+                        desired,
+                        desired.desired_size.unwrap_or(desired.min_size),
+                    ))
                     .build(),
             )
             .update_config(eks_update(desired.update))
@@ -77,10 +92,25 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
 
     /// Without a client token of ours: drift that comes back would carry a known token, and EKS would take it for a repeat.
     /// A call that is really repeated is refused while the first one runs, and has nothing to change after it.
-    async fn update(&self, desired: &NodeGroup, found: &Found<NodeGroup>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
-        match fields.iter().map(String::as_str).find(|field| *field != "tags") {
-            Some(field) if VERSION_FIELDS.contains(&field) => self.update_version(desired, fields).await,
-            Some(_) => self.update_configuration(desired, &found.resource, fields).await,
+    async fn update(
+        &self,
+        desired: &NodeGroup,
+        found: &Found<NodeGroup>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        match fields
+            .iter()
+            .map(String::as_str)
+            .find(|field| *field != "tags")
+        {
+            Some(field) if VERSION_FIELDS.contains(&field) => {
+                self.update_version(desired, fields).await
+            }
+            Some(_) => {
+                self.update_configuration(desired, &found.resource, fields)
+                    .await
+            }
             None => match &found.arn {
                 Some(arn) => tag(self.0, arn, &desired.tags).await,
                 None => Err(Failure::new(Class::Bug, "a node group without an ARN")),
@@ -88,12 +118,25 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
         }
     }
 
-    async fn delete(&self, found: &Found<NodeGroup>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<NodeGroup>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
         }
         let NodeGroup { cluster, name, .. } = &found.resource;
-        match self.0.eks.delete_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await {
+        match self
+            .0
+            .eks
+            .delete_nodegroup()
+            .cluster_name(cluster)
+            .nodegroup_name(name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(classify("DeleteNodegroup", &error)),
@@ -103,7 +146,12 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
 
 impl NodeGroupApi<'_> {
     async fn update_version(&self, desired: &NodeGroup, fields: &[String]) -> Result<(), Failure> {
-        let mut call = self.0.eks.update_nodegroup_version().cluster_name(&desired.cluster).nodegroup_name(&desired.name);
+        let mut call = self
+            .0
+            .eks
+            .update_nodegroup_version()
+            .cluster_name(&desired.cluster)
+            .nodegroup_name(&desired.name);
         if fields.iter().any(|field| field == "version") {
             call = call.set_version(desired.version.clone());
         }
@@ -116,9 +164,19 @@ impl NodeGroupApi<'_> {
         Ok(())
     }
 
-    async fn update_configuration(&self, desired: &NodeGroup, found: &NodeGroup, fields: &[String]) -> Result<(), Failure> {
+    async fn update_configuration(
+        &self,
+        desired: &NodeGroup,
+        found: &NodeGroup,
+        fields: &[String],
+    ) -> Result<(), Failure> {
         let changes = |names: &[&str]| fields.iter().any(|field| names.contains(&field.as_str()));
-        let mut call = self.0.eks.update_nodegroup_config().cluster_name(&desired.cluster).nodegroup_name(&desired.name);
+        let mut call = self
+            .0
+            .eks
+            .update_nodegroup_config()
+            .cluster_name(&desired.cluster)
+            .nodegroup_name(&desired.name);
         if changes(&["labels"]) {
             call = call.labels(label_changes(desired, found));
         }
@@ -131,7 +189,9 @@ impl NodeGroupApi<'_> {
         if changes(&["update"]) {
             call = call.update_config(eks_update(desired.update));
         }
-        call.send().await.map_err(|error| classify("UpdateNodegroupConfig", &error))?;
+        call.send()
+            .await
+            .map_err(|error| classify("UpdateNodegroupConfig", &error))?;
         Ok(())
     }
 }
@@ -144,7 +204,12 @@ fn label_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateLabelsPayload 
         .filter(|(key, value)| found.labels.get(*key) != Some(*value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let removed: Vec<_> = found.labels.keys().filter(|key| !desired.labels.contains_key(*key)).cloned().collect();
+    let removed: Vec<_> = found
+        .labels
+        .keys()
+        .filter(|key| !desired.labels.contains_key(*key))
+        .cloned()
+        .collect();
     UpdateLabelsPayload::builder()
         .set_add_or_update_labels((!set.is_empty()).then_some(set))
         .set_remove_labels((!removed.is_empty()).then_some(removed))
@@ -153,11 +218,20 @@ fn label_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateLabelsPayload 
 
 /// EKS takes taints as changes, and tells them apart by key and effect: another value is an update, not a removal.
 fn taint_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateTaintsPayload {
-    let set: Vec<_> = desired.taints.difference(&found.taints).map(eks_taint).collect();
+    let set: Vec<_> = desired
+        .taints
+        .difference(&found.taints)
+        .map(eks_taint)
+        .collect();
     let removed: Vec<_> = found
         .taints
         .iter()
-        .filter(|old| !desired.taints.iter().any(|new| (&new.key, new.effect) == (&old.key, old.effect)))
+        .filter(|old| {
+            !desired
+                .taints
+                .iter()
+                .any(|new| (&new.key, new.effect) == (&old.key, old.effect))
+        })
         .map(eks_taint)
         .collect();
     UpdateTaintsPayload::builder()
@@ -169,9 +243,19 @@ fn taint_changes(desired: &NodeGroup, found: &NodeGroup) -> UpdateTaintsPayload 
 /// The bounds, and the number of nodes: the declared one, else only where it would fall outside the bounds, which EKS
 /// refuses. Within them the cluster autoscaler owns it.
 fn new_scaling(desired: &NodeGroup, found: &NodeGroup) -> NodegroupScalingConfig {
-    let moved = found.desired_size.map(|nodes| within_bounds(desired, nodes)).filter(|nodes| Some(*nodes) != found.desired_size);
-    let nodes = desired.desired_size.map(|nodes| within_bounds(desired, nodes)).or(moved);
-    NodegroupScalingConfig::builder().min_size(desired.min_size).max_size(desired.max_size).set_desired_size(nodes).build()
+    let moved = found
+        .desired_size
+        .map(|nodes| within_bounds(desired, nodes))
+        .filter(|nodes| Some(*nodes) != found.desired_size);
+    let nodes = desired
+        .desired_size
+        .map(|nodes| within_bounds(desired, nodes))
+        .or(moved);
+    NodegroupScalingConfig::builder()
+        .min_size(desired.min_size)
+        .max_size(desired.max_size)
+        .set_desired_size(nodes)
+        .build()
 }
 
 fn within_bounds(desired: &NodeGroup, nodes: i32) -> i32 {
@@ -182,7 +266,9 @@ fn eks_update(update: NodeGroupUpdate) -> NodegroupUpdateConfig {
     let builder = NodegroupUpdateConfig::builder();
     match update {
         NodeGroupUpdate::MaxUnavailable(nodes) => builder.max_unavailable(nodes),
-        NodeGroupUpdate::MaxUnavailablePercentage(share) => builder.max_unavailable_percentage(share),
+        NodeGroupUpdate::MaxUnavailablePercentage(share) => {
+            builder.max_unavailable_percentage(share)
+        }
     }
     .build()
 }
@@ -208,7 +294,11 @@ fn found_taint(taint: &aws_sdk_eks::types::Taint) -> Result<Taint, Failure> {
         Some(EksEffect::PreferNoSchedule) => TaintEffect::PreferNoSchedule,
         other => return Err(unknown("taint effect", other.map(|effect| effect.as_str()))),
     };
-    Ok(Taint { key: taint.key().unwrap_or_default().to_owned(), value: taint.value().unwrap_or_default().to_owned(), effect })
+    Ok(Taint {
+        key: taint.key().unwrap_or_default().to_owned(),
+        value: taint.value().unwrap_or_default().to_owned(),
+        effect,
+    })
 }
 
 fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
@@ -224,27 +314,57 @@ fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
             Some(CapacityTypes::Spot) => CapacityType::Spot,
             Some(other) => return Err(unknown("capacity type", Some(other.as_str()))),
         },
-        ami_type: group.ami_type().map(|ami_type| ami_type.as_str().to_owned()).unwrap_or_default(),
+        ami_type: group
+            .ami_type()
+            .map(|ami_type| ami_type.as_str().to_owned())
+            .unwrap_or_default(),
         disk_size: group.disk_size(),
-        labels: group.labels().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        taints: group.taints().iter().map(found_taint).collect::<Result<_, _>>()?,
-        min_size: scaling.and_then(NodegroupScalingConfig::min_size).unwrap_or_default(),
-        max_size: scaling.and_then(NodegroupScalingConfig::max_size).unwrap_or_default(),
+        labels: group
+            .labels()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        taints: group
+            .taints()
+            .iter()
+            .map(found_taint)
+            .collect::<Result<_, _>>()?,
+        min_size: scaling
+            .and_then(NodegroupScalingConfig::min_size)
+            .unwrap_or_default(),
+        max_size: scaling
+            .and_then(NodegroupScalingConfig::max_size)
+            .unwrap_or_default(),
         desired_size: scaling.and_then(NodegroupScalingConfig::desired_size),
         update: group.update_config().map_or(DEFAULT_UPDATE, found_update),
         version: group.version().map(str::to_owned),
         release_version: group.release_version().map(str::to_owned),
         force_update: false,
-        tags: group.tags().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        tags: group
+            .tags()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
     };
     let note = health_issues(group);
     let arn = group.nodegroup_arn().map(str::to_owned);
     let outputs = Outputs::new().with_optional("arn", arn.clone());
-    Ok(Found { lifecycle: lifecycle(group.status(), note.as_deref())?, arn, outputs, note, ..Found::available(resource) })
+    Ok(Found {
+        lifecycle: lifecycle(group.status(), note.as_deref())?,
+        arn,
+        outputs,
+        note,
+        ..Found::available(resource)
+    })
 }
 
 fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
-    match (update.max_unavailable(), update.max_unavailable_percentage()) {
+    match (
+        update.max_unavailable(),
+        update.max_unavailable_percentage(),
+    ) {
         (_, Some(share)) => NodeGroupUpdate::MaxUnavailablePercentage(share),
         (Some(nodes), None) => NodeGroupUpdate::MaxUnavailable(nodes),
         (None, None) => DEFAULT_UPDATE,
@@ -252,7 +372,11 @@ fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
 }
 
 fn lifecycle(status: Option<&NodegroupStatus>, issues: Option<&str>) -> Result<Lifecycle, Failure> {
-    let failed = |what: &str| Lifecycle::Failed(issues.map_or_else(|| what.to_owned(), |issues| format!("{what}: {issues}")));
+    let failed = |what: &str| {
+        Lifecycle::Failed(
+            issues.map_or_else(|| what.to_owned(), |issues| format!("{what}: {issues}")),
+        )
+    };
     Ok(match status {
         Some(NodegroupStatus::Creating) => Lifecycle::Creating,
         // A degraded group has nodes and takes updates, which is often the way out of it.
@@ -273,7 +397,9 @@ fn health_issues(group: &Nodegroup) -> Option<String> {
         .iter()
         .map(|issue| {
             let code = issue.code().map_or("Unknown", |code| code.as_str());
-            issue.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+            issue
+                .message()
+                .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
         })
         .collect();
     issues.sort();
@@ -282,7 +408,13 @@ fn health_issues(group: &Nodegroup) -> Option<String> {
 }
 
 fn unknown(what: &str, value: Option<&str>) -> Failure {
-    Failure::new(Class::Bug, format!("DescribeNodegroup: no {what} that is known here: {}", value.unwrap_or("none")))
+    Failure::new(
+        Class::Bug,
+        format!(
+            "DescribeNodegroup: no {what} that is known here: {}",
+            value.unwrap_or("none")
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -313,20 +445,39 @@ mod tests {
     }
 
     fn taint(key: &str, value: &str) -> Taint {
-        Taint { key: key.into(), value: value.into(), effect: TaintEffect::NoSchedule }
+        Taint {
+            key: key.into(),
+            value: value.into(),
+            effect: TaintEffect::NoSchedule,
+        }
     }
 
     #[test]
     fn the_autoscalers_number_of_nodes_is_only_moved_into_the_bounds() {
-        assert_eq!(new_scaling(&group(1, 5, None), &group(0, 3, 3)).desired_size(), None);
-        assert_eq!(new_scaling(&group(4, 6, None), &group(0, 3, 3)).desired_size(), Some(4));
-        assert_eq!(new_scaling(&group(0, 2, None), &group(0, 3, 3)).desired_size(), Some(2));
+        assert_eq!(
+            new_scaling(&group(1, 5, None), &group(0, 3, 3)).desired_size(),
+            None
+        );
+        assert_eq!(
+            new_scaling(&group(4, 6, None), &group(0, 3, 3)).desired_size(),
+            Some(4)
+        );
+        assert_eq!(
+            new_scaling(&group(0, 2, None), &group(0, 3, 3)).desired_size(),
+            Some(2)
+        );
     }
 
     #[test]
     fn a_declared_number_of_nodes_is_held() {
-        assert_eq!(new_scaling(&group(1, 5, 4), &group(1, 5, 3)).desired_size(), Some(4));
-        assert_eq!(new_scaling(&group(1, 5, 9), &group(1, 5, 3)).desired_size(), Some(5));
+        assert_eq!(
+            new_scaling(&group(1, 5, 4), &group(1, 5, 3)).desired_size(),
+            Some(4)
+        );
+        assert_eq!(
+            new_scaling(&group(1, 5, 9), &group(1, 5, 3)).desired_size(),
+            Some(5)
+        );
     }
 
     #[test]
@@ -335,7 +486,12 @@ mod tests {
         desired.taints = [taint("dedicated", "orders"), taint("new", "")].into();
         found.taints = [taint("dedicated", "carts"), taint("old", "")].into();
         let changes = taint_changes(&desired, &found);
-        let keys = |taints: &[aws_sdk_eks::types::Taint]| taints.iter().filter_map(|taint| taint.key().map(str::to_owned)).collect::<Vec<_>>();
+        let keys = |taints: &[aws_sdk_eks::types::Taint]| {
+            taints
+                .iter()
+                .filter_map(|taint| taint.key().map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(changes.add_or_update_taints()), ["dedicated", "new"]);
         assert_eq!(keys(changes.remove_taints()), ["old"]);
     }
@@ -343,10 +499,22 @@ mod tests {
     #[test]
     fn labels_that_are_as_desired_are_not_sent() {
         let (mut desired, mut found) = (group(0, 1, 0), group(0, 1, 0));
-        desired.labels = [("tier".to_owned(), "data".to_owned()), ("team".to_owned(), "b".to_owned())].into();
-        found.labels = [("tier".to_owned(), "data".to_owned()), ("team".to_owned(), "a".to_owned()), ("old".to_owned(), String::new())].into();
+        desired.labels = [
+            ("tier".to_owned(), "data".to_owned()),
+            ("team".to_owned(), "b".to_owned()),
+        ]
+        .into();
+        found.labels = [
+            ("tier".to_owned(), "data".to_owned()),
+            ("team".to_owned(), "a".to_owned()),
+            ("old".to_owned(), String::new()),
+        ]
+        .into();
         let changes = label_changes(&desired, &found);
-        assert_eq!(changes.add_or_update_labels().map(|labels| labels.len()), Some(1));
+        assert_eq!(
+            changes.add_or_update_labels().map(|labels| labels.len()),
+            Some(1)
+        );
         assert_eq!(changes.remove_labels(), ["old"]);
     }
 }

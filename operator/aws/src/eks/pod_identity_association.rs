@@ -20,7 +20,12 @@ pub(crate) struct PodIdentityAssociationApi<'a>(pub(crate) &'a Account);
 impl PodIdentityAssociationApi<'_> {
     /// EKS allows one association for a service account, so that a filtered list has one entry or none. It leaves out the
     /// role and the tags.
-    async fn find_id(&self, cluster: &str, namespace: &str, service_account: &str) -> Result<Option<String>, Failure> {
+    async fn find_id(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Option<String>, Failure> {
         let answer = self
             .0
             .eks
@@ -31,7 +36,11 @@ impl PodIdentityAssociationApi<'_> {
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(answer.associations().iter().find_map(|association| association.association_id()).map(str::to_owned)),
+            Ok(answer) => Ok(answer
+                .associations()
+                .iter()
+                .find_map(|association| association.association_id())
+                .map(str::to_owned)),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
             Err(error) => Err(classify("ListPodIdentityAssociations", &error)),
         }
@@ -40,14 +49,30 @@ impl PodIdentityAssociationApi<'_> {
 
 #[async_trait]
 impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<PodIdentityAssociation>>, Failure> {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<PodIdentityAssociation>>, Failure> {
         // None of the three parts can hold a slash.
         let parts: Vec<_> = name.split('/').collect();
         let [cluster, namespace, service_account] = parts[..] else {
-            return Err(Failure::new(Class::Bug, format!("no name of a Pod Identity association: {name}")));
+            return Err(Failure::new(
+                Class::Bug,
+                format!("no name of a Pod Identity association: {name}"),
+            ));
         };
-        let Some(id) = self.find_id(cluster, namespace, service_account).await? else { return Ok(None) };
-        let answer = self.0.eks.describe_pod_identity_association().cluster_name(cluster).association_id(&id).send().await;
+        let Some(id) = self.find_id(cluster, namespace, service_account).await? else {
+            return Ok(None);
+        };
+        let answer = self
+            .0
+            .eks
+            .describe_pod_identity_association()
+            .cluster_name(cluster)
+            .association_id(&id)
+            .send()
+            .await;
         let association = match answer {
             Ok(answer) => answer.association,
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
@@ -60,14 +85,28 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
                 namespace: namespace.to_owned(),
                 service_account: service_account.to_owned(),
                 role_arn: association.role_arn().unwrap_or_default().to_owned(),
-                tags: association.tags().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+                tags: association
+                    .tags()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
             };
             let outputs = Outputs::new().with_optional("arn", arn.clone());
-            Found { arn, id: Some(id), outputs, ..Found::available(resource) }
+            Found {
+                arn,
+                id: Some(id),
+                outputs,
+                ..Found::available(resource)
+            }
         }))
     }
 
-    async fn create(&self, desired: &PodIdentityAssociation, token: &ClientToken) -> Result<(), Failure> {
+    async fn create(
+        &self,
+        desired: &PodIdentityAssociation,
+        token: &ClientToken,
+    ) -> Result<(), Failure> {
         self.0
             .eks
             .create_pod_identity_association()
@@ -100,16 +139,26 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
                 .role_arn(&desired.role_arn)
                 .send()
                 .await
-                .map_err(|error| role_may_be_fresh(classify("UpdatePodIdentityAssociation", &error)))?;
+                .map_err(|error| {
+                    role_may_be_fresh(classify("UpdatePodIdentityAssociation", &error))
+                })?;
             return Ok(());
         }
         match &found.arn {
             Some(arn) => tag(self.0, arn, &desired.tags).await,
-            None => Err(Failure::new(Class::Bug, "a Pod Identity association without an ARN")),
+            None => Err(Failure::new(
+                Class::Bug,
+                "a Pod Identity association without an ARN",
+            )),
         }
     }
 
-    async fn delete(&self, found: &Found<PodIdentityAssociation>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<PodIdentityAssociation>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let answer = self
             .0
             .eks
@@ -127,5 +176,8 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
 }
 
 fn id_of(found: &Found<PodIdentityAssociation>) -> Result<&str, Failure> {
-    found.id.as_deref().ok_or_else(|| Failure::new(Class::Bug, "a Pod Identity association without an id"))
+    found
+        .id
+        .as_deref()
+        .ok_or_else(|| Failure::new(Class::Bug, "a Pod Identity association without an id"))
 }

@@ -32,15 +32,32 @@ pub(super) enum Change {
 }
 
 /// The fields of [`Change::Settings`].
-pub(super) const SETTINGS: &[&str] =
-    &["description", "securityGroups", "snapshotRetentionDays", "snapshotWindow", "maintenanceWindow", "autoMinorVersionUpgrade"];
+pub(super) const SETTINGS: &[&str] = &[
+    "description",
+    "securityGroups",
+    "snapshotRetentionDays",
+    "snapshotWindow",
+    "maintenanceWindow",
+    "autoMinorVersionUpgrade",
+];
 
 /// The change that comes next. `None` where no call brings any of the fields nearer.
-pub(super) fn next(desired: &CacheReplicationGroup, observed: &CacheReplicationGroup, fields: &[String]) -> Option<Change> {
-    fields.iter().find_map(|field| change_of(desired, observed, fields, field))
+pub(super) fn next(
+    desired: &CacheReplicationGroup,
+    observed: &CacheReplicationGroup,
+    fields: &[String],
+) -> Option<Change> {
+    fields
+        .iter()
+        .find_map(|field| change_of(desired, observed, fields, field))
 }
 
-fn change_of(desired: &CacheReplicationGroup, observed: &CacheReplicationGroup, fields: &[String], field: &str) -> Option<Change> {
+fn change_of(
+    desired: &CacheReplicationGroup,
+    observed: &CacheReplicationGroup,
+    fields: &[String],
+    field: &str,
+) -> Option<Change> {
     match field {
         "tags" => Some(Change::Tags),
         // Taking all security groups away is not possible: without one of ours the VPC's default one stays.
@@ -48,19 +65,28 @@ fn change_of(desired: &CacheReplicationGroup, observed: &CacheReplicationGroup, 
         _ if SETTINGS.contains(&field) => Some(Change::Settings),
         "engine" | "engineVersion" => Some(Change::Engine),
         // A parameter group is of one engine family: it goes with the engine where that changes too.
-        "parameterGroup" if differs(fields, "engine") || differs(fields, "engineVersion") => Some(Change::Engine),
+        "parameterGroup" if differs(fields, "engine") || differs(fields, "engineVersion") => {
+            Some(Change::Engine)
+        }
         "parameterGroup" => Some(Change::ParameterGroup),
         "nodeType" => Some(Change::NodeType),
-        "transitEncryption" => Some(Change::TransitEncryption(step(observed.transit_encryption, desired.transit_encryption))),
+        "transitEncryption" => Some(Change::TransitEncryption(step(
+            observed.transit_encryption,
+            desired.transit_encryption,
+        ))),
         "replicas" => match desired.replicas.cmp(&observed.replicas) {
             Ordering::Greater => Some(Change::MoreReplicas),
             // The last replica cannot go while it is to take over.
-            Ordering::Less if desired.replicas == 0 && observed.multi_az && !desired.multi_az => Some(Change::MultiAz),
+            Ordering::Less if desired.replicas == 0 && observed.multi_az && !desired.multi_az => {
+                Some(Change::MultiAz)
+            }
             Ordering::Less => Some(Change::FewerReplicas),
             Ordering::Equal => None,
         },
         // Without a replica there is nothing that could take over.
-        "multiAz" if desired.multi_az && observed.replicas == 0 => (desired.replicas > 0).then_some(Change::MoreReplicas),
+        "multiAz" if desired.multi_az && observed.replicas == 0 => {
+            (desired.replicas > 0).then_some(Change::MoreReplicas)
+        }
         "multiAz" => Some(Change::MultiAz),
         _ => None,
     }
@@ -69,7 +95,8 @@ fn change_of(desired: &CacheReplicationGroup, observed: &CacheReplicationGroup, 
 /// The next step on the way from plain text to TLS or back: between them both have to be served for a while.
 fn step(from: TransitEncryption, to: TransitEncryption) -> TransitEncryption {
     match (from, to) {
-        (TransitEncryption::Disabled, TransitEncryption::Required) | (TransitEncryption::Required, TransitEncryption::Disabled) => {
+        (TransitEncryption::Disabled, TransitEncryption::Required)
+        | (TransitEncryption::Required, TransitEncryption::Disabled) => {
             TransitEncryption::Preferred
         }
         (_, to) => to,
@@ -114,33 +141,86 @@ mod tests {
     #[test]
     fn tls_comes_and_goes_in_two_steps() {
         for (from, to, next_step) in [
-            (TransitEncryption::Disabled, TransitEncryption::Required, TransitEncryption::Preferred),
-            (TransitEncryption::Preferred, TransitEncryption::Required, TransitEncryption::Required),
-            (TransitEncryption::Required, TransitEncryption::Disabled, TransitEncryption::Preferred),
-            (TransitEncryption::Preferred, TransitEncryption::Disabled, TransitEncryption::Disabled),
+            (
+                TransitEncryption::Disabled,
+                TransitEncryption::Required,
+                TransitEncryption::Preferred,
+            ),
+            (
+                TransitEncryption::Preferred,
+                TransitEncryption::Required,
+                TransitEncryption::Required,
+            ),
+            (
+                TransitEncryption::Required,
+                TransitEncryption::Disabled,
+                TransitEncryption::Preferred,
+            ),
+            (
+                TransitEncryption::Preferred,
+                TransitEncryption::Disabled,
+                TransitEncryption::Disabled,
+            ),
         ] {
-            let observed = CacheReplicationGroup { transit_encryption: from, ..group() };
-            let desired = CacheReplicationGroup { transit_encryption: to, ..group() };
-            assert_eq!(next(&desired, &observed, &fields(&["transitEncryption"])), Some(Change::TransitEncryption(next_step)));
+            let observed = CacheReplicationGroup {
+                transit_encryption: from,
+                ..group()
+            };
+            let desired = CacheReplicationGroup {
+                transit_encryption: to,
+                ..group()
+            };
+            assert_eq!(
+                next(&desired, &observed, &fields(&["transitEncryption"])),
+                Some(Change::TransitEncryption(next_step))
+            );
         }
     }
 
     #[test]
     fn replicas_come_before_takeover_and_go_after_it() {
-        let none = CacheReplicationGroup { replicas: 0, multi_az: false, ..group() };
+        let none = CacheReplicationGroup {
+            replicas: 0,
+            multi_az: false,
+            ..group()
+        };
         for order in [["replicas", "multiAz"], ["multiAz", "replicas"]] {
-            assert_eq!(next(&group(), &none, &fields(&order)), Some(Change::MoreReplicas));
-            assert_eq!(next(&none, &group(), &fields(&order)), Some(Change::MultiAz));
+            assert_eq!(
+                next(&group(), &none, &fields(&order)),
+                Some(Change::MoreReplicas)
+            );
+            assert_eq!(
+                next(&none, &group(), &fields(&order)),
+                Some(Change::MultiAz)
+            );
         }
-        let off = CacheReplicationGroup { multi_az: false, ..group() };
-        assert_eq!(next(&none, &off, &fields(&["replicas"])), Some(Change::FewerReplicas));
+        let off = CacheReplicationGroup {
+            multi_az: false,
+            ..group()
+        };
+        assert_eq!(
+            next(&none, &off, &fields(&["replicas"])),
+            Some(Change::FewerReplicas)
+        );
     }
 
     #[test]
     fn the_parameter_group_goes_with_the_engine() {
-        let observed = CacheReplicationGroup { engine: CacheEngine::Redis, ..group() };
-        let desired = CacheReplicationGroup { parameter_group: Some("valkey8".into()), ..group() };
-        assert_eq!(next(&desired, &observed, &fields(&["parameterGroup", "engine"])), Some(Change::Engine));
-        assert_eq!(next(&desired, &group(), &fields(&["parameterGroup"])), Some(Change::ParameterGroup));
+        let observed = CacheReplicationGroup {
+            engine: CacheEngine::Redis,
+            ..group()
+        };
+        let desired = CacheReplicationGroup {
+            parameter_group: Some("valkey8".into()),
+            ..group()
+        };
+        assert_eq!(
+            next(&desired, &observed, &fields(&["parameterGroup", "engine"])),
+            Some(Change::Engine)
+        );
+        assert_eq!(
+            next(&desired, &group(), &fields(&["parameterGroup"])),
+            Some(Change::ParameterGroup)
+        );
     }
 }

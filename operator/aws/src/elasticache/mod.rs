@@ -38,7 +38,12 @@ const MISSING: &[&str] = &[
 ];
 
 /// The codes for a resource that ElastiCache works on.
-const BUSY: &[&str] = &["InvalidReplicationGroupState", "InvalidReplicationGroupStateFault", "InvalidCacheClusterState", "InvalidCacheClusterStateFault"];
+const BUSY: &[&str] = &[
+    "InvalidReplicationGroupState",
+    "InvalidReplicationGroupStateFault",
+    "InvalidCacheClusterState",
+    "InvalidCacheClusterStateFault",
+];
 
 /// The tags that were last seen on caches, by ARN.
 #[derive(Debug, Default)]
@@ -46,11 +51,18 @@ pub(crate) struct KnownTags(Mutex<BTreeMap<String, Tags>>);
 
 impl KnownTags {
     fn remember(&self, arn: &str, tags: &Tags) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(arn.to_owned(), tags.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(arn.to_owned(), tags.clone());
     }
 
     fn known(&self, arn: &str) -> Option<Tags> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(arn).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(arn)
+            .cloned()
     }
 }
 
@@ -59,7 +71,13 @@ impl KnownTags {
 /// # Errors
 /// `NotReady` where they cannot be read, because it is being made, changed or removed.
 async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
-    match account.elasticache.list_tags_for_resource().resource_name(arn).send().await {
+    match account
+        .elasticache
+        .list_tags_for_resource()
+        .resource_name(arn)
+        .send()
+        .await
+    {
         Ok(answer) => {
             let tags: Tags = answer
                 .tag_list
@@ -71,13 +89,16 @@ async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
             Ok(tags)
         }
         // ElastiCache shows no tags of a group that it works on, not even for a nightly snapshot.
-        Err(error) if is_code(&error, BUSY) => account
-            .cache_tags
-            .known(arn)
-            .ok_or_else(|| Failure::new(Class::NotReady, "ListTagsForResource: ElastiCache shows no tags of a group that it works on")),
-        Err(error) if is_code(&error, MISSING) => {
-            Err(Failure::new(Class::NotReady, "ListTagsForResource: the resource is being made or removed"))
-        }
+        Err(error) if is_code(&error, BUSY) => account.cache_tags.known(arn).ok_or_else(|| {
+            Failure::new(
+                Class::NotReady,
+                "ListTagsForResource: ElastiCache shows no tags of a group that it works on",
+            )
+        }),
+        Err(error) if is_code(&error, MISSING) => Err(Failure::new(
+            Class::NotReady,
+            "ListTagsForResource: the resource is being made or removed",
+        )),
         Err(error) => Err(classify("ListTagsForResource", &error)),
     }
 }
@@ -96,5 +117,7 @@ async fn add_tags(account: &Account, arn: Option<&str>, tags: &Tags) -> Result<(
 }
 
 fn tag_list(tags: &Tags) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+    tags.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
 }

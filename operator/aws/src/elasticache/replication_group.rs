@@ -36,20 +36,43 @@ const DEFAULT_PORT: i32 = 6379;
 
 #[async_trait]
 impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<CacheReplicationGroup>>, Failure> {
-        let answer = self.0.elasticache.describe_replication_groups().replication_group_id(name).send().await;
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<CacheReplicationGroup>>, Failure> {
+        let answer = self
+            .0
+            .elasticache
+            .describe_replication_groups()
+            .replication_group_id(name)
+            .send()
+            .await;
         let group = match answer {
-            Ok(answer) => answer.replication_groups.unwrap_or_default().into_iter().next(),
+            Ok(answer) => answer
+                .replication_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next(),
             Err(error) if is_code(&error, MISSING) => None,
             Err(error) => return Err(classify("DescribeReplicationGroups", &error)),
         };
         let Some(group) = group else { return Ok(None) };
-        let arn = group.arn().ok_or_else(|| unreadable("DescribeReplicationGroups", "ARN"))?;
-        let (member, tags) = futures::try_join!(self.member(group.member_clusters().first()), tags(self.0, arn))?;
+        let arn = group
+            .arn()
+            .ok_or_else(|| unreadable("DescribeReplicationGroups", "ARN"))?;
+        let (member, tags) = futures::try_join!(
+            self.member(group.member_clusters().first()),
+            tags(self.0, arn)
+        )?;
         Ok(Some(found(name, group, member.as_ref(), tags)))
     }
 
-    async fn create(&self, desired: &CacheReplicationGroup, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(
+        &self,
+        desired: &CacheReplicationGroup,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let encrypted = desired.transit_encryption != TransitEncryption::Disabled;
         let created = self
             .0
@@ -93,23 +116,39 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         fields: &[String],
         _token: &ClientToken,
     ) -> Result<(), Failure> {
-        let change =
-            change::next(desired, &found.resource, fields).ok_or_else(|| nothing_to_change("ElastiCache replication group", fields))?;
+        let change = change::next(desired, &found.resource, fields)
+            .ok_or_else(|| nothing_to_change("ElastiCache replication group", fields))?;
         // Within the approval that the policy asks for, every change is applied at once.
-        let modify = self.0.elasticache.modify_replication_group().replication_group_id(&desired.id).apply_immediately(true);
+        let modify = self
+            .0
+            .elasticache
+            .modify_replication_group()
+            .replication_group_id(&desired.id)
+            .apply_immediately(true);
         let modify = match change {
             Change::Tags => return add_tags(self.0, found.arn.as_deref(), &desired.tags).await,
             Change::MoreReplicas => return self.more_replicas(desired).await,
             Change::FewerReplicas => return self.fewer_replicas(desired).await,
             Change::Settings => settings(modify, desired, fields),
             Change::Engine => modify
-                .set_engine(differs(fields, "engine").then(|| engine_name(desired.engine).to_owned()))
+                .set_engine(
+                    differs(fields, "engine").then(|| engine_name(desired.engine).to_owned()),
+                )
                 .set_engine_version(desired.engine_version.clone())
-                .set_cache_parameter_group_name(desired.parameter_group.clone().filter(|_| differs(fields, "parameterGroup"))),
-            Change::ParameterGroup => modify.set_cache_parameter_group_name(desired.parameter_group.clone()),
+                .set_cache_parameter_group_name(
+                    desired
+                        .parameter_group
+                        .clone()
+                        .filter(|_| differs(fields, "parameterGroup")),
+                ),
+            Change::ParameterGroup => {
+                modify.set_cache_parameter_group_name(desired.parameter_group.clone())
+            }
             Change::NodeType => modify.cache_node_type(&desired.node_type),
             // ElastiCache refuses another zone without takeover.
-            Change::MultiAz => modify.automatic_failover_enabled(desired.multi_az).multi_az_enabled(desired.multi_az),
+            Change::MultiAz => modify
+                .automatic_failover_enabled(desired.multi_az)
+                .multi_az_enabled(desired.multi_az),
             Change::TransitEncryption(step) => modify
                 .set_transit_encryption_enabled(
                     // Only at the ends of the way: between Preferred and Required it is on already.
@@ -121,17 +160,33 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
                 )
                 .set_transit_encryption_mode(mode(step)),
         };
-        modify.send().await.map(drop).map_err(|error| classify("ModifyReplicationGroup", &error))
+        modify
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("ModifyReplicationGroup", &error))
     }
 
-    async fn delete(&self, found: &Found<CacheReplicationGroup>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<CacheReplicationGroup>,
+        mode: DeleteMode,
+        token: &ClientToken,
+    ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
         }
         let id = &found.resource.id;
         // A group that never came to be has nothing to save, and ElastiCache refuses the snapshot.
-        let snapshot = (mode == DeleteMode::Snapshot && !matches!(found.lifecycle, Lifecycle::Failed(_)))
-            .then(|| final_name(id, token, LONGEST_SNAPSHOT_NAME));
+        let snapshot = (mode == DeleteMode::Snapshot
+            && !matches!(found.lifecycle, Lifecycle::Failed(_)))
+        .then(|| {
+            final_name(
+                id,
+                &token.of_incarnation(found.id.as_deref().unwrap_or_default()),
+                LONGEST_SNAPSHOT_NAME,
+            )
+        });
         let answer = self
             .0
             .elasticache
@@ -144,9 +199,18 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         match (answer, snapshot) {
             (Ok(_), _) => Ok(()),
             (Err(error), _) if is_code(&error, MISSING) => Ok(()),
-            (Err(error), Some(snapshot)) if is_code(&error, &["SnapshotAlreadyExistsFault", "SnapshotAlreadyExists"]) => {
+            (Err(error), Some(snapshot))
+                if is_code(
+                    &error,
+                    &["SnapshotAlreadyExistsFault", "SnapshotAlreadyExists"],
+                ) =>
+            {
                 let remedy = format!("copy the snapshot {snapshot} to another name and delete it");
-                Err(Failure { class: Class::Invalid, ..classify("DeleteReplicationGroup", &error) }.with_remedy(remedy))
+                Err(Failure {
+                    class: Class::Invalid,
+                    ..classify("DeleteReplicationGroup", &error)
+                }
+                .with_remedy(remedy))
             }
             (Err(error), _) => Err(classify("DeleteReplicationGroup", &error)),
         }
@@ -157,7 +221,14 @@ impl ReplicationGroupApi<'_> {
     /// One member: it carries what all have in common and the group does not tell.
     async fn member(&self, id: Option<&String>) -> Result<Option<sdk::CacheCluster>, Failure> {
         let Some(id) = id else { return Ok(None) };
-        match self.0.elasticache.describe_cache_clusters().cache_cluster_id(id).send().await {
+        match self
+            .0
+            .elasticache
+            .describe_cache_clusters()
+            .cache_cluster_id(id)
+            .send()
+            .await
+        {
             Ok(answer) => Ok(answer.cache_clusters.unwrap_or_default().into_iter().next()),
             Err(error) if is_code(&error, MISSING) => Ok(None),
             Err(error) => Err(classify("DescribeCacheClusters", &error)),
@@ -191,14 +262,38 @@ impl ReplicationGroupApi<'_> {
     }
 }
 
-fn settings(modify: ModifyReplicationGroupFluentBuilder, desired: &CacheReplicationGroup, fields: &[String]) -> ModifyReplicationGroupFluentBuilder {
+fn settings(
+    modify: ModifyReplicationGroupFluentBuilder,
+    desired: &CacheReplicationGroup,
+    fields: &[String],
+) -> ModifyReplicationGroupFluentBuilder {
     modify
-        .set_replication_group_description(differs(fields, "description").then(|| desired.description.clone()))
-        .set_security_group_ids(security_groups(desired).filter(|_| differs(fields, "securityGroups")))
-        .set_snapshot_retention_limit(differs(fields, "snapshotRetentionDays").then_some(desired.snapshot_retention_days))
-        .set_snapshot_window(desired.snapshot_window.clone().filter(|_| differs(fields, "snapshotWindow")))
-        .set_preferred_maintenance_window(desired.maintenance_window.clone().filter(|_| differs(fields, "maintenanceWindow")))
-        .set_auto_minor_version_upgrade(desired.auto_minor_version_upgrade.filter(|_| differs(fields, "autoMinorVersionUpgrade")))
+        .set_replication_group_description(
+            differs(fields, "description").then(|| desired.description.clone()),
+        )
+        .set_security_group_ids(
+            security_groups(desired).filter(|_| differs(fields, "securityGroups")),
+        )
+        .set_snapshot_retention_limit(
+            differs(fields, "snapshotRetentionDays").then_some(desired.snapshot_retention_days),
+        )
+        .set_snapshot_window(
+            desired
+                .snapshot_window
+                .clone()
+                .filter(|_| differs(fields, "snapshotWindow")),
+        )
+        .set_preferred_maintenance_window(
+            desired
+                .maintenance_window
+                .clone()
+                .filter(|_| differs(fields, "maintenanceWindow")),
+        )
+        .set_auto_minor_version_upgrade(
+            desired
+                .auto_minor_version_upgrade
+                .filter(|_| differs(fields, "autoMinorVersionUpgrade")),
+        )
 }
 
 fn security_groups(desired: &CacheReplicationGroup) -> Option<Vec<String>> {
@@ -220,11 +315,18 @@ fn mode(encryption: TransitEncryption) -> Option<sdk::TransitEncryptionMode> {
     }
 }
 
-fn found(name: &str, group: sdk::ReplicationGroup, member: Option<&sdk::CacheCluster>, tags: Tags) -> Found<CacheReplicationGroup> {
+fn found(
+    name: &str,
+    group: sdk::ReplicationGroup,
+    member: Option<&sdk::CacheCluster>,
+    tags: Tags,
+) -> Found<CacheReplicationGroup> {
     let node_group = group.node_groups().first();
     let primary = node_group.and_then(|nodes| nodes.primary_endpoint());
     let reader = node_group.and_then(|nodes| nodes.reader_endpoint());
-    let port = primary.and_then(|endpoint| endpoint.port()).unwrap_or(DEFAULT_PORT);
+    let port = primary
+        .and_then(|endpoint| endpoint.port())
+        .unwrap_or(DEFAULT_PORT);
     let engine = group.engine().or(member.and_then(|member| member.engine()));
     let host = primary.and_then(|endpoint| endpoint.address());
     let outputs = Outputs::new()
@@ -236,35 +338,78 @@ fn found(name: &str, group: sdk::ReplicationGroup, member: Option<&sdk::CacheClu
     let resource = CacheReplicationGroup {
         id: name.to_owned(),
         description: group.description().unwrap_or_default().to_owned(),
-        engine: if engine == Some("redis") { CacheEngine::Redis } else { CacheEngine::Valkey },
-        engine_version: member.and_then(|member| member.engine_version()).map(str::to_owned),
-        node_type: group.cache_node_type().or(member.and_then(|member| member.cache_node_type())).unwrap_or_default().to_owned(),
-        replicas: i32::try_from(group.member_clusters().len()).unwrap_or(i32::MAX).saturating_sub(1).max(0),
+        engine: if engine == Some("redis") {
+            CacheEngine::Redis
+        } else {
+            CacheEngine::Valkey
+        },
+        engine_version: member
+            .and_then(|member| member.engine_version())
+            .map(str::to_owned),
+        node_type: group
+            .cache_node_type()
+            .or(member.and_then(|member| member.cache_node_type()))
+            .unwrap_or_default()
+            .to_owned(),
+        replicas: i32::try_from(group.member_clusters().len())
+            .unwrap_or(i32::MAX)
+            .saturating_sub(1)
+            .max(0),
         multi_az: group.multi_az() == Some(&sdk::MultiAzStatus::Enabled),
-        transit_encryption: match (group.transit_encryption_enabled(), group.transit_encryption_mode()) {
-            (Some(true), Some(sdk::TransitEncryptionMode::Preferred)) => TransitEncryption::Preferred,
+        transit_encryption: match (
+            group.transit_encryption_enabled(),
+            group.transit_encryption_mode(),
+        ) {
+            (Some(true), Some(sdk::TransitEncryptionMode::Preferred)) => {
+                TransitEncryption::Preferred
+            }
             // Groups from before there were modes serve TLS only.
             (Some(true), _) => TransitEncryption::Required,
             _ => TransitEncryption::Disabled,
         },
         kms_key_arn: group.kms_key_id().map(str::to_owned),
-        subnet_group: member.and_then(|member| member.cache_subnet_group_name()).unwrap_or_default().to_owned(),
+        subnet_group: member
+            .and_then(|member| member.cache_subnet_group_name())
+            .unwrap_or_default()
+            .to_owned(),
         parameter_group: member
             .and_then(|member| member.cache_parameter_group())
             .and_then(|parameters| parameters.cache_parameter_group_name())
             .map(str::to_owned),
         security_groups: member
-            .map(|member| member.security_groups().iter().filter_map(|group| group.security_group_id().map(str::to_owned)).collect())
+            .map(|member| {
+                member
+                    .security_groups()
+                    .iter()
+                    .filter_map(|group| group.security_group_id().map(str::to_owned))
+                    .collect()
+            })
             .unwrap_or_default(),
         port,
         snapshot_retention_days: group.snapshot_retention_limit().unwrap_or_default(),
         snapshot_window: group.snapshot_window().map(str::to_owned),
-        maintenance_window: member.and_then(|member| member.preferred_maintenance_window()).map(str::to_owned),
-        auto_minor_version_upgrade: group.auto_minor_version_upgrade().or(member.and_then(|member| member.auto_minor_version_upgrade())),
+        maintenance_window: member
+            .and_then(|member| member.preferred_maintenance_window())
+            .map(str::to_owned),
+        auto_minor_version_upgrade: group
+            .auto_minor_version_upgrade()
+            .or(member.and_then(|member| member.auto_minor_version_upgrade())),
         tags,
     };
     let (lifecycle, note) = lifecycle(group.status(), member.is_some());
-    Found { resource, lifecycle, arn: group.arn, id: None, outputs, empty: None, note }
+    // When it was made: a group of the same name made later is another one, with another last snapshot.
+    let id = group
+        .replication_group_create_time()
+        .map(|time| time.secs().to_string());
+    Found {
+        resource,
+        lifecycle,
+        arn: group.arn,
+        id,
+        outputs,
+        empty: None,
+        note,
+    }
 }
 
 fn lifecycle(status: Option<&str>, has_member: bool) -> (Lifecycle, Option<String>) {
@@ -272,8 +417,16 @@ fn lifecycle(status: Option<&str>, has_member: bool) -> (Lifecycle, Option<Strin
         Some("creating") => (Lifecycle::Creating, None),
         Some("available") if has_member => (Lifecycle::Available, None),
         Some("deleting") => (Lifecycle::Deleting, None),
-        Some("create-failed") => (Lifecycle::Failed("ElastiCache could not make the replication group; its events tell why".into()), None),
-        Some("snapshotting") => (Lifecycle::Modifying, Some("a snapshot is being taken".into())),
+        Some("create-failed") => (
+            Lifecycle::Failed(
+                "ElastiCache could not make the replication group; its events tell why".into(),
+            ),
+            None,
+        ),
+        Some("snapshotting") => (
+            Lifecycle::Modifying,
+            Some("a snapshot is being taken".into()),
+        ),
         // `modifying`, and what is not documented: usable, not open for changes.
         _ => (Lifecycle::Modifying, None),
     }

@@ -1,7 +1,10 @@
 //! ElastiCache subnet groups.
 
 use async_trait::async_trait;
-use shopkeeper_plan::{aws::CacheSubnetGroup, failure::Failure, observed::Lifecycle, outputs::Outputs, plan::DeleteMode};
+use shopkeeper_plan::{
+    aws::CacheSubnetGroup, failure::Failure, observed::Lifecycle, outputs::Outputs,
+    plan::DeleteMode,
+};
 
 use super::{MISSING, add_tags, tag_list, tags};
 use crate::{
@@ -16,28 +19,65 @@ pub(crate) struct SubnetGroupApi<'a>(pub(crate) &'a Account);
 
 #[async_trait]
 impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<CacheSubnetGroup>>, Failure> {
-        let answer = self.0.elasticache.describe_cache_subnet_groups().cache_subnet_group_name(name).send().await;
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<CacheSubnetGroup>>, Failure> {
+        let answer = self
+            .0
+            .elasticache
+            .describe_cache_subnet_groups()
+            .cache_subnet_group_name(name)
+            .send()
+            .await;
         let group = match answer {
-            Ok(answer) => answer.cache_subnet_groups.unwrap_or_default().into_iter().next(),
+            Ok(answer) => answer
+                .cache_subnet_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next(),
             Err(error) if is_code(&error, MISSING) => None,
             Err(error) => return Err(classify("DescribeCacheSubnetGroups", &error)),
         };
         let Some(group) = group else { return Ok(None) };
-        let arn = group.arn().ok_or_else(|| unreadable("DescribeCacheSubnetGroups", "ARN"))?;
+        let arn = group
+            .arn()
+            .ok_or_else(|| unreadable("DescribeCacheSubnetGroups", "ARN"))?;
         let tags = tags(self.0, arn).await?;
         let resource = CacheSubnetGroup {
             // As it was asked for: ElastiCache keeps names in lower case.
             name: name.to_owned(),
-            description: group.cache_subnet_group_description().unwrap_or_default().to_owned(),
-            subnets: group.subnets().iter().filter_map(|subnet| subnet.subnet_identifier().map(str::to_owned)).collect(),
+            description: group
+                .cache_subnet_group_description()
+                .unwrap_or_default()
+                .to_owned(),
+            subnets: group
+                .subnets()
+                .iter()
+                .filter_map(|subnet| subnet.subnet_identifier().map(str::to_owned))
+                .collect(),
             tags,
         };
-        let outputs = Outputs::new().with("arn", arn).with_optional("vpcId", group.vpc_id());
-        Ok(Some(Found { resource, lifecycle: Lifecycle::Available, arn: group.arn, id: None, outputs, empty: None, note: None }))
+        let outputs = Outputs::new()
+            .with("arn", arn)
+            .with_optional("vpcId", group.vpc_id());
+        Ok(Some(Found {
+            resource,
+            lifecycle: Lifecycle::Available,
+            arn: group.arn,
+            id: None,
+            outputs,
+            empty: None,
+            note: None,
+        }))
     }
 
-    async fn create(&self, desired: &CacheSubnetGroup, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(
+        &self,
+        desired: &CacheSubnetGroup,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         self.0
             .elasticache
             .create_cache_subnet_group()
@@ -51,9 +91,16 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
             .map_err(|error| classify("CreateCacheSubnetGroup", &error))
     }
 
-    async fn update(&self, desired: &CacheSubnetGroup, found: &Found<CacheSubnetGroup>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &CacheSubnetGroup,
+        found: &Found<CacheSubnetGroup>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let description = differs(fields, "description").then(|| desired.description.clone());
-        let subnets = differs(fields, "subnets").then(|| desired.subnets.iter().cloned().collect::<Vec<_>>());
+        let subnets =
+            differs(fields, "subnets").then(|| desired.subnets.iter().cloned().collect::<Vec<_>>());
         if description.is_some() || subnets.is_some() {
             return self
                 .0
@@ -73,8 +120,20 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         Err(nothing_to_change("ElastiCache subnet group", fields))
     }
 
-    async fn delete(&self, found: &Found<CacheSubnetGroup>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
-        match self.0.elasticache.delete_cache_subnet_group().cache_subnet_group_name(&found.resource.name).send().await {
+    async fn delete(
+        &self,
+        found: &Found<CacheSubnetGroup>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        match self
+            .0
+            .elasticache
+            .delete_cache_subnet_group()
+            .cache_subnet_group_name(&found.resource.name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
             Err(error) => Err(classify("DeleteCacheSubnetGroup", &error)),

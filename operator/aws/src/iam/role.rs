@@ -30,20 +30,35 @@ const CONCURRENT_READS: usize = 4;
 #[async_trait]
 impl ResourceApi<IamRole> for RoleApi<'_> {
     async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<IamRole>>, Failure> {
-        let (role, inline_policies, managed_policy_arns) =
-            futures::join!(self.role(name), self.inline_policies(name), self.managed_policies(name));
+        let (role, inline_policies, managed_policy_arns) = futures::join!(
+            self.role(name),
+            self.inline_policies(name),
+            self.managed_policies(name)
+        );
         // Only GetRole says whether the role exists: IAM's lists may lag behind it.
         let Some(role) = role? else { return Ok(None) };
         let resource = IamRole {
             name: role.role_name().to_owned(),
             description: role.description().unwrap_or_default().to_owned(),
-            trust_policy: document("GetRole", role.assume_role_policy_document().unwrap_or_default())?,
+            trust_policy: document(
+                "GetRole",
+                role.assume_role_policy_document().unwrap_or_default(),
+            )?,
             inline_policies: inline_policies?,
             managed_policy_arns: managed_policy_arns?,
-            tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+            tags: role
+                .tags()
+                .iter()
+                .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                .collect(),
         };
         let outputs = Outputs::new().with("arn", role.arn());
-        Ok(Some(Found { arn: Some(role.arn().to_owned()), id: Some(role.role_id().to_owned()), outputs, ..Found::available(resource) }))
+        Ok(Some(Found {
+            arn: Some(role.arn().to_owned()),
+            id: Some(role.role_id().to_owned()),
+            outputs,
+            ..Found::available(resource)
+        }))
     }
 
     /// The role alone; IAM takes its policies one call each, which [`Self::update`] makes.
@@ -61,20 +76,37 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
         Ok(())
     }
 
-    async fn update(&self, desired: &IamRole, found: &Found<IamRole>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &IamRole,
+        found: &Found<IamRole>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         match fields.first().map(String::as_str) {
             Some("trustPolicy") => self.set_trust_policy(desired).await,
             Some("description") => self.set_description(desired).await,
             Some("inlinePolicies") => self.change_inline_policy(desired, &found.resource).await,
             Some("managedPolicyArns") => self.change_attachment(desired, &found.resource).await,
             Some("tags") => self.set_tags(desired).await,
-            other => Err(Failure::new(Class::Bug, format!("an IAM role has no field {} to change", other.unwrap_or("at all")))),
+            other => Err(Failure::new(
+                Class::Bug,
+                format!(
+                    "an IAM role has no field {} to change",
+                    other.unwrap_or("at all")
+                ),
+            )),
         }
     }
 
     /// All calls at once: IAM answers each when it has taken hold, refuses to delete a role that still has policies, and
     /// takes every one of them again after an interruption.
-    async fn delete(&self, found: &Found<IamRole>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<IamRole>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let role = &found.resource;
         for arn in &role.managed_policy_arns {
             self.detach(&role.name, arn).await?;
@@ -102,7 +134,13 @@ impl RoleApi<'_> {
 
     async fn inline_policies(&self, role: &str) -> Result<BTreeMap<String, Value>, Failure> {
         let mut names = Vec::new();
-        let mut pages = self.0.iam.list_role_policies().role_name(role).into_paginator().send();
+        let mut pages = self
+            .0
+            .iam
+            .list_role_policies()
+            .role_name(role)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             match page {
                 Ok(page) => names.extend(page.policy_names),
@@ -110,7 +148,12 @@ impl RoleApi<'_> {
             }
         }
         stream::iter(names)
-            .map(|name| async move { Ok(self.inline_policy(role, &name).await?.map(|policy| (name, policy))) })
+            .map(|name| async move {
+                Ok(self
+                    .inline_policy(role, &name)
+                    .await?
+                    .map(|policy| (name, policy)))
+            })
             .buffer_unordered(CONCURRENT_READS)
             .try_filter_map(|entry| async move { Ok(entry) })
             .try_collect()
@@ -119,7 +162,15 @@ impl RoleApi<'_> {
 
     /// `None` where the policy has gone since it was listed.
     async fn inline_policy(&self, role: &str, name: &str) -> Result<Option<Value>, Failure> {
-        match self.0.iam.get_role_policy().role_name(role).policy_name(name).send().await {
+        match self
+            .0
+            .iam
+            .get_role_policy()
+            .role_name(role)
+            .policy_name(name)
+            .send()
+            .await
+        {
             Ok(answer) => document("GetRolePolicy", answer.policy_document()).map(Some),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
             Err(error) => Err(classify("GetRolePolicy", &error)),
@@ -128,10 +179,21 @@ impl RoleApi<'_> {
 
     async fn managed_policies(&self, role: &str) -> Result<BTreeSet<String>, Failure> {
         let mut arns = BTreeSet::new();
-        let mut pages = self.0.iam.list_attached_role_policies().role_name(role).into_paginator().send();
+        let mut pages = self
+            .0
+            .iam
+            .list_attached_role_policies()
+            .role_name(role)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| missing_part("ListAttachedRolePolicies", &error))?;
-            arns.extend(page.attached_policies.into_iter().flatten().filter_map(|policy| policy.policy_arn));
+            arns.extend(
+                page.attached_policies
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|policy| policy.policy_arn),
+            );
         }
         Ok(arns)
     }
@@ -165,8 +227,16 @@ impl RoleApi<'_> {
 
     /// Writes the first policy that differs, or else deletes the first that should not be there: what pods need comes before
     /// what they no longer need.
-    async fn change_inline_policy(&self, desired: &IamRole, found: &IamRole) -> Result<(), Failure> {
-        if let Some((name, policy)) = desired.inline_policies.iter().find(|(name, policy)| found.inline_policies.get(*name) != Some(*policy)) {
+    async fn change_inline_policy(
+        &self,
+        desired: &IamRole,
+        found: &IamRole,
+    ) -> Result<(), Failure> {
+        if let Some((name, policy)) = desired
+            .inline_policies
+            .iter()
+            .find(|(name, policy)| found.inline_policies.get(*name) != Some(*policy))
+        {
             self.0
                 .iam
                 .put_role_policy()
@@ -178,7 +248,11 @@ impl RoleApi<'_> {
                 .map_err(|error| classify("PutRolePolicy", &error))?;
             return Ok(());
         }
-        match found.inline_policies.keys().find(|name| !desired.inline_policies.contains_key(*name)) {
+        match found
+            .inline_policies
+            .keys()
+            .find(|name| !desired.inline_policies.contains_key(*name))
+        {
             Some(name) => self.delete_inline_policy(&desired.name, name).await,
             None => Ok(()),
         }
@@ -186,7 +260,11 @@ impl RoleApi<'_> {
 
     /// Attaches the first policy that is missing, or else detaches the first that should not be there.
     async fn change_attachment(&self, desired: &IamRole, found: &IamRole) -> Result<(), Failure> {
-        if let Some(arn) = desired.managed_policy_arns.difference(&found.managed_policy_arns).next() {
+        if let Some(arn) = desired
+            .managed_policy_arns
+            .difference(&found.managed_policy_arns)
+            .next()
+        {
             self.0
                 .iam
                 .attach_role_policy()
@@ -197,7 +275,11 @@ impl RoleApi<'_> {
                 .map_err(|error| classify("AttachRolePolicy", &error))?;
             return Ok(());
         }
-        match found.managed_policy_arns.difference(&desired.managed_policy_arns).next() {
+        match found
+            .managed_policy_arns
+            .difference(&desired.managed_policy_arns)
+            .next()
+        {
             Some(arn) => self.detach(&desired.name, arn).await,
             None => Ok(()),
         }
@@ -216,7 +298,15 @@ impl RoleApi<'_> {
     }
 
     async fn detach(&self, role: &str, arn: &str) -> Result<(), Failure> {
-        match self.0.iam.detach_role_policy().role_name(role).policy_arn(arn).send().await {
+        match self
+            .0
+            .iam
+            .detach_role_policy()
+            .role_name(role)
+            .policy_arn(arn)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(classify("DetachRolePolicy", &error)),
@@ -224,7 +314,15 @@ impl RoleApi<'_> {
     }
 
     async fn delete_inline_policy(&self, role: &str, name: &str) -> Result<(), Failure> {
-        match self.0.iam.delete_role_policy().role_name(role).policy_name(name).send().await {
+        match self
+            .0
+            .iam
+            .delete_role_policy()
+            .role_name(role)
+            .policy_name(name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(classify("DeleteRolePolicy", &error)),
@@ -250,7 +348,12 @@ fn document(operation: &str, encoded: &str) -> Result<Value, Failure> {
         .decode_utf8()
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(|| Failure::new(Class::Bug, format!("{operation}: the policy document is no JSON")))
+        .ok_or_else(|| {
+            Failure::new(
+                Class::Bug,
+                format!("{operation}: the policy document is no JSON"),
+            )
+        })
 }
 
 fn iam_tags(tags: &Tags) -> Result<Vec<Tag>, Failure> {
@@ -269,7 +372,10 @@ mod tests {
     #[test]
     fn documents_are_url_encoded() {
         let encoded = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%5D%7D";
-        assert_eq!(document("GetRole", encoded), Ok(json!({"Version": "2012-10-17", "Statement": []})));
+        assert_eq!(
+            document("GetRole", encoded),
+            Ok(json!({"Version": "2012-10-17", "Statement": []}))
+        );
     }
 
     #[test]

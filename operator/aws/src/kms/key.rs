@@ -57,7 +57,8 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             },
         };
         let id = metadata.key_id();
-        let (policy, rotation, tags) = futures::join!(self.policy(id), self.rotation(&metadata), self.tags(id));
+        let (policy, rotation, tags) =
+            futures::join!(self.policy(id), self.rotation(&metadata), self.tags(id));
         let (rotation, rotation_period_days) = rotation?;
         let resource = KmsKey {
             alias,
@@ -71,7 +72,14 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         let arn = metadata.arn().map(str::to_owned);
         let (lifecycle, note) = lifecycle(&metadata);
         let outputs = Outputs::new().with_optional("arn", arn.clone());
-        Ok(Some(Found { lifecycle, arn, id: Some(id.to_owned()), outputs, note, ..Found::available(resource) }))
+        Ok(Some(Found {
+            lifecycle,
+            arn,
+            id: Some(id.to_owned()),
+            outputs,
+            note,
+            ..Found::available(resource)
+        }))
     }
 
     /// The key with its policy and tags, and its alias at once. KMS takes no client token and its lists lag behind, so that a
@@ -87,17 +95,35 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             .send()
             .await
             .map_err(|error| principal_may_be_fresh(classify("CreateKey", &error)))?;
-        let Some(metadata) = answer.key_metadata else { return Ok(()) };
+        let Some(metadata) = answer.key_metadata else {
+            return Ok(());
+        };
         let made = self.make_alias(metadata.key_id(), desired).await;
-        if made.as_ref().is_err_and(|failure| failure.code.as_deref() == Some(ALIAS_TAKEN)) {
+        if made
+            .as_ref()
+            .is_err_and(|failure| failure.code.as_deref() == Some(ALIAS_TAKEN))
+        {
             // The alias was made meanwhile for another key. Nothing uses the new one yet, and nobody would find it.
-            let call = self.0.kms.schedule_key_deletion().key_id(metadata.key_id()).pending_window_in_days(WAITING_PERIOD_DAYS);
-            call.send().await.map_err(|error| classify("ScheduleKeyDeletion", &error))?;
+            let call = self
+                .0
+                .kms
+                .schedule_key_deletion()
+                .key_id(metadata.key_id())
+                .pending_window_in_days(WAITING_PERIOD_DAYS);
+            call.send()
+                .await
+                .map_err(|error| classify("ScheduleKeyDeletion", &error))?;
         }
         made
     }
 
-    async fn update(&self, desired: &KmsKey, found: &Found<KmsKey>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &KmsKey,
+        found: &Found<KmsKey>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let id = id_of(found)?;
         // A disabled key takes no rotation, and one pending deletion takes nothing else.
         if fields.iter().any(|field| field == "enabled") {
@@ -109,25 +135,49 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             Some("description") => self.set_description(id, desired).await,
             Some("rotation" | "rotationPeriodDays") => self.set_rotation(id, desired).await,
             Some("tags") => self.set_tags(id, desired).await,
-            other => Err(Failure::new(Class::Bug, format!("a KMS key has no field {} to change", other.unwrap_or("at all")))),
+            other => Err(Failure::new(
+                Class::Bug,
+                format!(
+                    "a KMS key has no field {} to change",
+                    other.unwrap_or("at all")
+                ),
+            )),
         }
     }
 
     /// First the deletion is scheduled, then the alias goes. In between the key is still found by its alias, so that an
     /// interruption is made good; in the other order it could be found by its tags alone, which anybody may remove.
-    async fn delete(&self, found: &Found<KmsKey>, mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<KmsKey>,
+        mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         if mode != DeleteMode::Everything {
-            return Err(Failure::new(Class::Bug, "a KMS key must not go while snapshots that it encrypts are kept"));
+            return Err(Failure::new(
+                Class::Bug,
+                "a KMS key must not go while snapshots that it encrypts are kept",
+            ));
         }
         let id = id_of(found)?;
-        match self.0.kms.schedule_key_deletion().key_id(id).pending_window_in_days(WAITING_PERIOD_DAYS).send().await {
+        match self
+            .0
+            .kms
+            .schedule_key_deletion()
+            .key_id(id)
+            .pending_window_in_days(WAITING_PERIOD_DAYS)
+            .send()
+            .await
+        {
             Ok(_) => {}
             // Scheduled before, by us or by somebody else.
             Err(error) if is_code(&error, INVALID_STATE) => {}
             Err(error) if is_code(&error, NOT_FOUND) => {}
             Err(error) => return Err(classify("ScheduleKeyDeletion", &error)),
         }
-        let Some(alias) = &found.resource.alias else { return Ok(()) };
+        let Some(alias) = &found.resource.alias else {
+            return Ok(());
+        };
         match self.0.kms.delete_alias().alias_name(alias).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
@@ -148,7 +198,11 @@ impl KeyApi<'_> {
 
     /// The key made for this alias by this owner, where the alias was not made or is gone. KMS cannot search by tags: every
     /// key of the account is looked at, which happens only while there is no alias.
-    async fn find_by_tags(&self, alias: &str, owner_tags: &Tags) -> Result<Option<KeyMetadata>, Failure> {
+    async fn find_by_tags(
+        &self,
+        alias: &str,
+        owner_tags: &Tags,
+    ) -> Result<Option<KeyMetadata>, Failure> {
         // Nobody's tags would be on every key.
         if owner_tags.is_empty() {
             return Ok(None);
@@ -163,7 +217,9 @@ impl KeyApi<'_> {
             .map(|id| async move {
                 let tags = self.tags_of_any(&id).await?;
                 let is_ours = tags.get(ALIAS_TAG).is_some_and(|value| value == alias)
-                    && owner_tags.iter().all(|(key, value)| tags.get(key) == Some(value));
+                    && owner_tags
+                        .iter()
+                        .all(|(key, value)| tags.get(key) == Some(value));
                 Ok::<_, Failure>(is_ours.then_some(id))
             })
             .buffer_unordered(CONCURRENT_READS)
@@ -183,8 +239,16 @@ impl KeyApi<'_> {
     }
 
     async fn policy(&self, id: &str) -> Result<Option<Value>, Failure> {
-        let call = self.0.kms.get_key_policy().key_id(id).policy_name(POLICY_NAME);
-        let answer = call.send().await.map_err(|error| classify("GetKeyPolicy", &error))?;
+        let call = self
+            .0
+            .kms
+            .get_key_policy()
+            .key_id(id)
+            .policy_name(POLICY_NAME);
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| classify("GetKeyPolicy", &error))?;
         answer
             .policy()
             .map(serde_json::from_str)
@@ -197,17 +261,37 @@ impl KeyApi<'_> {
         if is_pending_deletion(metadata) {
             return Ok((false, None));
         }
-        let answer = self.0.kms.get_key_rotation_status().key_id(metadata.key_id()).send().await;
+        let answer = self
+            .0
+            .kms
+            .get_key_rotation_status()
+            .key_id(metadata.key_id())
+            .send()
+            .await;
         let answer = answer.map_err(|error| classify("GetKeyRotationStatus", &error))?;
-        Ok((answer.key_rotation_enabled(), answer.rotation_period_in_days()))
+        Ok((
+            answer.key_rotation_enabled(),
+            answer.rotation_period_in_days(),
+        ))
     }
 
     async fn tags(&self, id: &str) -> Result<Tags, Failure> {
         let mut tags = BTreeMap::new();
-        let mut pages = self.0.kms.list_resource_tags().key_id(id).into_paginator().send();
+        let mut pages = self
+            .0
+            .kms
+            .list_resource_tags()
+            .key_id(id)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify("ListResourceTags", &error))?;
-            tags.extend(page.tags.into_iter().flatten().map(|tag| (tag.tag_key, tag.tag_value)));
+            tags.extend(
+                page.tags
+                    .into_iter()
+                    .flatten()
+                    .map(|tag| (tag.tag_key, tag.tag_value)),
+            );
         }
         Ok(tags)
     }
@@ -216,7 +300,14 @@ impl KeyApi<'_> {
     async fn tags_of_any(&self, id: &str) -> Result<Tags, Failure> {
         match self.tags(id).await {
             Err(failure) if failure.class == Class::Denied => Ok(Tags::new()),
-            Err(failure) if failure.code.as_deref().is_some_and(|code| NOT_FOUND.contains(&code)) => Ok(Tags::new()),
+            Err(failure)
+                if failure
+                    .code
+                    .as_deref()
+                    .is_some_and(|code| NOT_FOUND.contains(&code)) =>
+            {
+                Ok(Tags::new())
+            }
             other => other,
         }
     }
@@ -229,7 +320,13 @@ impl KeyApi<'_> {
         match self.0.kms.enable_key().key_id(id).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, INVALID_STATE) => {
-                self.0.kms.cancel_key_deletion().key_id(id).send().await.map_err(|error| classify("CancelKeyDeletion", &error))?;
+                self.0
+                    .kms
+                    .cancel_key_deletion()
+                    .key_id(id)
+                    .send()
+                    .await
+                    .map_err(|error| classify("CancelKeyDeletion", &error))?;
                 Ok(())
             }
             Err(error) => Err(classify("EnableKey", &error)),
@@ -237,43 +334,84 @@ impl KeyApi<'_> {
     }
 
     async fn make_alias(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self.0.kms.create_alias().set_alias_name(desired.alias.clone()).target_key_id(id);
-        call.send().await.map_err(|error| classify("CreateAlias", &error))?;
+        let call = self
+            .0
+            .kms
+            .create_alias()
+            .set_alias_name(desired.alias.clone())
+            .target_key_id(id);
+        call.send()
+            .await
+            .map_err(|error| classify("CreateAlias", &error))?;
         Ok(())
     }
 
     async fn set_policy(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self.0.kms.put_key_policy().key_id(id).policy_name(POLICY_NAME).set_policy(desired.policy.as_ref().map(Value::to_string));
-        call.send().await.map_err(|error| principal_may_be_fresh(classify("PutKeyPolicy", &error)))?;
+        let call = self
+            .0
+            .kms
+            .put_key_policy()
+            .key_id(id)
+            .policy_name(POLICY_NAME)
+            .set_policy(desired.policy.as_ref().map(Value::to_string));
+        call.send()
+            .await
+            .map_err(|error| principal_may_be_fresh(classify("PutKeyPolicy", &error)))?;
         Ok(())
     }
 
     async fn set_description(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self.0.kms.update_key_description().key_id(id).description(&desired.description);
-        call.send().await.map_err(|error| classify("UpdateKeyDescription", &error))?;
+        let call = self
+            .0
+            .kms
+            .update_key_description()
+            .key_id(id)
+            .description(&desired.description);
+        call.send()
+            .await
+            .map_err(|error| classify("UpdateKeyDescription", &error))?;
         Ok(())
     }
 
     async fn set_rotation(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
         if desired.rotation {
-            let call = self.0.kms.enable_key_rotation().key_id(id).set_rotation_period_in_days(desired.rotation_period_days);
-            call.send().await.map_err(|error| classify("EnableKeyRotation", &error))?;
+            let call = self
+                .0
+                .kms
+                .enable_key_rotation()
+                .key_id(id)
+                .set_rotation_period_in_days(desired.rotation_period_days);
+            call.send()
+                .await
+                .map_err(|error| classify("EnableKeyRotation", &error))?;
         } else {
             let call = self.0.kms.disable_key_rotation().key_id(id);
-            call.send().await.map_err(|error| classify("DisableKeyRotation", &error))?;
+            call.send()
+                .await
+                .map_err(|error| classify("DisableKeyRotation", &error))?;
         }
         Ok(())
     }
 
     async fn set_tags(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self.0.kms.tag_resource().key_id(id).set_tags(Some(kms_tags(desired)?));
-        call.send().await.map_err(|error| classify("TagResource", &error))?;
+        let call = self
+            .0
+            .kms
+            .tag_resource()
+            .key_id(id)
+            .set_tags(Some(kms_tags(desired)?));
+        call.send()
+            .await
+            .map_err(|error| classify("TagResource", &error))?;
         Ok(())
     }
 }
 
 fn is_pending_deletion(metadata: &KeyMetadata) -> bool {
-    matches!(metadata.key_state(), Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion))
+    matches!(
+        metadata.key_state(),
+        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion)
+    )
 }
 
 fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<String>) {
@@ -282,26 +420,33 @@ fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<String>) {
         Some(KeyState::Updating) => (Lifecycle::Modifying, None),
         Some(KeyState::Disabled) => (Lifecycle::Available, Some("the key is disabled".to_owned())),
         // Open for the two changes there are: to call it off, and to take its alias away.
-        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => {
-            (Lifecycle::Available, Some("the deletion of the key is scheduled".to_owned()))
-        }
-        Some(state @ (KeyState::PendingImport | KeyState::Unavailable)) => {
-            (Lifecycle::Failed(format!("the key is in state {}", state.as_str())), None)
-        }
+        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => (
+            Lifecycle::Available,
+            Some("the deletion of the key is scheduled".to_owned()),
+        ),
+        Some(state @ (KeyState::PendingImport | KeyState::Unavailable)) => (
+            Lifecycle::Failed(format!("the key is in state {}", state.as_str())),
+            None,
+        ),
         _ => (Lifecycle::Available, None),
     }
 }
 
 /// KMS refuses a policy that names a role it has not heard of, and it hears of new ones some seconds after IAM.
 fn principal_may_be_fresh(mut failure: Failure) -> Failure {
-    if failure.code.as_deref() == Some("MalformedPolicyDocumentException") && failure.message.contains("invalid principals") {
+    if failure.code.as_deref() == Some("MalformedPolicyDocumentException")
+        && failure.message.contains("invalid principals")
+    {
         failure.class = Class::NotReady;
     }
     failure
 }
 
 fn id_of(found: &Found<KmsKey>) -> Result<&str, Failure> {
-    found.id.as_deref().ok_or_else(|| Failure::new(Class::Bug, "a KMS key without an id"))
+    found
+        .id
+        .as_deref()
+        .ok_or_else(|| Failure::new(Class::Bug, "a KMS key without an id"))
 }
 
 fn kms_tags(desired: &KmsKey) -> Result<Vec<Tag>, Failure> {

@@ -54,7 +54,12 @@ impl Source for Arc<Counting> {
 }
 
 fn scope() -> Scope {
-    Scope { account_id: "123456789012".into(), region: "eu-west-1".into(), cluster: "shop".into(), owner_tags: Tags::new() }
+    Scope {
+        account_id: "123456789012".into(),
+        region: "eu-west-1".into(),
+        cluster: "shop".into(),
+        owner_tags: Tags::new(),
+    }
 }
 
 fn key(name: &str) -> ResourceKey {
@@ -66,7 +71,12 @@ fn keys(names: &[&str]) -> BTreeSet<ResourceKey> {
 }
 
 fn present(lifecycle: Lifecycle) -> Observation {
-    let resource = CacheSubnetGroup { name: "carts".into(), description: String::new(), subnets: BTreeSet::new(), tags: Tags::new() };
+    let resource = CacheSubnetGroup {
+        name: "carts".into(),
+        description: String::new(),
+        subnets: BTreeSet::new(),
+        tags: Tags::new(),
+    };
     Observation::Present(Box::new(Present {
         resource: resource.into(),
         lifecycle,
@@ -84,11 +94,23 @@ async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
         let source = Counting::new(observation.clone(), None);
         let observer = Observer::over(Arc::clone(&source));
         for _ in 0..3 {
-            assert_eq!(observer.observe(&keys(&["carts"]), &scope(), LONG).await.get(&key("carts")), Some(&observation));
+            assert_eq!(
+                observer
+                    .observe(&keys(&["carts"]), &scope(), LONG)
+                    .await
+                    .get(&key("carts")),
+                Some(&observation)
+            );
         }
         assert_eq!(source.calls(), 1);
-        observer.observe(&keys(&["carts"]), &scope(), Duration::ZERO).await;
-        assert_eq!(source.calls(), 2, "nothing is fresh enough for a freshness of zero");
+        observer
+            .observe(&keys(&["carts"]), &scope(), Duration::ZERO)
+            .await;
+        assert_eq!(
+            source.calls(),
+            2,
+            "nothing is fresh enough for a freshness of zero"
+        );
         observer.forget(&key("carts"));
         observer.observe(&keys(&["carts"]), &scope(), LONG).await;
         assert_eq!(source.calls(), 3);
@@ -98,7 +120,12 @@ async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
 #[tokio::test]
 async fn what_is_in_transition_or_unknown_is_never_served_from_memory() {
     let unknown = Observation::Unknown(Failure::new(Class::Transient, "no answer"));
-    let transitional = [Lifecycle::Creating, Lifecycle::Modifying, Lifecycle::Deleting].map(present);
+    let transitional = [
+        Lifecycle::Creating,
+        Lifecycle::Modifying,
+        Lifecycle::Deleting,
+    ]
+    .map(present);
     for observation in transitional.into_iter().chain([unknown]) {
         let source = Counting::new(observation, None);
         let observer = Observer::over(Arc::clone(&source));
@@ -113,7 +140,16 @@ async fn another_scope_is_another_question() {
     let source = Counting::new(Observation::Absent, None);
     let observer = Observer::over(Arc::clone(&source));
     observer.observe(&keys(&["carts"]), &scope(), LONG).await;
-    observer.observe(&keys(&["carts"]), &Scope { cluster: "other".into(), ..scope() }, LONG).await;
+    observer
+        .observe(
+            &keys(&["carts"]),
+            &Scope {
+                cluster: "other".into(),
+                ..scope()
+            },
+            LONG,
+        )
+        .await;
     assert_eq!(source.calls(), 2);
     observer.forget(&key("carts"));
     assert!(observer.entries().is_empty(), "forgotten for every scope");
@@ -155,7 +191,9 @@ async fn an_answer_that_is_on_its_way_does_not_survive_being_forgotten() {
 
 #[tokio::test]
 async fn no_more_than_the_limit_run_at_once() {
-    let names: Vec<_> = (0..3 * AT_ONCE).map(|number| format!("carts-{number}")).collect();
+    let names: Vec<_> = (0..3 * AT_ONCE)
+        .map(|number| format!("carts-{number}"))
+        .collect();
     let wanted: BTreeSet<_> = names.iter().map(|name| key(name)).collect();
     let source = Counting::new(Observation::Absent, Some(Semaphore::new(0)));
     let observer = Observer::over(Arc::clone(&source));

@@ -27,13 +27,26 @@ const NOT_FOUND: &[&str] = &["DBInstanceNotFound", "DBInstanceNotFoundFault"];
 
 #[async_trait]
 impl ResourceApi<RdsInstance> for InstanceApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<RdsInstance>>, Failure> {
-        let instances = match self.0.rds.describe_db_instances().db_instance_identifier(name).send().await {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<RdsInstance>>, Failure> {
+        let instances = match self
+            .0
+            .rds
+            .describe_db_instances()
+            .db_instance_identifier(name)
+            .send()
+            .await
+        {
             Ok(answer) => answer.db_instances.unwrap_or_default(),
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
             Err(error) => return Err(classify("DescribeDBInstances", &error)),
         };
-        let Some(instance) = instances.into_iter().next() else { return Ok(None) };
+        let Some(instance) = instances.into_iter().next() else {
+            return Ok(None);
+        };
         let (lifecycle, mut notes) = lifecycle(&instance);
         let outputs = match self.with_password(&instance, outputs(&instance)).await {
             (outputs, None) => outputs,
@@ -54,7 +67,10 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
     }
 
     async fn create(&self, desired: &RdsInstance, _token: &ClientToken) -> Result<(), Failure> {
-        creation(&self.0.rds, desired).send().await.map_err(|error| classify("CreateDBInstance", &error))?;
+        creation(&self.0.rds, desired)
+            .send()
+            .await
+            .map_err(|error| classify("CreateDBInstance", &error))?;
         Ok(())
     }
 
@@ -68,13 +84,29 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         if fields.iter().all(|field| field == "tags") {
             return tag(self.0, found.arn.as_deref(), &desired.tags).await;
         }
-        let storage_is_busy = found.note.as_deref().is_some_and(|note| note.contains(STORAGE_IS_OPTIMIZED));
-        let call = modification(&self.0.rds, desired, &found.resource, fields, storage_is_busy)?;
-        call.send().await.map_err(|error| storage_may_be_busy(classify("ModifyDBInstance", &error)))?;
+        let storage_is_busy = found
+            .note
+            .as_deref()
+            .is_some_and(|note| note.contains(STORAGE_IS_OPTIMIZED));
+        let call = modification(
+            &self.0.rds,
+            desired,
+            &found.resource,
+            fields,
+            storage_is_busy,
+        )?;
+        call.send()
+            .await
+            .map_err(|error| storage_may_be_busy(classify("ModifyDBInstance", &error)))?;
         Ok(())
     }
 
-    async fn delete(&self, found: &Found<RdsInstance>, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<RdsInstance>,
+        mode: DeleteMode,
+        token: &ClientToken,
+    ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
         }
@@ -83,34 +115,58 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         }
         let identifier = &found.resource.identifier;
         if found.resource.deletion_protection {
-            let call = self.0.rds.modify_db_instance().db_instance_identifier(identifier).deletion_protection(false);
+            let call = self
+                .0
+                .rds
+                .modify_db_instance()
+                .db_instance_identifier(identifier)
+                .deletion_protection(false);
             return match call.apply_immediately(true).send().await {
                 Ok(_) => Ok(()),
                 Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
                 Err(error) => Err(classify("ModifyDBInstance", &error)),
             };
         }
-        let call = self.0.rds.delete_db_instance().db_instance_identifier(identifier);
+        let call = self
+            .0
+            .rds
+            .delete_db_instance()
+            .db_instance_identifier(identifier);
         let call = match mode {
             // Automated backups are kept as well, until their retention is over: they reach back further than the snapshot.
-            DeleteMode::Snapshot => {
-                call.skip_final_snapshot(false).final_db_snapshot_identifier(final_snapshot(found, token)).delete_automated_backups(false)
-            }
-            DeleteMode::Everything => call.skip_final_snapshot(true).delete_automated_backups(true),
+            DeleteMode::Snapshot => call
+                .skip_final_snapshot(false)
+                .final_db_snapshot_identifier(final_snapshot(found, token))
+                .delete_automated_backups(false),
+            DeleteMode::Everything => call
+                .skip_final_snapshot(true)
+                .delete_automated_backups(true),
         };
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
-            Err(error) => Err(without_snapshot(classify("DeleteDBInstance", &error), found, mode)),
+            Err(error) => Err(without_snapshot(
+                classify("DeleteDBInstance", &error),
+                found,
+                mode,
+            )),
         }
     }
 }
 
 impl InstanceApi<'_> {
     /// Adds the master password, where RDS has put one into Secrets Manager.
-    async fn with_password(&self, instance: &DbInstance, outputs: Outputs) -> (Outputs, Option<Failure>) {
-        let Some(secret) = instance.master_user_secret() else { return (outputs, None) };
-        let Some(arn) = secret.secret_arn() else { return (outputs, None) };
+    async fn with_password(
+        &self,
+        instance: &DbInstance,
+        outputs: Outputs,
+    ) -> (Outputs, Option<Failure>) {
+        let Some(secret) = instance.master_user_secret() else {
+            return (outputs, None);
+        };
+        let Some(arn) = secret.secret_arn() else {
+            return (outputs, None);
+        };
         let outputs = outputs.with("secretArn", arn);
         match secret.secret_status() {
             Some("creating") | None => return (outputs, None),
@@ -118,7 +174,12 @@ impl InstanceApi<'_> {
             Some("rotating") => self.0.master_passwords.forget(arn),
             Some(_) => {}
         }
-        match self.0.master_passwords.read(&self.0.secretsmanager, arn).await {
+        match self
+            .0
+            .master_passwords
+            .read(&self.0.secretsmanager, arn)
+            .await
+        {
             Ok(password) => (outputs.with_secret("password", password), None),
             Err(failure) => (outputs, Some(failure)),
         }
@@ -128,15 +189,28 @@ impl InstanceApi<'_> {
 /// The name of the last snapshot: the same for each try, and another for each instance that ever had the identifier, since
 /// the snapshot of the one before is still there.
 fn final_snapshot(found: &Found<RdsInstance>, token: &ClientToken) -> String {
-    let instance = format!("{}\n{}", token.as_str(), found.id.as_deref().unwrap_or_default());
-    format!("{}-final-{}", found.resource.identifier, &fingerprint(instance.as_bytes())[..8])
+    let instance = format!(
+        "{}\n{}",
+        token.as_str(),
+        found.id.as_deref().unwrap_or_default()
+    );
+    format!(
+        "{}-final-{}",
+        found.resource.identifier,
+        &fingerprint(instance.as_bytes())[..8]
+    )
 }
 
 /// RDS takes no snapshot of an instance that failed, and says only that its state is wrong: waiting does not help.
 fn without_snapshot(mut failure: Failure, found: &Found<RdsInstance>, mode: DeleteMode) -> Failure {
-    if mode == DeleteMode::Snapshot && failure.class == Class::NotReady && matches!(found.lifecycle, Lifecycle::Failed(_)) {
+    if mode == DeleteMode::Snapshot
+        && failure.class == Class::NotReady
+        && matches!(found.lifecycle, Lifecycle::Failed(_))
+    {
         failure.class = Class::Invalid;
-        failure.remedy = "repair the instance, or set the deletion policy to Delete, which takes no snapshot".to_owned();
+        failure.remedy =
+            "repair the instance, or set the deletion policy to Delete, which takes no snapshot"
+                .to_owned();
     }
     failure
 }
@@ -144,7 +218,10 @@ fn without_snapshot(mut failure: Failure, found: &Found<RdsInstance>, mode: Dele
 /// For some hours after a change of the storage RDS refuses the next one, with the code for any wrong combination.
 fn storage_may_be_busy(mut failure: Failure) -> Failure {
     let message = failure.message.to_lowercase();
-    if failure.code.as_deref() == Some("InvalidParameterCombination") && message.contains("storage") && message.contains("optimiz") {
+    if failure.code.as_deref() == Some("InvalidParameterCombination")
+        && message.contains("storage")
+        && message.contains("optimiz")
+    {
         failure.class = Class::NotReady;
     }
     failure
@@ -165,9 +242,22 @@ fn resource(instance: &DbInstance) -> RdsInstance {
         database_name: instance.db_name().map(str::to_owned),
         username: text(instance.master_username()),
         // The instance's own port is 0 in the answer; it has an endpoint once it was made.
-        port: instance.endpoint().and_then(|endpoint| endpoint.port()).or(instance.db_instance_port()).unwrap_or_default(),
-        subnet_group: text(instance.db_subnet_group().and_then(|group| group.db_subnet_group_name())),
-        parameter_group: text(instance.db_parameter_groups().iter().find_map(|group| group.db_parameter_group_name())),
+        port: instance
+            .endpoint()
+            .and_then(|endpoint| endpoint.port())
+            .or(instance.db_instance_port())
+            .unwrap_or_default(),
+        subnet_group: text(
+            instance
+                .db_subnet_group()
+                .and_then(|group| group.db_subnet_group_name()),
+        ),
+        parameter_group: text(
+            instance
+                .db_parameter_groups()
+                .iter()
+                .find_map(|group| group.db_parameter_group_name()),
+        ),
         security_groups: instance
             .vpc_security_groups()
             .iter()
@@ -181,7 +271,11 @@ fn resource(instance: &DbInstance) -> RdsInstance {
         maintenance_window: instance.preferred_maintenance_window().map(str::to_owned),
         deletion_protection: instance.deletion_protection().unwrap_or_default(),
         performance_insights: instance.performance_insights_enabled().unwrap_or_default(),
-        log_exports: instance.enabled_cloudwatch_logs_exports().iter().cloned().collect(),
+        log_exports: instance
+            .enabled_cloudwatch_logs_exports()
+            .iter()
+            .cloned()
+            .collect(),
         auto_minor_version_upgrade: instance.auto_minor_version_upgrade().unwrap_or_default(),
         ca_certificate: instance.ca_certificate_identifier().map(str::to_owned),
         publicly_accessible: instance.publicly_accessible().unwrap_or_default(),
@@ -197,10 +291,14 @@ fn outputs(instance: &DbInstance) -> Outputs {
         .with_optional("engine", instance.engine())
         .with_optional("database", instance.db_name())
         .with_optional("username", instance.master_username());
-    match instance.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?))) {
-        Some((host, port)) => {
-            outputs.with("host", host).with("port", port.to_string()).with("endpoint", format!("{host}:{port}"))
-        }
+    match instance
+        .endpoint()
+        .and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)))
+    {
+        Some((host, port)) => outputs
+            .with("host", host)
+            .with("port", port.to_string())
+            .with("endpoint", format!("{host}:{port}")),
         None => outputs,
     }
 }
@@ -224,9 +322,16 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
             Lifecycle::Available
         }
         "deleting" | "delete-precheck" => Lifecycle::Deleting,
-        "failed" | "restore-error" | "insufficient-capacity" | "inaccessible-encryption-credentials"
-        | "inaccessible-encryption-credentials-recoverable" => Lifecycle::Failed(format!("RDS reports the instance as {status}")),
-        _ if status.starts_with("incompatible-") => Lifecycle::Failed(format!("RDS reports the instance as {status}")),
+        "failed"
+        | "restore-error"
+        | "insufficient-capacity"
+        | "inaccessible-encryption-credentials"
+        | "inaccessible-encryption-credentials-recoverable" => {
+            Lifecycle::Failed(format!("RDS reports the instance as {status}"))
+        }
+        _ if status.starts_with("incompatible-") => {
+            Lifecycle::Failed(format!("RDS reports the instance as {status}"))
+        }
         // RDS starts it again by itself after 7 days; until then it takes no change.
         "stopped" => {
             notes.push("the instance was stopped: start it".to_owned());
@@ -245,7 +350,12 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
             .db_parameter_groups()
             .iter()
             .filter(|group| group.parameter_apply_status() == Some("pending-reboot"))
-            .map(|group| format!("parameters of {} take hold with the next reboot", group.db_parameter_group_name().unwrap_or("the group"))),
+            .map(|group| {
+                format!(
+                    "parameters of {} take hold with the next reboot",
+                    group.db_parameter_group_name().unwrap_or("the group")
+                )
+            }),
     );
     (lifecycle, notes)
 }
@@ -265,14 +375,24 @@ fn pending(values: Option<&PendingModifiedValues>) -> Option<String> {
         ("Multi-AZ", values.multi_az.is_some()),
         ("port", values.port.is_some()),
         ("backup retention", values.backup_retention_period.is_some()),
-        ("certificate authority", values.ca_certificate_identifier.is_some()),
-        ("log exports", values.pending_cloudwatch_logs_exports.is_some()),
+        (
+            "certificate authority",
+            values.ca_certificate_identifier.is_some(),
+        ),
+        (
+            "log exports",
+            values.pending_cloudwatch_logs_exports.is_some(),
+        ),
         ("master password", values.master_user_password.is_some()),
     ]
     .into_iter()
     .filter_map(|(name, waits)| waits.then_some(name))
     .collect();
-    Some(if names.is_empty() { "other settings".to_owned() } else { names.join(", ") })
+    Some(if names.is_empty() {
+        "other settings".to_owned()
+    } else {
+        names.join(", ")
+    })
 }
 
 #[cfg(test)]
@@ -300,14 +420,22 @@ mod tests {
             assert_eq!(lifecycle(&in_status(status)).0, expected, "{status}");
         }
         for status in ["failed", "incompatible-network", "incompatible-parameters"] {
-            assert!(matches!(lifecycle(&in_status(status)).0, Lifecycle::Failed(_)), "{status}");
+            assert!(
+                matches!(lifecycle(&in_status(status)).0, Lifecycle::Failed(_)),
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn a_pending_change_makes_an_available_instance_busy() {
-        let pending = PendingModifiedValues::builder().db_instance_class("db.r7g.large").build();
-        let instance = DbInstance::builder().db_instance_status("available").pending_modified_values(pending).build();
+        let pending = PendingModifiedValues::builder()
+            .db_instance_class("db.r7g.large")
+            .build();
+        let instance = DbInstance::builder()
+            .db_instance_status("available")
+            .pending_modified_values(pending)
+            .build();
         let (state, notes) = lifecycle(&instance);
         assert_eq!(state, Lifecycle::Modifying);
         assert_eq!(notes, ["changes on their way: instance class"]);
@@ -316,14 +444,23 @@ mod tests {
     #[test]
     fn an_empty_list_of_pending_changes_is_none() {
         let pending = PendingModifiedValues::builder().build();
-        let instance = DbInstance::builder().db_instance_status("available").pending_modified_values(pending).build();
+        let instance = DbInstance::builder()
+            .db_instance_status("available")
+            .pending_modified_values(pending)
+            .build();
         assert_eq!(lifecycle(&instance), (Lifecycle::Available, vec![]));
     }
 
     #[test]
     fn parameters_that_wait_for_a_reboot_are_noted() {
-        let group = DbParameterGroupStatus::builder().db_parameter_group_name("orders").parameter_apply_status("pending-reboot").build();
-        let instance = DbInstance::builder().db_instance_status("available").db_parameter_groups(group).build();
+        let group = DbParameterGroupStatus::builder()
+            .db_parameter_group_name("orders")
+            .parameter_apply_status("pending-reboot")
+            .build();
+        let instance = DbInstance::builder()
+            .db_instance_status("available")
+            .db_parameter_groups(group)
+            .build();
         let (state, notes) = lifecycle(&instance);
         assert_eq!(state, Lifecycle::Available);
         assert!(notes[0].contains("orders"), "{notes:?}");
@@ -331,8 +468,17 @@ mod tests {
 
     #[test]
     fn storage_that_is_being_optimized_is_waited_for() {
-        let refusal = Failure::new(Class::Invalid, "ModifyDBInstance: the previous storage change is being optimized.");
-        assert_eq!(storage_may_be_busy(refusal.clone().with_code("InvalidParameterCombination")).class, Class::NotReady);
-        assert_eq!(storage_may_be_busy(refusal.with_code("InvalidParameterValue")).class, Class::Invalid);
+        let refusal = Failure::new(
+            Class::Invalid,
+            "ModifyDBInstance: the previous storage change is being optimized.",
+        );
+        assert_eq!(
+            storage_may_be_busy(refusal.clone().with_code("InvalidParameterCombination")).class,
+            Class::NotReady
+        );
+        assert_eq!(
+            storage_may_be_busy(refusal.with_code("InvalidParameterValue")).class,
+            Class::Invalid
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 use aws_sdk_rds::{
     Client,
-    operation::{create_db_instance::builders::CreateDBInstanceFluentBuilder, modify_db_instance::builders::ModifyDBInstanceFluentBuilder},
+    operation::{
+        create_db_instance::builders::CreateDBInstanceFluentBuilder,
+        modify_db_instance::builders::ModifyDBInstanceFluentBuilder,
+    },
     types::CloudwatchLogsExportConfiguration,
 };
 use shopkeeper_plan::{
@@ -13,7 +16,8 @@ use shopkeeper_plan::{
 use super::rds_tags;
 
 /// Note of an instance whose storage takes no change for hours, while everything else does.
-pub(super) const STORAGE_IS_OPTIMIZED: &str = "RDS optimizes the storage: it takes no further change until that is done";
+pub(super) const STORAGE_IS_OPTIMIZED: &str =
+    "RDS optimizes the storage: it takes no further change until that is done";
 
 /// The fields that RDS wants together: it checks the size, the type and the operations a second against each other, and each
 /// change of one starts an optimization during which it refuses the others.
@@ -21,7 +25,10 @@ const STORAGE_FIELDS: [&str; 3] = ["allocatedStorage", "storageType", "iops"];
 
 /// CreateDBInstance with everything that is desired.
 pub(super) fn creation(client: &Client, desired: &RdsInstance) -> CreateDBInstanceFluentBuilder {
-    let insights_key = desired.kms_key_arn.clone().filter(|_| desired.performance_insights);
+    let insights_key = desired
+        .kms_key_arn
+        .clone()
+        .filter(|_| desired.performance_insights);
     client
         .create_db_instance()
         .db_instance_identifier(&desired.identifier)
@@ -69,12 +76,23 @@ pub(super) fn modification(
     fields: &[String],
     storage_is_busy: bool,
 ) -> Result<ModifyDBInstanceFluentBuilder, Failure> {
-    let upgrades_major = is_major_change(&desired.engine, &desired.engine_version, &found.engine_version);
+    let upgrades_major = is_major_change(
+        &desired.engine,
+        &desired.engine_version,
+        &found.engine_version,
+    );
     let upgrades_now = upgrades_major && fields.iter().any(|field| field == "engineVersion");
-    let mut call = client.modify_db_instance().db_instance_identifier(&desired.identifier).apply_immediately(true);
+    let mut call = client
+        .modify_db_instance()
+        .db_instance_identifier(&desired.identifier)
+        .apply_immediately(true);
     let mut held_back = Vec::new();
     let mut changes = 0_usize;
-    for field in fields.iter().map(String::as_str).filter(|field| *field != "tags") {
+    for field in fields
+        .iter()
+        .map(String::as_str)
+        .filter(|field| *field != "tags")
+    {
         if STORAGE_FIELDS.contains(&field) && storage_is_busy {
             held_back.push(STORAGE_IS_OPTIMIZED);
             continue;
@@ -88,11 +106,16 @@ pub(super) fn modification(
     }
     if changes == 0 {
         held_back.dedup();
-        return Err(Failure::new(Class::NotReady, format!("ModifyDBInstance: {}", held_back.join("; "))));
+        return Err(Failure::new(
+            Class::NotReady,
+            format!("ModifyDBInstance: {}", held_back.join("; ")),
+        ));
     }
     if upgrades_now {
         // A group of one's own belongs to one major version: RDS wants the new one in the same call.
-        call = call.allow_major_version_upgrade(true).db_parameter_group_name(&desired.parameter_group);
+        call = call
+            .allow_major_version_upgrade(true)
+            .db_parameter_group_name(&desired.parameter_group);
     }
     Ok(call)
 }
@@ -113,7 +136,9 @@ fn with_field(
             .set_iops(desired.iops),
         // The size itself as the limit is how growing is switched off.
         "maxAllocatedStorage" => call.max_allocated_storage(
-            desired.max_allocated_storage.unwrap_or_else(|| desired.allocated_storage.max(found.allocated_storage)),
+            desired
+                .max_allocated_storage
+                .unwrap_or_else(|| desired.allocated_storage.max(found.allocated_storage)),
         ),
         "multiAz" => call.multi_az(desired.multi_az),
         "port" => call.db_port_number(desired.port),
@@ -121,23 +146,51 @@ fn with_field(
         "securityGroups" => call.set_vpc_security_group_ids(some_list(&desired.security_groups)),
         "backupRetentionDays" => call.backup_retention_period(desired.backup_retention_days),
         "backupWindow" => call.set_preferred_backup_window(desired.backup_window.clone()),
-        "maintenanceWindow" => call.set_preferred_maintenance_window(desired.maintenance_window.clone()),
+        "maintenanceWindow" => {
+            call.set_preferred_maintenance_window(desired.maintenance_window.clone())
+        }
         "deletionProtection" => call.deletion_protection(desired.deletion_protection),
         "performanceInsights" => call
             .enable_performance_insights(desired.performance_insights)
-            .set_performance_insights_kms_key_id(desired.kms_key_arn.clone().filter(|_| desired.performance_insights)),
+            .set_performance_insights_kms_key_id(
+                desired
+                    .kms_key_arn
+                    .clone()
+                    .filter(|_| desired.performance_insights),
+            ),
         "logExports" => call.cloudwatch_logs_export_configuration(
             CloudwatchLogsExportConfiguration::builder()
-                .set_enable_log_types(Some(desired.log_exports.difference(&found.log_exports).cloned().collect()))
-                .set_disable_log_types(Some(found.log_exports.difference(&desired.log_exports).cloned().collect()))
+                .set_enable_log_types(Some(
+                    desired
+                        .log_exports
+                        .difference(&found.log_exports)
+                        .cloned()
+                        .collect(),
+                ))
+                .set_disable_log_types(Some(
+                    found
+                        .log_exports
+                        .difference(&desired.log_exports)
+                        .cloned()
+                        .collect(),
+                ))
                 .build(),
         ),
-        "autoMinorVersionUpgrade" => call.auto_minor_version_upgrade(desired.auto_minor_version_upgrade),
+        "autoMinorVersionUpgrade" => {
+            call.auto_minor_version_upgrade(desired.auto_minor_version_upgrade)
+        }
         "caCertificate" => call.set_ca_certificate_identifier(desired.ca_certificate.clone()),
         "publiclyAccessible" => call.publicly_accessible(desired.publicly_accessible),
-        "managedPassword" => call.manage_master_user_password(true).set_master_user_secret_kms_key_id(desired.kms_key_arn.clone()),
+        "managedPassword" => call
+            .manage_master_user_password(true)
+            .set_master_user_secret_kms_key_id(desired.kms_key_arn.clone()),
         "copyTagsToSnapshot" => call.copy_tags_to_snapshot(desired.copy_tags_to_snapshot),
-        other => return Err(Failure::new(Class::Bug, format!("an RDS instance has no field {other} to change"))),
+        other => {
+            return Err(Failure::new(
+                Class::Bug,
+                format!("an RDS instance has no field {other} to change"),
+            ));
+        }
     })
 }
 
@@ -145,7 +198,11 @@ fn with_field(
 /// MySQL and MariaDB. A version that is given in part is compared as far as it goes.
 fn is_major_change(engine: &str, desired: &str, found: &str) -> bool {
     let parts = if engine.contains("postgres") { 1 } else { 2 };
-    desired.split('.').zip(found.split('.')).take(parts).any(|(desired, found)| desired != found)
+    desired
+        .split('.')
+        .zip(found.split('.'))
+        .take(parts)
+        .any(|(desired, found)| desired != found)
 }
 
 /// An empty list would be a value of its own to RDS; left out, it is RDS's default.

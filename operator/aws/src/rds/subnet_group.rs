@@ -2,11 +2,7 @@
 
 use async_trait::async_trait;
 use shopkeeper_plan::{
-    aws::RdsSubnetGroup,
-    failure::Failure,
-    observed::Lifecycle,
-    outputs::Outputs,
-    plan::DeleteMode,
+    aws::RdsSubnetGroup, failure::Failure, observed::Lifecycle, outputs::Outputs, plan::DeleteMode,
 };
 
 use super::{rds_tags, tag, tags_of};
@@ -25,18 +21,39 @@ const COMPLETE: &str = "Complete";
 
 #[async_trait]
 impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<RdsSubnetGroup>>, Failure> {
-        let groups = match self.0.rds.describe_db_subnet_groups().db_subnet_group_name(name).send().await {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<RdsSubnetGroup>>, Failure> {
+        let groups = match self
+            .0
+            .rds
+            .describe_db_subnet_groups()
+            .db_subnet_group_name(name)
+            .send()
+            .await
+        {
             Ok(answer) => answer.db_subnet_groups.unwrap_or_default(),
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
             Err(error) => return Err(classify("DescribeDBSubnetGroups", &error)),
         };
-        let Some(group) = groups.into_iter().next() else { return Ok(None) };
+        let Some(group) = groups.into_iter().next() else {
+            return Ok(None);
+        };
         let arn = group.db_subnet_group_arn().unwrap_or_default();
         let resource = RdsSubnetGroup {
             name: group.db_subnet_group_name().unwrap_or_default().to_owned(),
-            description: group.db_subnet_group_description().unwrap_or_default().to_owned(),
-            subnets: group.subnets().iter().filter_map(|subnet| subnet.subnet_identifier()).map(str::to_owned).collect(),
+            description: group
+                .db_subnet_group_description()
+                .unwrap_or_default()
+                .to_owned(),
+            subnets: group
+                .subnets()
+                .iter()
+                .filter_map(|subnet| subnet.subnet_identifier())
+                .map(str::to_owned)
+                .collect(),
             tags: tags_of(self.0, arn).await?,
         };
         let lifecycle = match group.subnet_group_status() {
@@ -44,7 +61,12 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
             Some(_) => Lifecycle::Modifying,
         };
         let outputs = Outputs::new().with("arn", arn);
-        Ok(Some(Found { lifecycle, arn: Some(arn.to_owned()), outputs, ..Found::available(resource) }))
+        Ok(Some(Found {
+            lifecycle,
+            arn: Some(arn.to_owned()),
+            outputs,
+            ..Found::available(resource)
+        }))
     }
 
     async fn create(&self, desired: &RdsSubnetGroup, _token: &ClientToken) -> Result<(), Failure> {
@@ -73,12 +95,18 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
             return tag(self.0, found.arn.as_deref(), &desired.tags).await;
         }
         // The call always takes the whole list of subnets.
-        let subnets = if changes("subnets") { &desired.subnets } else { &found.resource.subnets };
+        let subnets = if changes("subnets") {
+            &desired.subnets
+        } else {
+            &found.resource.subnets
+        };
         self.0
             .rds
             .modify_db_subnet_group()
             .db_subnet_group_name(&desired.name)
-            .set_db_subnet_group_description(changes("description").then(|| desired.description.clone()))
+            .set_db_subnet_group_description(
+                changes("description").then(|| desired.description.clone()),
+            )
             .set_subnet_ids(Some(subnets.iter().cloned().collect()))
             .send()
             .await
@@ -86,8 +114,20 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         Ok(())
     }
 
-    async fn delete(&self, found: &Found<RdsSubnetGroup>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
-        match self.0.rds.delete_db_subnet_group().db_subnet_group_name(&found.resource.name).send().await {
+    async fn delete(
+        &self,
+        found: &Found<RdsSubnetGroup>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        match self
+            .0
+            .rds
+            .delete_db_subnet_group()
+            .db_subnet_group_name(&found.resource.name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(classify("DeleteDBSubnetGroup", &error)),

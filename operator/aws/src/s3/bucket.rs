@@ -2,11 +2,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_s3::types as sdk;
-use shopkeeper_plan::{
-    aws::S3Bucket,
-    failure::Failure,
-    plan::DeleteMode,
-};
+use shopkeeper_plan::{aws::S3Bucket, failure::Failure, plan::DeleteMode};
 
 use super::{content, observation, settings};
 use crate::{
@@ -35,7 +31,8 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
     /// S3 takes the tags with the bucket, and every other setting by a call of its own. Since 2023 a new bucket blocks
     /// public access, has no access control lists and is encrypted, so that there is no moment in which it is open.
     async fn create(&self, desired: &S3Bucket, _token: &ClientToken) -> Result<(), Failure> {
-        let region = (desired.region != UNNAMED_REGION).then(|| sdk::BucketLocationConstraint::from(desired.region.as_str()));
+        let region = (desired.region != UNNAMED_REGION)
+            .then(|| sdk::BucketLocationConstraint::from(desired.region.as_str()));
         let configuration = sdk::CreateBucketConfiguration::builder()
             .set_location_constraint(region)
             .set_tags(Some(settings::tag_list(&desired.tags)?).filter(|tags| !tags.is_empty()))
@@ -52,7 +49,13 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
             .map_err(|error| classify("CreateBucket", &error))
     }
 
-    async fn update(&self, desired: &S3Bucket, found: &Found<S3Bucket>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &S3Bucket,
+        found: &Found<S3Bucket>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         for field in fields {
             if settings::change(&self.0.s3, desired, found, field).await? {
                 return Ok(());
@@ -62,11 +65,23 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
     }
 
     /// S3 has no snapshot of a bucket: with its data it goes a page at a time, else only when it is empty.
-    async fn delete(&self, found: &Found<S3Bucket>, mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<S3Bucket>,
+        mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         if mode == DeleteMode::Everything && content::remove_page(&self.0.s3, found).await? {
             return Ok(());
         }
-        let answer = self.0.s3.delete_bucket().bucket(&found.resource.name).set_expected_bucket_owner(found.id.clone()).send().await;
+        let answer = self
+            .0
+            .s3
+            .delete_bucket()
+            .bucket(&found.resource.name)
+            .set_expected_bucket_owner(found.id.clone())
+            .send()
+            .await;
         match answer {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),

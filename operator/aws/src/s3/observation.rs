@@ -40,8 +40,16 @@ struct Reader<'a> {
     owner: &'a str,
 }
 
-pub(super) async fn observe(client: &Client, name: &str, scope: &Scope) -> Result<Option<Found<S3Bucket>>, Failure> {
-    let reader = Reader { client, bucket: name, owner: &scope.account_id };
+pub(super) async fn observe(
+    client: &Client,
+    name: &str,
+    scope: &Scope,
+) -> Result<Option<Found<S3Bucket>>, Failure> {
+    let reader = Reader {
+        client,
+        bucket: name,
+        owner: &scope.account_id,
+    };
     let settings = futures::try_join!(
         reader.region(),
         reader.is_versioned(),
@@ -55,14 +63,28 @@ pub(super) async fn observe(client: &Client, name: &str, scope: &Scope) -> Resul
         reader.tags(),
         reader.is_empty(),
     );
-    let (region, versioning, kms_key_arn, public_access_blocked, owner_enforced, policy, lifecycle, intelligent_tiering, cors, tags, empty) =
-        match settings {
-            Ok(settings) => settings,
-            Err(Obstacle::NoBucket) => return Ok(None),
-            Err(Obstacle::Failed(failure)) => return Err(failure),
-        };
+    let (
+        region,
+        versioning,
+        kms_key_arn,
+        public_access_blocked,
+        owner_enforced,
+        policy,
+        lifecycle,
+        intelligent_tiering,
+        cors,
+        tags,
+        empty,
+    ) = match settings {
+        Ok(settings) => settings,
+        Err(Obstacle::NoBucket) => return Ok(None),
+        Err(Obstacle::Failed(failure)) => return Err(failure),
+    };
     let arn = format!("arn:{}:s3:::{name}", partition(&scope.region));
-    let outputs = Outputs::new().with("bucket", name).with("region", &region).with("arn", &arn);
+    let outputs = Outputs::new()
+        .with("bucket", name)
+        .with("region", &region)
+        .with("arn", &arn);
     let resource = S3Bucket {
         name: name.to_owned(),
         region,
@@ -88,7 +110,11 @@ pub(super) async fn observe(client: &Client, name: &str, scope: &Scope) -> Resul
 }
 
 /// The answer, or `None` where `unset` says that the bucket has no such setting.
-fn unless_unset<T, E>(operation: &str, unset: &str, answer: Result<T, SdkError<E>>) -> Result<Option<T>, Obstacle>
+fn unless_unset<T, E>(
+    operation: &str,
+    unset: &str,
+    answer: Result<T, SdkError<E>>,
+) -> Result<Option<T>, Obstacle>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -106,7 +132,11 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     answer.map_err(|error| {
-        if is_code(&error, MISSING) { Obstacle::NoBucket } else { Obstacle::Failed(explained(classify(operation, &error))) }
+        if is_code(&error, MISSING) {
+            Obstacle::NoBucket
+        } else {
+            Obstacle::Failed(explained(classify(operation, &error)))
+        }
     })
 }
 
@@ -126,64 +156,151 @@ fn explained(failure: Failure) -> Failure {
 
 impl Reader<'_> {
     async fn region(&self) -> Result<String, Obstacle> {
-        let answer = self.client.get_bucket_location().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
+        let answer = self
+            .client
+            .get_bucket_location()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
         let answer = always("GetBucketLocation", answer)?;
         // The names of the two oldest regions.
-        Ok(match answer.location_constraint().map(sdk::BucketLocationConstraint::as_str) {
-            None | Some("") => "us-east-1".to_owned(),
-            Some("EU") => "eu-west-1".to_owned(),
-            Some(region) => region.to_owned(),
-        })
+        Ok(
+            match answer
+                .location_constraint()
+                .map(sdk::BucketLocationConstraint::as_str)
+            {
+                None | Some("") => "us-east-1".to_owned(),
+                Some("EU") => "eu-west-1".to_owned(),
+                Some(region) => region.to_owned(),
+            },
+        )
     }
 
     async fn is_versioned(&self) -> Result<bool, Obstacle> {
-        let answer = self.client.get_bucket_versioning().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        Ok(always("GetBucketVersioning", answer)?.status() == Some(&sdk::BucketVersioningStatus::Enabled))
+        let answer = self
+            .client
+            .get_bucket_versioning()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        Ok(always("GetBucketVersioning", answer)?.status()
+            == Some(&sdk::BucketVersioningStatus::Enabled))
     }
 
     async fn kms_key_arn(&self) -> Result<Option<String>, Obstacle> {
-        let answer = self.client.get_bucket_encryption().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        let answer = unless_unset("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError", answer)?;
+        let answer = self
+            .client
+            .get_bucket_encryption()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        let answer = unless_unset(
+            "GetBucketEncryption",
+            "ServerSideEncryptionConfigurationNotFoundError",
+            answer,
+        )?;
         let configuration = answer.and_then(|answer| answer.server_side_encryption_configuration);
-        let default = configuration
-            .and_then(|configuration| configuration.rules.into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default));
+        let default = configuration.and_then(|configuration| {
+            configuration
+                .rules
+                .into_iter()
+                .find_map(|rule| rule.apply_server_side_encryption_by_default)
+        });
         Ok(default.and_then(|default| match default.sse_algorithm {
             // Without an id: the key that AWS manages for S3 in the account.
-            sdk::ServerSideEncryption::AwsKms | sdk::ServerSideEncryption::AwsKmsDsse => {
-                Some(default.kms_master_key_id.unwrap_or_else(|| "alias/aws/s3".to_owned()))
-            }
+            sdk::ServerSideEncryption::AwsKms | sdk::ServerSideEncryption::AwsKmsDsse => Some(
+                default
+                    .kms_master_key_id
+                    .unwrap_or_else(|| "alias/aws/s3".to_owned()),
+            ),
             _ => None,
         }))
     }
 
     async fn is_public_access_blocked(&self) -> Result<bool, Obstacle> {
-        let answer = self.client.get_public_access_block().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        let answer = unless_unset("GetPublicAccessBlock", "NoSuchPublicAccessBlockConfiguration", answer)?;
-        Ok(answer.and_then(|answer| answer.public_access_block_configuration).is_some_and(|blocks| {
-            [blocks.block_public_acls, blocks.ignore_public_acls, blocks.block_public_policy, blocks.restrict_public_buckets]
+        let answer = self
+            .client
+            .get_public_access_block()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        let answer = unless_unset(
+            "GetPublicAccessBlock",
+            "NoSuchPublicAccessBlockConfiguration",
+            answer,
+        )?;
+        Ok(answer
+            .and_then(|answer| answer.public_access_block_configuration)
+            .is_some_and(|blocks| {
+                [
+                    blocks.block_public_acls,
+                    blocks.ignore_public_acls,
+                    blocks.block_public_policy,
+                    blocks.restrict_public_buckets,
+                ]
                 .iter()
                 .all(|block| *block == Some(true))
-        }))
+            }))
     }
 
     async fn is_owner_enforced(&self) -> Result<bool, Obstacle> {
-        let answer = self.client.get_bucket_ownership_controls().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        let answer = unless_unset("GetBucketOwnershipControls", "OwnershipControlsNotFoundError", answer)?;
+        let answer = self
+            .client
+            .get_bucket_ownership_controls()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        let answer = unless_unset(
+            "GetBucketOwnershipControls",
+            "OwnershipControlsNotFoundError",
+            answer,
+        )?;
         Ok(answer
             .and_then(|answer| answer.ownership_controls)
-            .is_some_and(|controls| controls.rules.iter().any(|rule| rule.object_ownership == sdk::ObjectOwnership::BucketOwnerEnforced)))
+            .is_some_and(|controls| {
+                controls
+                    .rules
+                    .iter()
+                    .any(|rule| rule.object_ownership == sdk::ObjectOwnership::BucketOwnerEnforced)
+            }))
     }
 
     async fn policy(&self) -> Result<Option<Value>, Obstacle> {
-        let answer = self.client.get_bucket_policy().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        let text = unless_unset("GetBucketPolicy", "NoSuchBucketPolicy", answer)?.and_then(|answer| answer.policy);
-        Ok(text.map(|text| document("GetBucketPolicy", &text)).transpose()?)
+        let answer = self
+            .client
+            .get_bucket_policy()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        let text = unless_unset("GetBucketPolicy", "NoSuchBucketPolicy", answer)?
+            .and_then(|answer| answer.policy);
+        Ok(text
+            .map(|text| document("GetBucketPolicy", &text))
+            .transpose()?)
     }
 
     async fn lifecycle(&self) -> Result<Vec<LifecycleRule>, Obstacle> {
-        let answer = self.client.get_bucket_lifecycle_configuration().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
-        let answer = unless_unset("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration", answer)?;
-        Ok(rules::observed_lifecycle(&answer.and_then(|answer| answer.rules).unwrap_or_default()))
+        let answer = self
+            .client
+            .get_bucket_lifecycle_configuration()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
+        let answer = unless_unset(
+            "GetBucketLifecycleConfiguration",
+            "NoSuchLifecycleConfiguration",
+            answer,
+        )?;
+        Ok(rules::observed_lifecycle(
+            &answer.and_then(|answer| answer.rules).unwrap_or_default(),
+        ))
     }
 
     async fn intelligent_tiering(&self) -> Result<Option<IntelligentTiering>, Obstacle> {
@@ -195,25 +312,59 @@ impl Reader<'_> {
             .expected_bucket_owner(self.owner)
             .send()
             .await;
-        let answer = unless_unset("GetBucketIntelligentTieringConfiguration", "NoSuchConfiguration", answer)?;
-        Ok(answer.and_then(|answer| answer.intelligent_tiering_configuration).and_then(|configuration| rules::observed_tiering(&configuration)))
+        let answer = unless_unset(
+            "GetBucketIntelligentTieringConfiguration",
+            "NoSuchConfiguration",
+            answer,
+        )?;
+        Ok(answer
+            .and_then(|answer| answer.intelligent_tiering_configuration)
+            .and_then(|configuration| rules::observed_tiering(&configuration)))
     }
 
     async fn cors(&self) -> Result<Vec<CorsRule>, Obstacle> {
-        let answer = self.client.get_bucket_cors().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
+        let answer = self
+            .client
+            .get_bucket_cors()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
         let answer = unless_unset("GetBucketCors", "NoSuchCORSConfiguration", answer)?;
-        Ok(rules::observed_cors(answer.and_then(|answer| answer.cors_rules).unwrap_or_default()))
+        Ok(rules::observed_cors(
+            answer
+                .and_then(|answer| answer.cors_rules)
+                .unwrap_or_default(),
+        ))
     }
 
     async fn tags(&self) -> Result<Tags, Obstacle> {
-        let answer = self.client.get_bucket_tagging().bucket(self.bucket).expected_bucket_owner(self.owner).send().await;
+        let answer = self
+            .client
+            .get_bucket_tagging()
+            .bucket(self.bucket)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
         let answer = unless_unset("GetBucketTagging", "NoSuchTagSet", answer)?;
-        Ok(answer.map(|answer| answer.tag_set).unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect())
+        Ok(answer
+            .map(|answer| answer.tag_set)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|tag| (tag.key, tag.value))
+            .collect())
     }
 
     /// Whether it holds neither objects nor older versions nor delete markers.
     async fn is_empty(&self) -> Result<bool, Obstacle> {
-        let answer = self.client.list_object_versions().bucket(self.bucket).max_keys(1).expected_bucket_owner(self.owner).send().await;
+        let answer = self
+            .client
+            .list_object_versions()
+            .bucket(self.bucket)
+            .max_keys(1)
+            .expected_bucket_owner(self.owner)
+            .send()
+            .await;
         let answer = always("ListObjectVersions", answer)?;
         Ok(answer.versions().is_empty() && answer.delete_markers().is_empty())
     }

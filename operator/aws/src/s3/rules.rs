@@ -12,22 +12,44 @@ use crate::request::incomplete;
 /// and goes when the rules are written.
 const SAYS_MORE: &str = " (changed outside)";
 
-pub(super) fn lifecycle(rules: &[LifecycleRule]) -> Result<sdk::BucketLifecycleConfiguration, Failure> {
-    let rules = rules.iter().map(lifecycle_rule).collect::<Result<Vec<_>, _>>()?;
-    sdk::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(incomplete)
+pub(super) fn lifecycle(
+    rules: &[LifecycleRule],
+) -> Result<sdk::BucketLifecycleConfiguration, Failure> {
+    let rules = rules
+        .iter()
+        .map(lifecycle_rule)
+        .collect::<Result<Vec<_>, _>>()?;
+    sdk::BucketLifecycleConfiguration::builder()
+        .set_rules(Some(rules))
+        .build()
+        .map_err(incomplete)
 }
 
 fn lifecycle_rule(rule: &LifecycleRule) -> Result<sdk::LifecycleRule, Failure> {
-    let transition = rule
-        .intelligent_tiering_after_days
-        .map(|days| sdk::Transition::builder().days(days).storage_class(sdk::TransitionStorageClass::IntelligentTiering).build());
-    let noncurrent =
-        rule.noncurrent_expiration_days.map(|days| sdk::NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
-    let abort = rule.abort_multipart_days.map(|days| sdk::AbortIncompleteMultipartUpload::builder().days_after_initiation(days).build());
+    let transition = rule.intelligent_tiering_after_days.map(|days| {
+        sdk::Transition::builder()
+            .days(days)
+            .storage_class(sdk::TransitionStorageClass::IntelligentTiering)
+            .build()
+    });
+    let noncurrent = rule.noncurrent_expiration_days.map(|days| {
+        sdk::NoncurrentVersionExpiration::builder()
+            .noncurrent_days(days)
+            .build()
+    });
+    let abort = rule.abort_multipart_days.map(|days| {
+        sdk::AbortIncompleteMultipartUpload::builder()
+            .days_after_initiation(days)
+            .build()
+    });
     sdk::LifecycleRule::builder()
         .id(&rule.id)
         .status(sdk::ExpirationStatus::Enabled)
-        .filter(sdk::LifecycleRuleFilter::builder().prefix(&rule.prefix).build())
+        .filter(
+            sdk::LifecycleRuleFilter::builder()
+                .prefix(&rule.prefix)
+                .build(),
+        )
         .set_transitions(transition.map(|transition| vec![transition]))
         .set_noncurrent_version_expiration(noncurrent)
         .set_abort_incomplete_multipart_upload(abort)
@@ -45,7 +67,12 @@ pub(super) fn observed_lifecycle(rules: &[sdk::LifecycleRule]) -> Vec<LifecycleR
 fn observed_lifecycle_rule(rule: &sdk::LifecycleRule) -> LifecycleRule {
     let filter = rule.filter();
     let tiering = match rule.transitions() {
-        [transition] if transition.storage_class() == Some(&sdk::TransitionStorageClass::IntelligentTiering) => transition.days(),
+        [transition]
+            if transition.storage_class()
+                == Some(&sdk::TransitionStorageClass::IntelligentTiering) =>
+        {
+            transition.days()
+        }
         _ => None,
     };
     let noncurrent = rule.noncurrent_version_expiration();
@@ -64,18 +91,38 @@ fn observed_lifecycle_rule(rule: &sdk::LifecycleRule) -> LifecycleRule {
     #[allow(deprecated)]
     let prefix = filter.and_then(|filter| filter.prefix()).or(rule.prefix());
     LifecycleRule {
-        id: format!("{}{}", rule.id().unwrap_or_default(), if says_more { SAYS_MORE } else { "" }),
+        id: format!(
+            "{}{}",
+            rule.id().unwrap_or_default(),
+            if says_more { SAYS_MORE } else { "" }
+        ),
         prefix: prefix.unwrap_or_default().to_owned(),
         intelligent_tiering_after_days: tiering,
         noncurrent_expiration_days: noncurrent.and_then(|noncurrent| noncurrent.noncurrent_days()),
-        abort_multipart_days: rule.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation()),
+        abort_multipart_days: rule
+            .abort_incomplete_multipart_upload()
+            .and_then(|abort| abort.days_after_initiation()),
     }
 }
 
-pub(super) fn tiering(wanted: IntelligentTiering) -> Result<sdk::IntelligentTieringConfiguration, Failure> {
-    let tier = |days: i32, tier: sdk::IntelligentTieringAccessTier| sdk::Tiering::builder().days(days).access_tier(tier).build().map_err(incomplete);
-    let archive = tier(wanted.archive_days, sdk::IntelligentTieringAccessTier::ArchiveAccess)?;
-    let deep_archive = wanted.deep_archive_days.map(|days| tier(days, sdk::IntelligentTieringAccessTier::DeepArchiveAccess)).transpose()?;
+pub(super) fn tiering(
+    wanted: IntelligentTiering,
+) -> Result<sdk::IntelligentTieringConfiguration, Failure> {
+    let tier = |days: i32, tier: sdk::IntelligentTieringAccessTier| {
+        sdk::Tiering::builder()
+            .days(days)
+            .access_tier(tier)
+            .build()
+            .map_err(incomplete)
+    };
+    let archive = tier(
+        wanted.archive_days,
+        sdk::IntelligentTieringAccessTier::ArchiveAccess,
+    )?;
+    let deep_archive = wanted
+        .deep_archive_days
+        .map(|days| tier(days, sdk::IntelligentTieringAccessTier::DeepArchiveAccess))
+        .transpose()?;
     sdk::IntelligentTieringConfiguration::builder()
         .id(S3Bucket::TIERING_ID)
         .status(sdk::IntelligentTieringStatus::Enabled)
@@ -85,15 +132,25 @@ pub(super) fn tiering(wanted: IntelligentTiering) -> Result<sdk::IntelligentTier
 }
 
 /// `None` where the configuration does nothing.
-pub(super) fn observed_tiering(configuration: &sdk::IntelligentTieringConfiguration) -> Option<IntelligentTiering> {
+pub(super) fn observed_tiering(
+    configuration: &sdk::IntelligentTieringConfiguration,
+) -> Option<IntelligentTiering> {
     let days = |tier: &sdk::IntelligentTieringAccessTier| {
-        configuration.tierings().iter().find(|tiering| tiering.access_tier() == tier).map(sdk::Tiering::days)
+        configuration
+            .tierings()
+            .iter()
+            .find(|tiering| tiering.access_tier() == tier)
+            .map(sdk::Tiering::days)
     };
     // A filter leaves objects out, which ours never does: 0 days differ from all that can be wanted.
     let applies_to_all = configuration.filter().is_none();
-    (*configuration.status() == sdk::IntelligentTieringStatus::Enabled).then(|| IntelligentTiering {
-        archive_days: days(&sdk::IntelligentTieringAccessTier::ArchiveAccess).filter(|_| applies_to_all).unwrap_or_default(),
-        deep_archive_days: days(&sdk::IntelligentTieringAccessTier::DeepArchiveAccess),
+    (*configuration.status() == sdk::IntelligentTieringStatus::Enabled).then(|| {
+        IntelligentTiering {
+            archive_days: days(&sdk::IntelligentTieringAccessTier::ArchiveAccess)
+                .filter(|_| applies_to_all)
+                .unwrap_or_default(),
+            deep_archive_days: days(&sdk::IntelligentTieringAccessTier::DeepArchiveAccess),
+        }
     })
 }
 
@@ -111,7 +168,10 @@ pub(super) fn cors(rules: &[CorsRule]) -> Result<sdk::CorsConfiguration, Failure
                 .map_err(incomplete)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    sdk::CorsConfiguration::builder().set_cors_rules(Some(rules)).build().map_err(incomplete)
+    sdk::CorsConfiguration::builder()
+        .set_cors_rules(Some(rules))
+        .build()
+        .map_err(incomplete)
 }
 
 pub(super) fn observed_cors(rules: Vec<sdk::CorsRule>) -> Vec<CorsRule> {
@@ -120,8 +180,16 @@ pub(super) fn observed_cors(rules: Vec<sdk::CorsRule>) -> Vec<CorsRule> {
         .map(|rule| CorsRule {
             allowed_origins: rule.allowed_origins.into_iter().collect(),
             allowed_methods: rule.allowed_methods.into_iter().collect(),
-            allowed_headers: rule.allowed_headers.unwrap_or_default().into_iter().collect(),
-            expose_headers: rule.expose_headers.unwrap_or_default().into_iter().collect(),
+            allowed_headers: rule
+                .allowed_headers
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            expose_headers: rule
+                .expose_headers
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
             max_age_seconds: rule.max_age_seconds,
         })
         .collect()
@@ -161,7 +229,10 @@ mod tests {
     #[test]
     fn archive_tiers_come_back_as_they_were_written() {
         for deep_archive_days in [None, Some(180)] {
-            let wanted = IntelligentTiering { archive_days: 90, deep_archive_days };
+            let wanted = IntelligentTiering {
+                archive_days: 90,
+                deep_archive_days,
+            };
             assert_eq!(observed_tiering(&tiering(wanted).unwrap()), Some(wanted));
         }
     }

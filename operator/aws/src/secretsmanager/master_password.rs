@@ -42,9 +42,16 @@ impl MasterPasswords {
     /// # Errors
     /// Secrets Manager's refusal. Where it only failed to answer, an older password is given instead, since it most likely
     /// still holds.
-    pub(crate) async fn read(&self, client: &aws_sdk_secretsmanager::Client, secret_arn: &str) -> Result<Sensitive, Failure> {
+    pub(crate) async fn read(
+        &self,
+        client: &aws_sdk_secretsmanager::Client,
+        secret_arn: &str,
+    ) -> Result<Sensitive, Failure> {
         let known = self.known(secret_arn);
-        if let Some(entry) = known.as_ref().filter(|entry| entry.read_at.elapsed() < TIME_TO_LIVE) {
+        if let Some(entry) = known
+            .as_ref()
+            .filter(|entry| entry.read_at.elapsed() < TIME_TO_LIVE)
+        {
             return Ok(entry.password.clone());
         }
         match fetch(client, secret_arn).await {
@@ -53,7 +60,9 @@ impl MasterPasswords {
                 Ok(password)
             }
             Err(failure) => match known {
-                Some(entry) if matches!(failure.class, Class::Throttled | Class::Transient) => Ok(entry.password),
+                Some(entry) if matches!(failure.class, Class::Throttled | Class::Transient) => {
+                    Ok(entry.password)
+                }
                 _ => {
                     self.forget(secret_arn);
                     Err(failure)
@@ -72,7 +81,13 @@ impl MasterPasswords {
     }
 
     fn keep(&self, secret_arn: &str, password: Sensitive) {
-        self.lock().insert(secret_arn.to_owned(), Entry { password, read_at: Instant::now() });
+        self.lock().insert(
+            secret_arn.to_owned(),
+            Entry {
+                password,
+                read_at: Instant::now(),
+            },
+        );
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
@@ -81,9 +96,16 @@ impl MasterPasswords {
     }
 }
 
-async fn fetch(client: &aws_sdk_secretsmanager::Client, secret_arn: &str) -> Result<Sensitive, Failure> {
-    let answer =
-        client.get_secret_value().secret_id(secret_arn).send().await.map_err(|error| classify("GetSecretValue", &error))?;
+async fn fetch(
+    client: &aws_sdk_secretsmanager::Client,
+    secret_arn: &str,
+) -> Result<Sensitive, Failure> {
+    let answer = client
+        .get_secret_value()
+        .secret_id(secret_arn)
+        .send()
+        .await
+        .map_err(|error| classify("GetSecretValue", &error))?;
     let text = answer.secret_string().ok_or_else(unreadable)?;
     // The parser's own message could quote the secret.
     let content: SecretContent = serde_json::from_str(text).map_err(|_| unreadable())?;
@@ -91,5 +113,8 @@ async fn fetch(client: &aws_sdk_secretsmanager::Client, secret_arn: &str) -> Res
 }
 
 fn unreadable() -> Failure {
-    Failure::new(Class::Bug, "GetSecretValue: the secret holds no password in the form that RDS writes")
+    Failure::new(
+        Class::Bug,
+        "GetSecretValue: the secret holds no password in the form that RDS writes",
+    )
 }

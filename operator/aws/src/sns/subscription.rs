@@ -37,37 +37,76 @@ const WAITS: &str = "waits for confirmation by its owner";
 
 #[async_trait]
 impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<SnsSubscription>>, Failure> {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<SnsSubscription>>, Failure> {
         let unattributed = parse(name)?;
-        let Some(subscription) = self.find(&unattributed).await? else { return Ok(None) };
+        let Some(subscription) = self.find(&unattributed).await? else {
+            return Ok(None);
+        };
         let arn = subscription.subscription_arn.filter(|arn| arn != PENDING);
         let Some(arn) = arn else {
-            return Ok(Some(Found { note: Some(WAITS.into()), ..Found::available(unattributed) }));
+            return Ok(Some(Found {
+                note: Some(WAITS.into()),
+                ..Found::available(unattributed)
+            }));
         };
-        let attributes = match self.0.sns.get_subscription_attributes().subscription_arn(&arn).send().await {
+        let attributes = match self
+            .0
+            .sns
+            .get_subscription_attributes()
+            .subscription_arn(&arn)
+            .send()
+            .await
+        {
             Ok(answer) => answer.attributes.unwrap_or_default(),
             Err(error) if is_code(&error, MISSING) => return Ok(None),
             Err(error) => return Err(classify("GetSubscriptionAttributes", &error)),
         };
         let text = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
-        let redrive = text("RedrivePolicy").map(|text| document("GetSubscriptionAttributes", text)).transpose()?;
-        let filter = text("FilterPolicy").map(|text| document("GetSubscriptionAttributes", text)).transpose()?;
+        let redrive = text("RedrivePolicy")
+            .map(|text| document("GetSubscriptionAttributes", text))
+            .transpose()?;
+        let filter = text("FilterPolicy")
+            .map(|text| document("GetSubscriptionAttributes", text))
+            .transpose()?;
         let resource = SnsSubscription {
             // `{}` lets everything through, which is what no policy does.
-            filter_policy: filter.filter(|policy| policy.as_object().is_none_or(|policy| !policy.is_empty())),
+            filter_policy: filter
+                .filter(|policy| policy.as_object().is_none_or(|policy| !policy.is_empty())),
             raw_delivery: text("RawMessageDelivery").is_some_and(|value| value == "true"),
-            dead_letter_arn: redrive.as_ref().and_then(|policy| policy["deadLetterTargetArn"].as_str()).map(str::to_owned),
+            dead_letter_arn: redrive
+                .as_ref()
+                .and_then(|policy| policy["deadLetterTargetArn"].as_str())
+                .map(str::to_owned),
             ..unattributed
         };
-        let outputs = Outputs::new().with("arn", &arn).with("topicArn", &resource.topic_arn);
-        Ok(Some(Found { resource, lifecycle: Lifecycle::Available, arn: Some(arn), id: None, outputs, empty: None, note: None }))
+        let outputs = Outputs::new()
+            .with("arn", &arn)
+            .with("topicArn", &resource.topic_arn);
+        Ok(Some(Found {
+            resource,
+            lifecycle: Lifecycle::Available,
+            arn: Some(arn),
+            id: None,
+            outputs,
+            empty: None,
+            note: None,
+        }))
     }
 
     async fn create(&self, desired: &SnsSubscription, _token: &ClientToken) -> Result<(), Failure> {
         // Only what differs from SNS's defaults: some protocols refuse an attribute whatever its value.
         let attributes: HashMap<_, _> = settings(desired)
             .into_iter()
-            .filter_map(|(_, name, value)| Some((name.to_owned(), value.filter(|value| value != "{}" && value != "false")?)))
+            .filter_map(|(_, name, value)| {
+                Some((
+                    name.to_owned(),
+                    value.filter(|value| value != "{}" && value != "false")?,
+                ))
+            })
             .collect();
         self.0
             .sns
@@ -93,9 +132,15 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         let Some(arn) = &found.arn else {
             // What was asked for when it was made takes hold with the confirmation. To subscribe again would only ask
             // the owner again.
-            return Err(Failure::new(Class::NotReady, format!("the subscription {WAITS}")));
+            return Err(Failure::new(
+                Class::NotReady,
+                format!("the subscription {WAITS}"),
+            ));
         };
-        let Some((_, name, value)) = settings(desired).into_iter().find(|(field, ..)| differs(fields, field)) else {
+        let Some((_, name, value)) = settings(desired)
+            .into_iter()
+            .find(|(field, ..)| differs(fields, field))
+        else {
             return Err(nothing_to_change("SNS subscription", fields));
         };
         self.0
@@ -110,7 +155,12 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
             .map_err(|error| classify("SetSubscriptionAttributes", &error))
     }
 
-    async fn delete(&self, found: &Found<SnsSubscription>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<SnsSubscription>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let Some(arn) = &found.arn else { return Ok(()) };
         match self.0.sns.unsubscribe().subscription_arn(arn).send().await {
             Ok(_) => Ok(()),
@@ -125,17 +175,29 @@ impl SubscriptionApi<'_> {
     async fn find(&self, wanted: &SnsSubscription) -> Result<Option<Subscription>, Failure> {
         let mut next = None;
         loop {
-            let page = match self.0.sns.list_subscriptions_by_topic().topic_arn(&wanted.topic_arn).set_next_token(next).send().await {
+            let page = match self
+                .0
+                .sns
+                .list_subscriptions_by_topic()
+                .topic_arn(&wanted.topic_arn)
+                .set_next_token(next)
+                .send()
+                .await
+            {
                 Ok(page) => page,
                 // Without the topic there is no subscription.
                 Err(error) if is_code(&error, MISSING) => return Ok(None),
                 Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
             };
-            let subscription = page.subscriptions.unwrap_or_default().into_iter().find(|subscription| {
-                subscription.protocol() == Some(wanted.protocol.as_str())
-                    && subscription.endpoint() == Some(wanted.endpoint.as_str())
-                    && subscription.subscription_arn() != Some(DELETED)
-            });
+            let subscription =
+                page.subscriptions
+                    .unwrap_or_default()
+                    .into_iter()
+                    .find(|subscription| {
+                        subscription.protocol() == Some(wanted.protocol.as_str())
+                            && subscription.endpoint() == Some(wanted.endpoint.as_str())
+                            && subscription.subscription_arn() != Some(DELETED)
+                    });
             if subscription.is_some() {
                 return Ok(subscription);
             }
@@ -150,7 +212,11 @@ impl SubscriptionApi<'_> {
 /// A subscription without attributes, from `topic|protocol|endpoint`. An endpoint may have a bar in it, the others not.
 fn parse(name: &str) -> Result<SnsSubscription, Failure> {
     let mut parts = name.splitn(3, '|');
-    match (parts.next(), parts.next().and_then(SubscriptionProtocol::parse), parts.next()) {
+    match (
+        parts.next(),
+        parts.next().and_then(SubscriptionProtocol::parse),
+        parts.next(),
+    ) {
         (Some(topic), Some(protocol), Some(endpoint)) => Ok(SnsSubscription {
             topic_arn: topic.to_owned(),
             protocol,
@@ -160,18 +226,31 @@ fn parse(name: &str) -> Result<SnsSubscription, Failure> {
             dead_letter_arn: None,
             tags: Tags::new(),
         }),
-        _ => Err(Failure::new(Class::Bug, format!("{name} does not name a subscription"))),
+        _ => Err(Failure::new(
+            Class::Bug,
+            format!("{name} does not name a subscription"),
+        )),
     }
 }
 
 /// The attributes of a subscription: field, attribute, value. The policy `{}` takes a filter away; a redrive policy goes
 /// by leaving the value out, since the empty string is refused.
 fn settings(desired: &SnsSubscription) -> [(&'static str, &'static str, Option<String>); 3] {
-    let filter = desired.filter_policy.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
-    let redrive = desired.dead_letter_arn.as_ref().map(|arn| json!({"deadLetterTargetArn": arn}).to_string());
+    let filter = desired
+        .filter_policy
+        .as_ref()
+        .map_or_else(|| "{}".to_owned(), ToString::to_string);
+    let redrive = desired
+        .dead_letter_arn
+        .as_ref()
+        .map(|arn| json!({"deadLetterTargetArn": arn}).to_string());
     [
         ("filterPolicy", "FilterPolicy", Some(filter)),
-        ("rawDelivery", "RawMessageDelivery", Some(desired.raw_delivery.to_string())),
+        (
+            "rawDelivery",
+            "RawMessageDelivery",
+            Some(desired.raw_delivery.to_string()),
+        ),
         ("deadLetterArn", "RedrivePolicy", redrive),
     ]
 }

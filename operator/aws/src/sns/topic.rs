@@ -32,25 +32,50 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<SnsTopic>>, Failure> {
         let arn = arn::regional(scope, "sns", name);
         let (attributes, tags) = futures::try_join!(self.attributes(&arn), self.tags(&arn))?;
-        let (Some(attributes), Some(tags)) = (attributes, tags) else { return Ok(None) };
-        let text = |name: &str| attributes.get(name).filter(|text| !text.is_empty()).cloned();
+        let (Some(attributes), Some(tags)) = (attributes, tags) else {
+            return Ok(None);
+        };
+        let text = |name: &str| {
+            attributes
+                .get(name)
+                .filter(|text| !text.is_empty())
+                .cloned()
+        };
         let resource = SnsTopic {
             arn: arn.clone(),
             name: name.to_owned(),
             display_name: text("DisplayName").unwrap_or_default(),
             fifo: text("FifoTopic").is_some_and(|value| value == "true"),
-            content_based_deduplication: text("ContentBasedDeduplication").is_some_and(|value| value == "true"),
+            content_based_deduplication: text("ContentBasedDeduplication")
+                .is_some_and(|value| value == "true"),
             kms_key_arn: text("KmsMasterKeyId"),
-            policy: text("Policy").map(|text| document("GetTopicAttributes", &text)).transpose()?,
+            policy: text("Policy")
+                .map(|text| document("GetTopicAttributes", &text))
+                .transpose()?,
             tags,
         };
-        let outputs = Outputs::new().with("topicArn", &arn).with("arn", &arn).with("topicName", name).with("region", &scope.region);
-        Ok(Some(Found { resource, lifecycle: Lifecycle::Available, arn: Some(arn), id: None, outputs, empty: None, note: None }))
+        let outputs = Outputs::new()
+            .with("topicArn", &arn)
+            .with("arn", &arn)
+            .with("topicName", name)
+            .with("region", &scope.region);
+        Ok(Some(Found {
+            resource,
+            lifecycle: Lifecycle::Available,
+            arn: Some(arn),
+            id: None,
+            outputs,
+            empty: None,
+            note: None,
+        }))
     }
 
     /// CreateTopic of a topic with the same attributes and tags succeeds, and refuses one with others.
     async fn create(&self, desired: &SnsTopic, _token: &ClientToken) -> Result<(), Failure> {
-        let mut attributes: HashMap<_, _> = settings(desired).into_iter().map(|(_, name, value)| (name.to_owned(), value)).collect();
+        let mut attributes: HashMap<_, _> = settings(desired)
+            .into_iter()
+            .map(|(_, name, value)| (name.to_owned(), value))
+            .collect();
         if desired.fifo {
             // Topics without an order refuse the attribute.
             attributes.insert("FifoTopic".into(), "true".into());
@@ -71,8 +96,16 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     }
 
     /// SetTopicAttributes takes one attribute.
-    async fn update(&self, desired: &SnsTopic, _found: &Found<SnsTopic>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
-        let next = settings(desired).into_iter().find(|(field, ..)| differs(fields, field));
+    async fn update(
+        &self,
+        desired: &SnsTopic,
+        _found: &Found<SnsTopic>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        let next = settings(desired)
+            .into_iter()
+            .find(|(field, ..)| differs(fields, field));
         if let Some((_, name, value)) = next {
             return self
                 .0
@@ -101,8 +134,20 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
         Err(nothing_to_change("SNS topic", fields))
     }
 
-    async fn delete(&self, found: &Found<SnsTopic>, _mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
-        match self.0.sns.delete_topic().topic_arn(&found.resource.arn).send().await {
+    async fn delete(
+        &self,
+        found: &Found<SnsTopic>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        match self
+            .0
+            .sns
+            .delete_topic()
+            .topic_arn(&found.resource.arn)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
             Err(error) => Err(classify("DeleteTopic", &error)),
@@ -112,7 +157,14 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
 
 impl TopicApi<'_> {
     async fn attributes(&self, arn: &str) -> Result<Option<HashMap<String, String>>, Failure> {
-        match self.0.sns.get_topic_attributes().topic_arn(arn).send().await {
+        match self
+            .0
+            .sns
+            .get_topic_attributes()
+            .topic_arn(arn)
+            .send()
+            .await
+        {
             Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
             Err(error) if is_code(&error, MISSING) => Ok(None),
             Err(error) => Err(classify("GetTopicAttributes", &error)),
@@ -120,8 +172,22 @@ impl TopicApi<'_> {
     }
 
     async fn tags(&self, arn: &str) -> Result<Option<Tags>, Failure> {
-        match self.0.sns.list_tags_for_resource().resource_arn(arn).send().await {
-            Ok(answer) => Ok(Some(answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect())),
+        match self
+            .0
+            .sns
+            .list_tags_for_resource()
+            .resource_arn(arn)
+            .send()
+            .await
+        {
+            Ok(answer) => Ok(Some(
+                answer
+                    .tags
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value))
+                    .collect(),
+            )),
             Err(error) if is_code(&error, MISSING) => Ok(None),
             Err(error) => Err(classify("ListTagsForResource", &error)),
         }
@@ -130,13 +196,27 @@ impl TopicApi<'_> {
 
 /// The attributes that can be set at any time: field, attribute, value.
 fn settings(desired: &SnsTopic) -> Vec<(&'static str, &'static str, String)> {
-    let deduplication = desired.fifo.then(|| desired.content_based_deduplication.to_string());
+    let deduplication = desired
+        .fifo
+        .then(|| desired.content_based_deduplication.to_string());
     [
-        ("displayName", "DisplayName", Some(desired.display_name.clone())),
+        (
+            "displayName",
+            "DisplayName",
+            Some(desired.display_name.clone()),
+        ),
         // Topics without an order refuse the attribute.
-        ("contentBasedDeduplication", "ContentBasedDeduplication", deduplication),
+        (
+            "contentBasedDeduplication",
+            "ContentBasedDeduplication",
+            deduplication,
+        ),
         ("kmsKeyArn", "KmsMasterKeyId", desired.kms_key_arn.clone()),
-        ("policy", "Policy", desired.policy.as_ref().map(Value::to_string)),
+        (
+            "policy",
+            "Policy",
+            desired.policy.as_ref().map(Value::to_string),
+        ),
     ]
     .into_iter()
     .filter_map(|(field, name, value)| Some((field, name, value?)))
@@ -144,11 +224,23 @@ fn settings(desired: &SnsTopic) -> Vec<(&'static str, &'static str, String)> {
 }
 
 fn tag_list(tags: &Tags) -> Result<Vec<Tag>, Failure> {
-    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(incomplete)).collect()
+    tags.iter()
+        .map(|(key, value)| {
+            Tag::builder()
+                .key(key)
+                .value(value)
+                .build()
+                .map_err(incomplete)
+        })
+        .collect()
 }
 
 /// SNS says `InvalidParameter` of a topic that exists with other attributes or tags: the next pass sees whose it is.
 fn as_conflict(failure: Failure) -> Failure {
-    let class = if failure.message.contains("already exists") { Class::Conflict } else { failure.class };
+    let class = if failure.message.contains("already exists") {
+        Class::Conflict
+    } else {
+        failure.class
+    };
     Failure { class, ..failure }
 }

@@ -24,22 +24,36 @@ use crate::{
 pub(crate) struct QueueApi<'a>(pub(crate) &'a Account);
 
 /// The code of the JSON protocol, and the one of the query protocol that SQS still sends beside it.
-const MISSING: &[&str] = &["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
+const MISSING: &[&str] = &[
+    "QueueDoesNotExist",
+    "AWS.SimpleQueueService.NonExistentQueue",
+];
 
 type Attributes = HashMap<Name, String>;
 
 #[async_trait]
 impl ResourceApi<SqsQueue> for QueueApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<SqsQueue>>, Failure> {
-        let url = self.0.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(&scope.account_id).send().await;
+        let url = self
+            .0
+            .sqs
+            .get_queue_url()
+            .queue_name(name)
+            .queue_owner_aws_account_id(&scope.account_id)
+            .send()
+            .await;
         let url = match url {
-            Ok(answer) => answer.queue_url.ok_or_else(|| unreadable("GetQueueUrl", "URL"))?,
+            Ok(answer) => answer
+                .queue_url
+                .ok_or_else(|| unreadable("GetQueueUrl", "URL"))?,
             Err(error) if is_code(&error, MISSING) => return Ok(None),
             Err(error) => return Err(classify("GetQueueUrl", &error)),
         };
         let (attributes, tags) = futures::try_join!(self.attributes(&url), self.tags(&url))?;
         // It went between two calls.
-        let (Some(attributes), Some(tags)) = (attributes, tags) else { return Ok(None) };
+        let (Some(attributes), Some(tags)) = (attributes, tags) else {
+            return Ok(None);
+        };
         found(name, &scope.region, url, &attributes, tags).map(Some)
     }
 
@@ -65,7 +79,13 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             .map_err(|error| classify("CreateQueue", &error))
     }
 
-    async fn update(&self, desired: &SqsQueue, found: &Found<SqsQueue>, fields: &[String], _token: &ClientToken) -> Result<(), Failure> {
+    async fn update(
+        &self,
+        desired: &SqsQueue,
+        found: &Found<SqsQueue>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         let attributes = settings(desired, |field| differs(fields, field));
         if !attributes.is_empty() {
             return self
@@ -97,17 +117,32 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
 
     /// SQS has no copy of messages: a queue that is to lose nothing only goes while it is empty, and a message may have come
     /// since it was looked at.
-    async fn delete(&self, found: &Found<SqsQueue>, mode: DeleteMode, _token: &ClientToken) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        found: &Found<SqsQueue>,
+        mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
         if let (DeleteMode::Snapshot, Some(url)) = (mode, &found.id) {
             match self.attributes(url).await? {
                 None => return Ok(()),
                 Some(attributes) if messages(&attributes)? > 0 => {
-                    return Err(Failure::new(Class::NotReady, "the queue holds messages by now, and SQS has no copy of them"));
+                    return Err(Failure::new(
+                        Class::NotReady,
+                        "the queue holds messages by now, and SQS has no copy of them",
+                    ));
                 }
                 Some(_) => {}
             }
         }
-        match self.0.sqs.delete_queue().set_queue_url(found.id.clone()).send().await {
+        match self
+            .0
+            .sqs
+            .delete_queue()
+            .set_queue_url(found.id.clone())
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
             Err(error) => Err(classify("DeleteQueue", &error)),
@@ -117,7 +152,15 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
 
 impl QueueApi<'_> {
     async fn attributes(&self, url: &str) -> Result<Option<Attributes>, Failure> {
-        match self.0.sqs.get_queue_attributes().queue_url(url).attribute_names(Name::All).send().await {
+        match self
+            .0
+            .sqs
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(Name::All)
+            .send()
+            .await
+        {
             Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
             Err(error) if is_code(&error, MISSING) => Ok(None),
             Err(error) => Err(classify("GetQueueAttributes", &error)),
@@ -135,16 +178,32 @@ impl QueueApi<'_> {
 
 /// Messages of all states: waiting, received and not deleted, delayed.
 fn messages(attributes: &Attributes) -> Result<i64, Failure> {
-    [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible, Name::ApproximateNumberOfMessagesDelayed]
-        .iter()
-        .map(|count| number::<i64>(attributes, count))
-        .sum()
+    [
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesNotVisible,
+        Name::ApproximateNumberOfMessagesDelayed,
+    ]
+    .iter()
+    .map(|count| number::<i64>(attributes, count))
+    .sum()
 }
 
-fn found(name: &str, region: &str, url: String, attributes: &Attributes, tags: Tags) -> Result<Found<SqsQueue>, Failure> {
+fn found(
+    name: &str,
+    region: &str,
+    url: String,
+    attributes: &Attributes,
+    tags: Tags,
+) -> Result<Found<SqsQueue>, Failure> {
     let arn = attributes.get(&Name::QueueArn).cloned();
-    let redrive = attributes.get(&Name::RedrivePolicy).filter(|text| !text.is_empty()).map(|text| redrive(text)).transpose()?;
-    let policy = attributes.get(&Name::Policy).filter(|text| !text.is_empty());
+    let redrive = attributes
+        .get(&Name::RedrivePolicy)
+        .filter(|text| !text.is_empty())
+        .map(|text| redrive(text))
+        .transpose()?;
+    let policy = attributes
+        .get(&Name::Policy)
+        .filter(|text| !text.is_empty());
     let messages = messages(attributes)?;
     let resource = SqsQueue {
         name: name.to_owned(),
@@ -155,14 +214,30 @@ fn found(name: &str, region: &str, url: String, attributes: &Attributes, tags: T
         delay_seconds: number(attributes, &Name::DelaySeconds)?,
         receive_wait_seconds: number(attributes, &Name::ReceiveMessageWaitTimeSeconds)?,
         // Empty or absent: SQS encrypts with a key of its own.
-        kms_key_arn: attributes.get(&Name::KmsMasterKeyId).filter(|key| !key.is_empty()).cloned(),
+        kms_key_arn: attributes
+            .get(&Name::KmsMasterKeyId)
+            .filter(|key| !key.is_empty())
+            .cloned(),
         redrive,
-        policy: policy.map(|text| document("GetQueueAttributes", text)).transpose()?,
+        policy: policy
+            .map(|text| document("GetQueueAttributes", text))
+            .transpose()?,
         tags,
     };
-    let outputs =
-        Outputs::new().with("queueUrl", &url).with("queueName", name).with("region", region).with_optional("arn", arn.clone());
-    Ok(Found { resource, lifecycle: Lifecycle::Available, arn, id: Some(url), outputs, empty: Some(messages == 0), note: None })
+    let outputs = Outputs::new()
+        .with("queueUrl", &url)
+        .with("queueName", name)
+        .with("region", region)
+        .with_optional("arn", arn.clone());
+    Ok(Found {
+        resource,
+        lifecycle: Lifecycle::Available,
+        arn,
+        id: Some(url),
+        outputs,
+        empty: Some(messages == 0),
+        note: None,
+    })
 }
 
 fn is_on(attributes: &Attributes, name: &Name) -> bool {
@@ -170,7 +245,10 @@ fn is_on(attributes: &Attributes, name: &Name) -> bool {
 }
 
 fn number<T: FromStr>(attributes: &Attributes, name: &Name) -> Result<T, Failure> {
-    attributes.get(name).and_then(|value| value.parse().ok()).ok_or_else(|| unreadable("GetQueueAttributes", name.as_str()))
+    attributes
+        .get(name)
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| unreadable("GetQueueAttributes", name.as_str()))
 }
 
 fn redrive(text: &str) -> Result<RedrivePolicy, Failure> {
@@ -181,8 +259,14 @@ fn redrive(text: &str) -> Result<RedrivePolicy, Failure> {
         count => count.as_i64().and_then(|count| i32::try_from(count).ok()),
     };
     match (policy["deadLetterTargetArn"].as_str(), receives) {
-        (Some(arn), Some(max_receives)) => Ok(RedrivePolicy { dead_letter_arn: arn.to_owned(), max_receives }),
-        _ => Err(Failure::new(Class::Bug, "GetQueueAttributes: the redrive policy names no queue or no count")),
+        (Some(arn), Some(max_receives)) => Ok(RedrivePolicy {
+            dead_letter_arn: arn.to_owned(),
+            max_receives,
+        }),
+        _ => Err(Failure::new(
+            Class::Bug,
+            "GetQueueAttributes: the redrive policy names no queue or no count",
+        )),
     }
 }
 
@@ -193,15 +277,49 @@ fn settings(desired: &SqsQueue, wanted: impl Fn(&str) -> bool) -> Attributes {
     });
     [
         // Queues without an order refuse the attribute.
-        ("contentBasedDeduplication", Name::ContentBasedDeduplication, desired.fifo.then(|| desired.content_based_deduplication.to_string())),
-        ("visibilityTimeoutSeconds", Name::VisibilityTimeout, Some(desired.visibility_timeout_seconds.to_string())),
-        ("retentionSeconds", Name::MessageRetentionPeriod, Some(desired.retention_seconds.to_string())),
-        ("delaySeconds", Name::DelaySeconds, Some(desired.delay_seconds.to_string())),
-        ("receiveWaitSeconds", Name::ReceiveMessageWaitTimeSeconds, Some(desired.receive_wait_seconds.to_string())),
-        ("kmsKeyArn", Name::KmsMasterKeyId, desired.kms_key_arn.clone()),
+        (
+            "contentBasedDeduplication",
+            Name::ContentBasedDeduplication,
+            desired
+                .fifo
+                .then(|| desired.content_based_deduplication.to_string()),
+        ),
+        (
+            "visibilityTimeoutSeconds",
+            Name::VisibilityTimeout,
+            Some(desired.visibility_timeout_seconds.to_string()),
+        ),
+        (
+            "retentionSeconds",
+            Name::MessageRetentionPeriod,
+            Some(desired.retention_seconds.to_string()),
+        ),
+        (
+            "delaySeconds",
+            Name::DelaySeconds,
+            Some(desired.delay_seconds.to_string()),
+        ),
+        (
+            "receiveWaitSeconds",
+            Name::ReceiveMessageWaitTimeSeconds,
+            Some(desired.receive_wait_seconds.to_string()),
+        ),
+        (
+            "kmsKeyArn",
+            Name::KmsMasterKeyId,
+            desired.kms_key_arn.clone(),
+        ),
         // The empty string takes the policy away.
-        ("redrive", Name::RedrivePolicy, Some(redrive.unwrap_or_default())),
-        ("policy", Name::Policy, desired.policy.as_ref().map(Value::to_string)),
+        (
+            "redrive",
+            Name::RedrivePolicy,
+            Some(redrive.unwrap_or_default()),
+        ),
+        (
+            "policy",
+            Name::Policy,
+            desired.policy.as_ref().map(Value::to_string),
+        ),
     ]
     .into_iter()
     .filter(|(field, ..)| wanted(field))

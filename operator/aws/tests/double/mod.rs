@@ -71,8 +71,16 @@ impl Double {
             assert!(Instant::now() < deadline, "the double does not answer");
             std::thread::sleep(Duration::from_millis(20));
         };
-        let double = Self { process, port, _state: state };
-        double.control("PUT", "config", &json!({ "transition_seconds": TRANSITION_SECONDS }));
+        let double = Self {
+            process,
+            port,
+            _state: state,
+        };
+        double.control(
+            "PUT",
+            "config",
+            &json!({ "transition_seconds": TRANSITION_SECONDS }),
+        );
         double
     }
 
@@ -80,10 +88,24 @@ impl Double {
     pub fn start_seeded() -> (Self, Seed) {
         let double = Self::start();
         double.control("PUT", "config", &json!({ "transition_seconds": 0 }));
-        let output = python("shopkeeper_double.seed").args(["--endpoint", &double.endpoint(), "--region", REGION]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        double.control("PUT", "config", &json!({ "transition_seconds": TRANSITION_SECONDS }));
-        (double, Seed(serde_json::from_slice(&output.stdout).unwrap()))
+        let output = python("shopkeeper_double.seed")
+            .args(["--endpoint", &double.endpoint(), "--region", REGION])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        double.control(
+            "PUT",
+            "config",
+            &json!({ "transition_seconds": TRANSITION_SECONDS }),
+        );
+        (
+            double,
+            Seed(serde_json::from_slice(&output.stdout).unwrap()),
+        )
     }
 
     pub fn endpoint(&self) -> String {
@@ -97,7 +119,9 @@ impl Double {
             .region(Region::new(REGION))
             .endpoint_url(self.endpoint())
             .retry_config(RetryConfig::disabled())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "test", "test", None, None, "tests",
+            )))
             .build()
     }
 
@@ -127,13 +151,22 @@ impl Double {
 
     /// Makes the next transition of that name (`eks.nodegroup.creating`) end in another state than it would.
     pub fn outcome(&self, transition: &str, state: &str) {
-        self.control("PUT", "config", &json!({ "outcomes": { transition: { "then": state, "count": 1 } } }));
+        self.control(
+            "PUT",
+            "config",
+            &json!({ "outcomes": { transition: { "then": state, "count": 1 } } }),
+        );
     }
 
     /// The operations called so far that change something, in order.
     pub fn writes(&self) -> Vec<String> {
         let calls = self.control("GET", "calls?write=true", &Value::Null);
-        calls["calls"].as_array().unwrap().iter().map(|call| call["operation"].as_str().unwrap().to_owned()).collect()
+        calls["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|call| call["operation"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Forgets the calls so far.
@@ -142,7 +175,11 @@ impl Double {
     }
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         write!(
             stream,
@@ -169,11 +206,17 @@ impl Drop for Double {
 fn python(module: &str) -> Command {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/localenv/aws");
     let interpreter = env::var_os("SHOPKEEPER_PYTHON").map_or_else(
-        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/shopkeeper/py/bin/python"),
+        || {
+            PathBuf::from(env::var_os("HOME").unwrap_or_default())
+                .join(".cache/shopkeeper/py/bin/python")
+        },
         PathBuf::from,
     );
     let mut command = Command::new(interpreter);
-    command.args(["-m", module]).env("PYTHONPATH", package).stdin(Stdio::null());
+    command
+        .args(["-m", module])
+        .env("PYTHONPATH", package)
+        .stdin(Stdio::null());
     command
 }
 
@@ -202,20 +245,34 @@ impl Seed {
     }
 
     fn list(&self, name: &str) -> Vec<String> {
-        self.0[name].as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+        self.0[name]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 /// Tags of an owner.
 pub fn owner_tags() -> Tags {
-    [("shopkeeper.dev/owner", "OrderService/shop/orders"), ("shopkeeper.dev/owner-uid", "0b8f"), ("shopkeeper.dev/cluster", CLUSTER)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("shopkeeper.dev/owner", "OrderService/shop/orders"),
+        ("shopkeeper.dev/owner-uid", "0b8f"),
+        ("shopkeeper.dev/cluster", CLUSTER),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// The scope of that owner.
 pub fn scope() -> Scope {
-    Scope { account_id: ACCOUNT_ID.into(), region: REGION.into(), cluster: CLUSTER.into(), owner_tags: owner_tags() }
+    Scope {
+        account_id: ACCOUNT_ID.into(),
+        region: REGION.into(),
+        cluster: CLUSTER.into(),
+        owner_tags: owner_tags(),
+    }
 }
 
 /// The token of that owner for what is desired.
@@ -234,12 +291,19 @@ pub async fn look(account: &Account, kind: AwsKind, name: &str) -> Option<Presen
 
 /// Names of the fields that differ, and `tags`.
 pub fn differing(desired: &AwsResource, present: &Present) -> Vec<String> {
-    difference::aws(desired, &present.resource).into_iter().map(|difference| difference.field.name.to_owned()).collect()
+    difference::aws(desired, &present.resource)
+        .into_iter()
+        .map(|difference| difference.field.name.to_owned())
+        .collect()
 }
 
 /// Makes passes until AWS has what is desired: one call each, and the clock moves on only while AWS is busy. Then one more
 /// pass finds the same and would change nothing.
-pub async fn converge(double: &Double, account: &Account, desired: impl Into<AwsResource>) -> Present {
+pub async fn converge(
+    double: &Double,
+    account: &Account,
+    desired: impl Into<AwsResource>,
+) -> Present {
     let desired = desired.into();
     let (kind, name, token) = (desired.kind(), desired.name(), token(&desired));
     let mut last = Vec::new();
@@ -258,29 +322,43 @@ pub async fn converge(double: &Double, account: &Account, desired: impl Into<Aws
         }
         last = differing(&desired, &present);
         if last.is_empty() {
-            let again = look(account, kind, &name).await.expect("it was there a moment ago");
+            let again = look(account, kind, &name)
+                .await
+                .expect("it was there a moment ago");
             assert_eq!(differing(&desired, &again), Vec::<String>::new());
             assert_eq!(again.outputs, present.outputs);
             return again;
         }
-        account.update(&desired, &present, &last, &token).await.unwrap();
+        account
+            .update(&desired, &present, &last, &token)
+            .await
+            .unwrap();
     }
     panic!("{kind:?} {name} does not become as desired: {last:?}");
 }
 
 /// Makes passes until AWS says that the resource does not exist.
-pub async fn remove(double: &Double, account: &Account, desired: impl Into<AwsResource>, mode: DeleteMode) {
+pub async fn remove(
+    double: &Double,
+    account: &Account,
+    desired: impl Into<AwsResource>,
+    mode: DeleteMode,
+) {
     let desired = desired.into();
     let (kind, name, token) = (desired.kind(), desired.name(), token(&desired));
     for _ in 0..MOST_PASSES {
-        let Some(present) = look(account, kind, &name).await else { return };
+        let Some(present) = look(account, kind, &name).await else {
+            return;
+        };
         match present.lifecycle {
-            Lifecycle::Available | Lifecycle::Failed(_) => match account.delete(&present, mode, &token).await {
-                Ok(()) => {}
-                // A snapshot is being made first.
-                Err(failure) if failure.class == Class::NotReady => double.settle(),
-                Err(failure) => panic!("{kind:?} {name}: {failure:?}"),
-            },
+            Lifecycle::Available | Lifecycle::Failed(_) => {
+                match account.delete(&present, mode, &token).await {
+                    Ok(()) => {}
+                    // A snapshot is being made first.
+                    Err(failure) if failure.class == Class::NotReady => double.settle(),
+                    Err(failure) => panic!("{kind:?} {name}: {failure:?}"),
+                }
+            }
             _ => double.settle(),
         }
     }
@@ -288,14 +366,25 @@ pub async fn remove(double: &Double, account: &Account, desired: impl Into<AwsRe
 }
 
 /// Changes one value of what is desired, brings AWS there, and says whether that was a difference at all.
-pub async fn change<T>(double: &Double, account: &Account, desired: &mut T, edit: impl FnOnce(&mut T)) -> Present
+pub async fn change<T>(
+    double: &Double,
+    account: &Account,
+    desired: &mut T,
+    edit: impl FnOnce(&mut T),
+) -> Present
 where
     T: Clone + Into<AwsResource>,
 {
     let before = desired.clone().into();
     edit(desired);
     let after: AwsResource = desired.clone().into();
-    let present = look(account, before.kind(), &before.name()).await.expect("it exists");
-    assert_ne!(differing(&after, &present), Vec::<String>::new(), "the edit changes nothing");
+    let present = look(account, before.kind(), &before.name())
+        .await
+        .expect("it exists");
+    assert_ne!(
+        differing(&after, &present),
+        Vec::<String>::new(),
+        "the edit changes nothing"
+    );
     converge(double, account, after).await
 }

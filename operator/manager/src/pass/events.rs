@@ -14,8 +14,16 @@ use super::{Subject, execute::Executed};
 
 /// Tells of the steps on AWS resources that were taken. Kubernetes objects have events of their own; one for each would bury
 /// the rest.
-pub(super) async fn publish<K: Managed>(subject: &Subject<'_, K>, plan: &Plan, executed: &Executed) {
-    for step in executed.accepted.iter().filter_map(|position| plan.steps.get(*position)) {
+pub(super) async fn publish<K: Managed>(
+    subject: &Subject<'_, K>,
+    plan: &Plan,
+    executed: &Executed,
+) {
+    for step in executed
+        .accepted
+        .iter()
+        .filter_map(|position| plan.steps.get(*position))
+    {
         if matches!(step.key.kind, ResourceKind::Aws(_)) && step.action != Action::Retain {
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
@@ -24,15 +32,32 @@ pub(super) async fn publish<K: Managed>(subject: &Subject<'_, K>, plan: &Plan, e
 }
 
 fn words(step: &Step) -> (&'static str, String) {
-    let usually = if step.minutes > 0 { format!(", usually {} min", step.minutes) } else { String::new() };
+    let usually = if step.minutes > 0 {
+        format!(", usually {} min", step.minutes)
+    } else {
+        String::new()
+    };
     match (&step.operation, step.action) {
-        (Operation::DrainNodes, _) => ("Draining", format!("{}: its pods move to other nodes", step.key)),
+        (Operation::DrainNodes, _) => (
+            "Draining",
+            format!("{}: its pods move to other nodes", step.key),
+        ),
         (_, Action::Create) => ("Creating", format!("{}: creating{usually}", step.key)),
         (_, Action::Update) => {
-            let changes: Vec<String> = step.changes.iter().map(|change| format!("{} {} -> {}", change.field, change.from, change.to)).collect();
-            ("Updating", format!("{}: {}{usually}", step.key, changes.join(", ")))
+            let changes: Vec<String> = step
+                .changes
+                .iter()
+                .map(|change| format!("{} {} -> {}", change.field, change.from, change.to))
+                .collect();
+            (
+                "Updating",
+                format!("{}: {}{usually}", step.key, changes.join(", ")),
+            )
         }
-        (_, Action::Replace) => ("Replacing", format!("{}: deleting what was replaced{usually}", step.key)),
+        (_, Action::Replace) => (
+            "Replacing",
+            format!("{}: deleting what was replaced{usually}", step.key),
+        ),
         (_, Action::Delete) => ("Deleting", format!("{}: deleting{usually}", step.key)),
         (_, Action::Adopt) => ("Adopted", format!("{}: adopted", step.key)),
         (_, Action::Retain | Action::Wait) => ("Retained", format!("{}: kept", step.key)),
@@ -40,26 +65,66 @@ fn words(step: &Step) -> (&'static str, String) {
 }
 
 /// Tells what stays in AWS although the custom resource goes.
-pub(super) async fn retained<K: Managed>(subject: &Subject<'_, K>, plan: &Plan, policy: DeletionPolicy) {
+pub(super) async fn retained<K: Managed>(
+    subject: &Subject<'_, K>,
+    plan: &Plan,
+    policy: DeletionPolicy,
+) {
     for step in &plan.steps {
         if let ResourceKind::Aws(kind) = step.key.kind {
-            send(subject, Severity::Normal, "Retained", format!("{}: {}", step.key, reason_to_retain(kind, policy))).await;
+            send(
+                subject,
+                Severity::Normal,
+                "Retained",
+                format!("{}: {}", step.key, reason_to_retain(kind, policy)),
+            )
+            .await;
         }
     }
 }
 
 /// Tells that it became ready, or stopped being so and needs a person.
 pub(super) async fn readiness<K: Managed>(subject: &Subject<'_, K>, report: &Report) {
-    if let Some(stalled) = report.conditions.iter().find(|condition| condition.r#type == condition::STALLED) {
-        send(subject, Severity::Warning, stalled.reason, stalled.message.clone()).await;
+    if let Some(stalled) = report
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == condition::STALLED)
+    {
+        send(
+            subject,
+            Severity::Warning,
+            stalled.reason,
+            stalled.message.clone(),
+        )
+        .await;
     } else if report.ready {
-        let message = report.conditions.iter().find(|condition| condition.r#type == condition::READY).map(|ready| ready.message.clone());
-        send(subject, Severity::Normal, "Ready", message.unwrap_or_default()).await;
+        let message = report
+            .conditions
+            .iter()
+            .find(|condition| condition.r#type == condition::READY)
+            .map(|ready| ready.message.clone());
+        send(
+            subject,
+            Severity::Normal,
+            "Ready",
+            message.unwrap_or_default(),
+        )
+        .await;
     }
 }
 
-async fn send<K: Managed>(subject: &Subject<'_, K>, severity: Severity, reason: &str, note: String) {
+async fn send<K: Managed>(
+    subject: &Subject<'_, K>,
+    severity: Severity,
+    reason: &str,
+    note: String,
+) {
     let regarding: ObjectReference = subject.object.object_ref(&());
-    let event = Event { severity, reason: reason.to_owned(), action: "Reconcile".to_owned(), note };
+    let event = Event {
+        severity,
+        reason: reason.to_owned(),
+        action: "Reconcile".to_owned(),
+        note,
+    };
     subject.world.recorder.publish(&regarding, &event).await;
 }

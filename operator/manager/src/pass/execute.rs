@@ -31,17 +31,33 @@ pub(super) struct Executed {
 }
 
 /// Takes the free steps. A step that fails is marked as refused in the plan, and the report tells of it.
-pub(super) async fn execute<K: Managed>(subject: &Subject<'_, K>, site: &Site<'_>, plan: &mut Plan, observed: &Observed) -> Executed {
+pub(super) async fn execute<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    plan: &mut Plan,
+    observed: &Observed,
+) -> Executed {
     let mut free = Vec::new();
-    for (position, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.is_free()) {
+    for (position, step) in plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.is_free())
+    {
         free.push(async move { (position, take(subject, site, step, observed).await) }.boxed());
     }
-    let results: Vec<(usize, Result<(), Failure>)> = stream::iter(free).buffer_unordered(AT_ONCE).collect().await;
+    let results: Vec<(usize, Result<(), Failure>)> =
+        stream::iter(free).buffer_unordered(AT_ONCE).collect().await;
     let mut executed = Executed::default();
     for (position, result) in results {
         let step = &mut plan.steps[position];
-        let label = result.as_ref().map_or_else(|failure| failure.class.label(), |()| "ok");
-        subject.world.metrics.step(step.key.kind.id(), action_label(step), label);
+        let label = result
+            .as_ref()
+            .map_or_else(|failure| failure.class.label(), |()| "ok");
+        subject
+            .world
+            .metrics
+            .step(step.key.kind.id(), action_label(step), label);
         match result {
             Ok(()) => {
                 tracing::info!(resource = %step.key, action = ?step.action, "step taken");
@@ -74,17 +90,31 @@ fn action_label(step: &Step) -> &'static str {
     }
 }
 
-async fn take<K: Managed>(subject: &Subject<'_, K>, site: &Site<'_>, step: &Step, observed: &Observed) -> Result<(), Failure> {
+async fn take<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    step: &Step,
+    observed: &Observed,
+) -> Result<(), Failure> {
     let account = &site.session.account;
     let result = match &step.operation {
         Operation::AwsCreate { desired } => account.create(desired, &token(subject, step)).await,
         Operation::AwsUpdate { desired, fields } => {
             let present = present(step, observed)?;
-            account.update(desired, present, fields, &token(subject, step)).await
+            account
+                .update(desired, present, fields, &token(subject, step))
+                .await
         }
         Operation::AwsAdopt { desired } => {
             let present = present(step, observed)?;
-            account.update(desired, present, &["tags".to_owned()], &token(subject, step)).await
+            account
+                .update(
+                    desired,
+                    present,
+                    &["tags".to_owned()],
+                    &token(subject, step),
+                )
+                .await
         }
         Operation::AwsDelete { mode } => {
             let present = present(step, observed)?;
@@ -101,12 +131,22 @@ async fn take<K: Managed>(subject: &Subject<'_, K>, site: &Site<'_>, step: &Step
 }
 
 fn present<'a>(step: &Step, observed: &'a Observed) -> Result<&'a Present, Failure> {
-    observed.present(&step.key).ok_or_else(|| Failure::new(Class::Bug, format!("{} was planned to be changed without having been observed", step.key)))
+    observed.present(&step.key).ok_or_else(|| {
+        Failure::new(
+            Class::Bug,
+            format!(
+                "{} was planned to be changed without having been observed",
+                step.key
+            ),
+        )
+    })
 }
 
 fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
     let intent = match &step.operation {
-        Operation::AwsCreate { desired } | Operation::AwsUpdate { desired, .. } | Operation::AwsAdopt { desired } => {
+        Operation::AwsCreate { desired }
+        | Operation::AwsUpdate { desired, .. }
+        | Operation::AwsAdopt { desired } => {
             let node = BlueprintNode {
                 wanted: Wanted::Aws(desired.clone()),
                 role: String::new(),
@@ -121,8 +161,15 @@ fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
     ClientToken::new(&subject.owner.uid, &step.key, &intent)
 }
 
-fn identity<K: Managed>(subject: &Subject<'_, K>, kind: KubernetesKind, name: &str) -> ObjectIdentity {
-    let (group, version) = kind.api_version().split_once('/').unwrap_or(("", kind.api_version()));
+fn identity<K: Managed>(
+    subject: &Subject<'_, K>,
+    kind: KubernetesKind,
+    name: &str,
+) -> ObjectIdentity {
+    let (group, version) = kind
+        .api_version()
+        .split_once('/')
+        .unwrap_or(("", kind.api_version()));
     ObjectIdentity {
         kind: GroupVersionKind::gvk(group, version, kind.id()),
         namespace: Some(subject.owner.namespace.clone()),
@@ -132,19 +179,41 @@ fn identity<K: Managed>(subject: &Subject<'_, K>, kind: KubernetesKind, name: &s
 
 /// Applies an object. Before the first apply the API server is asked whether somebody else has one of that name: the caches
 /// hold only what is labelled as ours, and an apply by force would take it over.
-async fn apply<K: Managed>(subject: &Subject<'_, K>, step: &Step, desired: &KubernetesObject) -> Result<(), Failure> {
+async fn apply<K: Managed>(
+    subject: &Subject<'_, K>,
+    step: &Step,
+    desired: &KubernetesObject,
+) -> Result<(), Failure> {
     let world = subject.world;
     if step.action == shopkeeper_plan::plan::Action::Create {
-        let existing = world.writer.get(&identity(subject, desired.kind, &desired.name)).await.map_err(|error| failure_of(&error))?;
+        let existing = world
+            .writer
+            .get(&identity(subject, desired.kind, &desired.name))
+            .await
+            .map_err(|error| failure_of(&error))?;
         if let Some(existing) = existing
-            && !existing.owner_references().iter().any(|reference| reference.uid == subject.owner.uid)
+            && !existing
+                .owner_references()
+                .iter()
+                .any(|reference| reference.uid == subject.owner.uid)
         {
-            return Err(Failure::new(Class::Invalid, format!("{} exists and was not made for {}", step.key, subject.owner.path()))
-                .with_code("NotOurs")
-                .with_remedy("rename the custom resource, or delete that object"));
+            return Err(Failure::new(
+                Class::Invalid,
+                format!(
+                    "{} exists and was not made for {}",
+                    step.key,
+                    subject.owner.path()
+                ),
+            )
+            .with_code("NotOurs")
+            .with_remedy("rename the custom resource, or delete that object"));
         }
     }
-    let mut applied = world.writer.apply(&desired.body).await.map_err(|error| failure_of(&error))?;
+    let mut applied = world
+        .writer
+        .apply(&desired.body)
+        .await
+        .map_err(|error| failure_of(&error))?;
     applied.metadata.managed_fields = None;
     if desired.kind == KubernetesKind::Secret {
         hide_secret_values(&mut applied.data);
@@ -153,11 +222,27 @@ async fn apply<K: Managed>(subject: &Subject<'_, K>, step: &Step, desired: &Kube
     Ok(())
 }
 
-async fn delete<K: Managed>(subject: &Subject<'_, K>, step: &Step, observed: &Observed) -> Result<(), Failure> {
-    let ResourceKind::Kubernetes(kind) = step.key.kind else { return Ok(()) };
-    let Some(object) = observed.kubernetes.get(&step.key) else { return Ok(()) };
-    subject.world.writer.delete(&identity(subject, kind, &step.key.name), &object.uid).await.map_err(|error| failure_of(&error))?;
-    subject.world.memory.deleted(&subject.owner.uid, &step.key, &object.uid);
+async fn delete<K: Managed>(
+    subject: &Subject<'_, K>,
+    step: &Step,
+    observed: &Observed,
+) -> Result<(), Failure> {
+    let ResourceKind::Kubernetes(kind) = step.key.kind else {
+        return Ok(());
+    };
+    let Some(object) = observed.kubernetes.get(&step.key) else {
+        return Ok(());
+    };
+    subject
+        .world
+        .writer
+        .delete(&identity(subject, kind, &step.key.name), &object.uid)
+        .await
+        .map_err(|error| failure_of(&error))?;
+    subject
+        .world
+        .memory
+        .deleted(&subject.owner.uid, &step.key, &object.uid);
     Ok(())
 }
 
@@ -166,20 +251,40 @@ async fn drain<K: Managed>(subject: &Subject<'_, K>, group: &str) -> Result<(), 
     let world = subject.world;
     let nodes = world.stores.nodes.indexed(NODE_GROUP_INDEX, group);
     for node in nodes.iter().filter(|node| !is_cordoned(node)) {
-        world.writer.cordon(&node.name_any(), true).await.map_err(|error| failure_of(&error))?;
+        world
+            .writer
+            .cordon(&node.name_any(), true)
+            .await
+            .map_err(|error| failure_of(&error))?;
     }
-    let pods = observe::evictable_pods(subject, group).await.map_err(|error| failure_of(&error))?;
+    let pods = observe::evictable_pods(subject, group)
+        .await
+        .map_err(|error| failure_of(&error))?;
     let mut refused = None;
-    for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let (namespace, uid) = (pod.namespace().unwrap_or_default(), pod.uid().unwrap_or_default());
-        match world.writer.evict(&namespace, &pod.name_any(), &uid).await.map_err(|error| failure_of(&error))? {
+    for pod in pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    {
+        let (namespace, uid) = (
+            pod.namespace().unwrap_or_default(),
+            pod.uid().unwrap_or_default(),
+        );
+        match world
+            .writer
+            .evict(&namespace, &pod.name_any(), &uid)
+            .await
+            .map_err(|error| failure_of(&error))?
+        {
             Eviction::Accepted | Eviction::AlreadyGone => {}
             Eviction::Blocked { .. } => refused = Some(format!("{namespace}/{}", pod.name_any())),
         }
     }
     match refused {
         // One pod after the other is how a disruption budget wants it: no failure, the next pass takes the next one.
-        Some(pod) => Err(Failure::new(Class::NotReady, format!("the disruption budget of pod {pod} allows no eviction now"))),
+        Some(pod) => Err(Failure::new(
+            Class::NotReady,
+            format!("the disruption budget of pod {pod} allows no eviction now"),
+        )),
         None => Ok(()),
     }
 }

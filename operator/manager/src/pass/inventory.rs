@@ -1,5 +1,7 @@
 //! The inventory: what a custom resource owns, in its status.
 
+use std::collections::BTreeSet;
+
 use shopkeeper_api::status::{InventoryItem, Status};
 use shopkeeper_plan::{
     blueprint::Blueprint,
@@ -17,8 +19,17 @@ pub(super) fn from_status(status: &Status) -> Inventory {
         .iter()
         .filter_map(|item| {
             let kind = ResourceKind::from_id(&item.kind)?;
-            let key = ResourceKey { kind, name: item.name.clone() };
-            Some((key, InventoryEntry { role: item.role.clone(), applied: item.applied.clone() }))
+            let key = ResourceKey {
+                kind,
+                name: item.name.clone(),
+            };
+            Some((
+                key,
+                InventoryEntry {
+                    role: item.role.clone(),
+                    applied: item.applied.clone(),
+                },
+            ))
         })
         .collect()
 }
@@ -32,8 +43,13 @@ pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<Inven
             name: key.name.clone(),
             role: entry.role.clone(),
             id: match key.kind {
-                ResourceKind::Aws(_) => observed.present(key).and_then(|present| present.arn.clone()),
-                ResourceKind::Kubernetes(_) => observed.kubernetes.get(key).map(|object| object.uid.clone()),
+                ResourceKind::Aws(_) => observed
+                    .present(key)
+                    .and_then(|present| present.arn.clone()),
+                ResourceKind::Kubernetes(_) => observed
+                    .kubernetes
+                    .get(key)
+                    .map(|object| object.uid.clone()),
             },
             state: report::state(key, observed).map(str::to_owned),
             applied: entry.applied.clone(),
@@ -42,32 +58,59 @@ pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<Inven
 }
 
 /// With the AWS resources that the plan is about to make or adopt. Kubernetes objects carry their owner and are found by it.
-pub(super) fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint) -> Inventory {
+pub(super) fn with_intentions(
+    inventory: &Inventory,
+    plan: &Plan,
+    blueprint: &Blueprint,
+) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
-        if matches!(step.operation, Operation::AwsCreate { .. } | Operation::AwsAdopt { .. })
-            && let Some(node) = blueprint.get(&step.key)
+        if matches!(
+            step.operation,
+            Operation::AwsCreate { .. } | Operation::AwsAdopt { .. }
+        ) && let Some(node) = blueprint.get(&step.key)
         {
-            intended.entry(step.key.clone()).or_insert_with(|| InventoryEntry { role: node.role.clone(), applied: None });
+            intended
+                .entry(step.key.clone())
+                .or_insert_with(|| InventoryEntry {
+                    role: node.role.clone(),
+                    applied: None,
+                });
         }
     }
     intended
 }
 
+/// AWS resources of the inventory that AWS says are not there.
+pub(super) fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKey> {
+    inventory
+        .keys()
+        .filter(|key| matches!(observed.aws.get(*key), Some(Observation::Absent)))
+        .cloned()
+        .collect()
+}
+
 /// After a pass: what is desired and there, what is on its way in or out. A resource leaves it when AWS says that it is gone,
 /// or when it was handed back.
-pub(super) fn after(intended: &Inventory, plan: &Plan, blueprint: &Blueprint, observed: &Observed) -> Inventory {
+pub(super) fn after(
+    intended: &Inventory,
+    plan: &Plan,
+    blueprint: &Blueprint,
+    observed: &Observed,
+    gone: &BTreeSet<ResourceKey>,
+) -> Inventory {
     let mut next = Inventory::new();
     for (key, entry) in intended {
         let step = plan.steps.iter().find(|step| step.key == *key);
         let wanted = blueprint.get(key).is_some();
-        let gone = match key.kind {
-            ResourceKind::Aws(_) => matches!(observed.aws.get(key), Some(Observation::Absent)),
+        let is_gone = match key.kind {
+            ResourceKind::Aws(_) => gone.contains(key),
             ResourceKind::Kubernetes(_) => !observed.kubernetes.contains_key(key),
         };
-        let being_made = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
+        let being_made =
+            step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
         let handed_back = step.is_some_and(|step| step.action == Action::Retain && step.is_free());
-        if (gone && !being_made && !wanted) || handed_back {
+        if (is_gone && !being_made && !wanted) || handed_back {
             continue;
         }
         next.insert(key.clone(), entry.clone());
@@ -75,15 +118,22 @@ pub(super) fn after(intended: &Inventory, plan: &Plan, blueprint: &Blueprint, ob
     for (key, node) in blueprint.iter() {
         let there = match key.kind {
             ResourceKind::Aws(_) => next.contains_key(key),
-            ResourceKind::Kubernetes(_) => observed.kubernetes.get(key).is_some_and(|object| object.ours),
+            ResourceKind::Kubernetes(_) => observed
+                .kubernetes
+                .get(key)
+                .is_some_and(|object| object.ours),
         };
         if !there {
             continue;
         }
-        let entry = next.entry(key.clone()).or_insert_with(|| InventoryEntry { role: node.role.clone(), applied: None });
+        let entry = next.entry(key.clone()).or_insert_with(|| InventoryEntry {
+            role: node.role.clone(),
+            applied: None,
+        });
         entry.role = node.role.clone();
-        // Only what was seen to be as desired counts as applied: a later difference with the same wish is drift.
-        if !plan.steps.iter().any(|step| step.key == *key && step.action != Action::Wait) {
+        // Only what was seen to be as desired, with nothing left to wait for, counts as applied: a later difference with the same
+        // wish is drift.
+        if !plan.steps.iter().any(|step| step.key == *key) {
             entry.applied = node.intent();
         }
     }

@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use shopkeeper_api::{
     Managed, RECONCILE_REQUESTED_AT,
-    status::{Status, condition},
+    status::{PlatformInUse, Status, condition},
 };
 use shopkeeper_aws::Scope;
 use shopkeeper_kube::{
@@ -32,7 +32,7 @@ use shopkeeper_plan::{
 
 use crate::{
     accounts::{Accounts, Session},
-    memory::Memory,
+    memory::{self, Memory},
     metrics::ShopMetrics,
     queues::Queues,
     stores::Stores,
@@ -90,6 +90,8 @@ pub(crate) struct Subject<'a, K> {
 
 /// Where and how the steps of a pass are carried out.
 pub(crate) struct Site<'a> {
+    /// The Platform, for kinds that run on one.
+    pub platform: Option<PlatformInUse>,
     pub session: Arc<Session>,
     pub scope: Scope,
     pub policies: Policies,
@@ -117,12 +119,17 @@ impl<K: Scoped> Subject<'_, K> {
     }
 
     fn seed(&self) -> u64 {
-        self.owner.uid.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
+        self.owner.uid.bytes().fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        })
     }
 
     /// The status as it is: what this process wrote last, which the cache may not have yet, else what the cache has.
     fn status_json(&self) -> Value {
-        self.world.memory.status(&self.owner.uid).unwrap_or_else(|| status::json_of(self.object))
+        self.world
+            .memory
+            .status(&self.owner.uid)
+            .unwrap_or_else(|| status::json_of(self.object))
     }
 
     /// The part of the status that all kinds share.
@@ -161,80 +168,163 @@ impl<K: Scoped> Subject<'_, K> {
             (None, Lane::Resync) => site.interval.mul_f64(0.8),
             (None, Lane::Edit) => site.interval,
         };
-        let observed = observe::observe(self, site, &inventory, freshness).await?;
-        let blueprint = (site.blueprint)(&observed);
-        let approved = self.object.annotations().get(shopkeeper_api::APPROVE).map(String::as_str);
-        let mut plan = planner::plan(&planner::Input {
-            owner: &self.owner,
-            cluster: &site.scope.cluster,
-            blueprint: &blueprint,
-            observed: &observed,
-            inventory: &inventory,
-            policies: site.policies,
-            approved,
-            deleting: self.deleting(),
-        });
-        tracing::debug!(steps = plan.steps.len(), free = plan.free_steps().count(), unchanged = plan.unchanged, "planned");
+        let (mut observed, mut blueprint, mut plan) =
+            self.look_and_plan(site, &inventory, freshness).await?;
+        // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
+        // changed, taken over or deleted is looked at once more.
+        if freshness > Duration::ZERO
+            && plan.free_steps().any(|step| {
+                matches!(
+                    step.operation,
+                    Operation::AwsUpdate { .. }
+                        | Operation::AwsAdopt { .. }
+                        | Operation::AwsDelete { .. }
+                )
+            })
+        {
+            (observed, blueprint, plan) =
+                self.look_and_plan(site, &inventory, Duration::ZERO).await?;
+        }
+        tracing::debug!(
+            steps = plan.steps.len(),
+            free = plan.free_steps().count(),
+            unchanged = plan.unchanged,
+            "planned"
+        );
         // Written down before it is made: if the process ends in between, whatever the specification says by then, the
         // resource is still known.
         let intended = inventory::with_intentions(&inventory, &plan, &blueprint);
         if intended != inventory {
-            self.write_inventory(&intended).await?;
+            self.write_inventory(&intended, site).await?;
         }
         let executed = execute::execute(self, site, &mut plan, &observed).await;
         events::publish(self, &plan, &executed).await;
 
-        if self.deleting() && plan.steps.iter().all(|step| step.action == Action::Retain) {
+        // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
+        let absent = inventory::absent(&intended, &observed);
+        let gone = self.world.memory.confirm_absent(&self.owner.uid, &absent);
+        for key in absent.difference(&gone) {
+            site.session.observer.forget(key);
+        }
+        let unconfirmed = absent
+            .iter()
+            .any(|key| blueprint.get(key).is_none_or(|_| self.deleting()) && !gone.contains(key));
+        if self.deleting()
+            && !unconfirmed
+            && plan.steps.iter().all(|step| step.action == Action::Retain)
+        {
             events::retained(self, &plan, site.policies.deletion).await;
             return self.let_go().await;
         }
         let report = report::of_plan(&plan, &blueprint, self.deleting());
-        let next = inventory::after(&intended, &plan, &blueprint, &observed);
+        let next = inventory::after(&intended, &plan, &blueprint, &observed, &gone);
         let mut status = status::status(self, &report, &next, &observed);
         status.plan = status::plan_summary(&plan);
-        status.last_handled_reconcile_at = requested.or_else(|| self.status().last_handled_reconcile_at);
+        status.last_handled_reconcile_at =
+            requested.or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
         let before = self.status();
+        status.platform.clone_from(&site.platform);
         let mut whole = to_json(&status)?;
         extend(&mut whole, extended);
         self.write(whole).await?;
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
-        Ok(self.outcome(&plan, &report, executed.done, site.interval))
+        let outcome = self.outcome(&plan, &report, executed.done, site.interval);
+        if unconfirmed
+            && outcome
+                .requeue_after
+                .is_none_or(|after| after > memory::CONFIRMATION)
+        {
+            return Ok(Outcome::requeue_after(memory::CONFIRMATION, Lane::Edit));
+        }
+        Ok(outcome)
+    }
+
+    async fn look_and_plan(
+        &self,
+        site: &Site<'_>,
+        inventory: &Inventory,
+        freshness: Duration,
+    ) -> Result<(Observed, Blueprint, Plan), shopkeeper_kube::Error> {
+        let observed = observe::observe(self, site, inventory, freshness).await?;
+        let blueprint = (site.blueprint)(&observed);
+        let plan = planner::plan(&planner::Input {
+            owner: &self.owner,
+            cluster: &site.scope.cluster,
+            blueprint: &blueprint,
+            observed: &observed,
+            inventory,
+            policies: site.policies,
+            approved: self
+                .object
+                .annotations()
+                .get(shopkeeper_api::APPROVE)
+                .map(String::as_str),
+            deleting: self.deleting(),
+        });
+        Ok((observed, blueprint, plan))
     }
 
     /// When to look again: as soon as anything asks for it. One resource that is refused must not keep the others waiting.
-    fn outcome(&self, plan: &Plan, report: &Report, executed: usize, interval: Duration) -> Outcome {
+    fn outcome(
+        &self,
+        plan: &Plan,
+        report: &Report,
+        executed: usize,
+        interval: Duration,
+    ) -> Outcome {
         let uid = &self.owner.uid;
         let progress = if executed > 0 {
             self.world.memory.moved(uid);
-            let steps = plan.free_steps().filter(|step| matches!(step.action, Action::Create | Action::Update | Action::Adopt)).map(report::describe).collect();
+            let steps = plan
+                .free_steps()
+                .filter(|step| {
+                    matches!(step.action, Action::Create | Action::Update | Action::Adopt)
+                })
+                .map(report::describe)
+                .collect();
             Some(match self.world.memory.repeated(uid, steps) {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
             })
-        } else if plan.steps.iter().any(|step| waits_for_the_world(plan, step)) {
-            Some(retry_after(UNDER_WAY, self.world.memory.waited(uid), self.seed()))
+        } else if plan
+            .steps
+            .iter()
+            .any(|step| waits_for_the_world(plan, step))
+        {
+            Some(retry_after(
+                UNDER_WAY,
+                self.world.memory.waited(uid),
+                self.seed(),
+            ))
         } else {
             self.world.memory.moved(uid);
             None
         };
-        let retry = report.failure.as_ref().map(|failure| retry_after(failure.class, self.pass.failures, self.seed()));
+        let retry = report
+            .failure
+            .as_ref()
+            .map(|failure| retry_after(failure.class, self.pass.failures, self.seed()));
         match (progress, retry) {
             (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
             (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
             (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
             (None, None) => {
                 // Spread by a tenth to both sides, or everything that started together comes back together.
-                let spread = 0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
+                let spread =
+                    0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
                 Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
             }
         }
     }
 
     fn failed(&self, failure: &Failure) -> Outcome {
-        Outcome::failed_after(retry_after(failure.class, self.pass.failures, self.seed()), Lane::Edit)
+        Outcome::failed_after(
+            retry_after(failure.class, self.pass.failures, self.seed()),
+            Lane::Edit,
+        )
     }
 
     /// Reports that the specification could not be resolved.
@@ -265,21 +355,37 @@ impl<K: Scoped> Subject<'_, K> {
     }
 
     /// Writes the inventory and leaves everything else of the status as it was.
-    async fn write_inventory(&self, inventory: &Inventory) -> Result<(), shopkeeper_kube::Error> {
+    async fn write_inventory(
+        &self,
+        inventory: &Inventory,
+        site: &Site<'_>,
+    ) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
         whole["inventory"] = to_json(&inventory::to_status(inventory, &Observed::default()))?;
+        if let Some(platform) = &site.platform {
+            whole["platform"] = to_json(platform)?;
+        }
         self.write(whole).await
     }
 
     async fn write(&self, status: Value) -> Result<(), shopkeeper_kube::Error> {
-        self.world.statuses.write(&self.api(), self.object, &status, Concurrency::LastWriteWins).await?;
+        self.world
+            .statuses
+            .write(
+                &self.api(),
+                self.object,
+                &status,
+                Concurrency::LastWriteWins,
+            )
+            .await?;
         self.world.memory.wrote_status(&self.owner.uid, status);
         Ok(())
     }
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<Value, shopkeeper_kube::Error> {
-    serde_json::to_value(value).map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))
+    serde_json::to_value(value)
+        .map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))
 }
 
 /// Puts the members of one object over those of another.
@@ -291,16 +397,30 @@ fn extend(whole: &mut Value, members: Value) {
 
 /// Whether a report says something about readiness that the status did not say before.
 fn news(before: &Status, report: &Report) -> bool {
-    [condition::READY, condition::STALLED].into_iter().any(|kind| {
-        let was = before.conditions.iter().find(|condition| condition.type_ == kind).map(|condition| (condition.status.as_str(), condition.reason.as_str()));
-        let is = report.conditions.iter().find(|condition| condition.r#type == kind).map(|condition| (condition.status, condition.reason));
-        was != is
-    })
+    [condition::READY, condition::STALLED]
+        .into_iter()
+        .any(|kind| {
+            let was = before
+                .conditions
+                .iter()
+                .find(|condition| condition.type_ == kind)
+                .map(|condition| (condition.status.as_str(), condition.reason.as_str()));
+            let is = report
+                .conditions
+                .iter()
+                .find(|condition| condition.r#type == kind)
+                .map(|condition| (condition.status, condition.reason));
+            was != is
+        })
 }
 
 /// Whether a step waits for something that no watch tells of, and that comes by itself.
 fn waits_for_the_world(plan: &Plan, step: &Step) -> bool {
-    let held = plan.waits_for_a_person(step) || step.blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Refused(_)));
+    let held = plan.waits_for_a_person(step)
+        || step
+            .blocked_by
+            .iter()
+            .any(|blocker| matches!(blocker, Blocker::Refused(_)));
     !held && (matches!(step.operation, Operation::Wait) || !step.blocked_by.is_empty())
 }
 

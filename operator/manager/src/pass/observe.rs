@@ -10,7 +10,7 @@ use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
     kubernetes::KubernetesKind,
-    observed::{NodeGroupNodes, ObservedObject, Observed},
+    observed::{NodeGroupNodes, Observed, ObservedObject},
     planner::Inventory,
     resource::{ResourceKey, ResourceKind},
 };
@@ -19,14 +19,33 @@ use super::{Site, Subject};
 use crate::stores::{NODE_GROUP_INDEX, OWNER_INDEX, node_is_ready};
 
 /// Everything that is known of the resources of a custom resource: those it should have and those it is known to have.
-pub(super) async fn observe<K: Managed>(subject: &Subject<'_, K>, site: &Site<'_>, inventory: &Inventory, freshness: Duration) -> Result<Observed, Error> {
+pub(super) async fn observe<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    inventory: &Inventory,
+    freshness: Duration,
+) -> Result<Observed, Error> {
     // Keys do not depend on what is observed; outputs do, so the blueprint is built again afterwards.
     let draft = (site.blueprint)(&Observed::default());
     let keys: BTreeSet<ResourceKey> = draft.keys().chain(inventory.keys()).cloned().collect();
-    let aws: BTreeSet<ResourceKey> = keys.iter().filter(|key| matches!(key.kind, ResourceKind::Aws(_))).cloned().collect();
-    let mut observed = Observed { aws: site.session.observer.observe(&aws, &site.scope, freshness).await, ..Observed::default() };
+    let aws: BTreeSet<ResourceKey> = keys
+        .iter()
+        .filter(|key| matches!(key.kind, ResourceKind::Aws(_)))
+        .cloned()
+        .collect();
+    let mut observed = Observed {
+        aws: site
+            .session
+            .observer
+            .observe(&aws, &site.scope, freshness)
+            .await,
+        ..Observed::default()
+    };
     kubernetes(subject, &keys, &mut observed);
-    for key in aws.iter().filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup)) {
+    for key in aws
+        .iter()
+        .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
+    {
         let mut nodes = nodes(subject, &key.name);
         if draft.get(key).is_none() && nodes.total > 0 {
             // Only a group that is about to go is asked for its pods.
@@ -37,25 +56,44 @@ pub(super) async fn observe<K: Managed>(subject: &Subject<'_, K>, site: &Site<'_
     Ok(observed)
 }
 
-fn kubernetes<K: Managed>(subject: &Subject<'_, K>, keys: &BTreeSet<ResourceKey>, observed: &mut Observed) {
+fn kubernetes<K: Managed>(
+    subject: &Subject<'_, K>,
+    keys: &BTreeSet<ResourceKey>,
+    observed: &mut Observed,
+) {
     let world = subject.world;
     let uid = &subject.owner.uid;
     for (kind, store) in &world.stores.children {
         let owned = store.indexed(OWNER_INDEX, uid);
         let mut names: BTreeSet<String> = owned.iter().map(|object| object.name_any()).collect();
-        names.extend(keys.iter().filter(|key| key.kind == ResourceKind::Kubernetes(*kind)).map(|key| key.name.clone()));
+        names.extend(
+            keys.iter()
+                .filter(|key| key.kind == ResourceKind::Kubernetes(*kind))
+                .map(|key| key.name.clone()),
+        );
         for name in names {
             let key = ResourceKey::kubernetes(*kind, name.clone());
-            let cached = store.get(&ObjectKey::namespaced(subject.owner.namespace.clone(), name)).map(|object| (*object).clone());
+            let cached = store
+                .get(&ObjectKey::namespaced(
+                    subject.owner.namespace.clone(),
+                    name,
+                ))
+                .map(|object| (*object).clone());
             if let Some(object) = world.memory.newest(uid, &key, cached) {
-                observed.kubernetes.insert(key, observed_object(*kind, &object, uid));
+                observed
+                    .kubernetes
+                    .insert(key, observed_object(*kind, &object, uid));
             }
         }
     }
 }
 
 /// An object as the planner sees it.
-fn observed_object(kind: KubernetesKind, object: &DynamicObject, owner_uid: &str) -> ObservedObject {
+fn observed_object(
+    kind: KubernetesKind,
+    object: &DynamicObject,
+    owner_uid: &str,
+) -> ObservedObject {
     let mut body = object.data.clone();
     if !body.is_object() {
         body = Value::Object(serde_json::Map::new());
@@ -66,30 +104,49 @@ fn observed_object(kind: KubernetesKind, object: &DynamicObject, owner_uid: &str
     body["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
     ObservedObject {
         uid: object.uid().unwrap_or_default(),
-        ours: object.owner_references().iter().any(|reference| reference.uid == owner_uid),
+        ours: object
+            .owner_references()
+            .iter()
+            .any(|reference| reference.uid == owner_uid),
         body,
     }
 }
 
 fn nodes<K: Managed>(subject: &Subject<'_, K>, group: &str) -> NodeGroupNodes {
     let nodes = subject.world.stores.nodes.indexed(NODE_GROUP_INDEX, group);
-    NodeGroupNodes { ready: nodes.iter().filter(|node| node_is_ready(node)).count(), total: nodes.len(), pods: 0 }
+    NodeGroupNodes {
+        ready: nodes.iter().filter(|node| node_is_ready(node)).count(),
+        total: nodes.len(),
+        pods: 0,
+    }
 }
 
 /// The pods on the nodes of a group that a drain has to move: not those of a DaemonSet, which belong to the node, and not
 /// those that have ended.
-pub(super) async fn evictable_pods<K: Managed>(subject: &Subject<'_, K>, group: &str) -> Result<Vec<Pod>, Error> {
+pub(super) async fn evictable_pods<K: Managed>(
+    subject: &Subject<'_, K>,
+    group: &str,
+) -> Result<Vec<Pod>, Error> {
     let api: Api<Pod> = Api::all(subject.world.client.clone());
     let mut found = Vec::new();
     for node in subject.world.stores.nodes.indexed(NODE_GROUP_INDEX, group) {
-        let pods = api.list(&ListParams::default().fields(&format!("spec.nodeName={}", node.name_any()))).await?;
+        let pods = api
+            .list(&ListParams::default().fields(&format!("spec.nodeName={}", node.name_any())))
+            .await?;
         found.extend(pods.items.into_iter().filter(is_evictable));
     }
     Ok(found)
 }
 
 fn is_evictable(pod: &Pod) -> bool {
-    let of_daemon_set = pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" || owner.kind == "Node");
-    let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
+    let of_daemon_set = pod
+        .owner_references()
+        .iter()
+        .any(|owner| owner.kind == "DaemonSet" || owner.kind == "Node");
+    let ended = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
     !of_daemon_set && !ended
 }

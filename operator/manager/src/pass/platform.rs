@@ -30,8 +30,15 @@ use crate::accounts::Session;
 
 /// Runs one pass.
 pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
-    let Some(object) = world.stores.platforms.get(&pass.key) else { return Outcome::done() };
-    let subject = Subject { world: &world, owner: owner_of(object.as_ref()), object: object.as_ref(), pass: &pass };
+    let Some(object) = world.stores.platforms.get(&pass.key) else {
+        return Outcome::done();
+    };
+    let subject = Subject {
+        world: &world,
+        owner: owner_of(object.as_ref()),
+        object: object.as_ref(),
+        pass: &pass,
+    };
     match subject.run_platform().await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
@@ -52,7 +59,11 @@ impl Subject<'_, Platform> {
     async fn run_platform(&self) -> Result<Outcome, Error> {
         let spec = &self.object.spec;
         let own = spec.policy.clone().unwrap_or_default();
-        let defaults = spec.defaults.as_ref().and_then(|defaults| defaults.policy.clone()).unwrap_or_default();
+        let defaults = spec
+            .defaults
+            .as_ref()
+            .and_then(|defaults| defaults.policy.clone())
+            .unwrap_or_default();
         let policy = own.or(&defaults);
         if policy.suspend == Some(true) {
             return self.report_suspension().await;
@@ -65,8 +76,13 @@ impl Subject<'_, Platform> {
                     0 => "still runs".to_owned(),
                     others => format!("and {others} more still run"),
                 };
-                let failure = Failure::new(Class::NotReady, format!("{} {key} {others} on this Platform", kind.name()))
-                    .with_remedy("delete them first; what they made cannot be taken down without their Platform");
+                let failure = Failure::new(
+                    Class::NotReady,
+                    format!("{} {key} {others} on this Platform", kind.name()),
+                )
+                .with_remedy(
+                    "delete them first; what they made cannot be taken down without their Platform",
+                );
                 return self.report_failure(&failure).await;
             }
             // Whatever became of the network: the key is found by its alias.
@@ -81,9 +97,18 @@ impl Subject<'_, Platform> {
         if resolved.is_some() && self.hold().await?.is_none() {
             return Ok(Outcome::done());
         }
-        let blueprint = |_: &Observed| resolved.as_ref().map_or_else(Blueprint::default, build::platform_blueprint);
-        let extend = |observed: &Observed, _: &mut Status| resolved.as_ref().map_or(Value::Null, |resolved| extension(resolved, observed));
+        let blueprint = |_: &Observed| {
+            resolved
+                .as_ref()
+                .map_or_else(Blueprint::default, build::platform_blueprint)
+        };
+        let extend = |observed: &Observed, _: &mut Status| {
+            resolved
+                .as_ref()
+                .map_or(Value::Null, |resolved| extension(resolved, observed))
+        };
         let site = Site {
+            platform: None,
             scope: Scope {
                 account_id: spec.aws.account_id.clone(),
                 region: spec.aws.region.clone(),
@@ -104,15 +129,29 @@ impl Subject<'_, Platform> {
         let spec = &self.object.spec;
         let cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
         // arn:aws:eks:<region>:<account>:cluster/<name>: the account that the credentials belong to.
-        let account_id = cluster.as_ref().and_then(|cluster| cluster.arn.split(':').nth(4).map(str::to_owned));
-        let mut lookups = PlatformLookups { account_id, cluster, ..PlatformLookups::default() };
-        let Some(network) = &spec.network.existing else { return Ok(lookups) };
+        let account_id = cluster
+            .as_ref()
+            .and_then(|cluster| cluster.arn.split(':').nth(4).map(str::to_owned));
+        let mut lookups = PlatformLookups {
+            account_id,
+            cluster,
+            ..PlatformLookups::default()
+        };
+        let Some(network) = &spec.network.existing else {
+            return Ok(lookups);
+        };
         lookups.vpcs = session.network.find_vpcs(&vpc_selector(network)).await?;
         if let [vpc] = lookups.vpcs.as_slice() {
             let vpc = vpc.id.clone();
-            lookups.private_subnets = session.network.find_subnets(&vpc, &subnet_selector(&network.private_subnets)).await?;
+            lookups.private_subnets = session
+                .network
+                .find_subnets(&vpc, &subnet_selector(&network.private_subnets))
+                .await?;
             if let Some(public) = &network.public_subnets {
-                lookups.public_subnets = session.network.find_subnets(&vpc, &subnet_selector(public)).await?;
+                lookups.public_subnets = session
+                    .network
+                    .find_subnets(&vpc, &subnet_selector(public))
+                    .await?;
             }
         }
         Ok(lookups)
@@ -127,13 +166,20 @@ fn vpc_selector(network: &ExistingNetwork) -> Selector {
 }
 
 fn subnet_selector(declared: &shopkeeper_api::platform::SubnetSelector) -> Selector {
-    if declared.ids.is_empty() { Selector::Tags(declared.tags.clone()) } else { Selector::Ids(declared.ids.iter().cloned().collect()) }
+    if declared.ids.is_empty() {
+        Selector::Tags(declared.tags.clone())
+    } else {
+        Selector::Ids(declared.ids.iter().cloned().collect())
+    }
 }
 
 /// What a Platform adds to the common status: what was found, for people and for those that run on it.
 fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
     let subnets = |subnets: &[SubnetFacts]| -> Vec<Value> {
-        subnets.iter().map(|subnet| json!({"id": subnet.id, "zone": subnet.zone, "cidr": subnet.cidr})).collect()
+        subnets
+            .iter()
+            .map(|subnet| json!({"id": subnet.id, "zone": subnet.zone, "cidr": subnet.cidr}))
+            .collect()
     };
     let mut extension = json!({
         "network": {
@@ -154,7 +200,9 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
     if let Some(arn) = &resolved.existing_key_arn {
         extension["encryption"] = json!({"keyArn": arn});
     } else if let Some(key) = build::platform_key(resolved)
-        && let Some(arn) = observed.present(&key).and_then(|present| present.arn.clone())
+        && let Some(arn) = observed
+            .present(&key)
+            .and_then(|present| present.arn.clone())
     {
         extension["encryption"] = json!({"keyArn": arn, "alias": key.name});
     }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use shopkeeper_api::{
-    Managed, Platform,
-    platform::AllowedNamespacesType,
-    reference::ServiceKind,
+    Managed, Platform, platform::AllowedNamespacesType, reference::ServiceKind,
+    status::PlatformInUse,
 };
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
@@ -16,21 +15,91 @@ use shopkeeper_plan::{
 
 use crate::stores::Stores;
 
-/// The Platform that a custom resource names, or the only one there is.
-pub(super) fn platform<K: Managed>(object: &K, stores: &Stores) -> Result<Arc<Platform>, Failure> {
+/// The Platform that a custom resource was made on; for a new one the Platform it names, or the only one there is.
+///
+/// A second Platform must not make a running shop move to it, nor may an edit of the reference: under the other names and in
+/// the other region everything would be made anew, and empty.
+pub(super) fn platform<K: Managed>(
+    object: &K,
+    in_use: Option<&PlatformInUse>,
+    stores: &Stores,
+) -> Result<Arc<Platform>, Failure> {
+    let Some(in_use) = in_use else {
+        return named_platform(object, stores);
+    };
+    if let Some(reference) = object
+        .platform_ref()
+        .filter(|reference| reference.name != in_use.name)
+    {
+        return Err(Failure::invalid(
+            "spec.platformRef.name",
+            &format!(
+                "is {}, but everything was made on Platform {}",
+                reference.name, in_use.name
+            ),
+            &format!(
+                "restore {}; to move, make another custom resource on {} and migrate the data",
+                in_use.name, reference.name
+            ),
+        ));
+    }
+    let platform = stores
+        .platforms
+        .get(&ObjectKey::cluster(in_use.name.clone()))
+        .ok_or_else(|| {
+            Failure::new(
+                Class::NotReady,
+                format!(
+                    "Platform {}, on which everything was made, does not exist",
+                    in_use.name
+                ),
+            )
+            .with_remedy("create it again")
+        })?;
+    let spec = &platform.spec;
+    if (&spec.aws.account_id, &spec.aws.region, &spec.cluster.name)
+        != (&in_use.account_id, &in_use.region, &in_use.cluster)
+    {
+        return Err(Failure::invalid(
+            "spec.platformRef",
+            &format!(
+                "Platform {} is another one by now: everything was made in account {}, {}, cluster {}",
+                in_use.name, in_use.account_id, in_use.region, in_use.cluster
+            ),
+            "give the Platform its account, region and cluster again",
+        ));
+    }
+    Ok(platform)
+}
+
+fn named_platform<K: Managed>(object: &K, stores: &Stores) -> Result<Arc<Platform>, Failure> {
     if let Some(reference) = object.platform_ref() {
-        return stores.platforms.get(&ObjectKey::cluster(reference.name.clone())).ok_or_else(|| {
-            Failure::new(Class::NotReady, format!("spec.platformRef names Platform {}, which does not exist", reference.name))
+        return stores
+            .platforms
+            .get(&ObjectKey::cluster(reference.name.clone()))
+            .ok_or_else(|| {
+                Failure::new(
+                    Class::NotReady,
+                    format!(
+                        "spec.platformRef names Platform {}, which does not exist",
+                        reference.name
+                    ),
+                )
                 .with_remedy("create it, or correct the name")
-        });
+            });
     }
     match stores.platforms.list().as_slice() {
         [only] => Ok(Arc::clone(only)),
         [] => Err(Failure::new(Class::NotReady, "there is no Platform").with_remedy("create one")),
         several => {
-            let mut names: Vec<String> = several.iter().map(|platform| platform.name_any()).collect();
+            let mut names: Vec<String> =
+                several.iter().map(|platform| platform.name_any()).collect();
             names.sort_unstable();
-            Err(Failure::invalid("spec.platformRef", "is needed where there are several Platforms", &format!("name one of {}", names.join(", "))))
+            Err(Failure::invalid(
+                "spec.platformRef",
+                "is needed where there are several Platforms",
+                &format!("name one of {}", names.join(", ")),
+            ))
         }
     }
 }
@@ -40,51 +109,111 @@ pub(super) fn check_alive(platform: &Platform) -> Result<(), Failure> {
     if platform.metadata.deletion_timestamp.is_none() {
         return Ok(());
     }
-    Err(Failure::new(Class::NotReady, format!("Platform {} is being deleted", platform.name_any())).with_remedy("delete this custom resource, or use another Platform"))
+    Err(Failure::new(
+        Class::NotReady,
+        format!("Platform {} is being deleted", platform.name_any()),
+    )
+    .with_remedy("delete this custom resource, or use another Platform"))
 }
 
 /// Whether a Platform lets a namespace use it.
-pub(super) fn check_namespace(platform: &Platform, namespace: &str, stores: &Stores) -> Result<(), Failure> {
-    let Some(allowed) = &platform.spec.allowed_namespaces else { return Ok(()) };
+pub(super) fn check_namespace(
+    platform: &Platform,
+    namespace: &str,
+    stores: &Stores,
+) -> Result<(), Failure> {
+    let Some(allowed) = &platform.spec.allowed_namespaces else {
+        return Ok(());
+    };
     let permitted = match allowed.type_ {
         AllowedNamespacesType::All => true,
         AllowedNamespacesType::Names => allowed.names.iter().any(|name| name == namespace),
         AllowedNamespacesType::Selector => {
-            let labels = stores.namespaces.get(&ObjectKey::cluster(namespace)).map(|object| object.labels().clone()).unwrap_or_default();
-            allowed.selector.as_ref().is_none_or(|selector| matches(selector, &labels))
+            let labels = stores
+                .namespaces
+                .get(&ObjectKey::cluster(namespace))
+                .map(|object| object.labels().clone())
+                .unwrap_or_default();
+            allowed
+                .selector
+                .as_ref()
+                .is_none_or(|selector| matches(selector, &labels))
         }
     };
     if permitted {
         return Ok(());
     }
     let name = platform.name_any();
-    Err(Failure::new(Class::Invalid, format!("Platform {name} does not allow namespace {namespace}"))
-        .with_remedy(format!("add it to spec.allowedNamespaces of Platform {name}, or use another Platform")))
+    Err(Failure::new(
+        Class::Invalid,
+        format!("Platform {name} does not allow namespace {namespace}"),
+    )
+    .with_remedy(format!(
+        "add it to spec.allowedNamespaces of Platform {name}, or use another Platform"
+    )))
 }
 
-fn matches(selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    let exact = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+fn matches(
+    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
+    labels: &std::collections::BTreeMap<String, String>,
+) -> bool {
+    let exact = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| labels.get(key) == Some(value));
     exact
-        && selector.match_expressions.iter().flatten().all(|expression| {
-            let value = labels.get(&expression.key);
-            let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|other| other == value));
-            match expression.operator.as_str() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
+        && selector
+            .match_expressions
+            .iter()
+            .flatten()
+            .all(|expression| {
+                let value = labels.get(&expression.key);
+                let listed = value.is_some_and(|value| {
+                    expression
+                        .values
+                        .iter()
+                        .flatten()
+                        .any(|other| other == value)
+                });
+                match expression.operator.as_str() {
+                    "In" => listed,
+                    "NotIn" => !listed,
+                    "Exists" => value.is_some(),
+                    "DoesNotExist" => value.is_none(),
+                    _ => false,
+                }
+            })
 }
 
 /// The services that a custom resource names, and who routes to it.
-pub(super) fn references<K: Resolve>(object: &K, service_kind: Option<ServiceKind>, stores: &Stores) -> References {
-    let services = object.referenced_services().into_iter().filter_map(|key| service(&key, stores).map(|facts| (key, facts))).collect();
+pub(super) fn references<K: Resolve>(
+    object: &K,
+    service_kind: Option<ServiceKind>,
+    stores: &Stores,
+) -> References {
+    let services = object
+        .referenced_services()
+        .into_iter()
+        .filter_map(|key| service(&key, stores).map(|facts| (key, facts)))
+        .collect();
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let name = object.meta().name.clone().unwrap_or_default();
-    let routed = service_kind.is_some_and(|kind| is_routed(&ServiceKey { kind, namespace, name }, stores));
-    References { services, routed, service_monitors: stores.has_service_monitors() }
+    let routed = service_kind.is_some_and(|kind| {
+        is_routed(
+            &ServiceKey {
+                kind,
+                namespace,
+                name,
+            },
+            stores,
+        )
+    });
+    References {
+        services,
+        routed,
+        service_monitors: stores.has_service_monitors(),
+    }
 }
 
 fn service(key: &ServiceKey, stores: &Stores) -> Option<ServiceFacts> {
@@ -97,8 +226,17 @@ fn service(key: &ServiceKey, stores: &Stores) -> Option<ServiceFacts> {
 }
 
 fn is_routed(key: &ServiceKey, stores: &Stores) -> bool {
-    stores.storefronts.list_in(&key.namespace).iter().any(|storefront| {
-        storefront.metadata.deletion_timestamp.is_none()
-            && storefront.spec.routes.iter().filter_map(|route| route.service.as_ref()).any(|service| service.kind == key.kind && service.name == key.name)
-    })
+    stores
+        .storefronts
+        .list_in(&key.namespace)
+        .iter()
+        .any(|storefront| {
+            storefront.metadata.deletion_timestamp.is_none()
+                && storefront
+                    .spec
+                    .routes
+                    .iter()
+                    .filter_map(|route| route.service.as_ref())
+                    .any(|service| service.kind == key.kind && service.name == key.name)
+        })
 }

@@ -8,7 +8,7 @@ use shopkeeper_api::{
     CatalogService, OrderService, Platform, Storefront,
     policy::Policy,
     reference::ServiceKind,
-    status::Status,
+    status::{PlatformInUse, Status},
 };
 use shopkeeper_aws::Scope;
 use shopkeeper_kube::{
@@ -19,8 +19,8 @@ use shopkeeper_kube::{
 use shopkeeper_plan::{
     blueprint::Blueprint,
     build,
-    failure::Failure,
     facts::PlatformFacts,
+    failure::Failure,
     observed::Observed,
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
@@ -72,9 +72,19 @@ impl Reconciled for Storefront {
     }
 
     fn endpoint(&self, resolved: &Resolved) -> Option<String> {
-        let load_balancer = resolved.load_balancers.iter().find(|load_balancer| load_balancer.public)?;
-        let scheme = if load_balancer.tls == shopkeeper_plan::resolve::ResolvedTls::None { "http" } else { "https" };
-        load_balancer.hosts.first().map(|host| format!("{scheme}://{host}"))
+        let load_balancer = resolved
+            .load_balancers
+            .iter()
+            .find(|load_balancer| load_balancer.public)?;
+        let scheme = if load_balancer.tls == shopkeeper_plan::resolve::ResolvedTls::None {
+            "http"
+        } else {
+            "https"
+        };
+        load_balancer
+            .hosts
+            .first()
+            .map(|host| format!("{scheme}://{host}"))
     }
 }
 
@@ -93,13 +103,25 @@ namespaced!(CatalogService OrderService Storefront);
 fn service_endpoint(resolved: &Resolved) -> Option<String> {
     let component = resolved.components.first()?;
     let port = component.workload.ports.first()?;
-    Some(format!("{}.{}.svc:{}", component.name, resolved.owner.namespace, port.effective_service_port()))
+    Some(format!(
+        "{}.{}.svc:{}",
+        component.name,
+        resolved.owner.namespace,
+        port.effective_service_port()
+    ))
 }
 
 /// Runs one pass.
 pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
-    let Some(object) = K::store(&world.stores).get(&pass.key) else { return Outcome::done() };
-    let subject = Subject { world: &world, owner: owner_of(object.as_ref()), object: object.as_ref(), pass: &pass };
+    let Some(object) = K::store(&world.stores).get(&pass.key) else {
+        return Outcome::done();
+    };
+    let subject = Subject {
+        world: &world,
+        owner: owner_of(object.as_ref()),
+        object: object.as_ref(),
+        pass: &pass,
+    };
     match subject.run().await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
@@ -113,8 +135,12 @@ pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Out
 impl<K: Reconciled> Subject<'_, K> {
     async fn run(&self) -> Result<Outcome, Error> {
         let stores = &self.world.stores;
-        let found = references::platform(self.object, stores);
-        let defaults = found.as_ref().ok().and_then(|platform| platform.spec.defaults.as_ref()?.policy.clone()).unwrap_or_default();
+        let found = references::platform(self.object, self.status().platform.as_ref(), stores);
+        let defaults = found
+            .as_ref()
+            .ok()
+            .and_then(|platform| platform.spec.defaults.as_ref()?.policy.clone())
+            .unwrap_or_default();
         let own = self.object.policy().cloned().unwrap_or_default();
         if own.or(&defaults).suspend == Some(true) {
             return self.report_suspension().await;
@@ -126,7 +152,10 @@ impl<K: Reconciled> Subject<'_, K> {
             references::check_namespace(&platform, &self.owner.namespace, stores)?;
             references::check_alive(&platform)?;
             let facts = platform::facts(&platform)?;
-            self.object.resolve(&facts, &references::references(self.object, K::SERVICE, stores))
+            self.object.resolve(
+                &facts,
+                &references::references(self.object, K::SERVICE, stores),
+            )
         });
         let resolved = match resolved {
             Ok(resolved) => resolved,
@@ -141,14 +170,23 @@ impl<K: Reconciled> Subject<'_, K> {
             status.endpoint.clone_from(&endpoint);
             Value::Null
         };
-        let site = self.site(&resolved.platform, &own.or(&defaults), &blueprint, &extend).await;
+        let site = self
+            .site(&resolved.platform, &own.or(&defaults), &blueprint, &extend)
+            .await;
         self.reconcile(&site).await
     }
 
     /// Takes everything down. The specification may be invalid by now and the services it refers to gone: what the inventory
     /// has is enough.
-    async fn take_down(&self, found: Result<Arc<Platform>, Failure>, policy: &Policy) -> Result<Outcome, Error> {
-        if !kube::ResourceExt::finalizers(self.object).iter().any(|finalizer| finalizer == shopkeeper_api::FINALIZER) {
+    async fn take_down(
+        &self,
+        found: Result<Arc<Platform>, Failure>,
+        policy: &Policy,
+    ) -> Result<Outcome, Error> {
+        if !kube::ResourceExt::finalizers(self.object)
+            .iter()
+            .any(|finalizer| finalizer == shopkeeper_api::FINALIZER)
+        {
             self.world.memory.forget(&self.owner.uid);
             return Ok(Outcome::done());
         }
@@ -159,8 +197,20 @@ impl<K: Reconciled> Subject<'_, K> {
             Err(_) if self.inventory().is_empty() => return self.let_go().await,
             Err(failure) => return self.report_failure(&failure).await,
         };
-        let resolved = self.object.resolve(&facts, &references::references(self.object, K::SERVICE, &self.world.stores)).ok();
-        let blueprint = |observed: &Observed| resolved.as_ref().map_or_else(Blueprint::default, |resolved| build::blueprint(resolved, observed));
+        let resolved = self
+            .object
+            .resolve(
+                &facts,
+                &references::references(self.object, K::SERVICE, &self.world.stores),
+            )
+            .ok();
+        let blueprint = |observed: &Observed| {
+            resolved
+                .as_ref()
+                .map_or_else(Blueprint::default, |resolved| {
+                    build::blueprint(resolved, observed)
+                })
+        };
         let extend = |_: &Observed, _: &mut Status| Value::Null;
         let site = self.site(&facts, policy, &blueprint, &extend).await;
         self.reconcile(&site).await
@@ -174,6 +224,12 @@ impl<K: Reconciled> Subject<'_, K> {
         extend: &'a (dyn Fn(&Observed, &mut Status) -> Value + Sync),
     ) -> Site<'a> {
         Site {
+            platform: Some(PlatformInUse {
+                name: facts.name.clone(),
+                account_id: facts.account_id.clone(),
+                region: facts.region.clone(),
+                cluster: facts.cluster.clone(),
+            }),
             session: self.world.accounts.session(&facts.region).await,
             scope: Scope {
                 account_id: facts.account_id.clone(),
@@ -191,6 +247,9 @@ impl<K: Reconciled> Subject<'_, K> {
 
 /// How often AWS is looked at when nothing happens.
 pub(super) fn drift_interval(policy: &Policy) -> Duration {
-    let text = policy.drift_interval.as_deref().unwrap_or(shopkeeper_api::defaults::DRIFT_INTERVAL);
+    let text = policy
+        .drift_interval
+        .as_deref()
+        .unwrap_or(shopkeeper_api::defaults::DRIFT_INTERVAL);
     shopkeeper_plan::duration::parse(text).unwrap_or(Duration::from_secs(600))
 }

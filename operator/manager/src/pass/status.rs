@@ -1,6 +1,9 @@
 //! The status of a custom resource.
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::{Condition, Time}, jiff::Timestamp};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
 use serde_json::Value;
 use shopkeeper_api::{
     Managed,
@@ -16,7 +19,12 @@ use shopkeeper_plan::{
 use super::{Scoped, Subject, inventory};
 
 /// The status after a pass; kinds add to it.
-pub(super) fn status<K: Scoped>(subject: &Subject<'_, K>, report: &Report, inventory: &Inventory, observed: &Observed) -> Status {
+pub(super) fn status<K: Scoped>(
+    subject: &Subject<'_, K>,
+    report: &Report,
+    inventory: &Inventory,
+    observed: &Observed,
+) -> Status {
     let mut status = Status {
         inventory: inventory::to_status(inventory, observed),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
@@ -52,11 +60,18 @@ pub(super) fn plan_summary(plan: &Plan) -> Option<PlanSummary> {
     Some(PlanSummary {
         hash,
         summary: report::summary(plan),
-        waiting_for_approval: plan.steps.iter().any(|step| step.blocked_by.contains(&Blocker::Approval)),
+        waiting_for_approval: plan
+            .steps
+            .iter()
+            .any(|step| step.blocked_by.contains(&Blocker::Approval)),
     })
 }
 
 /// The status as JSON; empty where there is none.
 pub(super) fn json_of<K: Managed>(object: &K) -> Value {
-    serde_json::to_value(object).ok().and_then(|mut value| value.get_mut("status").map(Value::take)).filter(Value::is_object).unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    serde_json::to_value(object)
+        .ok()
+        .and_then(|mut value| value.get_mut("status").map(Value::take))
+        .filter(Value::is_object)
+        .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
 }

@@ -81,11 +81,20 @@ impl AwsSpecification for CacheReplicationGroup {
         Field::in_place("replicas", Effect::None, 10),
         Field::in_place("multiAz", Effect::None, 2),
         Field::in_place("transitEncryption", Effect::Restart, 10),
-        Field::refused("kmsKeyArn", "restore the key; ElastiCache encrypts with the key of its creation: make another cache and switch over"),
-        Field::refused("subnetGroup", "restore the subnet group, or make another cache and switch over"),
+        Field::refused(
+            "kmsKeyArn",
+            "restore the key; ElastiCache encrypts with the key of its creation: make another cache and switch over",
+        ),
+        Field::refused(
+            "subnetGroup",
+            "restore the subnet group, or make another cache and switch over",
+        ),
         Field::in_place("parameterGroup", Effect::Restart, 5),
         Field::harmless("securityGroups"),
-        Field::refused("port", "restore the port, or make another cache and switch over"),
+        Field::refused(
+            "port",
+            "restore the port, or make another cache and switch over",
+        ),
         Field::harmless("snapshotRetentionDays"),
         Field::harmless("snapshotWindow"),
         Field::harmless("maintenanceWindow"),
@@ -99,6 +108,8 @@ impl AwsSpecification for CacheReplicationGroup {
 
     /// Without a replica nothing can take over: what is a failover with one is an outage without.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
-        (matches!(field, "nodeType" | "engineVersion" | "engine") && (observed.replicas == 0 || !observed.multi_az)).then_some(Effect::Downtime)
+        (matches!(field, "nodeType" | "engineVersion" | "engine")
+            && (observed.replicas == 0 || !observed.multi_az))
+            .then_some(Effect::Downtime)
     }
 }

@@ -162,9 +162,15 @@ const UPDATE_MINUTES: u16 = 1;
 impl AwsSpecification for DynamoDbTable {
     const KIND: AwsKind = AwsKind::DynamoDbTable;
     const FIELDS: &'static [Field] = &[
-        Field::refused("key", "restore the key in the specification, or declare another table and copy the items"),
+        Field::refused(
+            "key",
+            "restore the key in the specification, or declare another table and copy the items",
+        ),
         Field::in_place("globalIndexes", Effect::None, 5),
-        Field::refused("localIndexes", "restore the local indexes, or declare another table and copy the items"),
+        Field::refused(
+            "localIndexes",
+            "restore the local indexes, or declare another table and copy the items",
+        ),
         Field::in_place("capacity", Effect::None, UPDATE_MINUTES),
         Field::in_place("tableClass", Effect::None, UPDATE_MINUTES),
         Field::in_place("kmsKeyArn", Effect::None, UPDATE_MINUTES),
@@ -186,7 +192,9 @@ impl AwsSpecification for DynamoDbTable {
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
         (field == "globalIndexes"
             && observed.global_indexes.iter().any(|(name, index)| {
-                self.global_indexes.get(name).is_none_or(|wanted| wanted.key != index.key || wanted.projection != index.projection)
+                self.global_indexes.get(name).is_none_or(|wanted| {
+                    wanted.key != index.key || wanted.projection != index.projection
+                })
             }))
         .then_some(Effect::Downtime)
     }

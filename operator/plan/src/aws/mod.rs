@@ -29,7 +29,8 @@ pub use cache_parameter_group::CacheParameterGroup;
 pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
 pub use cache_subnet_group::CacheSubnetGroup;
 pub use dynamodb_table::{
-    Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput,
+    Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection,
+    SecondaryIndex, StreamView, TableClass, Throughput,
 };
 pub use iam_role::IamRole;
 pub use kms_key::KmsKey;
@@ -93,43 +94,83 @@ impl Field {
     /// Changes in place, at once, without any effect on traffic; can be undone.
     #[must_use]
     pub const fn harmless(name: &'static str) -> Self {
-        Self { name, change: Change::InPlace { effect: Effect::None, reversible: true, minutes: 0 }, clearable: false }
+        Self {
+            name,
+            change: Change::InPlace {
+                effect: Effect::None,
+                reversible: true,
+                minutes: 0,
+            },
+            clearable: false,
+        }
     }
 
     /// Changes in place with an effect and a lead time in minutes; can be undone.
     #[must_use]
     pub const fn in_place(name: &'static str, effect: Effect, minutes: u16) -> Self {
-        Self { name, change: Change::InPlace { effect, reversible: true, minutes }, clearable: false }
+        Self {
+            name,
+            change: Change::InPlace {
+                effect,
+                reversible: true,
+                minutes,
+            },
+            clearable: false,
+        }
     }
 
     /// Cannot be changed; a new resource takes the place of the old one.
     #[must_use]
     pub const fn replace(name: &'static str) -> Self {
-        Self { name, change: Change::Replace, clearable: false }
+        Self {
+            name,
+            change: Change::Replace,
+            clearable: false,
+        }
     }
 
     /// Cannot be changed without losing data.
     #[must_use]
     pub const fn refused(name: &'static str, remedy: &'static str) -> Self {
-        Self { name, change: Change::Refused { remedy }, clearable: false }
+        Self {
+            name,
+            change: Change::Refused { remedy },
+            clearable: false,
+        }
     }
 
     /// Is set once and then left to others.
     #[must_use]
     pub const fn create_only(name: &'static str) -> Self {
-        Self { name, change: Change::CreateOnly, clearable: false }
+        Self {
+            name,
+            change: Change::CreateOnly,
+            clearable: false,
+        }
     }
 
     /// Only grows.
     #[must_use]
     pub const fn grow_only(name: &'static str, effect: Effect, minutes: u16) -> Self {
-        Self { name, change: Change::GrowOnly { effect, minutes }, clearable: false }
+        Self {
+            name,
+            change: Change::GrowOnly { effect, minutes },
+            clearable: false,
+        }
     }
 
     /// Changes in place with an effect and a lead time in minutes, and can not be undone.
     #[must_use]
     pub const fn one_way(name: &'static str, effect: Effect, minutes: u16) -> Self {
-        Self { name, change: Change::InPlace { effect, reversible: false, minutes }, clearable: false }
+        Self {
+            name,
+            change: Change::InPlace {
+                effect,
+                reversible: false,
+                minutes,
+            },
+            clearable: false,
+        }
     }
 
     /// The same field, where leaving the value out takes the setting away.
@@ -159,7 +200,9 @@ pub enum Holding {
 
 /// What is desired of one AWS resource. The same type describes what AWS reports of it, so that the two can be compared
 /// field by field. A field that is `None` (or an empty `Option`) is not managed.
-pub trait AwsSpecification: Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait AwsSpecification:
+    Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// The kind.
     const KIND: AwsKind;
     /// Every field that is compared, and what a difference means. Names and tags are not listed.
@@ -348,11 +391,18 @@ mod tests {
     fn supports_outlive_the_data_that_needs_them_and_keys_outlive_everything() {
         for kind in AwsKind::ALL {
             match kind.holding() {
-                Holding::Key => assert!(AwsKind::ALL.iter().all(|other| other == kind || other.teardown_stage() < kind.teardown_stage())),
+                Holding::Key => {
+                    assert!(AwsKind::ALL.iter().all(
+                        |other| other == kind || other.teardown_stage() < kind.teardown_stage()
+                    ))
+                }
                 Holding::Support => assert!(
                     AwsKind::ALL
                         .iter()
-                        .filter(|other| matches!(other.holding(), Holding::Data | Holding::UnsavedData))
+                        .filter(|other| matches!(
+                            other.holding(),
+                            Holding::Data | Holding::UnsavedData
+                        ))
                         .all(|data| data.teardown_stage() < kind.teardown_stage())
                 ),
                 _ => {}

@@ -27,7 +27,10 @@ impl AwsSpecification for PodIdentityAssociation {
 
     /// `cluster/namespace/serviceaccount`: the association's own id is chosen by EKS.
     fn name(&self) -> String {
-        format!("{}/{}/{}", self.cluster, self.namespace, self.service_account)
+        format!(
+            "{}/{}/{}",
+            self.cluster, self.namespace, self.service_account
+        )
     }
     tagged!();
 }

@@ -76,7 +76,10 @@ const CLASS_MINUTES: u16 = 10;
 impl AwsSpecification for RdsInstance {
     const KIND: AwsKind = AwsKind::RdsInstance;
     const FIELDS: &'static [Field] = &[
-        Field::refused("engine", "restore the engine; moving to another engine is a migration"),
+        Field::refused(
+            "engine",
+            "restore the engine; moving to another engine is a migration",
+        ),
         Field::one_way("engineVersion", Effect::Downtime, 30),
         Field::in_place("instanceClass", Effect::Downtime, CLASS_MINUTES),
         Field::grow_only("allocatedStorage", Effect::None, CLASS_MINUTES),
@@ -84,14 +87,26 @@ impl AwsSpecification for RdsInstance {
         Field::in_place("storageType", Effect::None, CLASS_MINUTES),
         Field::in_place("iops", Effect::None, CLASS_MINUTES),
         Field::in_place("multiAz", Effect::None, CLASS_MINUTES),
-        Field::refused("databaseName", "restore the name; create further databases with SQL"),
-        Field::refused("username", "restore the name; create further users with SQL"),
+        Field::refused(
+            "databaseName",
+            "restore the name; create further databases with SQL",
+        ),
+        Field::refused(
+            "username",
+            "restore the name; create further users with SQL",
+        ),
         Field::in_place("port", Effect::Restart, 5),
-        Field::refused("subnetGroup", "restore the subnet group; moving a database to another network is a migration"),
+        Field::refused(
+            "subnetGroup",
+            "restore the subnet group; moving a database to another network is a migration",
+        ),
         // Attaching a group needs a reboot to take hold in full, which is never ours to start.
         Field::harmless("parameterGroup"),
         Field::harmless("securityGroups"),
-        Field::refused("kmsKeyArn", "restore the key; RDS encrypts with the key of its creation: copy a snapshot to the new key and restore it"),
+        Field::refused(
+            "kmsKeyArn",
+            "restore the key; RDS encrypts with the key of its creation: copy a snapshot to the new key and restore it",
+        ),
         Field::harmless("backupRetentionDays"),
         Field::harmless("backupWindow"),
         Field::harmless("maintenanceWindow"),

@@ -35,7 +35,15 @@ impl SubscriptionProtocol {
     /// From SNS's spelling.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Sqs, Self::Email, Self::Sms, Self::Https, Self::Application].into_iter().find(|protocol| protocol.as_str() == text)
+        [
+            Self::Sqs,
+            Self::Email,
+            Self::Sms,
+            Self::Https,
+            Self::Application,
+        ]
+        .into_iter()
+        .find(|protocol| protocol.as_str() == text)
     }
 
     /// Whether a person or a server has to confirm it before anything is delivered.
@@ -68,12 +76,20 @@ pub struct SnsSubscription {
 
 impl AwsSpecification for SnsSubscription {
     const KIND: AwsKind = AwsKind::SnsSubscription;
-    const FIELDS: &'static [Field] =
-        &[Field::harmless("filterPolicy").clearable(), Field::harmless("rawDelivery"), Field::harmless("deadLetterArn").clearable()];
+    const FIELDS: &'static [Field] = &[
+        Field::harmless("filterPolicy").clearable(),
+        Field::harmless("rawDelivery"),
+        Field::harmless("deadLetterArn").clearable(),
+    ];
 
     /// `topic|protocol|endpoint`: the subscription's own ARN is chosen by SNS, and is not there before confirmation.
     fn name(&self) -> String {
-        format!("{}|{}|{}", self.topic_arn, self.protocol.as_str(), self.endpoint)
+        format!(
+            "{}|{}|{}",
+            self.topic_arn,
+            self.protocol.as_str(),
+            self.endpoint
+        )
     }
     tagged!();
 }

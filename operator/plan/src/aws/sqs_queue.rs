@@ -45,7 +45,10 @@ pub struct SqsQueue {
 impl AwsSpecification for SqsQueue {
     const KIND: AwsKind = AwsKind::SqsQueue;
     const FIELDS: &'static [Field] = &[
-        Field::refused("fifo", "restore the type, or declare another queue and drain this one"),
+        Field::refused(
+            "fifo",
+            "restore the type, or declare another queue and drain this one",
+        ),
         Field::harmless("contentBasedDeduplication"),
         Field::harmless("visibilityTimeoutSeconds"),
         Field::harmless("retentionSeconds"),

@@ -7,8 +7,7 @@ use crate::{
     blueprint::{Blueprint, MissingOutput, Section},
     kubernetes::{
         KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, ingress, network_policy,
-        object::Frame,
-        pod_disruption_budget, service, service_account, service_monitor,
+        object::Frame, pod_disruption_budget, service, service_account, service_monitor,
     },
     observed::Observed,
     outputs::Outputs,
@@ -25,14 +24,33 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
     let mut blueprint = Blueprint::default();
     let mut data_keys = Vec::new();
     for resource in &resolved.data {
-        data_keys.push(blueprint.aws(Section::Data, resource.role.clone(), resource.resource.clone(), &resource.depends_on));
+        data_keys.push(blueprint.aws(
+            Section::Data,
+            resource.role.clone(),
+            resource.resource.clone(),
+            &resource.depends_on,
+        ));
     }
     for component in &resolved.components {
-        ComponentBuilder { resolved, component, observed, blueprint: &mut blueprint }.build(&data_keys);
+        ComponentBuilder {
+            resolved,
+            component,
+            observed,
+            blueprint: &mut blueprint,
+        }
+        .build(&data_keys);
     }
     for load_balancer in &resolved.load_balancers {
-        let frame = Frame { owner: &resolved.owner, component: &load_balancer.name };
-        blueprint.kubernetes(Section::Edge, load_balancer.role.clone(), ingress::build(&frame, load_balancer, &resolved.platform), &[]);
+        let frame = Frame {
+            owner: &resolved.owner,
+            component: &load_balancer.name,
+        };
+        blueprint.kubernetes(
+            Section::Edge,
+            load_balancer.role.clone(),
+            ingress::build(&frame, load_balancer, &resolved.platform),
+            &[],
+        );
     }
     blueprint
 }
@@ -50,7 +68,10 @@ pub fn platform_blueprint(resolved: &ResolvedPlatform) -> Blueprint {
 /// The key of the Platform's KMS key, where it makes one.
 #[must_use]
 pub fn platform_key(resolved: &ResolvedPlatform) -> Option<ResourceKey> {
-    resolved.key.as_ref().map(|key| ResourceKey::aws(AwsKind::KmsKey, crate::aws::AwsSpecification::name(key)))
+    resolved
+        .key
+        .as_ref()
+        .map(|key| ResourceKey::aws(AwsKind::KmsKey, crate::aws::AwsSpecification::name(key)))
 }
 
 struct ComponentBuilder<'a> {
@@ -63,13 +84,26 @@ struct ComponentBuilder<'a> {
 impl ComponentBuilder<'_> {
     fn build(&mut self, data: &[ResourceKey]) {
         let component = self.component;
-        let frame = Frame { owner: &self.resolved.owner, component: &component.name };
+        let frame = Frame {
+            owner: &self.resolved.owner,
+            component: &component.name,
+        };
         let nodes = self.nodes();
         let identity = self.identity();
-        let role = |part: &str| if component.role.is_empty() { part.to_owned() } else { format!("{}.{part}", component.role) };
+        let role = |part: &str| {
+            if component.role.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{}.{part}", component.role)
+            }
+        };
 
         let irsa_role = match (&component.identity, identity.first()) {
-            (ComponentIdentity::Irsa(_), Some(key)) => Some(self.resolved.platform.iam_arn(&format!("role/{}", key.name))),
+            (ComponentIdentity::Irsa(_), Some(key)) => Some(
+                self.resolved
+                    .platform
+                    .iam_arn(&format!("role/{}", key.name)),
+            ),
             _ => None,
         };
         let account = self.blueprint.kubernetes(
@@ -79,7 +113,12 @@ impl ComponentBuilder<'_> {
             &identity,
         );
         if !component.workload.ports.is_empty() {
-            self.blueprint.kubernetes(Section::Workload, role("service"), service::build(&frame, component), &[]);
+            self.blueprint.kubernetes(
+                Section::Workload,
+                role("service"),
+                service::build(&frame, component),
+                &[],
+            );
         }
         self.blueprint.kubernetes(
             Section::Workload,
@@ -94,33 +133,73 @@ impl ComponentBuilder<'_> {
         before.extend(identity);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);
-        let deployment_key = ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
+        let deployment_key =
+            ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
         if missing.is_empty() {
             let object = deployment::build(&frame, component, &bound);
-            self.blueprint.kubernetes(Section::Workload, role("deployment"), object, &before);
+            self.blueprint
+                .kubernetes(Section::Workload, role("deployment"), object, &before);
         } else {
-            self.blueprint.pending(Section::Workload, role("deployment"), deployment_key.clone(), missing, &before);
+            self.blueprint.pending(
+                Section::Workload,
+                role("deployment"),
+                deployment_key.clone(),
+                missing,
+                &before,
+            );
         }
         if let Some(autoscaler) = horizontal_pod_autoscaler::build(&frame, component) {
-            self.blueprint.kubernetes(Section::Workload, role("autoscaler"), autoscaler, std::slice::from_ref(&deployment_key));
+            self.blueprint.kubernetes(
+                Section::Workload,
+                role("autoscaler"),
+                autoscaler,
+                std::slice::from_ref(&deployment_key),
+            );
         }
-        self.blueprint.kubernetes(Section::Workload, role("disruptionBudget"), pod_disruption_budget::build(&frame, component), &[]);
+        self.blueprint.kubernetes(
+            Section::Workload,
+            role("disruptionBudget"),
+            pod_disruption_budget::build(&frame, component),
+            &[],
+        );
         if let Some(monitor) = service_monitor::build(&frame, component) {
-            self.blueprint.kubernetes(Section::Workload, role("serviceMonitor"), monitor, &[]);
+            self.blueprint
+                .kubernetes(Section::Workload, role("serviceMonitor"), monitor, &[]);
         }
     }
 
     fn nodes(&mut self) -> Vec<ResourceKey> {
-        let Placement::Own(own) = &self.component.placement else { return Vec::new() };
-        let role = |part: &str| if self.component.role.is_empty() { part.to_owned() } else { format!("{}.{part}", self.component.role) };
-        let role_key = self.blueprint.aws(Section::Nodes, role("nodes.role"), own.role.clone(), &[]);
-        vec![self.blueprint.aws(Section::Nodes, role("nodes"), own.group.clone(), std::slice::from_ref(&role_key))]
+        let Placement::Own(own) = &self.component.placement else {
+            return Vec::new();
+        };
+        let role = |part: &str| {
+            if self.component.role.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{}.{part}", self.component.role)
+            }
+        };
+        let role_key =
+            self.blueprint
+                .aws(Section::Nodes, role("nodes.role"), own.role.clone(), &[]);
+        vec![self.blueprint.aws(
+            Section::Nodes,
+            role("nodes"),
+            own.group.clone(),
+            std::slice::from_ref(&role_key),
+        )]
     }
 
     /// The role and the association; the role first.
     fn identity(&mut self) -> Vec<ResourceKey> {
         let component = self.component;
-        let part = |part: &str| if component.role.is_empty() { part.to_owned() } else { format!("{}.{part}", component.role) };
+        let part = |part: &str| {
+            if component.role.is_empty() {
+                part.to_owned()
+            } else {
+                format!("{}.{part}", component.role)
+            }
+        };
         let platform = &self.resolved.platform;
         let association = |role_arn: String| {
             let mut tags = platform.tags.clone();
@@ -133,21 +212,44 @@ impl ComponentBuilder<'_> {
                 tags,
             }
         };
-        let permissions = || if component.role.is_empty() { permissions::statements(platform, &self.resolved.data) } else { Vec::new() };
+        let permissions = || {
+            if component.role.is_empty() {
+                permissions::statements(platform, &self.resolved.data)
+            } else {
+                Vec::new()
+            }
+        };
         match &component.identity {
             ComponentIdentity::None => Vec::new(),
             ComponentIdentity::Existing { role_arn } => {
-                vec![self.blueprint.aws(Section::Workload, part("identity.association"), association(role_arn.clone()), &[])]
+                vec![self.blueprint.aws(
+                    Section::Workload,
+                    part("identity.association"),
+                    association(role_arn.clone()),
+                    &[],
+                )]
             }
             ComponentIdentity::Irsa(draft) => match draft.with_permissions(permissions()) {
-                Some(role) => vec![self.blueprint.aws(Section::Workload, part("identity.role"), role, &[])],
+                Some(role) => {
+                    vec![
+                        self.blueprint
+                            .aws(Section::Workload, part("identity.role"), role, &[]),
+                    ]
+                }
                 None => Vec::new(),
             },
             ComponentIdentity::PodIdentity(draft) => match draft.with_permissions(permissions()) {
                 Some(role) => {
                     let arn = platform.iam_arn(&format!("role/{}", role.name));
-                    let role = self.blueprint.aws(Section::Workload, part("identity.role"), role, &[]);
-                    let association = self.blueprint.aws(Section::Workload, part("identity.association"), association(arn), std::slice::from_ref(&role));
+                    let role =
+                        self.blueprint
+                            .aws(Section::Workload, part("identity.role"), role, &[]);
+                    let association = self.blueprint.aws(
+                        Section::Workload,
+                        part("identity.association"),
+                        association(arn),
+                        std::slice::from_ref(&role),
+                    );
                     vec![role, association]
                 }
                 None => Vec::new(),
@@ -156,38 +258,75 @@ impl ComponentBuilder<'_> {
     }
 
     /// The Secrets and the ConfigMap of the bindings, what the pods read of them, and what is still missing.
-    fn bindings(&mut self, frame: &Frame<'_>, data: &[ResourceKey]) -> (Vec<ResourceKey>, bindings::Bound, Vec<MissingOutput>) {
+    fn bindings(
+        &mut self,
+        frame: &Frame<'_>,
+        data: &[ResourceKey],
+    ) -> (Vec<ResourceKey>, bindings::Bound, Vec<MissingOutput>) {
         let mut keys = Vec::new();
         let mut bound = bindings::Bound::default();
         let mut missing = Vec::new();
         let mut plain = BTreeMap::new();
         for binding in &self.component.bindings {
             let gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
-            let rendered = gathered.and_then(|outputs: Outputs| bindings::render(binding, &outputs, || outputs::main_resource(self.resolved, &binding.resource)));
+            let rendered = gathered.and_then(|outputs: Outputs| {
+                bindings::render(binding, &outputs, || {
+                    outputs::main_resource(self.resolved, &binding.resource)
+                })
+            });
             match rendered {
                 Ok(rendered) => {
-                    let secret = bindings::secret(frame, binding, &rendered, outputs::description(self.resolved, &binding.resource));
-                    keys.push(self.blueprint.kubernetes(Section::Workload, format!("bindings.{}", binding.resource), secret, data));
+                    let secret = bindings::secret(
+                        frame,
+                        binding,
+                        &rendered,
+                        outputs::description(self.resolved, &binding.resource),
+                    );
+                    keys.push(self.blueprint.kubernetes(
+                        Section::Workload,
+                        format!("bindings.{}", binding.resource),
+                        secret,
+                        data,
+                    ));
                     plain.extend(rendered.plain.clone());
                     bound.add(&binding.secret_name, &rendered);
                 }
                 Err(absent) => {
-                    let key = ResourceKey::kubernetes(KubernetesKind::Secret, binding.secret_name.clone());
-                    self.blueprint.pending(Section::Workload, format!("bindings.{}", binding.resource), key, absent.clone(), &[]);
+                    let key = ResourceKey::kubernetes(
+                        KubernetesKind::Secret,
+                        binding.secret_name.clone(),
+                    );
+                    self.blueprint.pending(
+                        Section::Workload,
+                        format!("bindings.{}", binding.resource),
+                        key,
+                        absent.clone(),
+                        &[],
+                    );
                     missing.extend(absent);
                 }
             }
         }
-        let map_key = ResourceKey::kubernetes(KubernetesKind::ConfigMap, bindings::config_map_name(frame));
+        let map_key =
+            ResourceKey::kubernetes(KubernetesKind::ConfigMap, bindings::config_map_name(frame));
         if !missing.is_empty() {
             // What it should hold is not known: one that is there has to stay, and would look like a leftover.
             if self.observed.kubernetes.contains_key(&map_key) {
-                self.blueprint.pending(Section::Workload, "bindings", map_key, missing.clone(), &[]);
+                self.blueprint.pending(
+                    Section::Workload,
+                    "bindings",
+                    map_key,
+                    missing.clone(),
+                    &[],
+                );
             }
         } else if !plain.is_empty() {
             let map = bindings::config_map(frame, &plain);
             bound.config_map = Some(map.name.clone());
-            keys.push(self.blueprint.kubernetes(Section::Workload, "bindings", map, data));
+            keys.push(
+                self.blueprint
+                    .kubernetes(Section::Workload, "bindings", map, data),
+            );
         }
         (keys, bound, missing)
     }

@@ -20,26 +20,52 @@ const REQUIRED: [&str; 4] = ["host", "port", "username", "password"];
 ///
 /// # Errors
 /// The resources that do not exist yet, and the outputs that a database has not got yet.
-pub(super) fn gather(resolved: &Resolved, binding: &str, observed: &Observed) -> Result<Outputs, Vec<MissingOutput>> {
+pub(super) fn gather(
+    resolved: &Resolved,
+    binding: &str,
+    observed: &Observed,
+) -> Result<Outputs, Vec<MissingOutput>> {
     let mut outputs = Outputs::new();
     let mut missing = Vec::new();
     for resource in parts(resolved, binding) {
         let key = resource.key();
-        let prefix = resource.binding.as_ref().map(|part| part.prefix.as_str()).unwrap_or_default();
+        let prefix = resource
+            .binding
+            .as_ref()
+            .map(|part| part.prefix.as_str())
+            .unwrap_or_default();
         match observed.outputs(&key) {
             Some(found) => {
-                let absent = REQUIRED.iter().filter(|name| found.get(name).is_none() && matches!(resource.resource, AwsResource::RdsInstance(_)));
-                missing.extend(absent.map(|name| MissingOutput { resource: key.clone(), output: (*name).to_owned() }));
+                let absent = REQUIRED.iter().filter(|name| {
+                    found.get(name).is_none()
+                        && matches!(resource.resource, AwsResource::RdsInstance(_))
+                });
+                missing.extend(absent.map(|name| MissingOutput {
+                    resource: key.clone(),
+                    output: (*name).to_owned(),
+                }));
                 outputs.merge(prefix, &derive(&resource.resource, found));
             }
-            None => missing.push(MissingOutput { resource: key, output: "outputs".to_owned() }),
+            None => missing.push(MissingOutput {
+                resource: key,
+                output: "outputs".to_owned(),
+            }),
         }
     }
-    if missing.is_empty() { Ok(outputs) } else { Err(missing) }
+    if missing.is_empty() {
+        Ok(outputs)
+    } else {
+        Err(missing)
+    }
 }
 
 fn parts<'a>(resolved: &'a Resolved, binding: &'a str) -> impl Iterator<Item = &'a DataResource> {
-    resolved.data.iter().filter(move |resource| resource.binding.as_ref().is_some_and(|part| part.name == binding))
+    resolved.data.iter().filter(move |resource| {
+        resource
+            .binding
+            .as_ref()
+            .is_some_and(|part| part.name == binding)
+    })
 }
 
 /// The resource to name where an output of a binding is missing.
@@ -49,8 +75,18 @@ pub(super) fn main_resource(resolved: &Resolved, binding: &str) -> Option<Resour
 
 /// Type and provider of a binding, by the Service Binding specification.
 pub(super) fn description(resolved: &Resolved, binding: &str) -> Description {
-    let (r#type, provider) = match parts(resolved, binding).next().map(|resource| &resource.resource) {
-        Some(AwsResource::RdsInstance(instance)) => (if instance.engine == "postgres" { "postgresql" } else { "mysql" }, "aws-rds"),
+    let (r#type, provider) = match parts(resolved, binding)
+        .next()
+        .map(|resource| &resource.resource)
+    {
+        Some(AwsResource::RdsInstance(instance)) => (
+            if instance.engine == "postgres" {
+                "postgresql"
+            } else {
+                "mysql"
+            },
+            "aws-rds",
+        ),
         Some(AwsResource::DynamoDbTable(_)) => ("dynamodb", "aws-dynamodb"),
         Some(AwsResource::CacheReplicationGroup(_)) => ("redis", "aws-elasticache"),
         Some(AwsResource::S3Bucket(_)) => ("s3", "aws-s3"),
@@ -70,17 +106,29 @@ fn derive(resource: &AwsResource, found: &Outputs) -> Outputs {
                 engine => engine,
             };
             outputs = outputs.with("scheme", scheme);
-            if let (Some(host), Some(port), Some(username)) = (found.plain("host"), found.plain("port"), found.plain("username")) {
+            if let (Some(host), Some(port), Some(username)) = (
+                found.plain("host"),
+                found.plain("port"),
+                found.plain("username"),
+            ) {
                 let database = found.plain("database").unwrap_or_default();
                 outputs = outputs.with("url", format!("{scheme}://{host}:{port}/{database}"));
                 if let Some(Output::Secret(password)) = found.get("password") {
-                    let uri = format!("{scheme}://{}:{}@{host}:{port}/{database}", percent_encode(username), percent_encode(password.expose()));
+                    let uri = format!(
+                        "{scheme}://{}:{}@{host}:{port}/{database}",
+                        percent_encode(username),
+                        percent_encode(password.expose())
+                    );
                     outputs = outputs.with_secret("uri", Sensitive::new(uri));
                 }
             }
         }
         AwsResource::CacheReplicationGroup(group) => {
-            let scheme = if group.transit_encryption == TransitEncryption::Disabled { "redis" } else { "rediss" };
+            let scheme = if group.transit_encryption == TransitEncryption::Disabled {
+                "redis"
+            } else {
+                "rediss"
+            };
             outputs = outputs.with("scheme", scheme);
             if let (Some(host), Some(port)) = (found.plain("host"), found.plain("port")) {
                 let url = format!("{scheme}://{host}:{port}");

@@ -53,14 +53,30 @@ impl Bound {
     /// Adds a binding.
     pub fn add(&mut self, secret_name: &str, rendered: &Rendered) {
         self.plain.extend(rendered.plain.keys().cloned());
-        self.secret.extend(rendered.secret.keys().map(|name| (name.clone(), secret_name.to_owned())));
-        self.fingerprints.extend(rendered.plain.iter().map(|(name, value)| format!("{name}={}", fingerprint(value.as_bytes()))));
-        self.fingerprints.extend(rendered.secret.iter().map(|(name, value)| format!("{name}={}", value.fingerprint())));
+        self.secret.extend(
+            rendered
+                .secret
+                .keys()
+                .map(|name| (name.clone(), secret_name.to_owned())),
+        );
+        self.fingerprints.extend(
+            rendered
+                .plain
+                .iter()
+                .map(|(name, value)| format!("{name}={}", fingerprint(value.as_bytes()))),
+        );
+        self.fingerprints.extend(
+            rendered
+                .secret
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.fingerprint())),
+        );
     }
 
     /// Changes when any variable changes; `None` where there are none.
     pub fn hash(&self) -> Option<String> {
-        (!self.fingerprints.is_empty()).then(|| fingerprint(self.fingerprints.join("\n").as_bytes())[..16].to_owned())
+        (!self.fingerprints.is_empty())
+            .then(|| fingerprint(self.fingerprints.join("\n").as_bytes())[..16].to_owned())
     }
 }
 
@@ -87,18 +103,36 @@ pub fn render(
         }
     }
     if !missing.is_empty() {
-        let resource = resource().unwrap_or_else(|| ResourceKey::kubernetes(KubernetesKind::Secret, binding.secret_name.clone()));
-        return Err(missing.into_iter().map(|output| MissingOutput { resource: resource.clone(), output }).collect());
+        let resource = resource().unwrap_or_else(|| {
+            ResourceKey::kubernetes(KubernetesKind::Secret, binding.secret_name.clone())
+        });
+        return Err(missing
+            .into_iter()
+            .map(|output| MissingOutput {
+                resource: resource.clone(),
+                output,
+            })
+            .collect());
     }
-    rendered.entries = outputs.iter().map(|(name, output)| (name.to_owned(), output.clone())).collect();
+    rendered.entries = outputs
+        .iter()
+        .map(|(name, output)| (name.to_owned(), output.clone()))
+        .collect();
     Ok(rendered)
 }
 
 /// The Secret of a binding: `type`, `provider` and the outputs, as the Service Binding specification has it, beside the
 /// variables with secrets in them.
-pub fn secret(frame: &Frame<'_>, binding: &ResolvedBinding, rendered: &Rendered, description: Description) -> KubernetesObject {
+pub fn secret(
+    frame: &Frame<'_>,
+    binding: &ResolvedBinding,
+    rendered: &Rendered,
+    description: Description,
+) -> KubernetesObject {
     let mut data = Map::new();
-    let mut put = |name: &str, value: &str| data.insert(name.to_owned(), Value::from(base64(value.as_bytes())));
+    let mut put = |name: &str, value: &str| {
+        data.insert(name.to_owned(), Value::from(base64(value.as_bytes())))
+    };
     put("type", description.r#type);
     put("provider", description.provider);
     for (name, output) in &rendered.entries {
@@ -111,7 +145,10 @@ pub fn secret(frame: &Frame<'_>, binding: &ResolvedBinding, rendered: &Rendered,
         put(name, value.expose());
     }
     ObjectBuilder::new(frame, KubernetesKind::Secret, &binding.secret_name)
-        .with("type", json!(format!("servicebinding.io/{}", description.r#type)))
+        .with(
+            "type",
+            json!(format!("servicebinding.io/{}", description.r#type)),
+        )
         .with("data", Value::Object(data))
         .build()
 }
@@ -123,7 +160,9 @@ pub fn config_map_name(frame: &Frame<'_>) -> String {
 
 /// The ConfigMap of the variables without secrets.
 pub fn config_map(frame: &Frame<'_>, plain: &BTreeMap<String, String>) -> KubernetesObject {
-    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &config_map_name(frame)).with("data", json!(plain)).build()
+    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &config_map_name(frame))
+        .with("data", json!(plain))
+        .build()
 }
 
 /// Standard base64 with padding (RFC 4648, 4), as the values of a Secret are written.

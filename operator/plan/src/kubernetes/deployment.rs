@@ -14,20 +14,28 @@ use crate::resolve::{Component, Replicas};
 /// The pods. `replicas` is left out where an autoscaler owns it: claiming it would fight the autoscaler at every apply.
 pub fn build(frame: &Frame<'_>, component: &Component, bound: &Bound) -> KubernetesObject {
     let rollout = component.workload.rollout.as_ref();
-    let max_surge = rollout.and_then(|rollout| rollout.max_surge.as_ref()).map_or_else(|| json!(defaults::MAX_SURGE), |value| json!(value));
-    let max_unavailable =
-        rollout.and_then(|rollout| rollout.max_unavailable.as_ref()).map_or_else(|| json!(defaults::MAX_UNAVAILABLE), |value| json!(value));
+    let max_surge = rollout
+        .and_then(|rollout| rollout.max_surge.as_ref())
+        .map_or_else(|| json!(defaults::MAX_SURGE), |value| json!(value));
+    let max_unavailable = rollout
+        .and_then(|rollout| rollout.max_unavailable.as_ref())
+        .map_or_else(|| json!(defaults::MAX_UNAVAILABLE), |value| json!(value));
     let mut spec = json!({
         "selector": {"matchLabels": frame.selector()},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable}},
         "progressDeadlineSeconds": rollout.and_then(|rollout| rollout.progress_deadline_seconds).unwrap_or(defaults::PROGRESS_DEADLINE_SECONDS),
         "template": pod::template(frame, component, bound),
     });
-    if let Some(seconds) = rollout.and_then(|rollout| rollout.min_ready_seconds).filter(|seconds| *seconds > 0) {
+    if let Some(seconds) = rollout
+        .and_then(|rollout| rollout.min_ready_seconds)
+        .filter(|seconds| *seconds > 0)
+    {
         spec["minReadySeconds"] = Value::from(seconds);
     }
     if let Replicas::Fixed(replicas) = component.replicas {
         spec["replicas"] = Value::from(replicas);
     }
-    ObjectBuilder::new(frame, KubernetesKind::Deployment, &component.name).with("spec", spec).build()
+    ObjectBuilder::new(frame, KubernetesKind::Deployment, &component.name)
+        .with("spec", spec)
+        .build()
 }

@@ -1,7 +1,9 @@
 //! HorizontalPodAutoscaler.
 
 use serde_json::{Value, json};
-use shopkeeper_api::scaling::{Autoscale, MetricTarget, MetricTargetType, ScalingRules, ScalingStepType, SelectPolicy};
+use shopkeeper_api::scaling::{
+    Autoscale, MetricTarget, MetricTargetType, ScalingRules, ScalingStepType, SelectPolicy,
+};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -11,7 +13,9 @@ use crate::resolve::{Component, Replicas};
 
 /// Scales the Deployment; `None` where the number of replicas is fixed.
 pub fn build(frame: &Frame<'_>, component: &Component) -> Option<KubernetesObject> {
-    let Replicas::Autoscale(range) = &component.replicas else { return None };
+    let Replicas::Autoscale(range) = &component.replicas else {
+        return None;
+    };
     let mut spec = json!({
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": component.name},
         "minReplicas": range.min,
@@ -19,22 +23,34 @@ pub fn build(frame: &Frame<'_>, component: &Component) -> Option<KubernetesObjec
         "metrics": metrics(range),
     });
     if let Some(behavior) = &range.behavior {
-        for (direction, rules) in [("scaleUp", &behavior.scale_up), ("scaleDown", &behavior.scale_down)] {
+        for (direction, rules) in [
+            ("scaleUp", &behavior.scale_up),
+            ("scaleDown", &behavior.scale_down),
+        ] {
             if let Some(rules) = rules {
                 spec["behavior"][direction] = scaling_rules(rules);
             }
         }
     }
-    Some(ObjectBuilder::new(frame, KubernetesKind::HorizontalPodAutoscaler, &component.name).with("spec", spec).build())
+    Some(
+        ObjectBuilder::new(
+            frame,
+            KubernetesKind::HorizontalPodAutoscaler,
+            &component.name,
+        )
+        .with("spec", spec)
+        .build(),
+    )
 }
 
 fn metrics(range: &Autoscale) -> Vec<Value> {
-    let of_resource = |name: &str, target: i32| {
-        json!({"type": "Resource", "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": target}}})
-    };
+    let of_resource = |name: &str, target: i32| json!({"type": "Resource", "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": target}}});
     let cpu = range.cpu.map(|target| of_resource("cpu", target));
     let memory = range.memory.map(|target| of_resource("memory", target));
-    cpu.into_iter().chain(memory).chain(range.metrics.iter().map(custom)).collect()
+    cpu.into_iter()
+        .chain(memory)
+        .chain(range.metrics.iter().map(custom))
+        .collect()
 }
 
 fn custom(declared: &MetricTarget) -> Value {

@@ -16,12 +16,20 @@ use crate::{
 const PREFIX: &str = "alb.ingress.kubernetes.io";
 
 /// A load balancer with its rules. It is told the subnets by id: discovery by tags would find those of other clusters.
-pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer, platform: &PlatformFacts) -> KubernetesObject {
+pub fn build(
+    frame: &Frame<'_>,
+    load_balancer: &LoadBalancer,
+    platform: &PlatformFacts,
+) -> KubernetesObject {
     let paths: Vec<Value> = load_balancer.rules.iter().map(path).collect();
     let rules: Vec<Value> = if load_balancer.hosts.is_empty() {
         vec![json!({"http": {"paths": paths}})]
     } else {
-        load_balancer.hosts.iter().map(|host| json!({"host": host, "http": {"paths": paths}})).collect()
+        load_balancer
+            .hosts
+            .iter()
+            .map(|host| json!({"host": host, "http": {"paths": paths}}))
+            .collect()
     };
     let mut spec = json!({"ingressClassName": "alb", "rules": rules});
     if matches!(load_balancer.tls, ResolvedTls::Discovered { .. }) {
@@ -42,22 +50,51 @@ fn path(rule: &Rule) -> Value {
     })
 }
 
-fn annotations(frame: &Frame<'_>, load_balancer: &LoadBalancer, platform: &PlatformFacts) -> Map<String, Value> {
-    let subnets = if load_balancer.public { &platform.public_subnets } else { &platform.private_subnets };
+fn annotations(
+    frame: &Frame<'_>,
+    load_balancer: &LoadBalancer,
+    platform: &PlatformFacts,
+) -> Map<String, Value> {
+    let subnets = if load_balancer.public {
+        &platform.public_subnets
+    } else {
+        &platform.private_subnets
+    };
     let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
     let settings = &load_balancer.settings;
-    let attributes: Vec<String> = settings.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let attributes: Vec<String> = settings
+        .attributes
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mut tags = platform.tags.clone();
     tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
     tags.insert(CLUSTER_TAG.to_owned(), platform.cluster.clone());
-    let tags: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let tags: Vec<String> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let mut annotations = vec![
-        ("scheme", if load_balancer.public { "internet-facing" } else { "internal" }.to_owned()),
+        (
+            "scheme",
+            if load_balancer.public {
+                "internet-facing"
+            } else {
+                "internal"
+            }
+            .to_owned(),
+        ),
         // Pods are targets themselves: a node that goes does not take connections of other nodes' pods with it.
         ("target-type", "ip".to_owned()),
         ("subnets", subnets.join(",")),
         ("load-balancer-attributes", attributes.join(",")),
-        ("target-group-attributes", format!("deregistration_delay.timeout_seconds={}", settings.deregistration_delay_seconds)),
+        (
+            "target-group-attributes",
+            format!(
+                "deregistration_delay.timeout_seconds={}",
+                settings.deregistration_delay_seconds
+            ),
+        ),
         ("tags", tags.join(",")),
     ];
     match &load_balancer.tls {
@@ -68,11 +105,17 @@ fn annotations(frame: &Frame<'_>, load_balancer: &LoadBalancer, platform: &Platf
             annotations.push(("ssl-policy", policy.clone()));
         }
     }
-    if let ResolvedTls::Existing { certificate_arns, .. } = &load_balancer.tls {
+    if let ResolvedTls::Existing {
+        certificate_arns, ..
+    } = &load_balancer.tls
+    {
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
     if let Some(arn) = &settings.waf_acl_arn {
         annotations.push(("wafv2-acl-arn", arn.clone()));
     }
-    annotations.into_iter().map(|(name, value)| (format!("{PREFIX}/{name}"), Value::from(value))).collect()
+    annotations
+        .into_iter()
+        .map(|(name, value)| (format!("{PREFIX}/{name}"), Value::from(value)))
+        .collect()
 }

@@ -11,9 +11,17 @@ use crate::{facts::PlatformFacts, resolve::Component};
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of a Storefront that routes here,
 /// and Prometheus on the port of the metrics. Nobody else.
-pub fn build(frame: &Frame<'_>, component: &Component, platform: &PlatformFacts) -> KubernetesObject {
+pub fn build(
+    frame: &Frame<'_>,
+    component: &Component,
+    platform: &PlatformFacts,
+) -> KubernetesObject {
     let mut ingress = Vec::new();
-    let peers: Vec<Value> = component.callers.iter().filter_map(|caller| peer(caller, &frame.owner.namespace)).collect();
+    let peers: Vec<Value> = component
+        .callers
+        .iter()
+        .filter_map(|caller| peer(caller, &frame.owner.namespace))
+        .collect();
     if !peers.is_empty() {
         ingress.push(json!({"from": peers, "ports": ports(component)}));
     }
@@ -23,7 +31,10 @@ pub fn build(frame: &Frame<'_>, component: &Component, platform: &PlatformFacts)
             Exposure::Public => &platform.public_subnets,
             Exposure::Internal => &platform.private_subnets,
         };
-        let from: Vec<Value> = subnets.iter().map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}})).collect();
+        let from: Vec<Value> = subnets
+            .iter()
+            .map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}}))
+            .collect();
         // A rule without sources would let everybody in.
         if !from.is_empty() {
             ingress.push(json!({"from": from, "ports": ports(component)}));
@@ -51,7 +62,8 @@ fn ports(component: &Component) -> Vec<Value> {
 
 fn peer(caller: &Caller, own_namespace: &str) -> Option<Value> {
     let pods = |component: String, instance: &str, namespace: Option<&String>| {
-        let labels = json!({"app.kubernetes.io/name": component, "app.kubernetes.io/instance": instance});
+        let labels =
+            json!({"app.kubernetes.io/name": component, "app.kubernetes.io/instance": instance});
         let namespace = namespace.map_or(own_namespace, String::as_str);
         json!({
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
@@ -59,13 +71,26 @@ fn peer(caller: &Caller, own_namespace: &str) -> Option<Value> {
         })
     };
     if let Some(service) = &caller.service {
-        return Some(pods(service.name.clone(), &service.name, service.namespace.as_ref()));
+        return Some(pods(
+            service.name.clone(),
+            &service.name,
+            service.namespace.as_ref(),
+        ));
     }
     if let Some(frontend) = &caller.frontend {
-        return Some(pods(format!("{}-{}", frontend.storefront, frontend.name), &frontend.storefront, frontend.namespace.as_ref()));
+        return Some(pods(
+            format!("{}-{}", frontend.storefront, frontend.name),
+            &frontend.storefront,
+            frontend.namespace.as_ref(),
+        ));
     }
     if let Some(namespace) = &caller.namespace {
-        return Some(json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}));
+        return Some(
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}),
+        );
     }
-    caller.cidr.as_ref().map(|cidr| json!({"ipBlock": {"cidr": cidr}}))
+    caller
+        .cidr
+        .as_ref()
+        .map(|cidr| json!({"ipBlock": {"cidr": cidr}}))
 }

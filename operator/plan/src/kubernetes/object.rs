@@ -21,10 +21,15 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Labels of every object of the component.
     pub fn labels(&self) -> Map<String, Value> {
-        let mut labels: Map<String, Value> =
-            selector(self.component, &self.owner.name).into_iter().map(|(key, value)| (key, Value::from(value))).collect();
+        let mut labels: Map<String, Value> = selector(self.component, &self.owner.name)
+            .into_iter()
+            .map(|(key, value)| (key, Value::from(value)))
+            .collect();
         labels.insert(MANAGED_BY.to_owned(), Value::from(SHOPKEEPER));
-        labels.insert("app.kubernetes.io/part-of".to_owned(), Value::from(self.owner.name.clone()));
+        labels.insert(
+            "app.kubernetes.io/part-of".to_owned(),
+            Value::from(self.owner.name.clone()),
+        );
         labels
     }
 
@@ -60,7 +65,14 @@ impl ObjectBuilder {
                 }],
             },
         });
-        Self { object: KubernetesObject { kind, namespace: frame.owner.namespace.clone(), name: name.to_owned(), body } }
+        Self {
+            object: KubernetesObject {
+                kind,
+                namespace: frame.owner.namespace.clone(),
+                name: name.to_owned(),
+                body,
+            },
+        }
     }
 
     /// Sets annotations, where there are any.

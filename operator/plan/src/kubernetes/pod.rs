@@ -25,7 +25,12 @@ const TMP_VOLUME: &str = "shopkeeper-tmp";
 pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     let workload = &component.workload;
     let mut labels = Map::new();
-    labels.extend(workload.pod_labels.iter().map(|(key, value)| (key.clone(), json!(value))));
+    labels.extend(
+        workload
+            .pod_labels
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value))),
+    );
     // Ours last: the selector has to match.
     labels.extend(frame.labels());
     let mut metadata = json!({"labels": labels});
@@ -37,14 +42,25 @@ pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Valu
 }
 
 fn annotations(component: &Component, bound: &Bound) -> Map<String, Value> {
-    let mut annotations: Map<String, Value> =
-        component.workload.pod_annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    let mut annotations: Map<String, Value> = component
+        .workload
+        .pod_annotations
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
     if let Some(hash) = bound.hash() {
         annotations.insert("shopkeeper.dev/bindings-hash".to_owned(), json!(hash));
     }
-    if let Some(metrics) = component.metrics.as_ref().filter(|metrics| !metrics.service_monitor) {
+    if let Some(metrics) = component
+        .metrics
+        .as_ref()
+        .filter(|metrics| !metrics.service_monitor)
+    {
         annotations.insert("prometheus.io/scrape".to_owned(), json!("true"));
-        annotations.insert("prometheus.io/port".to_owned(), json!(metrics.port.container_port.to_string()));
+        annotations.insert(
+            "prometheus.io/port".to_owned(),
+            json!(metrics.port.container_port.to_string()),
+        );
         annotations.insert("prometheus.io/path".to_owned(), json!(metrics.path));
     }
     annotations
@@ -76,10 +92,18 @@ fn pod_spec(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
         spec["volumes"] = Value::Array(volumes);
     }
     if !workload.init_containers.is_empty() {
-        spec["initContainers"] = workload.init_containers.iter().map(|container| init_container(workload, container)).collect();
+        spec["initContainers"] = workload
+            .init_containers
+            .iter()
+            .map(|container| init_container(workload, container))
+            .collect();
     }
     if !workload.image_pull_secrets.is_empty() {
-        spec["imagePullSecrets"] = workload.image_pull_secrets.iter().map(|secret| json!({"name": secret.name})).collect();
+        spec["imagePullSecrets"] = workload
+            .image_pull_secrets
+            .iter()
+            .map(|secret| json!({"name": secret.name}))
+            .collect();
     }
     if let Some(affinity) = &workload.affinity {
         spec["affinity"] = json!(affinity);
@@ -127,14 +151,22 @@ fn container(component: &Component, bound: &Bound) -> Value {
         container["volumeMounts"] = Value::Array(mounts);
     }
     if let Some(probes) = &workload.probes {
-        let all = [("readinessProbe", &probes.readiness), ("livenessProbe", &probes.liveness), ("startupProbe", &probes.startup)];
+        let all = [
+            ("readinessProbe", &probes.readiness),
+            ("livenessProbe", &probes.liveness),
+            ("startupProbe", &probes.startup),
+        ];
         for (name, declared) in all {
             if let Some(declared) = declared {
                 container[name] = probe(declared, workload.ports.first());
             }
         }
     }
-    let seconds = workload.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop_seconds).unwrap_or(defaults::PRE_STOP_SECONDS);
+    let seconds = workload
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.pre_stop_seconds)
+        .unwrap_or(defaults::PRE_STOP_SECONDS);
     if seconds > 0 {
         // Load balancers take a while to hear that a pod goes; until then it has to answer.
         container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": seconds}}});
@@ -158,20 +190,47 @@ fn port(declared: &Port) -> Value {
 
 /// The variables that the user wrote win over those of bindings and endpoints with the same name.
 fn env(component: &Component, bound: &Bound) -> Vec<Value> {
-    let declared: BTreeSet<&str> = component.workload.env.iter().map(|variable| variable.name.as_str()).collect();
+    let declared: BTreeSet<&str> = component
+        .workload
+        .env
+        .iter()
+        .map(|variable| variable.name.as_str())
+        .collect();
     let mut env = Vec::new();
     if let Some(map) = &bound.config_map {
-        for name in bound.plain.iter().filter(|name| !declared.contains(name.as_str())) {
-            env.push(json!({"name": name, "valueFrom": {"configMapKeyRef": {"name": map, "key": name}}}));
+        for name in bound
+            .plain
+            .iter()
+            .filter(|name| !declared.contains(name.as_str()))
+        {
+            env.push(
+                json!({"name": name, "valueFrom": {"configMapKeyRef": {"name": map, "key": name}}}),
+            );
         }
     }
-    for (name, secret) in bound.secret.iter().filter(|(name, _)| !declared.contains(name.as_str())) {
-        env.push(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}));
+    for (name, secret) in bound
+        .secret
+        .iter()
+        .filter(|(name, _)| !declared.contains(name.as_str()))
+    {
+        env.push(
+            json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}),
+        );
     }
-    for endpoint in component.endpoints.iter().filter(|endpoint| !declared.contains(endpoint.name.as_str())) {
+    for endpoint in component
+        .endpoints
+        .iter()
+        .filter(|endpoint| !declared.contains(endpoint.name.as_str()))
+    {
         env.push(json!({"name": endpoint.name, "value": endpoint.value}));
     }
-    env.extend(component.workload.env.iter().map(|variable| json!(variable)));
+    env.extend(
+        component
+            .workload
+            .env
+            .iter()
+            .map(|variable| json!(variable)),
+    );
     env
 }
 
@@ -202,7 +261,10 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
         "failureThreshold": declared.failure_threshold.unwrap_or(defaults::PROBE_FAILURE_THRESHOLD),
         "successThreshold": declared.success_threshold.unwrap_or(1),
     });
-    if let Some(seconds) = declared.initial_delay_seconds.filter(|seconds| *seconds > 0) {
+    if let Some(seconds) = declared
+        .initial_delay_seconds
+        .filter(|seconds| *seconds > 0)
+    {
         probe["initialDelaySeconds"] = json!(seconds);
     }
     if let Some(http) = &declared.http_get {
@@ -212,7 +274,11 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
             "scheme": match http.scheme { Some(ProbeScheme::HTTPS) => "HTTPS", Some(ProbeScheme::HTTP) | None => "HTTP" },
         });
         if !http.http_headers.is_empty() {
-            action["httpHeaders"] = http.http_headers.iter().map(|header| json!({"name": header.name, "value": header.value})).collect();
+            action["httpHeaders"] = http
+                .http_headers
+                .iter()
+                .map(|header| json!({"name": header.name, "value": header.value}))
+                .collect();
         }
         probe["httpGet"] = action;
     } else if let Some(grpc) = &declared.grpc {
@@ -226,21 +292,36 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
 }
 
 fn has_tmp(workload: &Workload) -> bool {
-    let on = workload.tmp_dir.as_ref().and_then(|tmp| tmp.mode).is_none_or(Toggle::is_enabled);
-    on && !workload.volume_mounts.iter().any(|mount| mount.mount_path == "/tmp")
+    let on = workload
+        .tmp_dir
+        .as_ref()
+        .and_then(|tmp| tmp.mode)
+        .is_none_or(Toggle::is_enabled);
+    on && !workload
+        .volume_mounts
+        .iter()
+        .any(|mount| mount.mount_path == "/tmp")
 }
 
 fn mounts(workload: &Workload) -> Vec<Value> {
     let tmp = has_tmp(workload).then(|| json!({"name": TMP_VOLUME, "mountPath": "/tmp"}));
-    tmp.into_iter().chain(workload.volume_mounts.iter().map(|mount| json!(mount))).collect()
+    tmp.into_iter()
+        .chain(workload.volume_mounts.iter().map(|mount| json!(mount)))
+        .collect()
 }
 
 fn volumes(workload: &Workload) -> Vec<Value> {
     let tmp = has_tmp(workload).then(|| {
-        let limit = workload.tmp_dir.as_ref().and_then(|tmp| tmp.size_limit.clone()).map_or_else(|| json!(defaults::TMP_SIZE_LIMIT), |limit| json!(limit));
+        let limit = workload
+            .tmp_dir
+            .as_ref()
+            .and_then(|tmp| tmp.size_limit.clone())
+            .map_or_else(|| json!(defaults::TMP_SIZE_LIMIT), |limit| json!(limit));
         json!({"name": TMP_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": limit}})
     });
-    tmp.into_iter().chain(workload.volumes.iter().map(volume)).collect()
+    tmp.into_iter()
+        .chain(workload.volumes.iter().map(volume))
+        .collect()
 }
 
 fn volume(declared: &Volume) -> Value {
@@ -274,7 +355,11 @@ fn empty_dir(declared: &EmptyDir) -> Value {
 fn files_from(declared: &FilesFrom, name_member: &str) -> Value {
     let mut source = json!({name_member: declared.name});
     if !declared.items.is_empty() {
-        source["items"] = declared.items.iter().map(|item| json!({"key": item.key, "path": item.path})).collect();
+        source["items"] = declared
+            .items
+            .iter()
+            .map(|item| json!({"key": item.key, "path": item.path}))
+            .collect();
     }
     if declared.optional == Some(true) {
         source["optional"] = json!(true);
@@ -283,7 +368,10 @@ fn files_from(declared: &FilesFrom, name_member: &str) -> Value {
 }
 
 fn init_container(workload: &Workload, declared: &InitContainer) -> Value {
-    let security = declared.security_context.as_ref().or(workload.security_context.as_ref());
+    let security = declared
+        .security_context
+        .as_ref()
+        .or(workload.security_context.as_ref());
     let mut container = json!({
         "name": declared.name,
         "image": declared.image,
@@ -305,7 +393,12 @@ fn init_container(workload: &Workload, declared: &InitContainer) -> Value {
 }
 
 fn node_selector(component: &Component) -> Map<String, Value> {
-    let mut selector: Map<String, Value> = component.workload.node_selector.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    let mut selector: Map<String, Value> = component
+        .workload
+        .node_selector
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
     match &component.placement {
         Placement::Own(own) => {
             selector.insert(NODES_LABEL.to_owned(), json!(own.label));
@@ -319,7 +412,12 @@ fn node_selector(component: &Component) -> Map<String, Value> {
 }
 
 fn tolerations(component: &Component) -> Vec<Value> {
-    let mut tolerations: Vec<Value> = component.workload.tolerations.iter().map(|toleration| json!(toleration)).collect();
+    let mut tolerations: Vec<Value> = component
+        .workload
+        .tolerations
+        .iter()
+        .map(|toleration| json!(toleration))
+        .collect();
     match &component.placement {
         Placement::Own(own) => {
             for taint in &own.group.taints {
@@ -333,7 +431,10 @@ fn tolerations(component: &Component) -> Vec<Value> {
         }
         // The group's taints are not ours to know; its label keeps the pods there, so tolerating all of them adds no place.
         // Node conditions must still evict, which a toleration of everything would stop: NoExecute is left out.
-        Placement::Shared { tolerate_taints: true, .. } => {
+        Placement::Shared {
+            tolerate_taints: true,
+            ..
+        } => {
             tolerations.push(json!({"operator": "Exists", "effect": "NoSchedule"}));
         }
         Placement::Shared { .. } | Placement::Anywhere => {}
@@ -357,5 +458,8 @@ fn spread(frame: &Frame<'_>, workload: &Workload) -> Value {
             "nodeTaintsPolicy": "Honor",
         })
     };
-    json!([constraint("topology.kubernetes.io/zone"), constraint("kubernetes.io/hostname")])
+    json!([
+        constraint("topology.kubernetes.io/zone"),
+        constraint("kubernetes.io/hostname")
+    ])
 }

@@ -17,5 +17,7 @@ pub fn build(frame: &Frame<'_>, component: &Component) -> KubernetesObject {
     } else if let Some(most) = &component.disruption.max_unavailable {
         spec["maxUnavailable"] = json!(most);
     }
-    ObjectBuilder::new(frame, KubernetesKind::PodDisruptionBudget, &component.name).with("spec", spec).build()
+    ObjectBuilder::new(frame, KubernetesKind::PodDisruptionBudget, &component.name)
+        .with("spec", spec)
+        .build()
 }

@@ -21,8 +21,15 @@ pub fn readiness(kind: KubernetesKind, body: &Value) -> Readiness {
     match kind {
         KubernetesKind::Deployment => deployment(body),
         KubernetesKind::Ingress => {
-            let addresses = body.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).map_or(0, Vec::len);
-            if addresses > 0 { Readiness::Ready } else { Readiness::Progressing("load balancer has no address yet".to_owned()) }
+            let addresses = body
+                .pointer("/status/loadBalancer/ingress")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            if addresses > 0 {
+                Readiness::Ready
+            } else {
+                Readiness::Progressing("load balancer has no address yet".to_owned())
+            }
         }
         _ => Readiness::Ready,
     }
@@ -32,7 +39,10 @@ pub fn readiness(kind: KubernetesKind, body: &Value) -> Readiness {
 #[must_use]
 pub fn replicas(body: &Value) -> (i64, i64) {
     let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_i64);
-    (number("/status/availableReplicas").unwrap_or(0), number("/spec/replicas").unwrap_or(1))
+    (
+        number("/status/availableReplicas").unwrap_or(0),
+        number("/spec/replicas").unwrap_or(1),
+    )
 }
 
 /// The rules of `kubectl rollout status`.
@@ -40,14 +50,21 @@ fn deployment(body: &Value) -> Readiness {
     let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_i64);
     let wanted = number("/spec/replicas").unwrap_or(1);
     let of_status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
-    if number("/status/observedGeneration").unwrap_or(0) < number("/metadata/generation").unwrap_or(0) {
+    if number("/status/observedGeneration").unwrap_or(0)
+        < number("/metadata/generation").unwrap_or(0)
+    {
         return Readiness::Progressing("the new version is not rolled out yet".to_owned());
     }
-    let given_up = body.pointer("/status/conditions").and_then(Value::as_array).and_then(|conditions| {
-        conditions.iter().find(|condition| {
-            condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded" && condition["status"] == "False"
-        })
-    });
+    let given_up = body
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .and_then(|conditions| {
+            conditions.iter().find(|condition| {
+                condition["type"] == "Progressing"
+                    && condition["reason"] == "ProgressDeadlineExceeded"
+                    && condition["status"] == "False"
+            })
+        });
     if given_up.is_some() {
         return Readiness::Failed(format!(
             "the rollout made no progress within its deadline: {} of {wanted} replicas are available",
@@ -55,13 +72,22 @@ fn deployment(body: &Value) -> Readiness {
         ));
     }
     if of_status("updatedReplicas") < wanted {
-        return Readiness::Progressing(format!("{} of {wanted} replicas have the new version", of_status("updatedReplicas")));
+        return Readiness::Progressing(format!(
+            "{} of {wanted} replicas have the new version",
+            of_status("updatedReplicas")
+        ));
     }
     if of_status("replicas") > of_status("updatedReplicas") {
-        return Readiness::Progressing(format!("{} old replicas have to end", of_status("replicas") - of_status("updatedReplicas")));
+        return Readiness::Progressing(format!(
+            "{} old replicas have to end",
+            of_status("replicas") - of_status("updatedReplicas")
+        ));
     }
     if of_status("availableReplicas") < wanted {
-        return Readiness::Progressing(format!("{} of {wanted} replicas are available", of_status("availableReplicas")));
+        return Readiness::Progressing(format!(
+            "{} of {wanted} replicas are available",
+            of_status("availableReplicas")
+        ));
     }
     Readiness::Ready
 }
@@ -73,14 +99,20 @@ mod tests {
     use super::*;
 
     fn deployment_with(generation: i64, status: Value) -> Readiness {
-        readiness(KubernetesKind::Deployment, &json!({"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": status}))
+        readiness(
+            KubernetesKind::Deployment,
+            &json!({"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": status}),
+        )
     }
 
     #[test]
     fn a_deployment_is_ready_when_all_replicas_have_the_new_version_and_are_available() {
         let done = json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3});
         assert_eq!(deployment_with(2, done.clone()), Readiness::Ready);
-        assert!(matches!(deployment_with(3, done), Readiness::Progressing(_)));
+        assert!(matches!(
+            deployment_with(3, done),
+            Readiness::Progressing(_)
+        ));
         let old = json!({"observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 3});
         assert!(matches!(deployment_with(2, old), Readiness::Progressing(_)));
     }

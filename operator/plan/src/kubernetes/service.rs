@@ -30,10 +30,16 @@ pub fn build(frame: &Frame<'_>, component: &Component) -> KubernetesObject {
         .collect();
     let mut annotations = Map::new();
     if component.load_balancer.is_some() {
-        annotations.insert("alb.ingress.kubernetes.io/healthcheck-path".to_owned(), json!(component.health_path));
+        annotations.insert(
+            "alb.ingress.kubernetes.io/healthcheck-path".to_owned(),
+            json!(component.health_path),
+        );
     }
     ObjectBuilder::new(frame, KubernetesKind::Service, &component.name)
         .annotations(annotations)
-        .with("spec", json!({"type": "ClusterIP", "selector": frame.selector(), "ports": ports}))
+        .with(
+            "spec",
+            json!({"type": "ClusterIP", "selector": frame.selector(), "ports": ports}),
+        )
         .build()
 }

@@ -10,11 +10,21 @@ use crate::resolve::Component;
 
 /// The identity of the pods. They do not talk to the Kubernetes API, so no token is mounted; Pod Identity and IRSA bring
 /// their own.
-pub fn build(frame: &Frame<'_>, component: &Component, irsa_role: Option<&str>) -> KubernetesObject {
-    let annotations: Map<String, Value> =
-        irsa_role.map(|arn| ("eks.amazonaws.com/role-arn".to_owned(), Value::from(arn))).into_iter().collect();
-    ObjectBuilder::new(frame, KubernetesKind::ServiceAccount, &component.service_account)
-        .annotations(annotations)
-        .with("automountServiceAccountToken", json!(false))
-        .build()
+pub fn build(
+    frame: &Frame<'_>,
+    component: &Component,
+    irsa_role: Option<&str>,
+) -> KubernetesObject {
+    let annotations: Map<String, Value> = irsa_role
+        .map(|arn| ("eks.amazonaws.com/role-arn".to_owned(), Value::from(arn)))
+        .into_iter()
+        .collect();
+    ObjectBuilder::new(
+        frame,
+        KubernetesKind::ServiceAccount,
+        &component.service_account,
+    )
+    .annotations(annotations)
+    .with("automountServiceAccountToken", json!(false))
+    .build()
 }

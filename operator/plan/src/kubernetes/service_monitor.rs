@@ -13,7 +13,10 @@ const INTERVAL: &str = "30s";
 
 /// Tells Prometheus where the application's metrics are; `None` where it has none or says so by annotations.
 pub fn build(frame: &Frame<'_>, component: &Component) -> Option<KubernetesObject> {
-    let metrics = component.metrics.as_ref().filter(|metrics| metrics.service_monitor)?;
+    let metrics = component
+        .metrics
+        .as_ref()
+        .filter(|metrics| metrics.service_monitor)?;
     Some(
         ObjectBuilder::new(frame, KubernetesKind::ServiceMonitor, &component.name)
             .with(

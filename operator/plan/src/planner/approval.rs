@@ -24,7 +24,8 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
     if hash.is_some() && hash.as_deref() == input.approved {
         // The harmless changes of the same resource wait for the next pass: AWS takes one change at a time.
         for step in &mut plan.steps {
-            step.blocked_by.retain(|blocker| *blocker != Blocker::Approval);
+            step.blocked_by
+                .retain(|blocker| *blocker != Blocker::Approval);
         }
     } else {
         plan.steps.append(&mut harmless);
@@ -34,10 +35,18 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
 
 /// A change that nobody notices does not wait beside one that has to be approved: it becomes a step of its own.
 fn split_off_harmless(step: &mut Step) -> Option<Step> {
-    let Operation::AwsUpdate { fields, .. } = &mut step.operation else { return None };
-    let disruptive: Vec<String> =
-        step.changes.iter().filter(|change| change.effect.is_disruptive()).map(|change| change.field.clone()).collect();
-    let (kept, split): (Vec<String>, Vec<String>) = fields.drain(..).partition(|field| disruptive.contains(field));
+    let Operation::AwsUpdate { fields, .. } = &mut step.operation else {
+        return None;
+    };
+    let disruptive: Vec<String> = step
+        .changes
+        .iter()
+        .filter(|change| change.effect.is_disruptive())
+        .map(|change| change.field.clone())
+        .collect();
+    let (kept, split): (Vec<String>, Vec<String>) = fields
+        .drain(..)
+        .partition(|field| disruptive.contains(field));
     *fields = kept;
     if split.is_empty() {
         return None;
@@ -46,19 +55,31 @@ fn split_off_harmless(step: &mut Step) -> Option<Step> {
     if let Operation::AwsUpdate { fields, .. } = &mut harmless.operation {
         *fields = split;
     }
-    step.changes.retain(|change| disruptive.contains(&change.field));
-    harmless.changes.retain(|change| !disruptive.contains(&change.field));
-    harmless.effect = harmless.changes.iter().map(|change| change.effect).max().unwrap_or(Effect::None);
+    step.changes
+        .retain(|change| disruptive.contains(&change.field));
+    harmless
+        .changes
+        .retain(|change| !disruptive.contains(&change.field));
+    harmless.effect = harmless
+        .changes
+        .iter()
+        .map(|change| change.effect)
+        .max()
+        .unwrap_or(Effect::None);
     Some(harmless)
 }
 
 fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
-    if matches!(step.operation, Operation::Wait) || step.blocked_by.contains(&Blocker::DriftReported) {
+    if matches!(step.operation, Operation::Wait)
+        || step.blocked_by.contains(&Blocker::DriftReported)
+    {
         return false;
     }
     match policy {
         ChangePolicy::Automatic => false,
-        ChangePolicy::ApproveDisruptive => step.effect.is_disruptive() && step.action != Action::Create,
+        ChangePolicy::ApproveDisruptive => {
+            step.effect.is_disruptive() && step.action != Action::Create
+        }
         ChangePolicy::ApproveAll => true,
     }
 }

@@ -127,7 +127,12 @@ pub struct Input<'a> {
 /// The plan for one custom resource.
 #[must_use]
 pub fn plan(input: &Input<'_>) -> Plan {
-    let mut plan = if input.deleting { teardown::plan(input) } else { Planner::new(input).plan() };
+    let mut plan = if input.deleting {
+        teardown::plan(input)
+    } else {
+        Planner::new(input).plan()
+    };
+    plan.subject = format!("{}/{}", input.owner.uid, input.owner.generation);
     approval::gate(&mut plan, input);
     plan
 }
@@ -137,10 +142,16 @@ pub fn plan(input: &Input<'_>) -> Plan {
 pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
     match key.kind {
         ResourceKind::Aws(_) => input.observed.present(key).is_some_and(|present| {
-            matches!(present.lifecycle, Lifecycle::Available | Lifecycle::Modifying)
-                && ownership::of(present, input) == Ownership::Ours
+            matches!(
+                present.lifecycle,
+                Lifecycle::Available | Lifecycle::Modifying
+            ) && ownership::of(present, input) == Ownership::Ours
         }),
-        ResourceKind::Kubernetes(_) => input.observed.kubernetes.get(key).is_some_and(|object| object.ours && !object.is_terminating()),
+        ResourceKind::Kubernetes(_) => input
+            .observed
+            .kubernetes
+            .get(key)
+            .is_some_and(|object| object.ours && !object.is_terminating()),
     }
 }
 
@@ -154,7 +165,12 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(input: &'a Input<'a>) -> Self {
-        Self { input, steps: Vec::new(), unchanged: 0, settled: BTreeSet::new() }
+        Self {
+            input,
+            steps: Vec::new(),
+            unchanged: 0,
+            settled: BTreeSet::new(),
+        }
     }
 
     fn plan(mut self) -> Plan {
@@ -162,17 +178,28 @@ impl<'a> Planner<'a> {
             self.plan_node(key, node);
         }
         teardown::plan_leftovers(self.input, &self.settled, &mut self.steps);
-        Plan { steps: self.steps, unchanged: self.unchanged }
+        Plan {
+            steps: self.steps,
+            unchanged: self.unchanged,
+            ..Plan::default()
+        }
     }
 
     fn plan_node(&mut self, key: &ResourceKey, node: &Node) {
         match &node.wanted {
             Wanted::Pending(missing) => {
                 let exists = self.input.observed.kubernetes.contains_key(key);
-                let mut step = if exists { waiting(key, "is left as it is", 0) } else { step(key, Action::Create, Operation::Wait) };
+                let mut step = if exists {
+                    waiting(key, "is left as it is", 0)
+                } else {
+                    step(key, Action::Create, Operation::Wait)
+                };
                 step.blocked_by = missing
                     .iter()
-                    .map(|missing| Blocker::Output { resource: missing.resource.clone(), output: missing.output.clone() })
+                    .map(|missing| Blocker::Output {
+                        resource: missing.resource.clone(),
+                        output: missing.output.clone(),
+                    })
                     .collect();
                 self.steps.push(step);
             }
@@ -186,7 +213,13 @@ impl<'a> Planner<'a> {
             None => self.wait(key, "was not observed yet"),
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
-                let mut step = step(key, Action::Create, Operation::AwsCreate { desired: Box::new(desired.clone()) });
+                let mut step = step(
+                    key,
+                    Action::Create,
+                    Operation::AwsCreate {
+                        desired: Box::new(desired.clone()),
+                    },
+                );
                 step.minutes = desired.kind().usual_minutes();
                 step.blocked_by = self.unmet_at_creation(node);
                 self.steps.push(step);
@@ -195,15 +228,31 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn plan_present(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource, present: &Present) {
+    fn plan_present(
+        &mut self,
+        key: &ResourceKey,
+        node: &Node,
+        desired: &AwsResource,
+        present: &Present,
+    ) {
         match ownership::judge(key, present, self.input) {
             Ownership::Ours => {}
             Ownership::Adoptable if present.lifecycle == Lifecycle::Deleting => {
-                return self.wait_for_aws(key, "is being deleted; it is made again afterwards", desired.kind().usual_minutes());
+                return self.wait_for_aws(
+                    key,
+                    "is being deleted; it is made again afterwards",
+                    desired.kind().usual_minutes(),
+                );
             }
             Ownership::Adoptable => {
                 let tags: Tags = self.input.owner.tags(self.input.cluster);
-                let mut step = step(key, Action::Adopt, Operation::AwsAdopt { desired: Box::new(desired.clone()) });
+                let mut step = step(
+                    key,
+                    Action::Adopt,
+                    Operation::AwsAdopt {
+                        desired: Box::new(desired.clone()),
+                    },
+                );
                 step.changes = vec![FieldChange {
                     field: "tags".to_owned(),
                     from: "none".to_owned(),
@@ -216,15 +265,32 @@ impl<'a> Planner<'a> {
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
         }
         match &present.lifecycle {
-            Lifecycle::Creating => return self.wait_for_aws(key, &with_note("is being created", present), desired.kind().usual_minutes()),
-            Lifecycle::Deleting => return self.wait_for_aws(key, "is being deleted; it is made again afterwards", desired.kind().usual_minutes()),
+            Lifecycle::Creating => {
+                return self.wait_for_aws(
+                    key,
+                    &with_note("is being created", present),
+                    desired.kind().usual_minutes(),
+                );
+            }
+            Lifecycle::Deleting => {
+                return self.wait_for_aws(
+                    key,
+                    "is being deleted; it is made again afterwards",
+                    desired.kind().usual_minutes(),
+                );
+            }
             Lifecycle::Failed(reason) => return self.plan_failed(key, desired.kind(), reason),
             // A nightly backup or a maintenance also makes it busy. What was as desired before and still is, is not being changed
             // by us: it stays ready.
-            Lifecycle::Modifying if self.is_applied(key, node) && difference::aws(desired, &present.resource).is_empty() => {
+            Lifecycle::Modifying
+                if self.is_applied(key, node)
+                    && difference::aws(desired, &present.resource).is_empty() =>
+            {
                 return self.settle_aws(key, desired, present);
             }
-            Lifecycle::Modifying => return self.wait_for_aws(key, &with_note("is being changed", present), 0),
+            Lifecycle::Modifying => {
+                return self.wait_for_aws(key, &with_note("is being changed", present), 0);
+            }
             Lifecycle::Available => {}
         }
         let differences = difference::aws(desired, &present.resource);
@@ -232,7 +298,12 @@ impl<'a> Planner<'a> {
             return self.settle_aws(key, desired, present);
         }
         let (refused, allowed): (Vec<_>, Vec<_>) =
-            differences.into_iter().partition(|difference| matches!(difference.field.change, Change::Refused { .. } | Change::Replace));
+            differences.into_iter().partition(|difference| {
+                matches!(
+                    difference.field.change,
+                    Change::Refused { .. } | Change::Replace
+                )
+            });
         for difference in &refused {
             let remedy = match difference.field.change {
                 Change::Refused { remedy } => remedy,
@@ -240,7 +311,12 @@ impl<'a> Planner<'a> {
             };
             let failure = Failure::invalid(
                 difference.field.name,
-                &format!("AWS cannot change {} of {key} from {} to {}", difference.field.name, show(&difference.from), show(&difference.to)),
+                &format!(
+                    "AWS cannot change {} of {key} from {} to {}",
+                    difference.field.name,
+                    show(&difference.from),
+                    show(&difference.to)
+                ),
                 remedy,
             );
             self.refuse(key, Action::Update, failure);
@@ -251,16 +327,41 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn update(&self, key: &ResourceKey, node: &Node, desired: &AwsResource, present: &Present, differences: &[Difference]) -> Step {
-        let fields = differences.iter().map(|difference| difference.field.name.to_owned()).collect();
-        let mut step = step(key, Action::Update, Operation::AwsUpdate { desired: Box::new(desired.clone()), fields });
+    fn update(
+        &self,
+        key: &ResourceKey,
+        node: &Node,
+        desired: &AwsResource,
+        present: &Present,
+        differences: &[Difference],
+    ) -> Step {
+        let fields = differences
+            .iter()
+            .map(|difference| difference.field.name.to_owned())
+            .collect();
+        let mut step = step(
+            key,
+            Action::Update,
+            Operation::AwsUpdate {
+                desired: Box::new(desired.clone()),
+                fields,
+            },
+        );
         for difference in differences {
             let (effect, reversible, minutes) = match difference.field.change {
-                Change::InPlace { effect, reversible, minutes } => (effect, reversible, minutes),
+                Change::InPlace {
+                    effect,
+                    reversible,
+                    minutes,
+                } => (effect, reversible, minutes),
                 Change::GrowOnly { effect, minutes } => (effect, false, minutes),
-                Change::Replace | Change::Refused { .. } | Change::CreateOnly => (Effect::None, true, 0),
+                Change::Replace | Change::Refused { .. } | Change::CreateOnly => {
+                    (Effect::None, true, 0)
+                }
             };
-            let effect = desired.effect(&present.resource, difference.field.name).unwrap_or(effect);
+            let effect = desired
+                .effect(&present.resource, difference.field.name)
+                .unwrap_or(effect);
             step.effect = step.effect.max(effect);
             step.reversible &= reversible;
             step.minutes = step.minutes.max(minutes);
@@ -282,7 +383,13 @@ impl<'a> Planner<'a> {
     fn plan_failed(&mut self, key: &ResourceKey, kind: AwsKind, reason: &str) {
         let failure = Failure::new(Class::Invalid, format!("{key} failed in AWS: {reason}"));
         if kind == AwsKind::NodeGroup {
-            let mut step = step(key, Action::Replace, Operation::AwsDelete { mode: crate::plan::DeleteMode::Everything });
+            let mut step = step(
+                key,
+                Action::Replace,
+                Operation::AwsDelete {
+                    mode: crate::plan::DeleteMode::Everything,
+                },
+            );
             step.minutes = kind.usual_minutes();
             step.changes = vec![FieldChange {
                 field: "status".to_owned(),
@@ -292,12 +399,19 @@ impl<'a> Planner<'a> {
             }];
             self.steps.push(step);
         } else {
-            self.refuse(key, Action::Wait, failure.with_remedy("mend or delete it in AWS; what AWS says of it is in its events"));
+            self.refuse(
+                key,
+                Action::Wait,
+                failure
+                    .with_remedy("mend or delete it in AWS; what AWS says of it is in its events"),
+            );
         }
     }
 
     fn plan_kubernetes(&mut self, key: &ResourceKey, node: &Node, desired: &KubernetesObject) {
-        let apply = || Operation::KubernetesApply { desired: Box::new(desired.clone()) };
+        let apply = || Operation::KubernetesApply {
+            desired: Box::new(desired.clone()),
+        };
         let Some(found) = self.input.observed.kubernetes.get(key) else {
             let mut step = step(key, Action::Create, apply());
             step.blocked_by = self.unmet_at_creation(node);
@@ -305,8 +419,11 @@ impl<'a> Planner<'a> {
             return;
         };
         if !found.ours {
-            let failure = Failure::new(Class::Conflict, format!("{key} exists and belongs to somebody else"))
-                .with_remedy("rename the custom resource, or delete that object");
+            let failure = Failure::new(
+                Class::Conflict,
+                format!("{key} exists and belongs to somebody else"),
+            )
+            .with_remedy("rename the custom resource, or delete that object");
             return self.refuse(key, Action::Update, failure);
         }
         if found.is_terminating() {
@@ -320,12 +437,16 @@ impl<'a> Planner<'a> {
                 Readiness::Failed(reason) => self.refuse(
                     key,
                     Action::Wait,
-                    Failure::new(Class::Invalid, format!("{key}: {reason}")).with_remedy("look at the pods: kubectl describe pods, kubectl logs"),
+                    Failure::new(Class::Invalid, format!("{key}: {reason}"))
+                        .with_remedy("look at the pods: kubectl describe pods, kubectl logs"),
                 ),
             };
         }
         let mut step = step(key, Action::Update, apply());
-        let rolls = desired.kind == KubernetesKind::Deployment && differences.iter().any(|(path, ..)| path.starts_with("spec.template"));
+        let rolls = desired.kind == KubernetesKind::Deployment
+            && differences
+                .iter()
+                .any(|(path, ..)| path.starts_with("spec.template"));
         step.effect = if rolls { Effect::Rolling } else { Effect::None };
         step.changes = differences
             .iter()
@@ -333,9 +454,21 @@ impl<'a> Planner<'a> {
                 let secret = desired.kind == KubernetesKind::Secret && path.starts_with("data");
                 FieldChange {
                     field: path.clone(),
-                    from: if secret { "(secret)".to_owned() } else { show(from) },
-                    to: if secret { "(another secret)".to_owned() } else { show(to) },
-                    effect: if path.starts_with("spec.template") { step.effect } else { Effect::None },
+                    from: if secret {
+                        "(secret)".to_owned()
+                    } else {
+                        show(from)
+                    },
+                    to: if secret {
+                        "(another secret)".to_owned()
+                    } else {
+                        show(to)
+                    },
+                    effect: if path.starts_with("spec.template") {
+                        step.effect
+                    } else {
+                        Effect::None
+                    },
                 }
             })
             .collect();
@@ -348,8 +481,16 @@ impl<'a> Planner<'a> {
 
     /// As desired; a node group also has to have its nodes.
     fn settle_aws(&mut self, key: &ResourceKey, desired: &AwsResource, present: &Present) {
-        if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) = (desired, &present.resource) {
-            let nodes = self.input.observed.nodes.get(&group.name).copied().unwrap_or_default();
+        if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
+            (desired, &present.resource)
+        {
+            let nodes = self
+                .input
+                .observed
+                .nodes
+                .get(&group.name)
+                .copied()
+                .unwrap_or_default();
             let least = usize::try_from(group.min_size).unwrap_or(0);
             if nodes.ready < least {
                 return self.wait(key, &format!("{} of {least} nodes are ready", nodes.ready));
@@ -365,7 +506,12 @@ impl<'a> Planner<'a> {
 
     /// The dependencies of a node that are not usable yet.
     fn unmet(&self, node: &Node) -> Vec<Blocker> {
-        node.depends_on.iter().filter(|key| !is_usable(key, self.input)).cloned().map(Blocker::Resource).collect()
+        node.depends_on
+            .iter()
+            .filter(|key| !is_usable(key, self.input))
+            .cloned()
+            .map(Blocker::Resource)
+            .collect()
     }
 
     /// The dependencies of something new that are not usable, or not yet as they are desired: a database made before the
@@ -373,7 +519,9 @@ impl<'a> Planner<'a> {
     fn unmet_at_creation(&self, node: &Node) -> Vec<Blocker> {
         node.depends_on
             .iter()
-            .filter(|key| !is_usable(key, self.input) || !(self.was_applied(key) || self.is_as_desired(key)))
+            .filter(|key| {
+                !is_usable(key, self.input) || !(self.was_applied(key) || self.is_as_desired(key))
+            })
             .cloned()
             .map(Blocker::Resource)
             .collect()
@@ -382,12 +530,20 @@ impl<'a> Planner<'a> {
     /// Whether it was complete before. A later change of it may wait for a person, be refused, or be drift that is only told: pods
     /// that were deleted meanwhile have to come back all the same.
     fn was_applied(&self, key: &ResourceKey) -> bool {
-        self.input.inventory.get(key).is_some_and(|entry| entry.applied.is_some())
+        self.input
+            .inventory
+            .get(key)
+            .is_some_and(|entry| entry.applied.is_some())
     }
 
     fn is_as_desired(&self, key: &ResourceKey) -> bool {
-        match (self.input.blueprint.get(key).map(|node| &node.wanted), self.input.observed.present(key)) {
-            (Some(Wanted::Aws(desired)), Some(present)) => present.is_unconfirmed() || difference::aws(desired, &present.resource).is_empty(),
+        match (
+            self.input.blueprint.get(key).map(|node| &node.wanted),
+            self.input.observed.present(key),
+        ) {
+            (Some(Wanted::Aws(desired)), Some(present)) => {
+                present.is_unconfirmed() || difference::aws(desired, &present.resource).is_empty()
+            }
             _ => true,
         }
     }
@@ -399,7 +555,11 @@ impl<'a> Planner<'a> {
 
     /// Whether it was seen to be as it is desired now.
     fn is_applied(&self, key: &ResourceKey, node: &Node) -> bool {
-        let applied = self.input.inventory.get(key).and_then(|entry| entry.applied.as_deref());
+        let applied = self
+            .input
+            .inventory
+            .get(key)
+            .and_then(|entry| entry.applied.as_deref());
         applied.is_some() && applied == node.intent().as_deref()
     }
 
@@ -434,13 +594,21 @@ fn step(key: &ResourceKey, action: Action, operation: Operation) -> Step {
 
 /// What AWS says of a resource beside its state, such as that it was stopped.
 fn with_note(state: &str, present: &Present) -> String {
-    present.note.as_ref().map_or_else(|| state.to_owned(), |note| format!("{state} ({note})"))
+    present
+        .note
+        .as_ref()
+        .map_or_else(|| state.to_owned(), |note| format!("{state} ({note})"))
 }
 
 /// A step that waits for AWS or Kubernetes; the reason is told as the value of `status`.
 fn waiting(key: &ResourceKey, reason: &str, minutes: u16) -> Step {
     let mut step = step(key, Action::Wait, Operation::Wait);
     step.minutes = minutes;
-    step.changes = vec![FieldChange { field: "status".to_owned(), from: reason.to_owned(), to: "ready".to_owned(), effect: Effect::None }];
+    step.changes = vec![FieldChange {
+        field: "status".to_owned(),
+        from: reason.to_owned(),
+        to: "ready".to_owned(),
+        effect: Effect::None,
+    }];
     step
 }

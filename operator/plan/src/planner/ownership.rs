@@ -26,22 +26,32 @@ pub(super) fn of(present: &Present, input: &Input<'_>) -> Ownership {
         AwsResource::SnsSubscription(subscription) => is_our_subscription(subscription, input),
         _ => present.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
     };
-    if ours { Ownership::Ours } else { Ownership::Adoptable }
+    if ours {
+        Ownership::Ours
+    } else {
+        Ownership::Adoptable
+    }
 }
 
 /// SNS has no tags for subscriptions: one belongs to whom its topic belongs. Where the topic could not be looked at, it is ours
 /// if we are known to have made it.
 fn is_our_subscription(subscription: &SnsSubscription, input: &Input<'_>) -> bool {
-    let topic = input.observed.aws.values().find_map(|observation| match observation {
-        Observation::Present(topic) => match &topic.resource {
-            AwsResource::SnsTopic(found) if found.arn == subscription.topic_arn => Some(topic),
-            _ => None,
-        },
-        Observation::Absent | Observation::Unknown(_) => None,
-    });
+    let topic = input
+        .observed
+        .aws
+        .values()
+        .find_map(|observation| match observation {
+            Observation::Present(topic) => match &topic.resource {
+                AwsResource::SnsTopic(found) if found.arn == subscription.topic_arn => Some(topic),
+                _ => None,
+            },
+            Observation::Absent | Observation::Unknown(_) => None,
+        });
     match topic {
         Some(topic) => topic.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
-        None => input.inventory.contains_key(&AwsResource::from(subscription.clone()).key()),
+        None => input
+            .inventory
+            .contains_key(&AwsResource::from(subscription.clone()).key()),
     }
 }
 
@@ -52,11 +62,15 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     }
     if let AwsResource::SnsSubscription(_) = present.resource {
         // What there is to do, the topic says.
-        return Ownership::Foreign(Failure::new(Class::NotReady, format!("{key} exists, and its topic is not known to be ours")));
+        return Ownership::Foreign(Failure::new(
+            Class::NotReady,
+            format!("{key} exists, and its topic is not known to be ours"),
+        ));
     }
     let tags = present.tags();
     let path = input.owner.path();
-    let same_owner = tags.get(OWNER_TAG) == Some(&path) && tags.get(CLUSTER_TAG).map(String::as_str) == Some(input.cluster);
+    let same_owner = tags.get(OWNER_TAG) == Some(&path)
+        && tags.get(CLUSTER_TAG).map(String::as_str) == Some(input.cluster);
     let owned = tags.get(OWNER_TAG).is_some() || tags.get(OWNER_UID_TAG).is_some();
     let allowed = match input.policies.adoption {
         AdoptionPolicy::Never => false,
@@ -68,7 +82,9 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     }
     let whose = match tags.get(OWNER_TAG) {
         Some(other) if !same_owner => match tags.get(CLUSTER_TAG) {
-            Some(cluster) if cluster != input.cluster => format!("belongs to {other} of cluster {cluster}"),
+            Some(cluster) if cluster != input.cluster => {
+                format!("belongs to {other} of cluster {cluster}")
+            }
             _ => format!("belongs to {other}"),
         },
         Some(_) => "was left by an earlier custom resource of this name".to_owned(),
@@ -79,9 +95,16 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     } else if same_owner {
         "set policy.adoption to IfTagged to take it over".to_owned()
     } else if matches!(key.kind, ResourceKind::Aws(_)) {
-        format!("set policy.adoption to Adopt to take it over, or tag it {OWNER_TAG}={path} and {CLUSTER_TAG}={}", input.cluster)
+        format!(
+            "set policy.adoption to Adopt to take it over, or tag it {OWNER_TAG}={path} and {CLUSTER_TAG}={}",
+            input.cluster
+        )
     } else {
         "rename the custom resource".to_owned()
     };
-    Ownership::Foreign(Failure::new(Class::Invalid, format!("{key} exists and {whose}")).with_code("NotOurs").with_remedy(remedy))
+    Ownership::Foreign(
+        Failure::new(Class::Invalid, format!("{key} exists and {whose}"))
+            .with_code("NotOurs")
+            .with_remedy(remedy),
+    )
 }

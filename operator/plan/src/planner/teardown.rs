@@ -31,35 +31,75 @@ fn fate(kind: AwsKind, empty: Option<bool>, policy: DeletionPolicy) -> Fate {
 
 /// The plan for a custom resource that is being deleted: everything that is known of it, stage by stage.
 pub(super) fn plan(input: &Input<'_>) -> Plan {
-    let keys: BTreeSet<&ResourceKey> =
-        input.inventory.keys().chain(input.blueprint.keys()).chain(input.observed.kubernetes.keys()).collect();
-    let mut steps: Vec<Step> = keys.into_iter().filter_map(|key| take_down(key, input, Action::Delete)).collect();
+    let keys: BTreeSet<&ResourceKey> = input
+        .inventory
+        .keys()
+        .chain(input.blueprint.keys())
+        .chain(input.observed.kubernetes.keys())
+        .collect();
+    let mut steps: Vec<Step> = keys
+        .into_iter()
+        .filter_map(|key| take_down(key, input, Action::Delete))
+        .collect();
     order_by_stage(&mut steps);
-    Plan { steps, unchanged: 0 }
+    Plan {
+        steps,
+        ..Plan::default()
+    }
 }
 
 /// Adds steps for what the inventory has and the blueprint has not: once all that is desired is settled, so that a
 /// replacement serves before the old one goes.
-pub(super) fn plan_leftovers(input: &Input<'_>, settled: &BTreeSet<ResourceKey>, steps: &mut Vec<Step>) {
-    let unsettled: Vec<Blocker> = input.blueprint.keys().filter(|key| !settled.contains(*key)).take(3).cloned().map(Blocker::Resource).collect();
+pub(super) fn plan_leftovers(
+    input: &Input<'_>,
+    settled: &BTreeSet<ResourceKey>,
+    steps: &mut Vec<Step>,
+) {
+    let unsettled: Vec<Blocker> = input
+        .blueprint
+        .keys()
+        .filter(|key| !settled.contains(*key))
+        .take(3)
+        .cloned()
+        .map(Blocker::Resource)
+        .collect();
     let leftovers: BTreeSet<&ResourceKey> = input
         .inventory
         .keys()
-        .chain(input.observed.kubernetes.iter().filter(|(_, object)| object.ours).map(|(key, _)| key))
+        .chain(
+            input
+                .observed
+                .kubernetes
+                .iter()
+                .filter(|(_, object)| object.ours)
+                .map(|(key, _)| key),
+        )
         .filter(|key| input.blueprint.get(key).is_none())
         .collect();
     let added: Vec<Step> = leftovers
         .into_iter()
         .filter_map(|key| {
             let role = input.inventory.get(key).map(|entry| entry.role.as_str());
-            let replaced = role.is_some() && input.blueprint.iter().any(|(other, node)| other.kind == key.kind && Some(node.role.as_str()) == role);
-            take_down(key, input, if replaced { Action::Replace } else { Action::Delete })
+            let replaced = role.is_some()
+                && input.blueprint.iter().any(|(other, node)| {
+                    other.kind == key.kind && Some(node.role.as_str()) == role
+                });
+            take_down(
+                key,
+                input,
+                if replaced {
+                    Action::Replace
+                } else {
+                    Action::Delete
+                },
+            )
         })
         .collect();
     // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
     // wanted would be waiting for ever.
-    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) =
-        added.into_iter().partition(|step| step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler));
+    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added.into_iter().partition(|step| {
+        step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
+    });
     steps.append(&mut scalers);
     for step in &mut added {
         if step.is_free() {
@@ -72,14 +112,24 @@ pub(super) fn plan_leftovers(input: &Input<'_>, settled: &BTreeSet<ResourceKey>,
 
 /// A later stage waits until the earlier ones are gone. What is retained holds nobody up.
 fn order_by_stage(steps: &mut [Step]) {
-    let Some(first) = steps.iter().filter(|step| step.action != Action::Retain).map(|step| step.key.kind.teardown_stage()).min() else {
+    let Some(first) = steps
+        .iter()
+        .filter(|step| step.action != Action::Retain)
+        .map(|step| step.key.kind.teardown_stage())
+        .min()
+    else {
         return;
     };
-    let holders: Vec<ResourceKey> =
-        steps.iter().filter(|step| step.action != Action::Retain && step.key.kind.teardown_stage() == first).take(3).map(|step| step.key.clone()).collect();
+    let holders: Vec<ResourceKey> = steps
+        .iter()
+        .filter(|step| step.action != Action::Retain && step.key.kind.teardown_stage() == first)
+        .take(3)
+        .map(|step| step.key.clone())
+        .collect();
     for step in steps {
         if step.action != Action::Retain && step.key.kind.teardown_stage() > first {
-            step.blocked_by.extend(holders.iter().cloned().map(Blocker::Resource));
+            step.blocked_by
+                .extend(holders.iter().cloned().map(Blocker::Resource));
         }
     }
 }
@@ -90,7 +140,13 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
         ResourceKind::Kubernetes(_) => {
             let object = input.observed.kubernetes.get(key)?;
             // Deleting it again would do nothing but make the next pass believe that something happened.
-            let next = || if object.is_terminating() { waiting(key, "is being deleted", 0) } else { step(key, action, Operation::KubernetesDelete) };
+            let next = || {
+                if object.is_terminating() {
+                    waiting(key, "is being deleted", 0)
+                } else {
+                    step(key, action, Operation::KubernetesDelete)
+                }
+            };
             object.ours.then(next)
         }
         ResourceKind::Aws(kind) => match input.observed.aws.get(key) {
@@ -106,7 +162,13 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
     }
 }
 
-fn take_down_aws(key: &ResourceKey, kind: AwsKind, present: &Present, input: &Input<'_>, action: Action) -> Option<Step> {
+fn take_down_aws(
+    key: &ResourceKey,
+    kind: AwsKind,
+    present: &Present,
+    input: &Input<'_>,
+    action: Action,
+) -> Option<Step> {
     if ownership::of(present, input) != Ownership::Ours {
         return None;
     }
@@ -121,16 +183,40 @@ fn take_down_aws(key: &ResourceKey, kind: AwsKind, present: &Present, input: &In
     match present.lifecycle {
         Lifecycle::Deleting => return Some(waiting(key, "is being deleted", kind.usual_minutes())),
         // AWS refuses to delete what it is working on.
-        Lifecycle::Creating => return Some(waiting(key, "is being created; it is deleted afterwards", kind.usual_minutes())),
-        Lifecycle::Modifying => return Some(waiting(key, "is being changed; it is deleted afterwards", 0)),
+        Lifecycle::Creating => {
+            return Some(waiting(
+                key,
+                "is being created; it is deleted afterwards",
+                kind.usual_minutes(),
+            ));
+        }
+        Lifecycle::Modifying => {
+            return Some(waiting(
+                key,
+                "is being changed; it is deleted afterwards",
+                0,
+            ));
+        }
         Lifecycle::Available | Lifecycle::Failed(_) => {}
     }
-    if kind == AwsKind::NodeGroup && !input.deleting && input.observed.nodes.get(&key.name).is_some_and(|nodes| nodes.pods > 0) {
+    if kind == AwsKind::NodeGroup
+        && !input.deleting
+        && input
+            .observed
+            .nodes
+            .get(&key.name)
+            .is_some_and(|nodes| nodes.pods > 0)
+    {
         let mut step = step(key, action, Operation::DrainNodes);
         step.effect = Effect::Rolling;
         step.changes = vec![FieldChange {
             field: "pods".to_owned(),
-            from: input.observed.nodes.get(&key.name).map_or(0, |nodes| nodes.pods).to_string(),
+            from: input
+                .observed
+                .nodes
+                .get(&key.name)
+                .map_or(0, |nodes| nodes.pods)
+                .to_string(),
             to: "0".to_owned(),
             effect: Effect::Rolling,
         }];
@@ -138,8 +224,12 @@ fn take_down_aws(key: &ResourceKey, kind: AwsKind, present: &Present, input: &In
     }
     let mut step = step(key, action, Operation::AwsDelete { mode });
     step.effect = match (kind.holding(), mode) {
-        (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Everything) => Effect::DataLoss,
-        (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Snapshot) => Effect::Downtime,
+        (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Everything) => {
+            Effect::DataLoss
+        }
+        (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Snapshot) => {
+            Effect::Downtime
+        }
         (Holding::Nothing, _) if action == Action::Replace => Effect::Rolling,
         _ => Effect::None,
     };

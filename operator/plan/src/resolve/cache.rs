@@ -3,7 +3,9 @@
 use shopkeeper_api::{Toggle, cache as api, defaults};
 
 use super::{Context, DataResource};
-use crate::aws::{CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption};
+use crate::aws::{
+    CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption,
+};
 
 /// Longest id of a replication group.
 const LONGEST_ID: usize = 40;
@@ -30,7 +32,11 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
         name: format!("{id}-{}", family.replace('.', "-")),
         family: family.clone(),
         description: format!("Parameters of {}", context.owner.path()),
-        parameters: declared.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect(),
+        parameters: declared
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.value.clone()))
+            .collect(),
         tags: context.tags(),
     });
     let group = CacheReplicationGroup {
@@ -49,13 +55,23 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
         kms_key_arn: Some(context.platform.key_arn.clone()),
         subnet_group: id,
         // By name also where it is the engine's own: left out, a group that was declared before would stay.
-        parameter_group: Some(parameter_group.as_ref().map_or_else(|| format!("default.{family}"), |group| group.name.clone())),
+        parameter_group: Some(
+            parameter_group
+                .as_ref()
+                .map_or_else(|| format!("default.{family}"), |group| group.name.clone()),
+        ),
         security_groups: context.security_groups(),
         port: PORT,
-        snapshot_retention_days: declared.snapshot_retention_days.unwrap_or(defaults::CACHE_SNAPSHOT_RETENTION_DAYS),
+        snapshot_retention_days: declared
+            .snapshot_retention_days
+            .unwrap_or(defaults::CACHE_SNAPSHOT_RETENTION_DAYS),
         snapshot_window: declared.snapshot_window.clone(),
         maintenance_window: declared.maintenance_window.clone(),
-        auto_minor_version_upgrade: Some(declared.auto_minor_version_upgrade.is_none_or(Toggle::is_enabled)),
+        auto_minor_version_upgrade: Some(
+            declared
+                .auto_minor_version_upgrade
+                .is_none_or(Toggle::is_enabled),
+        ),
         tags: context.tags(),
     };
     let subnet_group = DataResource::hidden("cache.subnets", subnet_group);
@@ -69,7 +85,10 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
 /// The parameter group family of an engine version: counted by the major, but for the versions of Redis before 7.
 fn family(engine: api::CacheEngine, version: &str) -> String {
     let mut numbers = version.split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or("0"));
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or("0"),
+    );
     match (engine, major) {
         (api::CacheEngine::Valkey, _) => format!("valkey{major}"),
         (api::CacheEngine::Redis, "6") => "redis6.x".to_owned(),
@@ -95,6 +114,7 @@ mod tests {
             namespace: "shop".into(),
             name: "catalog".into(),
             uid: "u".into(),
+            generation: 1,
         };
         let platform = PlatformFacts {
             name: "octank".into(),
@@ -102,7 +122,10 @@ mod tests {
             region: "eu-west-1".into(),
             cluster: "octank".into(),
             oidc_issuer: None,
-            vpc: VpcFacts { id: "vpc-1".into(), cidr: "10.0.0.0/16".into() },
+            vpc: VpcFacts {
+                id: "vpc-1".into(),
+                cidr: "10.0.0.0/16".into(),
+            },
             private_subnets: Vec::new(),
             public_subnets: Vec::new(),
             data_security_groups: Vec::new(),
@@ -110,9 +133,16 @@ mod tests {
             tags: crate::aws::Tags::new(),
         };
         let references = References::default();
-        let context = Context { owner: &owner, platform: &platform, references: &references };
+        let context = Context {
+            owner: &owner,
+            platform: &platform,
+            references: &references,
+        };
         let declared = serde_json::from_value(declared).unwrap();
-        cache(context, &declared).into_iter().map(|resource| resource.resource).collect()
+        cache(context, &declared)
+            .into_iter()
+            .map(|resource| resource.resource)
+            .collect()
     }
 
     fn parameter_group(resources: &[AwsResource]) -> Option<&str> {
@@ -125,19 +155,29 @@ mod tests {
     #[test]
     fn a_parameter_group_is_made_where_parameters_are_declared() {
         let parameters = serde_json::json!([{"name": "maxmemory-policy", "value": "allkeys-lru"}]);
-        let with = resolved(serde_json::json!({"engine": "Valkey", "nodeType": "cache.t4g.small", "parameters": parameters}));
+        let with = resolved(
+            serde_json::json!({"engine": "Valkey", "nodeType": "cache.t4g.small", "parameters": parameters}),
+        );
         let group = with.iter().find_map(|resource| match resource {
             AwsResource::CacheParameterGroup(group) => Some(group),
             _ => None,
         });
-        assert_eq!(group.map(|group| (group.name.as_str(), group.family.as_str())), Some(("octank-shop-catalog-valkey8", "valkey8")));
+        assert_eq!(
+            group.map(|group| (group.name.as_str(), group.family.as_str())),
+            Some(("octank-shop-catalog-valkey8", "valkey8"))
+        );
         assert_eq!(parameter_group(&with), Some("octank-shop-catalog-valkey8"));
     }
 
     #[test]
     fn without_parameters_the_group_of_the_engine_is_set() {
-        let without = resolved(serde_json::json!({"engine": "Redis", "nodeType": "cache.t4g.small"}));
-        assert!(!without.iter().any(|resource| matches!(resource, AwsResource::CacheParameterGroup(_))));
+        let without =
+            resolved(serde_json::json!({"engine": "Redis", "nodeType": "cache.t4g.small"}));
+        assert!(
+            !without
+                .iter()
+                .any(|resource| matches!(resource, AwsResource::CacheParameterGroup(_)))
+        );
         assert_eq!(parameter_group(&without), Some("default.redis7"));
     }
 

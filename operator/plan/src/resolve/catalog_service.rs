@@ -2,19 +2,34 @@
 
 use shopkeeper_api::{CatalogService, resource::Service};
 
-use super::{Context, References, Resolve, Resolved, ServiceKey, cache, component, media, owner_of, table};
+use super::{
+    Context, References, Resolve, Resolved, ServiceKey, cache, component, media, owner_of, table,
+};
 use crate::{facts::PlatformFacts, failure::Failure};
 
 impl Resolve for CatalogService {
-    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure> {
+    fn resolve(
+        &self,
+        platform: &PlatformFacts,
+        references: &References,
+    ) -> Result<Resolved, Failure> {
         let owner = owner_of(self);
-        let context = Context { owner: &owner, platform, references };
+        let context = Context {
+            owner: &owner,
+            platform,
+            references,
+        };
         let mut data = Vec::new();
         if let Some(products) = &self.spec.products {
             data.push(table::table(context, "products", "products", products));
         }
         for named in &self.spec.tables {
-            data.push(table::table(context, &format!("tables.{}", named.name), &named.name, &named.table));
+            data.push(table::table(
+                context,
+                &format!("tables.{}", named.name),
+                &named.name,
+                &named.table,
+            ));
         }
         if let Some(declared) = &self.spec.cache {
             data.extend(cache::cache(context, declared));
@@ -23,7 +38,14 @@ impl Resolve for CatalogService {
             data.push(media::media(context, declared));
         }
         let components = vec![super::service_component(context, &self.tier())?];
-        Resolved { platform: platform.clone(), components, data, load_balancers: Vec::new(), owner: owner.clone() }.distinct()
+        Resolved {
+            platform: platform.clone(),
+            components,
+            data,
+            load_balancers: Vec::new(),
+            owner: owner.clone(),
+        }
+        .distinct()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

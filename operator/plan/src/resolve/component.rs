@@ -15,9 +15,13 @@ use shopkeeper_api::{
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
-use super::{Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, nodes};
 pub use super::nodes::Placement;
-use crate::{failure::Failure, outputs::{Output, Outputs}, template::Template};
+use super::{Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, nodes};
+use crate::{
+    failure::Failure,
+    outputs::{Output, Outputs},
+    template::Template,
+};
 
 /// A workload with every default applied that does not depend on AWS.
 #[derive(Clone, Debug)]
@@ -113,11 +117,22 @@ pub(super) struct Place<'a> {
     pub health_path: Option<&'a str>,
 }
 
-pub(super) fn component(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>) -> Result<Component, Failure> {
+pub(super) fn component(
+    context: Context<'_>,
+    place: &Place<'_>,
+    tier: &Tier<'_>,
+) -> Result<Component, Failure> {
     let workload = tier.workload.clone();
     let replicas = replicas(tier.scaling);
-    let service_account = workload.service_account_name.clone().unwrap_or_else(|| place.name.to_owned());
-    let health_path = place.health_path.map(str::to_owned).or_else(|| probe_path(&workload)).unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
+    let service_account = workload
+        .service_account_name
+        .clone()
+        .unwrap_or_else(|| place.name.to_owned());
+    let health_path = place
+        .health_path
+        .map(str::to_owned)
+        .or_else(|| probe_path(&workload))
+        .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
     Ok(Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
@@ -126,9 +141,16 @@ pub(super) fn component(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>
         callers: tier.callers.to_vec(),
         load_balancer: place.load_balancer,
         identity: identity::identity(context, place, &service_account, tier.identity)?,
-        bindings: tier.bindings.iter().map(|binding| resolve_binding(place, binding)).collect::<Result<_, _>>()?,
+        bindings: tier
+            .bindings
+            .iter()
+            .map(|binding| resolve_binding(place, binding))
+            .collect::<Result<_, _>>()?,
         endpoints: endpoints(context, place, tier)?,
-        metrics: workload.metrics.as_ref().and_then(|metrics| resolve_metrics(context, metrics, &workload)),
+        metrics: workload
+            .metrics
+            .as_ref()
+            .and_then(|metrics| resolve_metrics(context, metrics, &workload)),
         service_account,
         health_path,
         replicas,
@@ -137,7 +159,13 @@ pub(super) fn component(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>
 }
 
 fn replicas(declared: Option<&Scaling>) -> Replicas {
-    match declared.map(|scaling| (scaling.type_, scaling.fixed.as_ref(), scaling.autoscale.as_ref())) {
+    match declared.map(|scaling| {
+        (
+            scaling.type_,
+            scaling.fixed.as_ref(),
+            scaling.autoscale.as_ref(),
+        )
+    }) {
         Some((ScalingType::Autoscale, _, Some(range))) => {
             let mut range = range.clone();
             if range.cpu.is_none() && range.memory.is_none() && range.metrics.is_empty() {
@@ -152,16 +180,35 @@ fn replicas(declared: Option<&Scaling>) -> Replicas {
 
 /// A budget that allows nothing would block every update of the nodes for ever: it is lowered to leave one.
 fn disruption(declared: Option<&Disruption>, replicas: &Replicas) -> Disruption {
-    let one = Disruption { min_available: None, max_unavailable: Some(IntOrString::Int(defaults::DISRUPTION_MAX_UNAVAILABLE)) };
+    let one = Disruption {
+        min_available: None,
+        max_unavailable: Some(IntOrString::Int(defaults::DISRUPTION_MAX_UNAVAILABLE)),
+    };
     match declared {
         None => one,
-        Some(Disruption { min_available: Some(IntOrString::Int(least)), .. }) if *least >= replicas.fewest() => {
-            Disruption { min_available: Some(IntOrString::Int((replicas.fewest() - 1).max(0))), max_unavailable: None }
-        }
-        Some(Disruption { min_available: Some(IntOrString::String(share)), .. }) if share == "100%" => one,
-        Some(Disruption { max_unavailable: Some(IntOrString::Int(0)), .. }) => one,
-        Some(Disruption { max_unavailable: Some(IntOrString::String(share)), .. }) if share == "0%" => one,
-        Some(Disruption { min_available: None, max_unavailable: None }) => one,
+        Some(Disruption {
+            min_available: Some(IntOrString::Int(least)),
+            ..
+        }) if *least >= replicas.fewest() => Disruption {
+            min_available: Some(IntOrString::Int((replicas.fewest() - 1).max(0))),
+            max_unavailable: None,
+        },
+        Some(Disruption {
+            min_available: Some(IntOrString::String(share)),
+            ..
+        }) if share == "100%" => one,
+        Some(Disruption {
+            max_unavailable: Some(IntOrString::Int(0)),
+            ..
+        }) => one,
+        Some(Disruption {
+            max_unavailable: Some(IntOrString::String(share)),
+            ..
+        }) if share == "0%" => one,
+        Some(Disruption {
+            min_available: None,
+            max_unavailable: None,
+        }) => one,
         Some(declared) => declared.clone(),
     }
 }
@@ -171,7 +218,11 @@ fn probe_path(workload: &Workload) -> Option<String> {
     readiness.http_get.as_ref()?.path.clone()
 }
 
-fn resolve_metrics(context: Context<'_>, declared: &Metrics, workload: &Workload) -> Option<ResolvedMetrics> {
+fn resolve_metrics(
+    context: Context<'_>,
+    declared: &Metrics,
+    workload: &Workload,
+) -> Option<ResolvedMetrics> {
     let port = match &declared.port {
         Some(name) => workload.ports.iter().find(|port| port.name == *name),
         None => workload.ports.first(),
@@ -184,21 +235,38 @@ fn resolve_metrics(context: Context<'_>, declared: &Metrics, workload: &Workload
     };
     Some(ResolvedMetrics {
         port: port.clone(),
-        path: declared.path.clone().unwrap_or_else(|| defaults::METRICS_PATH.to_owned()),
+        path: declared
+            .path
+            .clone()
+            .unwrap_or_else(|| defaults::METRICS_PATH.to_owned()),
         service_monitor,
     })
 }
 
 fn resolve_binding(place: &Place<'_>, declared: &Binding) -> Result<ResolvedBinding, Failure> {
-    let secret_name = declared.secret_name.clone().unwrap_or_else(|| format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase());
+    let secret_name = declared.secret_name.clone().unwrap_or_else(|| {
+        format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase()
+    });
     let field = format!("{}.bindings[{}]", place.field, declared.resource);
-    Ok(ResolvedBinding { resource: declared.resource.clone(), secret_name, env: templates(&field, &declared.env)? })
+    Ok(ResolvedBinding {
+        resource: declared.resource.clone(),
+        secret_name,
+        env: templates(&field, &declared.env)?,
+    })
 }
 
 fn templates(field: &str, declared: &[EnvTemplate]) -> Result<Vec<(String, Template)>, Failure> {
     declared
         .iter()
-        .map(|env| Ok((env.name.clone(), Template::parse(&format!("{field}.env[{}].template", env.name), &env.template)?)))
+        .map(|env| {
+            Ok((
+                env.name.clone(),
+                Template::parse(
+                    &format!("{field}.env[{}].template", env.name),
+                    &env.template,
+                )?,
+            ))
+        })
         .collect()
 }
 
@@ -217,27 +285,56 @@ pub fn service_ports(workload: &Workload) -> Vec<ServicePort> {
 }
 
 /// Finds a referenced service's port.
-pub(super) fn find_port<'a>(context: Context<'a>, key: &ServiceKey, field: &str, port: Option<&str>) -> Result<&'a ServicePort, Failure> {
+pub(super) fn find_port<'a>(
+    context: Context<'a>,
+    key: &ServiceKey,
+    field: &str,
+    port: Option<&str>,
+) -> Result<&'a ServicePort, Failure> {
     let named = format!("{} {}/{}", key.kind.as_str(), key.namespace, key.name);
     let service = context.references.services.get(key).ok_or_else(|| {
-        Failure::new(crate::failure::Class::NotReady, format!("{field} names {named}, which does not exist")).with_remedy("create it, or correct the name")
+        Failure::new(
+            crate::failure::Class::NotReady,
+            format!("{field} names {named}, which does not exist"),
+        )
+        .with_remedy("create it, or correct the name")
     })?;
     let found = match port {
         Some(name) => service.ports.iter().find(|port| port.name == name),
         None => service.ports.first(),
     };
     found.ok_or_else(|| match port {
-        Some(name) => Failure::invalid(&format!("{field}.port"), &format!("{named} has no port {name}"), "name one of its workload.ports"),
-        None => Failure::invalid(field, &format!("{named} has no ports"), "give it a port in workload.ports"),
+        Some(name) => Failure::invalid(
+            &format!("{field}.port"),
+            &format!("{named} has no port {name}"),
+            "name one of its workload.ports",
+        ),
+        None => Failure::invalid(
+            field,
+            &format!("{named} has no ports"),
+            "give it a port in workload.ports",
+        ),
     })
 }
 
-fn endpoints(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>) -> Result<Vec<ResolvedEndpoint>, Failure> {
+fn endpoints(
+    context: Context<'_>,
+    place: &Place<'_>,
+    tier: &Tier<'_>,
+) -> Result<Vec<ResolvedEndpoint>, Failure> {
     let mut resolved = Vec::new();
     for endpoint in tier.endpoints {
         let field = format!("{}.endpoints[{}]", place.field, endpoint.service.name);
-        let namespace = endpoint.service.namespace.clone().unwrap_or_else(|| context.owner.namespace.clone());
-        let key = ServiceKey { kind: endpoint.service.kind, namespace, name: endpoint.service.name.clone() };
+        let namespace = endpoint
+            .service
+            .namespace
+            .clone()
+            .unwrap_or_else(|| context.owner.namespace.clone());
+        let key = ServiceKey {
+            kind: endpoint.service.kind,
+            namespace,
+            name: endpoint.service.name.clone(),
+        };
         let port = find_port(context, &key, &field, endpoint.port.as_deref())?;
         let outputs = endpoint_outputs(&key, port);
         for (name, template) in templates(&field, &endpoint.env)? {
@@ -247,7 +344,11 @@ fn endpoints(context: Context<'_>, place: &Place<'_>, tier: &Tier<'_>) -> Result
                 Err(missing) => {
                     let missing: Vec<_> = missing.into_iter().collect();
                     let problem = format!("no endpoint has {}", missing.join(", "));
-                    return Err(Failure::invalid(&format!("{field}.env[{name}].template"), &problem, "use host, port, scheme, endpoint or url"));
+                    return Err(Failure::invalid(
+                        &format!("{field}.env[{name}].template"),
+                        &problem,
+                        "use host, port, scheme, endpoint or url",
+                    ));
                 }
             }
         }
@@ -260,17 +361,29 @@ fn endpoint_outputs(key: &ServiceKey, port: &ServicePort) -> Outputs {
     let scheme = if port.tls { "https" } else { "http" };
     let default = if port.tls { 443 } else { 80 };
     let endpoint = format!("{host}:{}", port.number);
-    let url = if port.number == default { format!("{scheme}://{host}") } else { format!("{scheme}://{endpoint}") };
-    Outputs::new().with("host", host).with("port", port.number.to_string()).with("scheme", scheme).with("endpoint", endpoint).with("url", url)
+    let url = if port.number == default {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{endpoint}")
+    };
+    Outputs::new()
+        .with("host", host)
+        .with("port", port.number.to_string())
+        .with("scheme", scheme)
+        .with("endpoint", endpoint)
+        .with("url", url)
 }
 
 /// Labels by which the pods of a component are selected. They can never change: a Deployment's selector is immutable.
 #[must_use]
 pub fn selector(component: &str, instance: &str) -> BTreeMap<String, String> {
-    [("app.kubernetes.io/name", component), ("app.kubernetes.io/instance", instance)]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    [
+        ("app.kubernetes.io/name", component),
+        ("app.kubernetes.io/instance", instance),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }
 
 #[cfg(test)]
@@ -280,18 +393,57 @@ mod tests {
     #[test]
     fn a_budget_never_blocks_the_last_drain() {
         let three = Replicas::Fixed(3);
-        let budget = |min: Option<IntOrString>, max: Option<IntOrString>| disruption(Some(&Disruption { min_available: min, max_unavailable: max }), &three);
-        assert_eq!(budget(Some(IntOrString::Int(3)), None).min_available, Some(IntOrString::Int(2)));
-        assert_eq!(budget(Some(IntOrString::Int(2)), None).min_available, Some(IntOrString::Int(2)));
-        assert_eq!(budget(Some(IntOrString::String("100%".into())), None).max_unavailable, Some(IntOrString::Int(1)));
-        assert_eq!(budget(None, Some(IntOrString::Int(0))).max_unavailable, Some(IntOrString::Int(1)));
-        assert_eq!(disruption(None, &three).max_unavailable, Some(IntOrString::Int(1)));
+        let budget = |min: Option<IntOrString>, max: Option<IntOrString>| {
+            disruption(
+                Some(&Disruption {
+                    min_available: min,
+                    max_unavailable: max,
+                }),
+                &three,
+            )
+        };
+        assert_eq!(
+            budget(Some(IntOrString::Int(3)), None).min_available,
+            Some(IntOrString::Int(2))
+        );
+        assert_eq!(
+            budget(Some(IntOrString::Int(2)), None).min_available,
+            Some(IntOrString::Int(2))
+        );
+        assert_eq!(
+            budget(Some(IntOrString::String("100%".into())), None).max_unavailable,
+            Some(IntOrString::Int(1))
+        );
+        assert_eq!(
+            budget(None, Some(IntOrString::Int(0))).max_unavailable,
+            Some(IntOrString::Int(1))
+        );
+        assert_eq!(
+            disruption(None, &three).max_unavailable,
+            Some(IntOrString::Int(1))
+        );
     }
 
     #[test]
     fn an_endpoint_leaves_out_the_port_that_its_scheme_implies() {
-        let key = ServiceKey { kind: shopkeeper_api::reference::ServiceKind::OrderService, namespace: "shop".into(), name: "orders".into() };
-        let url = |number, tls| endpoint_outputs(&key, &ServicePort { name: "p".into(), number, tls }).plain("url").unwrap().to_owned();
+        let key = ServiceKey {
+            kind: shopkeeper_api::reference::ServiceKind::OrderService,
+            namespace: "shop".into(),
+            name: "orders".into(),
+        };
+        let url = |number, tls| {
+            endpoint_outputs(
+                &key,
+                &ServicePort {
+                    name: "p".into(),
+                    number,
+                    tls,
+                },
+            )
+            .plain("url")
+            .unwrap()
+            .to_owned()
+        };
         assert_eq!(url(80, false), "http://orders.shop.svc");
         assert_eq!(url(8080, false), "http://orders.shop.svc:8080");
         assert_eq!(url(443, true), "https://orders.shop.svc");

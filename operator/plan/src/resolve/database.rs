@@ -16,15 +16,25 @@ use crate::{
 const LONGEST_IDENTIFIER: usize = 63;
 
 /// A database with its subnet and parameter group.
-pub(super) fn database(context: Context<'_>, declared: &Database) -> Result<Vec<DataResource>, Failure> {
+pub(super) fn database(
+    context: Context<'_>,
+    declared: &Database,
+) -> Result<Vec<DataResource>, Failure> {
     match &declared.rds {
         Some(rds) => instance(context, rds),
-        None => Err(Failure::invalid("spec.database.rds", "is missing", "describe the instance in spec.database.rds")),
+        None => Err(Failure::invalid(
+            "spec.database.rds",
+            "is missing",
+            "describe the instance in spec.database.rds",
+        )),
     }
 }
 
 fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, Failure> {
-    let identifier = declared.identifier.clone().unwrap_or_else(|| context.name("", LONGEST_IDENTIFIER));
+    let identifier = declared
+        .identifier
+        .clone()
+        .unwrap_or_else(|| context.name("", LONGEST_IDENTIFIER));
     let family = family(declared);
     let subnet_group = RdsSubnetGroup {
         name: identifier.clone(),
@@ -36,16 +46,27 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
         name: format!("{identifier}-{}", family.replace('.', "-")),
         family,
         description: format!("Parameters of {}", context.owner.path()),
-        parameters: declared.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect(),
+        parameters: declared
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.value.clone()))
+            .collect(),
         tags: context.tags(),
     };
-    let database_name = declared.database_name.clone().unwrap_or_else(|| database_name(&context.owner.name));
+    let database_name = declared
+        .database_name
+        .clone()
+        .unwrap_or_else(|| database_name(&context.owner.name));
     let instance = RdsInstance {
         engine: declared.engine.rds_name().to_owned(),
         engine_version: declared.version.clone(),
         instance_class: declared.instance_class.clone(),
         allocated_storage: gibibytes("spec.database.rds.storage", &declared.storage)?,
-        max_allocated_storage: declared.max_storage.as_deref().map(|text| gibibytes("spec.database.rds.maxStorage", text)).transpose()?,
+        max_allocated_storage: declared
+            .max_storage
+            .as_deref()
+            .map(|text| gibibytes("spec.database.rds.maxStorage", text))
+            .transpose()?,
         storage_type: match declared.storage_type {
             Some(StorageType::Io2) => "io2",
             Some(StorageType::Gp3) | None => "gp3",
@@ -54,20 +75,34 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
         iops: declared.iops,
         multi_az: declared.multi_az.is_none_or(Toggle::is_enabled),
         database_name: Some(database_name),
-        username: declared.username.clone().unwrap_or_else(|| defaults::DATABASE_USERNAME.to_owned()),
-        port: declared.port.unwrap_or_else(|| declared.engine.default_port()),
+        username: declared
+            .username
+            .clone()
+            .unwrap_or_else(|| defaults::DATABASE_USERNAME.to_owned()),
+        port: declared
+            .port
+            .unwrap_or_else(|| declared.engine.default_port()),
         subnet_group: subnet_group.name.clone(),
         parameter_group: parameter_group.name.clone(),
         security_groups: context.security_groups(),
         kms_key_arn: Some(context.platform.key_arn.clone()),
-        backup_retention_days: declared.backup_retention_days.unwrap_or(defaults::BACKUP_RETENTION_DAYS),
+        backup_retention_days: declared
+            .backup_retention_days
+            .unwrap_or(defaults::BACKUP_RETENTION_DAYS),
         backup_window: declared.backup_window.clone(),
         maintenance_window: declared.maintenance_window.clone(),
         deletion_protection: declared.deletion_protection.is_none_or(Toggle::is_enabled),
         performance_insights: declared.performance_insights.is_none_or(Toggle::is_enabled),
         log_exports: declared.log_exports.iter().cloned().collect(),
-        auto_minor_version_upgrade: declared.auto_minor_version_upgrade.is_none_or(Toggle::is_enabled),
-        ca_certificate: Some(declared.ca_certificate.clone().unwrap_or_else(|| defaults::CA_CERTIFICATE.to_owned())),
+        auto_minor_version_upgrade: declared
+            .auto_minor_version_upgrade
+            .is_none_or(Toggle::is_enabled),
+        ca_certificate: Some(
+            declared
+                .ca_certificate
+                .clone()
+                .unwrap_or_else(|| defaults::CA_CERTIFICATE.to_owned()),
+        ),
         publicly_accessible: false,
         managed_password: true,
         copy_tags_to_snapshot: true,
@@ -77,20 +112,36 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
     let subnet_group = DataResource::hidden("database.subnets", subnet_group);
     let parameter_group = DataResource::hidden("database.parameters", parameter_group);
     let after = [subnet_group.key(), parameter_group.key()];
-    Ok(vec![subnet_group, parameter_group, DataResource::bound("database", "", "database", instance).after(&after)])
+    Ok(vec![
+        subnet_group,
+        parameter_group,
+        DataResource::bound("database", "", "database", instance).after(&after),
+    ])
 }
 
 /// The parameter group family of an engine version. PostgreSQL counts majors by one number, the others by two.
 fn family(declared: &Rds) -> String {
-    let numbers = if declared.engine == DatabaseEngine::PostgreSQL { 1 } else { 2 };
+    let numbers = if declared.engine == DatabaseEngine::PostgreSQL {
+        1
+    } else {
+        2
+    };
     let major: Vec<&str> = declared.version.split('.').take(numbers).collect();
     format!("{}{}", declared.engine.rds_name(), major.join("."))
 }
 
 /// RDS wants a letter first and no hyphens.
 fn database_name(name: &str) -> String {
-    let text: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(63).collect();
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) { text } else { format!("d{text}").chars().take(63).collect() }
+    let text: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .take(63)
+        .collect();
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        text
+    } else {
+        format!("d{text}").chars().take(63).collect()
+    }
 }
 
 /// A size such as `200Gi` or `2Ti` in GiB, the unit of RDS.
@@ -105,7 +156,13 @@ fn gibibytes(field: &str, text: &str) -> Result<i32, Failure> {
         .ok()
         .and_then(|number| number.checked_mul(factor))
         .filter(|size| *size > 0)
-        .ok_or_else(|| Failure::invalid(field, &format!("{text} is no size in Gi or Ti"), "write a whole number, such as 200Gi"))
+        .ok_or_else(|| {
+            Failure::invalid(
+                field,
+                &format!("{text} is no size in Gi or Ti"),
+                "write a whole number, such as 200Gi",
+            )
+        })
 }
 
 #[cfg(test)]

@@ -75,22 +75,38 @@ pub struct ResolvedSettings {
 }
 
 pub(super) fn tls(declared: Option<&Tls>) -> ResolvedTls {
-    let policy = declared.and_then(|tls| tls.policy.clone()).unwrap_or_else(|| defaults::TLS_POLICY.to_owned());
+    let policy = declared
+        .and_then(|tls| tls.policy.clone())
+        .unwrap_or_else(|| defaults::TLS_POLICY.to_owned());
     match declared.map(|tls| (tls.type_, tls.existing.as_ref())) {
         Some((TlsType::None, _)) => ResolvedTls::None,
-        Some((TlsType::Existing, Some(existing))) => ResolvedTls::Existing { certificate_arns: existing.certificate_arns.clone(), policy },
+        Some((TlsType::Existing, Some(existing))) => ResolvedTls::Existing {
+            certificate_arns: existing.certificate_arns.clone(),
+            policy,
+        },
         _ => ResolvedTls::Discovered { policy },
     }
 }
 
 pub(super) fn settings(declared: Option<&Settings>) -> ResolvedSettings {
-    let mut attributes = declared.map(|settings| settings.attributes.clone()).unwrap_or_default();
-    let idle = declared.and_then(|settings| settings.idle_timeout_seconds).unwrap_or(defaults::IDLE_TIMEOUT_SECONDS);
+    let mut attributes = declared
+        .map(|settings| settings.attributes.clone())
+        .unwrap_or_default();
+    let idle = declared
+        .and_then(|settings| settings.idle_timeout_seconds)
+        .unwrap_or(defaults::IDLE_TIMEOUT_SECONDS);
     attributes.insert("idle_timeout.timeout_seconds".to_owned(), idle.to_string());
-    let protected = declared.and_then(|settings| settings.deletion_protection).is_some_and(Toggle::is_enabled);
-    attributes.insert("deletion_protection.enabled".to_owned(), protected.to_string());
+    let protected = declared
+        .and_then(|settings| settings.deletion_protection)
+        .is_some_and(Toggle::is_enabled);
+    attributes.insert(
+        "deletion_protection.enabled".to_owned(),
+        protected.to_string(),
+    );
     // A header that is no header is how requests are smuggled past a proxy.
-    attributes.entry("routing.http.drop_invalid_header_fields.enabled".to_owned()).or_insert_with(|| "true".to_owned());
+    attributes
+        .entry("routing.http.drop_invalid_header_fields.enabled".to_owned())
+        .or_insert_with(|| "true".to_owned());
     ResolvedSettings {
         attributes,
         deregistration_delay_seconds: declared

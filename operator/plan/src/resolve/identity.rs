@@ -41,39 +41,76 @@ impl RoleDraft {
     /// workload that needs nothing of AWS gets nothing.
     #[must_use]
     pub fn with_permissions(&self, permissions: Vec<Value>) -> Option<IamRole> {
-        let statements: Vec<Value> = permissions.into_iter().chain(self.statements.iter().cloned()).collect();
+        let statements: Vec<Value> = permissions
+            .into_iter()
+            .chain(self.statements.iter().cloned())
+            .collect();
         if statements.is_empty() {
             return None;
         }
         let mut role = self.role.clone();
-        role.inline_policies =
-            BTreeMap::from([(POLICY_NAME.to_owned(), json!({"Version": "2012-10-17", "Statement": statements}))]);
+        role.inline_policies = BTreeMap::from([(
+            POLICY_NAME.to_owned(),
+            json!({"Version": "2012-10-17", "Statement": statements}),
+        )]);
         Some(role)
     }
 }
 
-pub(super) fn identity(context: Context<'_>, place: &Place<'_>, service_account: &str, declared: Option<&Identity>) -> Result<ComponentIdentity, Failure> {
+pub(super) fn identity(
+    context: Context<'_>,
+    place: &Place<'_>,
+    service_account: &str,
+    declared: Option<&Identity>,
+) -> Result<ComponentIdentity, Failure> {
     let statements = declared.map(declared_statements).unwrap_or_default();
     match declared.map(|identity| identity.type_) {
         Some(IdentityType::None) => Ok(ComponentIdentity::None),
         Some(IdentityType::Existing) => {
             let existing = declared.and_then(|identity| identity.existing.as_ref());
-            let existing = existing.ok_or_else(|| Failure::invalid(&format!("{}.identity.existing", place.field), "is missing", "name the role"))?;
-            Ok(ComponentIdentity::Existing { role_arn: existing.role_arn.clone() })
+            let existing = existing.ok_or_else(|| {
+                Failure::invalid(
+                    &format!("{}.identity.existing", place.field),
+                    "is missing",
+                    "name the role",
+                )
+            })?;
+            Ok(ComponentIdentity::Existing {
+                role_arn: existing.role_arn.clone(),
+            })
         }
         Some(IdentityType::IRSA) => {
             let issuer = context.platform.oidc_issuer.as_deref().ok_or_else(|| {
-                Failure::invalid(&format!("{}.identity.type", place.field), "IRSA needs a cluster with an OIDC issuer", "choose PodIdentity")
+                Failure::invalid(
+                    &format!("{}.identity.type", place.field),
+                    "IRSA needs a cluster with an OIDC issuer",
+                    "choose PodIdentity",
+                )
             })?;
-            Ok(ComponentIdentity::Irsa(Box::new(draft(context, place, irsa_trust(context, service_account, issuer), statements))))
+            Ok(ComponentIdentity::Irsa(Box::new(draft(
+                context,
+                place,
+                irsa_trust(context, service_account, issuer),
+                statements,
+            ))))
         }
         Some(IdentityType::PodIdentity) | None => {
-            Ok(ComponentIdentity::PodIdentity(Box::new(draft(context, place, pod_identity_trust(context, service_account), statements))))
+            Ok(ComponentIdentity::PodIdentity(Box::new(draft(
+                context,
+                place,
+                pod_identity_trust(context, service_account),
+                statements,
+            ))))
         }
     }
 }
 
-fn draft(context: Context<'_>, place: &Place<'_>, trust_policy: Value, statements: Vec<Value>) -> RoleDraft {
+fn draft(
+    context: Context<'_>,
+    place: &Place<'_>,
+    trust_policy: Value,
+    statements: Vec<Value>,
+) -> RoleDraft {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
     RoleDraft {
         role: IamRole {

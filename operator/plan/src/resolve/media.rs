@@ -16,7 +16,10 @@ const LONGEST_NAME: usize = 63;
 
 /// A private bucket.
 pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource {
-    let name = declared.bucket_name.clone().unwrap_or_else(|| bucket_name(context));
+    let name = declared
+        .bucket_name
+        .clone()
+        .unwrap_or_else(|| bucket_name(context));
     let platform = context.platform;
     let bucket = S3Bucket {
         region: platform.region.clone(),
@@ -27,7 +30,9 @@ pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource
         policy: Some(tls_only(platform.partition(), &name)),
         lifecycle: lifecycle(declared),
         intelligent_tiering: Some(IntelligentTiering {
-            archive_days: declared.archive_after_inactive_days.unwrap_or(defaults::ARCHIVE_AFTER_INACTIVE_DAYS),
+            archive_days: declared
+                .archive_after_inactive_days
+                .unwrap_or(defaults::ARCHIVE_AFTER_INACTIVE_DAYS),
             deep_archive_days: declared.deep_archive_after_inactive_days,
         }),
         cors: declared.cors.iter().map(cors_rule).collect(),
@@ -41,7 +46,12 @@ pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource
 /// its end.
 fn bucket_name(context: Context<'_>) -> String {
     let platform = context.platform;
-    let text = format!("{}-{}-{}-media", platform.account_id, platform.region, context.name("", LONGEST_NAME));
+    let text = format!(
+        "{}-{}-{}-media",
+        platform.account_id,
+        platform.region,
+        context.name("", LONGEST_NAME)
+    );
     if text.len() <= LONGEST_NAME {
         return text;
     }
@@ -53,7 +63,9 @@ fn bucket_name(context: Context<'_>) -> String {
 /// Everything moves to Intelligent-Tiering at once: only there does S3 count days without access. What is there after 180
 /// of them is archived by the bucket's tiering configuration; a lifecycle rule by age could not tell.
 fn lifecycle(declared: &api::Media) -> Vec<LifecycleRule> {
-    let noncurrent = declared.noncurrent_version_days.unwrap_or(defaults::NONCURRENT_VERSION_DAYS);
+    let noncurrent = declared
+        .noncurrent_version_days
+        .unwrap_or(defaults::NONCURRENT_VERSION_DAYS);
     vec![LifecycleRule {
         id: "shopkeeper".to_owned(),
         prefix: String::new(),
@@ -78,12 +90,24 @@ fn tls_only(partition: &str, bucket: &str) -> serde_json::Value {
 }
 
 fn cors_rule(declared: &api::CorsRule) -> CorsRule {
-    let methods: BTreeSet<String> = declared.allowed_methods.iter().map(|method| method.as_str().to_owned()).collect();
+    let methods: BTreeSet<String> = declared
+        .allowed_methods
+        .iter()
+        .map(|method| method.as_str().to_owned())
+        .collect();
     CorsRule {
         allowed_origins: declared.allowed_origins.iter().cloned().collect(),
-        allowed_methods: if methods.is_empty() { ["GET".to_owned(), "HEAD".to_owned()].into() } else { methods },
+        allowed_methods: if methods.is_empty() {
+            ["GET".to_owned(), "HEAD".to_owned()].into()
+        } else {
+            methods
+        },
         allowed_headers: declared.allowed_headers.iter().cloned().collect(),
         expose_headers: BTreeSet::new(),
-        max_age_seconds: Some(declared.max_age_seconds.unwrap_or(defaults::CORS_MAX_AGE_SECONDS)),
+        max_age_seconds: Some(
+            declared
+                .max_age_seconds
+                .unwrap_or(defaults::CORS_MAX_AGE_SECONDS),
+        ),
     }
 }

@@ -34,7 +34,9 @@ pub mod platform;
 mod storefront;
 mod table;
 
-pub use component::{Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector};
+pub use component::{
+    Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
+};
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use identity::ComponentIdentity;
 pub use platform::ResolvedPlatform;
@@ -61,21 +63,43 @@ impl Resolved {
         let mut data = BTreeMap::new();
         for resource in &self.data {
             if let Some(other) = data.insert(resource.key(), &resource.role) {
-                let problem = format!("{other} and {} would both be {}", resource.role, resource.key());
-                return Err(Failure::invalid("spec", &problem, "give one of them another name, or take it out"));
+                let problem = format!(
+                    "{other} and {} would both be {}",
+                    resource.role,
+                    resource.key()
+                );
+                return Err(Failure::invalid(
+                    "spec",
+                    &problem,
+                    "give one of them another name, or take it out",
+                ));
             }
         }
         let mut accounts = BTreeSet::new();
         let mut secrets = BTreeSet::new();
         for component in &self.components {
-            let field = if component.role.is_empty() { "spec".to_owned() } else { format!("spec.{}", component.role) };
+            let field = if component.role.is_empty() {
+                "spec".to_owned()
+            } else {
+                format!("spec.{}", component.role)
+            };
             if !accounts.insert(&component.service_account) {
-                let problem = format!("{} is also the ServiceAccount of another frontend", component.service_account);
-                return Err(Failure::invalid(&format!("{field}.workload.serviceAccountName"), &problem, "give each frontend one of its own, or leave it out"));
+                let problem = format!(
+                    "{} is also the ServiceAccount of another frontend",
+                    component.service_account
+                );
+                return Err(Failure::invalid(
+                    &format!("{field}.workload.serviceAccountName"),
+                    &problem,
+                    "give each frontend one of its own, or leave it out",
+                ));
             }
             for binding in &component.bindings {
                 if !secrets.insert(&binding.secret_name) {
-                    let problem = format!("{} is also the Secret of another binding", binding.secret_name);
+                    let problem = format!(
+                        "{} is also the Secret of another binding",
+                        binding.secret_name
+                    );
                     return Err(Failure::invalid(
                         &format!("{field}.bindings[{}].secretName", binding.resource),
                         &problem,
@@ -112,12 +136,30 @@ pub struct BindingPart {
 
 impl DataResource {
     fn hidden(role: impl Into<String>, resource: impl Into<AwsResource>) -> Self {
-        Self { role: role.into(), resource: resource.into(), depends_on: Vec::new(), binding: None }
+        Self {
+            role: role.into(),
+            resource: resource.into(),
+            depends_on: Vec::new(),
+            binding: None,
+        }
     }
 
-    fn bound(name: &str, prefix: impl Into<String>, role: impl Into<String>, resource: impl Into<AwsResource>) -> Self {
-        let binding = Some(BindingPart { name: name.to_owned(), prefix: prefix.into() });
-        Self { role: role.into(), resource: resource.into(), depends_on: Vec::new(), binding }
+    fn bound(
+        name: &str,
+        prefix: impl Into<String>,
+        role: impl Into<String>,
+        resource: impl Into<AwsResource>,
+    ) -> Self {
+        let binding = Some(BindingPart {
+            name: name.to_owned(),
+            prefix: prefix.into(),
+        });
+        Self {
+            role: role.into(),
+            resource: resource.into(),
+            depends_on: Vec::new(),
+            binding,
+        }
     }
 
     fn after(mut self, depends_on: &[ResourceKey]) -> Self {
@@ -211,6 +253,7 @@ pub fn owner_of<K: Managed>(object: &K) -> Owner {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
     }
 }
 
@@ -221,25 +264,31 @@ pub fn policies(own: Option<&Policy>, platform: Option<&Policy>) -> Policies {
     let merged = own.unwrap_or(&nothing).or(platform.unwrap_or(&nothing));
     let default = Policies::default();
     Policies {
-        deletion: merged.deletion.map_or(default.deletion, |policy| match policy {
-            DeletionPolicy::Retain => planner::DeletionPolicy::Retain,
-            DeletionPolicy::Snapshot => planner::DeletionPolicy::Snapshot,
-            DeletionPolicy::Delete => planner::DeletionPolicy::Delete,
-        }),
-        adoption: merged.adoption.map_or(default.adoption, |policy| match policy {
-            AdoptionPolicy::Never => planner::AdoptionPolicy::Never,
-            AdoptionPolicy::IfTagged => planner::AdoptionPolicy::IfTagged,
-            AdoptionPolicy::Adopt => planner::AdoptionPolicy::Adopt,
-        }),
+        deletion: merged
+            .deletion
+            .map_or(default.deletion, |policy| match policy {
+                DeletionPolicy::Retain => planner::DeletionPolicy::Retain,
+                DeletionPolicy::Snapshot => planner::DeletionPolicy::Snapshot,
+                DeletionPolicy::Delete => planner::DeletionPolicy::Delete,
+            }),
+        adoption: merged
+            .adoption
+            .map_or(default.adoption, |policy| match policy {
+                AdoptionPolicy::Never => planner::AdoptionPolicy::Never,
+                AdoptionPolicy::IfTagged => planner::AdoptionPolicy::IfTagged,
+                AdoptionPolicy::Adopt => planner::AdoptionPolicy::Adopt,
+            }),
         drift: merged.drift.map_or(default.drift, |policy| match policy {
             DriftPolicy::Repair => planner::DriftPolicy::Repair,
             DriftPolicy::Report => planner::DriftPolicy::Report,
         }),
-        changes: merged.changes.map_or(default.changes, |policy| match policy {
-            ChangePolicy::Automatic => planner::ChangePolicy::Automatic,
-            ChangePolicy::ApproveDisruptive => planner::ChangePolicy::ApproveDisruptive,
-            ChangePolicy::ApproveAll => planner::ChangePolicy::ApproveAll,
-        }),
+        changes: merged
+            .changes
+            .map_or(default.changes, |policy| match policy {
+                ChangePolicy::Automatic => planner::ChangePolicy::Automatic,
+                ChangePolicy::ApproveDisruptive => planner::ChangePolicy::ApproveDisruptive,
+                ChangePolicy::ApproveAll => planner::ChangePolicy::ApproveAll,
+            }),
     }
 }
 
@@ -250,7 +299,11 @@ pub trait Resolve: Managed {
     /// # Errors
     /// `Invalid` with the field and the remedy where the specification cannot work; `NotReady` where something it refers
     /// to does not exist yet.
-    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure>;
+    fn resolve(
+        &self,
+        platform: &PlatformFacts,
+        references: &References,
+    ) -> Result<Resolved, Failure>;
 
     /// The services it refers to and needs to know the ports of.
     fn referenced_services(&self) -> Vec<ServiceKey>;
@@ -281,7 +334,11 @@ fn endpoint_services<K: Managed>(object: &K, tier: &Tier<'_>) -> Vec<ServiceKey>
         .iter()
         .map(|endpoint| ServiceKey {
             kind: endpoint.service.kind,
-            namespace: endpoint.service.namespace.clone().unwrap_or_else(|| namespace.clone()),
+            namespace: endpoint
+                .service
+                .namespace
+                .clone()
+                .unwrap_or_else(|| namespace.clone()),
             name: endpoint.service.name.clone(),
         })
         .collect()

@@ -52,35 +52,64 @@ pub struct OwnNodes {
 }
 
 /// Managed policies that EKS requires of a node role.
-pub(crate) const NODE_POLICIES: [&str; 3] = ["AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy"];
+pub(crate) const NODE_POLICIES: [&str; 3] = [
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEKS_CNI_Policy",
+];
 /// Room for a hash behind the base of a node group's name, within EKS's 63 characters.
 const LONGEST_BASE: usize = 56;
 /// Longest name of a role.
 const LONGEST_ROLE: usize = 64;
 
-pub(super) fn placement(context: Context<'_>, place: &Place<'_>, declared: Option<&Nodes>) -> Result<Placement, Failure> {
+pub(super) fn placement(
+    context: Context<'_>,
+    place: &Place<'_>,
+    declared: Option<&Nodes>,
+) -> Result<Placement, Failure> {
     match declared.map(|nodes| nodes.type_) {
         Some(NodesType::None) => Ok(Placement::Anywhere),
         Some(NodesType::Shared) => {
             let shared = declared
                 .and_then(|nodes| nodes.shared.as_ref())
-                .ok_or_else(|| Failure::invalid(&format!("{}.nodes.shared", place.field), "is missing", "name the node group to share"))?;
-            Ok(Placement::Shared { name: shared.name.clone(), tolerate_taints: shared.tolerate_taints.is_none_or(Toggle::is_enabled) })
+                .ok_or_else(|| {
+                    Failure::invalid(
+                        &format!("{}.nodes.shared", place.field),
+                        "is missing",
+                        "name the node group to share",
+                    )
+                })?;
+            Ok(Placement::Shared {
+                name: shared.name.clone(),
+                tolerate_taints: shared.tolerate_taints.is_none_or(Toggle::is_enabled),
+            })
         }
         Some(NodesType::NodeGroup) | None => {
             let default = api::NodeGroup::default();
-            let group = declared.and_then(|nodes| nodes.node_group.as_ref()).unwrap_or(&default);
+            let group = declared
+                .and_then(|nodes| nodes.node_group.as_ref())
+                .unwrap_or(&default);
             own(context, place, group).map(|nodes| Placement::Own(Box::new(nodes)))
         }
     }
 }
 
-fn own(context: Context<'_>, place: &Place<'_>, declared: &api::NodeGroup) -> Result<OwnNodes, Failure> {
+fn own(
+    context: Context<'_>,
+    place: &Place<'_>,
+    declared: &api::NodeGroup,
+) -> Result<OwnNodes, Failure> {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
     let base = context.name(role_part, LONGEST_BASE);
-    let label: String = format!("{}.{}", context.owner.namespace, place.name).chars().take(63).collect();
-    let instance_types =
-        if declared.instance_types.is_empty() { vec![defaults::INSTANCE_TYPE.to_owned()] } else { declared.instance_types.clone() };
+    let label: String = format!("{}.{}", context.owner.namespace, place.name)
+        .chars()
+        .take(63)
+        .collect();
+    let instance_types = if declared.instance_types.is_empty() {
+        vec![defaults::INSTANCE_TYPE.to_owned()]
+    } else {
+        declared.instance_types.clone()
+    };
     let ami_type = ami_type(place, declared, &instance_types)?;
     let min = declared.min.unwrap_or(defaults::NODES_MIN);
     let dedicated = declared.dedicated.is_none_or(Toggle::is_enabled);
@@ -88,7 +117,11 @@ fn own(context: Context<'_>, place: &Place<'_>, declared: &api::NodeGroup) -> Re
     labels.insert(NODES_LABEL.to_owned(), label.clone());
     let mut taints: BTreeSet<Taint> = declared.taints.iter().map(taint).collect();
     if dedicated {
-        taints.insert(Taint { key: DEDICATED_TAINT.to_owned(), value: label.clone(), effect: TaintEffect::NoSchedule });
+        taints.insert(Taint {
+            key: DEDICATED_TAINT.to_owned(),
+            value: label.clone(),
+            effect: TaintEffect::NoSchedule,
+        });
     }
     let role = node_role(context, role_part);
     let mut group = NodeGroup {
@@ -106,19 +139,37 @@ fn own(context: Context<'_>, place: &Place<'_>, declared: &api::NodeGroup) -> Re
         labels,
         taints,
         min_size: min,
-        max_size: declared.max.unwrap_or_else(|| min.max(1).saturating_mul(defaults::NODES_MAX_FACTOR)),
+        max_size: declared
+            .max
+            .unwrap_or_else(|| min.max(1).saturating_mul(defaults::NODES_MAX_FACTOR)),
         desired_size: declared.desired,
         update: update(declared.update.as_ref()),
         version: declared.version.clone(),
         release_version: declared.release_version.clone(),
-        force_update: declared.update.as_ref().and_then(|update| update.force).is_some_and(Toggle::is_enabled),
+        force_update: declared
+            .update
+            .as_ref()
+            .and_then(|update| update.force)
+            .is_some_and(Toggle::is_enabled),
         tags: context.tags(),
     };
     group.name = names::node_group(
         &base,
-        &json!([group.node_role_arn, group.subnets, group.instance_types, group.capacity_type, group.ami_type, group.disk_size]),
+        &json!([
+            group.node_role_arn,
+            group.subnets,
+            group.instance_types,
+            group.capacity_type,
+            group.ami_type,
+            group.disk_size
+        ]),
     );
-    Ok(OwnNodes { group, role, label, dedicated })
+    Ok(OwnNodes {
+        group,
+        role,
+        label,
+        dedicated,
+    })
 }
 
 fn taint(declared: &api::Taint) -> Taint {
@@ -136,19 +187,40 @@ fn taint(declared: &api::Taint) -> Taint {
 fn update(declared: Option<&api::NodeUpdate>) -> NodeGroupUpdate {
     match declared.and_then(|update| update.max_unavailable_percentage) {
         Some(share) => NodeGroupUpdate::MaxUnavailablePercentage(share),
-        None => NodeGroupUpdate::MaxUnavailable(declared.and_then(|update| update.max_unavailable).unwrap_or(defaults::NODES_MAX_UNAVAILABLE)),
+        None => NodeGroupUpdate::MaxUnavailable(
+            declared
+                .and_then(|update| update.max_unavailable)
+                .unwrap_or(defaults::NODES_MAX_UNAVAILABLE),
+        ),
     }
 }
 
 /// The private subnets in the zones that were asked for; all of them where none were.
-fn subnets(context: Context<'_>, place: &Place<'_>, zones: &[String]) -> Result<BTreeSet<String>, Failure> {
+fn subnets(
+    context: Context<'_>,
+    place: &Place<'_>,
+    zones: &[String],
+) -> Result<BTreeSet<String>, Failure> {
     for zone in zones {
-        if !context.platform.private_subnets.iter().any(|subnet| subnet.zone == *zone) {
-            let known: BTreeSet<&str> = context.platform.private_subnets.iter().map(|subnet| subnet.zone.as_str()).collect();
+        if !context
+            .platform
+            .private_subnets
+            .iter()
+            .any(|subnet| subnet.zone == *zone)
+        {
+            let known: BTreeSet<&str> = context
+                .platform
+                .private_subnets
+                .iter()
+                .map(|subnet| subnet.zone.as_str())
+                .collect();
             let known: Vec<&str> = known.into_iter().collect();
             return Err(Failure::invalid(
                 &format!("{}.nodes.nodeGroup.zones", place.field),
-                &format!("Platform {} has no private subnet in {zone}", context.platform.name),
+                &format!(
+                    "Platform {} has no private subnet in {zone}",
+                    context.platform.name
+                ),
                 &format!("choose from {}", known.join(", ")),
             ));
         }
@@ -164,8 +236,15 @@ fn subnets(context: Context<'_>, place: &Place<'_>, zones: &[String]) -> Result<
 
 /// Amazon Linux 2023 for the architecture of the instance types, unless an image is chosen. Types of both architectures in
 /// one group cannot work: one image boots on one of them.
-fn ami_type(place: &Place<'_>, declared: &api::NodeGroup, instance_types: &[String]) -> Result<String, Failure> {
-    let arm = instance_types.iter().filter(|name| is_graviton(name)).count();
+fn ami_type(
+    place: &Place<'_>,
+    declared: &api::NodeGroup,
+    instance_types: &[String],
+) -> Result<String, Failure> {
+    let arm = instance_types
+        .iter()
+        .filter(|name| is_graviton(name))
+        .count();
     if arm != 0 && arm != instance_types.len() {
         return Err(Failure::invalid(
             &format!("{}.nodes.nodeGroup.instanceTypes", place.field),
@@ -194,12 +273,20 @@ fn ami_type(place: &Place<'_>, declared: &api::NodeGroup, instance_types: &[Stri
 /// Graviton families have a `g` behind the number of their generation: `m7g`, `c7gn`, `r8gd`; and `a1`.
 fn is_graviton(instance_type: &str) -> bool {
     let family = instance_type.split('.').next().unwrap_or_default();
-    let behind_number = family.trim_start_matches(|c: char| c.is_ascii_alphabetic()).trim_start_matches(|c: char| c.is_ascii_digit());
-    family == "a1" || (behind_number.starts_with('g') && !family.starts_with('g')) || family.starts_with("g5g")
+    let behind_number = family
+        .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+        .trim_start_matches(|c: char| c.is_ascii_digit());
+    family == "a1"
+        || (behind_number.starts_with('g') && !family.starts_with('g'))
+        || family.starts_with("g5g")
 }
 
 fn node_role(context: Context<'_>, role_part: &str) -> IamRole {
-    let part = if role_part.is_empty() { "nodes".to_owned() } else { format!("{role_part}-nodes") };
+    let part = if role_part.is_empty() {
+        "nodes".to_owned()
+    } else {
+        format!("{role_part}-nodes")
+    };
     let partition = context.platform.partition();
     IamRole {
         name: context.name(&part, LONGEST_ROLE),
@@ -209,7 +296,10 @@ fn node_role(context: Context<'_>, role_part: &str) -> IamRole {
             "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
         }),
         inline_policies: BTreeMap::new(),
-        managed_policy_arns: NODE_POLICIES.iter().map(|policy| format!("arn:{partition}:iam::aws:policy/{policy}")).collect(),
+        managed_policy_arns: NODE_POLICIES
+            .iter()
+            .map(|policy| format!("arn:{partition}:iam::aws:policy/{policy}"))
+            .collect(),
         tags: context.tags(),
     }
 }
@@ -220,10 +310,25 @@ mod tests {
 
     #[test]
     fn graviton_is_told_from_the_family() {
-        for arm in ["m7g.large", "c7gn.xlarge", "r8gd.large", "a1.large", "t4g.small", "im4gn.large", "g5g.xlarge"] {
+        for arm in [
+            "m7g.large",
+            "c7gn.xlarge",
+            "r8gd.large",
+            "a1.large",
+            "t4g.small",
+            "im4gn.large",
+            "g5g.xlarge",
+        ] {
             assert!(is_graviton(arm), "{arm}");
         }
-        for x86 in ["m7i.large", "g5.xlarge", "g6.large", "t3.small", "m6a.large", "c5n.large"] {
+        for x86 in [
+            "m7i.large",
+            "g5.xlarge",
+            "g6.large",
+            "t3.small",
+            "m6a.large",
+            "c5n.large",
+        ] {
             assert!(!is_graviton(x86), "{x86}");
         }
     }

@@ -16,7 +16,10 @@ use crate::{
 const LONGEST_NAME: usize = 80;
 
 /// Everything that is declared under `notifications`.
-pub(super) fn notifications(context: Context<'_>, declared: &Notifications) -> Result<Vec<DataResource>, Failure> {
+pub(super) fn notifications(
+    context: Context<'_>,
+    declared: &Notifications,
+) -> Result<Vec<DataResource>, Failure> {
     let mut resources = Vec::new();
     for queue in &declared.queues {
         queue_with_dead_letters(context, queue, declared, &mut resources);
@@ -32,7 +35,11 @@ fn is_fifo(declared: Option<DeliveryType>) -> bool {
 }
 
 fn name(context: Context<'_>, role: &str, fifo: bool) -> String {
-    if fifo { format!("{}.fifo", context.name(role, LONGEST_NAME - 5)) } else { context.name(role, LONGEST_NAME) }
+    if fifo {
+        format!("{}.fifo", context.name(role, LONGEST_NAME - 5))
+    } else {
+        context.name(role, LONGEST_NAME)
+    }
 }
 
 fn queue_name(context: Context<'_>, queue: &Queue) -> String {
@@ -40,10 +47,17 @@ fn queue_name(context: Context<'_>, queue: &Queue) -> String {
 }
 
 fn topic_arn(context: Context<'_>, topic: &Topic) -> String {
-    context.platform.arn("sns", &name(context, &topic.name, is_fifo(topic.type_)))
+    context
+        .platform
+        .arn("sns", &name(context, &topic.name, is_fifo(topic.type_)))
 }
 
-fn queue_with_dead_letters(context: Context<'_>, declared: &Queue, all: &Notifications, resources: &mut Vec<DataResource>) {
+fn queue_with_dead_letters(
+    context: Context<'_>,
+    declared: &Queue,
+    all: &Notifications,
+    resources: &mut Vec<DataResource>,
+) {
     let fifo = is_fifo(declared.type_);
     let dead_letter_name = name(context, &format!("{}-dead", declared.name), fifo);
     let queue = |name: String, role: String| {
@@ -52,10 +66,16 @@ fn queue_with_dead_letters(context: Context<'_>, declared: &Queue, all: &Notific
                 name,
                 fifo,
                 content_based_deduplication: fifo,
-                visibility_timeout_seconds: declared.visibility_timeout_seconds.unwrap_or(defaults::VISIBILITY_TIMEOUT_SECONDS),
-                retention_seconds: declared.retention_seconds.unwrap_or(defaults::QUEUE_RETENTION_SECONDS),
+                visibility_timeout_seconds: declared
+                    .visibility_timeout_seconds
+                    .unwrap_or(defaults::VISIBILITY_TIMEOUT_SECONDS),
+                retention_seconds: declared
+                    .retention_seconds
+                    .unwrap_or(defaults::QUEUE_RETENTION_SECONDS),
                 delay_seconds: declared.delay_seconds.unwrap_or(0),
-                receive_wait_seconds: declared.receive_wait_seconds.unwrap_or(defaults::RECEIVE_WAIT_SECONDS),
+                receive_wait_seconds: declared
+                    .receive_wait_seconds
+                    .unwrap_or(defaults::RECEIVE_WAIT_SECONDS),
                 kms_key_arn: Some(context.platform.key_arn.clone()),
                 redrive: None,
                 policy: None,
@@ -64,14 +84,31 @@ fn queue_with_dead_letters(context: Context<'_>, declared: &Queue, all: &Notific
             role,
         )
     };
-    let (mut dead, dead_role) = queue(dead_letter_name.clone(), format!("queues.{}.dead", declared.name));
-    dead.retention_seconds = declared.dead_letter_retention_seconds.unwrap_or(defaults::DEAD_LETTER_RETENTION_SECONDS);
+    let (mut dead, dead_role) = queue(
+        dead_letter_name.clone(),
+        format!("queues.{}.dead", declared.name),
+    );
+    dead.retention_seconds = declared
+        .dead_letter_retention_seconds
+        .unwrap_or(defaults::DEAD_LETTER_RETENTION_SECONDS);
     dead.delay_seconds = 0;
-    let publishers: Vec<String> =
-        all.topics.iter().filter(|topic| topic.subscribers.iter().any(|subscriber| subscriber.queue.as_ref() == Some(&declared.name))).map(|topic| topic_arn(context, topic)).collect();
+    let publishers: Vec<String> = all
+        .topics
+        .iter()
+        .filter(|topic| {
+            topic
+                .subscribers
+                .iter()
+                .any(|subscriber| subscriber.queue.as_ref() == Some(&declared.name))
+        })
+        .map(|topic| topic_arn(context, topic))
+        .collect();
     // SNS moves what it cannot deliver to the same dead letters, and needs leave to.
     dead.policy = (!publishers.is_empty()).then(|| send_policy(context, &dead.name, &publishers));
-    let (mut main, role) = queue(queue_name(context, declared), format!("queues.{}", declared.name));
+    let (mut main, role) = queue(
+        queue_name(context, declared),
+        format!("queues.{}", declared.name),
+    );
     main.redrive = Some(RedrivePolicy {
         dead_letter_arn: context.platform.arn("sqs", &dead_letter_name),
         max_receives: declared.max_receives.unwrap_or(defaults::MAX_RECEIVES),
@@ -98,7 +135,12 @@ fn send_policy(context: Context<'_>, queue: &str, topics: &[String]) -> Value {
     })
 }
 
-fn topic_with_subscriptions(context: Context<'_>, declared: &Topic, all: &Notifications, resources: &mut Vec<DataResource>) -> Result<(), Failure> {
+fn topic_with_subscriptions(
+    context: Context<'_>,
+    declared: &Topic,
+    all: &Notifications,
+    resources: &mut Vec<DataResource>,
+) -> Result<(), Failure> {
     let fifo = is_fifo(declared.type_);
     let arn = topic_arn(context, declared);
     let role = format!("topics.{}", declared.name);
@@ -116,7 +158,10 @@ fn topic_with_subscriptions(context: Context<'_>, declared: &Topic, all: &Notifi
     let topic_key = topic.key();
     resources.push(topic);
     for (index, subscriber) in declared.subscribers.iter().enumerate() {
-        let field = format!("spec.notifications.topics[{}].subscribers[{index}]", declared.name);
+        let field = format!(
+            "spec.notifications.topics[{}].subscribers[{index}]",
+            declared.name
+        );
         let mut after = vec![topic_key.clone()];
         let (protocol, endpoint, dead_letter_arn) = match subscriber.type_ {
             SubscriberType::Queue => {
@@ -124,16 +169,52 @@ fn topic_with_subscriptions(context: Context<'_>, declared: &Topic, all: &Notifi
                     .queues
                     .iter()
                     .find(|queue| Some(&queue.name) == subscriber.queue.as_ref())
-                    .ok_or_else(|| Failure::invalid(&format!("{field}.queue"), "names no queue", "add it to spec.notifications.queues"))?;
+                    .ok_or_else(|| {
+                        Failure::invalid(
+                            &format!("{field}.queue"),
+                            "names no queue",
+                            "add it to spec.notifications.queues",
+                        )
+                    })?;
                 let queue_name = queue_name(context, queue);
-                after.push(crate::resource::ResourceKey::aws(crate::aws::AwsKind::SqsQueue, queue_name.clone()));
-                let dead = context.platform.arn("sqs", &name(context, &format!("{}-dead", queue.name), is_fifo(queue.type_)));
-                (SubscriptionProtocol::Sqs, context.platform.arn("sqs", &queue_name), Some(dead))
+                after.push(crate::resource::ResourceKey::aws(
+                    crate::aws::AwsKind::SqsQueue,
+                    queue_name.clone(),
+                ));
+                let dead = context.platform.arn(
+                    "sqs",
+                    &name(
+                        context,
+                        &format!("{}-dead", queue.name),
+                        is_fifo(queue.type_),
+                    ),
+                );
+                (
+                    SubscriptionProtocol::Sqs,
+                    context.platform.arn("sqs", &queue_name),
+                    Some(dead),
+                )
             }
-            SubscriberType::Email => (SubscriptionProtocol::Email, required(&field, "email", subscriber.email.as_ref())?, None),
-            SubscriberType::SMS => (SubscriptionProtocol::Sms, required(&field, "sms", subscriber.sms.as_ref())?, None),
-            SubscriberType::HTTPS => (SubscriptionProtocol::Https, required(&field, "https", subscriber.https.as_ref())?, None),
-            SubscriberType::Push => (SubscriptionProtocol::Application, required(&field, "push", subscriber.push.as_ref())?, None),
+            SubscriberType::Email => (
+                SubscriptionProtocol::Email,
+                required(&field, "email", subscriber.email.as_ref())?,
+                None,
+            ),
+            SubscriberType::SMS => (
+                SubscriptionProtocol::Sms,
+                required(&field, "sms", subscriber.sms.as_ref())?,
+                None,
+            ),
+            SubscriberType::HTTPS => (
+                SubscriptionProtocol::Https,
+                required(&field, "https", subscriber.https.as_ref())?,
+                None,
+            ),
+            SubscriberType::Push => (
+                SubscriptionProtocol::Application,
+                required(&field, "push", subscriber.push.as_ref())?,
+                None,
+            ),
         };
         let subscription = SnsSubscription {
             topic_arn: arn.clone(),
@@ -144,13 +225,21 @@ fn topic_with_subscriptions(context: Context<'_>, declared: &Topic, all: &Notifi
             dead_letter_arn,
             tags: crate::aws::Tags::new(),
         };
-        resources.push(DataResource::hidden(format!("{role}.subscribers.{index}"), subscription).after(&after));
+        resources.push(
+            DataResource::hidden(format!("{role}.subscribers.{index}"), subscription).after(&after),
+        );
     }
     Ok(())
 }
 
 fn required(field: &str, member: &str, value: Option<&String>) -> Result<String, Failure> {
-    value.cloned().ok_or_else(|| Failure::invalid(&format!("{field}.{member}"), "is missing", "set it, or choose another type"))
+    value.cloned().ok_or_else(|| {
+        Failure::invalid(
+            &format!("{field}.{member}"),
+            "is missing",
+            "set it, or choose another type",
+        )
+    })
 }
 
 fn filter_policy(subscriber: &Subscriber) -> Option<Value> {

@@ -2,13 +2,24 @@
 
 use shopkeeper_api::{OrderService, resource::Service};
 
-use super::{Context, References, Resolve, Resolved, ServiceKey, component, database, notifications, owner_of};
+use super::{
+    Context, References, Resolve, Resolved, ServiceKey, component, database, notifications,
+    owner_of,
+};
 use crate::{facts::PlatformFacts, failure::Failure};
 
 impl Resolve for OrderService {
-    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure> {
+    fn resolve(
+        &self,
+        platform: &PlatformFacts,
+        references: &References,
+    ) -> Result<Resolved, Failure> {
         let owner = owner_of(self);
-        let context = Context { owner: &owner, platform, references };
+        let context = Context {
+            owner: &owner,
+            platform,
+            references,
+        };
         let mut data = Vec::new();
         if let Some(declared) = &self.spec.database {
             data.extend(database::database(context, declared)?);
@@ -17,7 +28,14 @@ impl Resolve for OrderService {
             data.extend(notifications::notifications(context, declared)?);
         }
         let components = vec![super::service_component(context, &self.tier())?];
-        Resolved { platform: platform.clone(), components, data, load_balancers: Vec::new(), owner: owner.clone() }.distinct()
+        Resolved {
+            platform: platform.clone(),
+            components,
+            data,
+            load_balancers: Vec::new(),
+            owner: owner.clone(),
+        }
+        .distinct()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

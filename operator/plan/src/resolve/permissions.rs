@@ -44,7 +44,9 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
                 through_kms.insert("s3");
             }
             AwsResource::SnsTopic(topic) => {
-                statements.push(json!({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic.arn}));
+                statements.push(
+                    json!({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic.arn}),
+                );
                 through_kms.insert("sns");
             }
             AwsResource::SqsQueue(queue) if resource.binding.is_some() => {
@@ -62,7 +64,10 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
         }
     }
     if !through_kms.is_empty() {
-        let services: Vec<String> = through_kms.iter().map(|service| format!("{service}.{}.amazonaws.com", platform.region)).collect();
+        let services: Vec<String> = through_kms
+            .iter()
+            .map(|service| format!("{service}.{}.amazonaws.com", platform.region))
+            .collect();
         statements.push(json!({
             "Effect": "Allow",
             "Action": ["kms:Decrypt", "kms:GenerateDataKey"],

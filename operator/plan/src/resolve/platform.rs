@@ -51,28 +51,56 @@ const FEWEST_ZONES: usize = 2;
 ///
 /// # Errors
 /// `Invalid` or `NotReady` with the field and the remedy.
-pub fn resolve(platform: &Platform, lookups: &PlatformLookups) -> Result<ResolvedPlatform, Failure> {
+pub fn resolve(
+    platform: &Platform,
+    lookups: &PlatformLookups,
+) -> Result<ResolvedPlatform, Failure> {
     let owner = owner_of(platform);
     let spec = &platform.spec;
-    if let Some(actual) = lookups.account_id.as_ref().filter(|actual| **actual != spec.aws.account_id) {
+    if let Some(actual) = lookups
+        .account_id
+        .as_ref()
+        .filter(|actual| **actual != spec.aws.account_id)
+    {
         return Err(Failure::invalid(
             "spec.aws.accountId",
-            &format!("is {}, but the credentials belong to {actual}", spec.aws.account_id),
+            &format!(
+                "is {}, but the credentials belong to {actual}",
+                spec.aws.account_id
+            ),
             "correct the number, or give the operator credentials for that account",
         ));
     }
     let cluster = cluster(platform, lookups)?;
     let vpc = vpc(lookups, &cluster)?;
     let private_subnets = subnets("privateSubnets", &lookups.private_subnets, &vpc)?;
-    let public = spec.network.existing.as_ref().is_some_and(|network| network.public_subnets.is_some());
-    let public_subnets = if public { subnets("publicSubnets", &lookups.public_subnets, &vpc)? } else { Vec::new() };
+    let public = spec
+        .network
+        .existing
+        .as_ref()
+        .is_some_and(|network| network.public_subnets.is_some());
+    let public_subnets = if public {
+        subnets("publicSubnets", &lookups.public_subnets, &vpc)?
+    } else {
+        Vec::new()
+    };
     let encryption = spec.encryption.as_ref();
     let existing_key_arn = encryption
         .filter(|encryption| encryption.type_ == EncryptionType::Existing)
         .and_then(|encryption| encryption.existing.as_ref())
         .map(|existing| existing.key_arn.clone());
-    let key = existing_key_arn.is_none().then(|| managed_key(platform, &owner));
-    Ok(ResolvedPlatform { owner, cluster, vpc, private_subnets, public_subnets, key, existing_key_arn })
+    let key = existing_key_arn
+        .is_none()
+        .then(|| managed_key(platform, &owner));
+    Ok(ResolvedPlatform {
+        owner,
+        cluster,
+        vpc,
+        private_subnets,
+        public_subnets,
+        key,
+        existing_key_arn,
+    })
 }
 
 fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFacts, Failure> {
@@ -80,12 +108,18 @@ fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFact
     let cluster = lookups.cluster.clone().ok_or_else(|| {
         Failure::invalid(
             "spec.cluster.name",
-            &format!("there is no EKS cluster {name} in {}", platform.spec.aws.region),
+            &format!(
+                "there is no EKS cluster {name} in {}",
+                platform.spec.aws.region
+            ),
             "correct the name or spec.aws.region",
         )
     })?;
     if cluster.status != "ACTIVE" && cluster.status != "UPDATING" {
-        return Err(Failure::new(Class::NotReady, format!("EKS cluster {name} is {}", cluster.status)));
+        return Err(Failure::new(
+            Class::NotReady,
+            format!("EKS cluster {name} is {}", cluster.status),
+        ));
     }
     Ok(cluster)
 }
@@ -96,23 +130,48 @@ fn vpc(lookups: &PlatformLookups, cluster: &ClusterFacts) -> Result<VpcFacts, Fa
         [vpc] if vpc.id == cluster.vpc_id => Ok(vpc.clone()),
         [vpc] => Err(Failure::invalid(
             field,
-            &format!("finds {}, but the EKS cluster is in {}", vpc.id, cluster.vpc_id),
+            &format!(
+                "finds {}, but the EKS cluster is in {}",
+                vpc.id, cluster.vpc_id
+            ),
             "select the VPC of the cluster",
         )),
-        [] => Err(Failure::invalid(field, "no VPC matches", "correct the id or the tags")),
+        [] => Err(Failure::invalid(
+            field,
+            "no VPC matches",
+            "correct the id or the tags",
+        )),
         several => {
             let ids: Vec<&str> = several.iter().map(|vpc| vpc.id.as_str()).collect();
-            Err(Failure::invalid(field, &format!("{} VPCs match: {}", several.len(), ids.join(", ")), "select one by id, or by tags that only one has"))
+            Err(Failure::invalid(
+                field,
+                &format!("{} VPCs match: {}", several.len(), ids.join(", ")),
+                "select one by id, or by tags that only one has",
+            ))
         }
     }
 }
 
-fn subnets(member: &str, found: &[SubnetFacts], vpc: &VpcFacts) -> Result<Vec<SubnetFacts>, Failure> {
+fn subnets(
+    member: &str,
+    found: &[SubnetFacts],
+    vpc: &VpcFacts,
+) -> Result<Vec<SubnetFacts>, Failure> {
     let field = format!("spec.network.existing.{member}");
-    let zones: std::collections::BTreeSet<&str> = found.iter().map(|subnet| subnet.zone.as_str()).collect();
+    let zones: std::collections::BTreeSet<&str> =
+        found.iter().map(|subnet| subnet.zone.as_str()).collect();
     if zones.len() < FEWEST_ZONES {
-        let problem = format!("finds {} subnets in {} zones of {}, and {FEWEST_ZONES} zones are needed", found.len(), zones.len(), vpc.id);
-        return Err(Failure::invalid(&field, &problem, "correct the ids or tags, or make subnets in further zones"));
+        let problem = format!(
+            "finds {} subnets in {} zones of {}, and {FEWEST_ZONES} zones are needed",
+            found.len(),
+            zones.len(),
+            vpc.id
+        );
+        return Err(Failure::invalid(
+            &field,
+            &problem,
+            "correct the ids or tags, or make subnets in further zones",
+        ));
     }
     let mut subnets = found.to_vec();
     subnets.sort_by(|one, other| (&one.zone, &one.id).cmp(&(&other.zone, &other.id)));
@@ -125,8 +184,15 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
     let spec = &platform.spec;
     let partition = partition(&spec.aws.region);
     let account = &spec.aws.account_id;
-    let managed = spec.encryption.as_ref().and_then(|encryption| encryption.managed.as_ref());
-    let mut tags = spec.defaults.as_ref().map(|defaults| defaults.tags.clone()).unwrap_or_default();
+    let managed = spec
+        .encryption
+        .as_ref()
+        .and_then(|encryption| encryption.managed.as_ref());
+    let mut tags = spec
+        .defaults
+        .as_ref()
+        .map(|defaults| defaults.tags.clone())
+        .unwrap_or_default();
     tags.extend(owner.tags(&spec.cluster.name));
     KmsKey {
         alias: Some(format!("alias/shopkeeper-{}", owner.name)),
@@ -152,7 +218,11 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
             ],
         })),
         rotation: true,
-        rotation_period_days: Some(managed.and_then(|key| key.rotation_period_days).unwrap_or(defaults::KEY_ROTATION_PERIOD_DAYS)),
+        rotation_period_days: Some(
+            managed
+                .and_then(|key| key.rotation_period_days)
+                .unwrap_or(defaults::KEY_ROTATION_PERIOD_DAYS),
+        ),
         enabled: true,
         tags,
     }
@@ -164,26 +234,54 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
 /// `NotReady` while the Platform has not found or made what it needs.
 pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
     let name = platform.metadata.name.clone().unwrap_or_default();
-    let not_ready = || Failure::new(Class::NotReady, format!("Platform {name} is not ready")).with_remedy(format!("see kubectl describe platform {name}"));
+    let not_ready = || {
+        Failure::new(Class::NotReady, format!("Platform {name} is not ready"))
+            .with_remedy(format!("see kubectl describe platform {name}"))
+    };
     let status = platform.status.as_ref().ok_or_else(not_ready)?;
     let network = status.network.as_ref().ok_or_else(not_ready)?;
     let encryption = status.encryption.as_ref().ok_or_else(not_ready)?;
     let cluster = status.cluster.as_ref().ok_or_else(not_ready)?;
     let subnets = |found: &[shopkeeper_api::platform::SubnetStatus]| {
-        found.iter().map(|subnet| SubnetFacts { id: subnet.id.clone(), zone: subnet.zone.clone(), cidr: subnet.cidr.clone() }).collect()
+        found
+            .iter()
+            .map(|subnet| SubnetFacts {
+                id: subnet.id.clone(),
+                zone: subnet.zone.clone(),
+                cidr: subnet.cidr.clone(),
+            })
+            .collect()
     };
-    let declared = platform.spec.network.existing.as_ref().map(|network| network.data_security_group_ids.clone()).unwrap_or_default();
+    let declared = platform
+        .spec
+        .network
+        .existing
+        .as_ref()
+        .map(|network| network.data_security_group_ids.clone())
+        .unwrap_or_default();
     Ok(PlatformFacts {
         account_id: platform.spec.aws.account_id.clone(),
         region: platform.spec.aws.region.clone(),
         cluster: platform.spec.cluster.name.clone(),
         oidc_issuer: cluster.oidc_issuer.clone(),
-        vpc: VpcFacts { id: network.vpc_id.clone(), cidr: network.cidr.clone() },
+        vpc: VpcFacts {
+            id: network.vpc_id.clone(),
+            cidr: network.cidr.clone(),
+        },
         private_subnets: subnets(&network.private_subnets),
         public_subnets: subnets(&network.public_subnets),
-        data_security_groups: if declared.is_empty() { cluster.security_group_id.iter().cloned().collect() } else { declared },
+        data_security_groups: if declared.is_empty() {
+            cluster.security_group_id.iter().cloned().collect()
+        } else {
+            declared
+        },
         key_arn: encryption.key_arn.clone(),
-        tags: platform.spec.defaults.as_ref().map(|defaults| defaults.tags.clone()).unwrap_or_default(),
+        tags: platform
+            .spec
+            .defaults
+            .as_ref()
+            .map(|defaults| defaults.tags.clone())
+            .unwrap_or_default(),
         name,
     })
 }

@@ -13,10 +13,23 @@ use super::{
 use crate::{facts::PlatformFacts, failure::Failure};
 
 impl Resolve for Storefront {
-    fn resolve(&self, platform: &PlatformFacts, references: &References) -> Result<Resolved, Failure> {
+    fn resolve(
+        &self,
+        platform: &PlatformFacts,
+        references: &References,
+    ) -> Result<Resolved, Failure> {
         let owner = owner_of(self);
-        let context = Context { owner: &owner, platform, references };
-        let components = self.spec.frontends.iter().map(|frontend| frontend_component(context, frontend)).collect::<Result<Vec<_>, _>>()?;
+        let context = Context {
+            owner: &owner,
+            platform,
+            references,
+        };
+        let components = self
+            .spec
+            .frontends
+            .iter()
+            .map(|frontend| frontend_component(context, frontend))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut load_balancers = Vec::new();
         if !self.spec.routes.is_empty() {
             if platform.public_subnets.is_empty() {
@@ -33,18 +46,36 @@ impl Resolve for Storefront {
                 load_balancers.push(internal(&self.spec, frontend, component)?);
             }
         }
-        Resolved { platform: platform.clone(), components, data: Vec::new(), load_balancers, owner: owner.clone() }.distinct()
+        Resolved {
+            platform: platform.clone(),
+            components,
+            data: Vec::new(),
+            load_balancers,
+            owner: owner.clone(),
+        }
+        .distinct()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
         let namespace = self.metadata.namespace.clone().unwrap_or_default();
-        let of_routes = self.spec.routes.iter().filter_map(|route| route.service.as_ref());
-        let of_endpoints = self.spec.frontends.iter().flat_map(|frontend| frontend.endpoints.iter().map(|endpoint| &endpoint.service));
+        let of_routes = self
+            .spec
+            .routes
+            .iter()
+            .filter_map(|route| route.service.as_ref());
+        let of_endpoints = self
+            .spec
+            .frontends
+            .iter()
+            .flat_map(|frontend| frontend.endpoints.iter().map(|endpoint| &endpoint.service));
         of_routes
             .chain(of_endpoints)
             .map(|service| ServiceKey {
                 kind: service.kind,
-                namespace: service.namespace.clone().unwrap_or_else(|| namespace.clone()),
+                namespace: service
+                    .namespace
+                    .clone()
+                    .unwrap_or_else(|| namespace.clone()),
                 name: service.name.clone(),
             })
             .collect()
@@ -68,7 +99,11 @@ fn frontend_component(context: Context<'_>, frontend: &Frontend) -> Result<Compo
 
 /// The load balancer that customers reach.
 fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, Failure> {
-    let rules = spec.routes.iter().map(|route| rule(context, spec, route)).collect::<Result<Vec<_>, _>>()?;
+    let rules = spec
+        .routes
+        .iter()
+        .map(|route| rule(context, spec, route))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(LoadBalancer {
         name: context.owner.name.clone(),
         role: "edge".to_owned(),
@@ -81,11 +116,17 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
 }
 
 /// The load balancer of a frontend that the internet must not reach.
-fn internal(spec: &StorefrontSpec, frontend: &Frontend, component: &Component) -> Result<LoadBalancer, Failure> {
+fn internal(
+    spec: &StorefrontSpec,
+    frontend: &Frontend,
+    component: &Component,
+) -> Result<LoadBalancer, Failure> {
     let field = format!("spec.frontends[{}]", frontend.name);
     // Without host names no certificate can be discovered.
     let tls = match edge::tls(spec.tls.as_ref()) {
-        edge::ResolvedTls::Discovered { .. } if frontend.hosts.is_empty() => edge::ResolvedTls::None,
+        edge::ResolvedTls::Discovered { .. } if frontend.hosts.is_empty() => {
+            edge::ResolvedTls::None
+        }
         tls => tls,
     };
     Ok(LoadBalancer {
@@ -93,28 +134,49 @@ fn internal(spec: &StorefrontSpec, frontend: &Frontend, component: &Component) -
         role: format!("{}.edge", component.role),
         public: false,
         hosts: frontend.hosts.clone(),
-        rules: vec![Rule { path: "/".to_owned(), exact: false, backend: frontend_backend(frontend, &component.name, &field, None)? }],
+        rules: vec![Rule {
+            path: "/".to_owned(),
+            exact: false,
+            backend: frontend_backend(frontend, &component.name, &field, None)?,
+        }],
         tls,
         settings: edge::settings(spec.load_balancer.as_ref()),
     })
 }
 
-fn frontend_backend(frontend: &Frontend, service: &str, field: &str, port: Option<&str>) -> Result<Backend, Failure> {
+fn frontend_backend(
+    frontend: &Frontend,
+    service: &str,
+    field: &str,
+    port: Option<&str>,
+) -> Result<Backend, Failure> {
     let ports = component::service_ports(&frontend.workload);
     let found = match port {
         Some(name) => ports.iter().find(|port| port.name == name),
         None => ports.first(),
     };
     found
-        .map(|port| Backend { service: service.to_owned(), port: port.number })
-        .ok_or_else(|| Failure::invalid(field, "leads to a frontend without that port", "declare the port in the frontend's workload.ports"))
+        .map(|port| Backend {
+            service: service.to_owned(),
+            port: port.number,
+        })
+        .ok_or_else(|| {
+            Failure::invalid(
+                field,
+                "leads to a frontend without that port",
+                "declare the port in the frontend's workload.ports",
+            )
+        })
 }
 
 fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Rule, Failure> {
     let field = format!("spec.routes[{}]", route.path);
     let backend = match (&route.service, &route.frontend) {
         (Some(service), None) => {
-            let namespace = service.namespace.clone().unwrap_or_else(|| context.owner.namespace.clone());
+            let namespace = service
+                .namespace
+                .clone()
+                .unwrap_or_else(|| context.owner.namespace.clone());
             if namespace != context.owner.namespace {
                 return Err(Failure::invalid(
                     &format!("{field}.service.namespace"),
@@ -122,16 +184,47 @@ fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Ru
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            let key = ServiceKey { kind: service.kind, namespace, name: service.name.clone() };
+            let key = ServiceKey {
+                kind: service.kind,
+                namespace,
+                name: service.name.clone(),
+            };
             let port = component::find_port(context, &key, &field, route.port.as_deref())?;
-            Backend { service: service.name.clone(), port: port.number }
+            Backend {
+                service: service.name.clone(),
+                port: port.number,
+            }
         }
         (None, Some(name)) => {
-            let frontend = spec.frontends.iter().find(|frontend| frontend.name == *name);
-            let frontend = frontend.ok_or_else(|| Failure::invalid(&format!("{field}.frontend"), "names no frontend", "add it to spec.frontends"))?;
-            frontend_backend(frontend, &format!("{}-{name}", context.owner.name), &field, route.port.as_deref())?
+            let frontend = spec
+                .frontends
+                .iter()
+                .find(|frontend| frontend.name == *name);
+            let frontend = frontend.ok_or_else(|| {
+                Failure::invalid(
+                    &format!("{field}.frontend"),
+                    "names no frontend",
+                    "add it to spec.frontends",
+                )
+            })?;
+            frontend_backend(
+                frontend,
+                &format!("{}-{name}", context.owner.name),
+                &field,
+                route.port.as_deref(),
+            )?
         }
-        _ => return Err(Failure::invalid(&field, "must lead to one service or one frontend", "set either service or frontend")),
+        _ => {
+            return Err(Failure::invalid(
+                &field,
+                "must lead to one service or one frontend",
+                "set either service or frontend",
+            ));
+        }
     };
-    Ok(Rule { path: route.path.clone(), exact: edge::is_exact(route.path_type), backend })
+    Ok(Rule {
+        path: route.path.clone(),
+        exact: edge::is_exact(route.path_type),
+        backend,
+    })
 }

@@ -19,13 +19,20 @@ const MAIN: [&str; 3] = [OWNER_TAG, CLUSTER_TAG, OWNER_UID_TAG];
 fn with_table(tags: [Option<&str>; 3]) -> (World, ResourceKey) {
     let mut world = World::new(want("octank", &read("octank", "catalog")));
     let draft = world.draft();
-    let (key, node) = draft.iter().find(|(key, _)| key.kind.id() == "DynamoDbTable").unwrap();
-    let shopkeeper_plan::blueprint::Wanted::Aws(desired) = &node.wanted else { unreachable!() };
+    let (key, node) = draft
+        .iter()
+        .find(|(key, _)| key.kind.id() == "DynamoDbTable")
+        .unwrap();
+    let shopkeeper_plan::blueprint::Wanted::Aws(desired) = &node.wanted else {
+        unreachable!()
+    };
     let mut found = as_reported(desired);
     for (name, value) in MAIN.iter().zip(tags) {
         found.tags_mut().remove(*name);
         if let Some(value) = value {
-            found.tags_mut().insert((*name).to_owned(), value.to_owned());
+            found
+                .tags_mut()
+                .insert((*name).to_owned(), value.to_owned());
         }
     }
     world.aws.insert(key.clone(), Thing::new(found));
@@ -36,14 +43,43 @@ fn with_table(tags: [Option<&str>; 3]) -> (World, ResourceKey) {
 fn each_policy_takes_over_what_it_says_and_nothing_else() {
     use AdoptionPolicy::{Adopt, IfTagged, Never};
     let path = "CatalogService/shop/catalog";
-    let (ours, before, other, cluster) = ("octank-catalog-uid", "earlier-uid", "CatalogService/other/catalog", "octank-prod");
+    let (ours, before, other, cluster) = (
+        "octank-catalog-uid",
+        "earlier-uid",
+        "CatalogService/other/catalog",
+        "octank-prod",
+    );
     let table = [
-        ("ours", [Some(path), Some(cluster), Some(ours)], [Some("none"), Some("none"), Some("none")]),
-        ("of an earlier one of this name", [Some(path), Some(cluster), Some(before)], [None, Some("adopt"), Some("adopt")]),
-        ("tagged by hand", [Some(path), Some(cluster), None], [None, Some("adopt"), Some("adopt")]),
-        ("of the same name in another cluster", [Some(path), Some("other"), Some(before)], [None, None, None]),
-        ("of another one", [Some(other), Some(cluster), Some(before)], [None, None, None]),
-        ("of one whose name was taken off", [None, Some(cluster), Some(before)], [None, None, None]),
+        (
+            "ours",
+            [Some(path), Some(cluster), Some(ours)],
+            [Some("none"), Some("none"), Some("none")],
+        ),
+        (
+            "of an earlier one of this name",
+            [Some(path), Some(cluster), Some(before)],
+            [None, Some("adopt"), Some("adopt")],
+        ),
+        (
+            "tagged by hand",
+            [Some(path), Some(cluster), None],
+            [None, Some("adopt"), Some("adopt")],
+        ),
+        (
+            "of the same name in another cluster",
+            [Some(path), Some("other"), Some(before)],
+            [None, None, None],
+        ),
+        (
+            "of another one",
+            [Some(other), Some(cluster), Some(before)],
+            [None, None, None],
+        ),
+        (
+            "of one whose name was taken off",
+            [None, Some(cluster), Some(before)],
+            [None, None, None],
+        ),
         ("of nobody", [None, None, None], [None, None, Some("adopt")]),
     ];
     for (what, tags, expected) in table {
@@ -55,20 +91,35 @@ fn each_policy_takes_over_what_it_says_and_nothing_else() {
             match (expected, steps.as_slice()) {
                 (Some("none"), []) => {}
                 (Some("adopt"), [step]) => {
-                    assert!(step.is_free() && step.action == Action::Adopt, "{what} under {policy:?}: {step:#?}");
+                    assert!(
+                        step.is_free() && step.action == Action::Adopt,
+                        "{what} under {policy:?}: {step:#?}"
+                    );
                     world.run();
                     assert!(world.plan().is_empty(), "{what} under {policy:?}");
                     assert_eq!(world.aws[&key].present.tags()[OWNER_UID_TAG], ours);
                     assert!(world.inventory.contains_key(&key));
-                    assert!(!world.log.iter().any(|line| line.starts_with("create DynamoDbTable")));
+                    assert!(
+                        !world
+                            .log
+                            .iter()
+                            .any(|line| line.starts_with("create DynamoDbTable"))
+                    );
                 }
                 (None, [step]) => {
-                    assert!(!step.is_free() && step.action == Action::Adopt, "{what} under {policy:?}: {step:#?}");
-                    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else { panic!("{step:#?}") };
+                    assert!(
+                        !step.is_free() && step.action == Action::Adopt,
+                        "{what} under {policy:?}: {step:#?}"
+                    );
+                    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
+                        panic!("{step:#?}")
+                    };
                     assert_eq!(failure.code.as_deref(), Some("NotOurs"));
                     assert!(!failure.remedy.is_empty(), "{what} under {policy:?}");
                 }
-                (expected, steps) => panic!("{what} under {policy:?}: {expected:?} and not {steps:#?}"),
+                (expected, steps) => {
+                    panic!("{what} under {policy:?}: {expected:?} and not {steps:#?}")
+                }
             }
         }
     }
@@ -79,23 +130,49 @@ fn remedies_are_such_that_they_help() {
     let remedy = |tags, policy| {
         let (mut world, key) = with_table(tags);
         world.policies.adoption = policy;
-        let step = world.plan().steps.into_iter().find(|step| step.key == key).unwrap();
-        let Blocker::Refused(failure) = &step.blocked_by[0] else { unreachable!() };
+        let step = world
+            .plan()
+            .steps
+            .into_iter()
+            .find(|step| step.key == key)
+            .unwrap();
+        let Blocker::Refused(failure) = &step.blocked_by[0] else {
+            unreachable!()
+        };
         failure.remedy.clone()
     };
     let path = "CatalogService/shop/catalog";
-    let earlier = remedy([Some(path), Some("octank-prod"), Some("earlier-uid")], AdoptionPolicy::Never);
+    let earlier = remedy(
+        [Some(path), Some("octank-prod"), Some("earlier-uid")],
+        AdoptionPolicy::Never,
+    );
     assert!(earlier.contains("policy.adoption to IfTagged"), "{earlier}");
     let nobody = remedy([None, None, None], AdoptionPolicy::IfTagged);
-    assert!(nobody.contains("policy.adoption to Adopt") && nobody.contains(&format!("{OWNER_TAG}={path}")) && nobody.contains(&format!("{CLUSTER_TAG}=octank-prod")), "{nobody}");
-    let other = remedy([Some("CatalogService/other/catalog"), Some("octank-prod"), Some("x")], AdoptionPolicy::Adopt);
+    assert!(
+        nobody.contains("policy.adoption to Adopt")
+            && nobody.contains(&format!("{OWNER_TAG}={path}"))
+            && nobody.contains(&format!("{CLUSTER_TAG}=octank-prod")),
+        "{nobody}"
+    );
+    let other = remedy(
+        [
+            Some("CatalogService/other/catalog"),
+            Some("octank-prod"),
+            Some("x"),
+        ],
+        AdoptionPolicy::Adopt,
+    );
     assert!(other.contains("another name"), "{other}");
 }
 
 #[test]
 fn what_belongs_to_somebody_else_is_never_touched_by_any_policy_or_by_the_end_of_its_namesake() {
     for deleting in [false, true] {
-        for adoption in [AdoptionPolicy::Never, AdoptionPolicy::IfTagged, AdoptionPolicy::Adopt] {
+        for adoption in [
+            AdoptionPolicy::Never,
+            AdoptionPolicy::IfTagged,
+            AdoptionPolicy::Adopt,
+        ] {
             let mut world = World::settled(want("octank", &read("octank", "orders")));
             world.policies.adoption = adoption;
             world.policies.deletion = shopkeeper_plan::planner::DeletionPolicy::Delete;
@@ -125,11 +202,18 @@ fn what_belongs_to_somebody_else_is_never_touched_by_any_policy_or_by_the_end_of
 #[test]
 fn a_foreign_object_in_kubernetes_is_refused_with_a_remedy() {
     let mut world = World::settled(want("octank", &read("octank", "catalog")));
-    let key = ResourceKey::kubernetes(shopkeeper_plan::kubernetes::KubernetesKind::Service, "catalog");
+    let key = ResourceKey::kubernetes(
+        shopkeeper_plan::kubernetes::KubernetesKind::Service,
+        "catalog",
+    );
     world.kubernetes.get_mut(&key).unwrap().ours = false;
     let plan = world.pass();
-    let [step] = plan.steps.as_slice() else { panic!("{plan:#?}") };
-    let Blocker::Refused(failure) = &step.blocked_by[0] else { panic!("{step:#?}") };
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:#?}")
+    };
+    let Blocker::Refused(failure) = &step.blocked_by[0] else {
+        panic!("{step:#?}")
+    };
     assert!(failure.message.contains("Service catalog") && failure.remedy.contains("rename"));
     assert_eq!(world.log, Vec::<String>::new());
 }

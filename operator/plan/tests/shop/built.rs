@@ -45,7 +45,13 @@ fn before_anything_is_known_what_waits_says_for_what() {
         .draft()
         .iter()
         .filter_map(|(key, node)| match &node.wanted {
-            Wanted::Pending(missing) => Some((key.to_string(), missing.iter().map(|missing| format!("{} of {}", missing.output, missing.resource)).collect())),
+            Wanted::Pending(missing) => Some((
+                key.to_string(),
+                missing
+                    .iter()
+                    .map(|missing| format!("{} of {}", missing.output, missing.resource))
+                    .collect(),
+            )),
             _ => None,
         })
         .collect();
@@ -60,12 +66,18 @@ fn a_password_is_in_its_secret_and_nowhere_else() {
     for (key, node) in blueprint.iter() {
         if let Wanted::Kubernetes(object) = &node.wanted {
             let text = object.body.to_string();
-            assert!(!text.contains(CANARY), "{key}: not even there in plain text");
+            assert!(
+                !text.contains(CANARY),
+                "{key}: not even there in plain text"
+            );
             // The beginning of its base64 form.
             if text.contains("Y2FuYXJ5OnBAc3Mvd") {
                 found.push(key.to_string());
             }
-            assert!(!object.comparable().to_string().contains("Y2FuYXJ5"), "{key}");
+            assert!(
+                !object.comparable().to_string().contains("Y2FuYXJ5"),
+                "{key}"
+            );
         }
     }
     assert_eq!(found, ["Secret orders-database"]);

@@ -22,14 +22,18 @@ fn retention(world: &mut World) -> &mut i32 {
 }
 
 fn deployment(world: &mut World) -> &mut Value {
-    let key = ResourceKey::kubernetes(shopkeeper_plan::kubernetes::KubernetesKind::Deployment, "orders");
+    let key = ResourceKey::kubernetes(
+        shopkeeper_plan::kubernetes::KubernetesKind::Deployment,
+        "orders",
+    );
     &mut world.kubernetes.get_mut(&key).unwrap().body
 }
 
 fn drifted() -> World {
     let mut world = World::settled(want("octank", &read("octank", "orders")));
     *retention(&mut world) = 1;
-    deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"] = json!("somebody/else:1");
+    deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"] =
+        json!("somebody/else:1");
     world
 }
 
@@ -38,7 +42,10 @@ fn repair_sets_it_back() {
     let mut world = drifted();
     assert!(world.run().is_empty());
     assert_eq!(*retention(&mut world), 14);
-    assert_eq!(deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example/octank/orders:3.0.2");
+    assert_eq!(
+        deployment(&mut world)["spec"]["template"]["spec"]["containers"][0]["image"],
+        "registry.example/octank/orders:3.0.2"
+    );
 }
 
 #[test]
@@ -49,10 +56,25 @@ fn report_tells_and_touches_nothing() {
     assert_eq!(world.log, Vec::<String>::new());
     assert_eq!(plan.steps.len(), 2, "{plan:#?}");
     for step in &plan.steps {
-        assert_eq!((step.action, step.blocked_by.as_slice()), (Action::Update, [Blocker::DriftReported].as_slice()));
+        assert_eq!(
+            (step.action, step.blocked_by.as_slice()),
+            (Action::Update, [Blocker::DriftReported].as_slice())
+        );
     }
-    let change = &plan.steps.iter().find(|step| step.key.kind.id() == "RdsInstance").unwrap().changes[0];
-    assert_eq!((change.field.as_str(), change.from.as_str(), change.to.as_str()), ("backupRetentionDays", "1", "14"));
+    let change = &plan
+        .steps
+        .iter()
+        .find(|step| step.key.kind.id() == "RdsInstance")
+        .unwrap()
+        .changes[0];
+    assert_eq!(
+        (
+            change.field.as_str(),
+            change.from.as_str(),
+            change.to.as_str()
+        ),
+        ("backupRetentionDays", "1", "14")
+    );
     assert_eq!(world.plan(), plan, "and goes on telling");
 }
 
@@ -96,7 +118,12 @@ fn everything_can_be_made_under_report() {
 fn what_others_add_is_left_alone() {
     let mut world = World::settled(want("octank", &read("octank", "orders")));
     let database = world.key(AwsKind::RdsInstance, "");
-    world.thing(&database).present.resource.tags_mut().insert("backup-plan".into(), "gold".into());
+    world
+        .thing(&database)
+        .present
+        .resource
+        .tags_mut()
+        .insert("backup-plan".into(), "gold".into());
     let body = deployment(&mut world);
     body["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("4");
     body["metadata"]["labels"]["team"] = json!("orders");
@@ -109,7 +136,16 @@ fn what_others_add_is_left_alone() {
 fn tags_that_were_taken_off_come_back() {
     let mut world = World::settled(want("octank", &read("octank", "catalog")));
     let table = world.key(AwsKind::DynamoDbTable, "");
-    assert_eq!(world.thing(&table).present.resource.tags_mut().remove("cost-center").as_deref(), Some("shop"));
+    assert_eq!(
+        world
+            .thing(&table)
+            .present
+            .resource
+            .tags_mut()
+            .remove("cost-center")
+            .as_deref(),
+        Some("shop")
+    );
     assert!(world.run().is_empty());
     assert_eq!(world.log, [format!("update DynamoDbTable/{}", table.name)]);
     assert_eq!(world.aws[&table].present.tags()["cost-center"], "shop");

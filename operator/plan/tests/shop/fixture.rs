@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, reference::ServiceKind};
+use shopkeeper_api::{
+    CatalogService, Managed, OrderService, Platform, Storefront, reference::ServiceKind,
+};
 use shopkeeper_plan::{
     blueprint::Blueprint,
     build,
@@ -12,13 +14,18 @@ use shopkeeper_plan::{
     failure::Failure,
     names::Owner,
     observed::Observed,
-    resolve::{HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of, platform, platform::PlatformLookups},
+    resolve::{
+        HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of, platform,
+        platform::PlatformLookups,
+    },
 };
 
 /// An example of one of the shops in `examples/`, as JSON: `read("octank", "orders")`.
 pub fn read(shop: &str, name: &str) -> Value {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{shop}/{name}.yaml"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../../examples/{shop}/{name}.yaml"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut object: Value = serde_yaml_ng::from_str(&text).expect("YAML");
     object["metadata"]["uid"] = json!(format!("{shop}-{name}-uid"));
     object
@@ -33,7 +40,10 @@ pub fn typed<K: DeserializeOwned>(object: &Value) -> K {
 pub fn without(object: &mut Value, pointer: &str) {
     let (parent, member) = pointer.rsplit_once('/').unwrap();
     let parent = object.pointer_mut(parent).expect("the parent is there");
-    assert!(parent.as_object_mut().unwrap().remove(member).is_some(), "{pointer} is not there");
+    assert!(
+        parent.as_object_mut().unwrap().remove(member).is_some(),
+        "{pointer} is not there"
+    );
 }
 
 pub fn subnets(prefix: &str, third: u8) -> Vec<SubnetFacts> {
@@ -61,7 +71,10 @@ pub fn lookups(cluster: &str) -> PlatformLookups {
             oidc_issuer: Some("https://oidc.eks.eu-west-1.amazonaws.com/id/ABC".into()),
             pod_identity_agent: true,
         }),
-        vpcs: vec![VpcFacts { id: "vpc-1".into(), cidr: "10.0.0.0/16".into() }],
+        vpcs: vec![VpcFacts {
+            id: "vpc-1".into(),
+            cidr: "10.0.0.0/16".into(),
+        }],
         private_subnets: subnets("private", 0),
         public_subnets: subnets("public", 100),
     }
@@ -82,19 +95,37 @@ pub fn facts(shop: &str) -> PlatformFacts {
         public_subnets: found.public_subnets,
         data_security_groups: vec!["sg-cluster".into()],
         key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
-        tags: declared.spec.defaults.map(|defaults| defaults.tags).unwrap_or_default(),
+        tags: declared
+            .spec
+            .defaults
+            .map(|defaults| defaults.tags)
+            .unwrap_or_default(),
     }
 }
 
 /// What the services and frontends of an example refer to.
 pub fn references(shop: &str) -> References {
-    let key = |kind, name: &str| ServiceKey { kind, namespace: "shop".into(), name: name.into() };
+    let key = |kind, name: &str| ServiceKey {
+        kind,
+        namespace: "shop".into(),
+        name: name.into(),
+    };
     let catalog: CatalogService = typed(&read(shop, "catalog"));
     let orders: OrderService = typed(&read(shop, "orders"));
     References {
         services: [
-            (key(ServiceKind::CatalogService, "catalog"), ServiceFacts { ports: catalog.service_ports() }),
-            (key(ServiceKind::OrderService, "orders"), ServiceFacts { ports: orders.service_ports() }),
+            (
+                key(ServiceKind::CatalogService, "catalog"),
+                ServiceFacts {
+                    ports: catalog.service_ports(),
+                },
+            ),
+            (
+                key(ServiceKind::OrderService, "orders"),
+                ServiceFacts {
+                    ports: orders.service_ports(),
+                },
+            ),
         ]
         .into(),
         routed: true,
@@ -124,7 +155,8 @@ fn wanted<K: Resolve>(shop: &str, object: &Value) -> Wanted {
 
 fn wanted_platform(object: &Value) -> Wanted {
     let declared: Platform = typed(object);
-    let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name)).expect("it resolves");
+    let resolved =
+        platform::resolve(&declared, &lookups(&declared.spec.cluster.name)).expect("it resolves");
     Wanted {
         owner: owner_of(&declared),
         cluster: declared.spec.cluster.name.clone(),

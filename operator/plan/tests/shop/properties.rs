@@ -8,7 +8,10 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject},
-    planner::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Inventory, InventoryEntry, Policies},
+    planner::{
+        AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Inventory, InventoryEntry,
+        Policies,
+    },
     resource::ResourceKind,
 };
 
@@ -20,18 +23,32 @@ use crate::{
 
 /// A specification: one of the examples with some of it left out and some of it changed.
 fn specification() -> impl Strategy<Value = Value> {
-    (any::<bool>(), proptest::collection::vec(any::<bool>(), 4), 1..4_i32, prop_oneof!["m7g.large", "m7g.xlarge", "m7i.large"], 1..30_i32).prop_map(
-        |(orders, removed, replicas, instance_type, days)| {
+    (
+        any::<bool>(),
+        proptest::collection::vec(any::<bool>(), 4),
+        1..4_i32,
+        prop_oneof!["m7g.large", "m7g.xlarge", "m7i.large"],
+        1..30_i32,
+    )
+        .prop_map(|(orders, removed, replicas, instance_type, days)| {
             let mut object = read("octank", if orders { "orders" } else { "catalog" });
-            let blocks: &[&str] = if orders { &["database", "notifications"] } else { &["products", "cache", "media"] };
+            let blocks: &[&str] = if orders {
+                &["database", "notifications"]
+            } else {
+                &["products", "cache", "media"]
+            };
             for (block, gone) in blocks.iter().zip(&removed) {
                 if *gone {
                     without(&mut object, &format!("/spec/{block}"));
-                    object["spec"]["bindings"].as_array_mut().unwrap().retain(|binding| binding["resource"] != json!(block));
+                    object["spec"]["bindings"]
+                        .as_array_mut()
+                        .unwrap()
+                        .retain(|binding| binding["resource"] != json!(block));
                 }
             }
             if removed[3] {
-                object["spec"]["scaling"] = json!({"type": "Fixed", "fixed": {"replicas": replicas}});
+                object["spec"]["scaling"] =
+                    json!({"type": "Fixed", "fixed": {"replicas": replicas}});
             }
             object["spec"]["nodes"]["nodeGroup"]["instanceTypes"] = json!([instance_type]);
             if let Some(rds) = object.pointer_mut("/spec/database/rds") {
@@ -41,18 +58,34 @@ fn specification() -> impl Strategy<Value = Value> {
                 queue["maxReceives"] = json!(days);
             }
             object
-        },
-    )
+        })
 }
 
 fn policies() -> impl Strategy<Value = Policies> {
     (
-        prop_oneof![Just(DeletionPolicy::Retain), Just(DeletionPolicy::Snapshot), Just(DeletionPolicy::Delete)],
-        prop_oneof![Just(AdoptionPolicy::Never), Just(AdoptionPolicy::IfTagged), Just(AdoptionPolicy::Adopt)],
+        prop_oneof![
+            Just(DeletionPolicy::Retain),
+            Just(DeletionPolicy::Snapshot),
+            Just(DeletionPolicy::Delete)
+        ],
+        prop_oneof![
+            Just(AdoptionPolicy::Never),
+            Just(AdoptionPolicy::IfTagged),
+            Just(AdoptionPolicy::Adopt)
+        ],
         prop_oneof![Just(DriftPolicy::Repair), Just(DriftPolicy::Report)],
-        prop_oneof![Just(ChangePolicy::Automatic), Just(ChangePolicy::ApproveDisruptive), Just(ChangePolicy::ApproveAll)],
+        prop_oneof![
+            Just(ChangePolicy::Automatic),
+            Just(ChangePolicy::ApproveDisruptive),
+            Just(ChangePolicy::ApproveAll)
+        ],
     )
-        .prop_map(|(deletion, adoption, drift, changes)| Policies { deletion, adoption, drift, changes })
+        .prop_map(|(deletion, adoption, drift, changes)| Policies {
+            deletion,
+            adoption,
+            drift,
+            changes,
+        })
 }
 
 /// What became of one resource.
@@ -66,14 +99,36 @@ struct Fortune {
 }
 
 fn fortunes() -> impl Strategy<Value = Vec<Fortune>> {
-    let one = (0..12_u8, 0..12_u8, proptest::collection::vec((any::<Index>(), any::<u8>()), 0..3), any::<bool>(), any::<Option<bool>>())
-        .prop_map(|(state, lifecycle, drifted, known, empty)| Fortune { state, lifecycle, drifted, known, empty });
+    let one = (
+        0..12_u8,
+        0..12_u8,
+        proptest::collection::vec((any::<Index>(), any::<u8>()), 0..3),
+        any::<bool>(),
+        any::<Option<bool>>(),
+    )
+        .prop_map(|(state, lifecycle, drifted, known, empty)| Fortune {
+            state,
+            lifecycle,
+            drifted,
+            known,
+            empty,
+        });
     proptest::collection::vec(one, 40)
 }
 
 /// Changes a field to some other value of its type; leaves the resource where that gives none.
-fn drift(resource: &AwsResource, which: &Index, how: u8, may: impl Fn(&Change) -> bool) -> AwsResource {
-    let fields: Vec<_> = resource.kind().fields().iter().filter(|field| may(&field.change)).collect();
+fn drift(
+    resource: &AwsResource,
+    which: &Index,
+    how: u8,
+    may: impl Fn(&Change) -> bool,
+) -> AwsResource {
+    let fields: Vec<_> = resource
+        .kind()
+        .fields()
+        .iter()
+        .filter(|field| may(&field.change))
+        .collect();
     if fields.is_empty() {
         return resource.clone();
     }
@@ -130,16 +185,38 @@ fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
         }
         match fortune.state {
             0 => {}
-            1 => drop(observed.aws.insert(key.clone(), Observation::Unknown(Failure::new(Class::Transient, "no answer")))),
+            1 => drop(observed.aws.insert(
+                key.clone(),
+                Observation::Unknown(Failure::new(Class::Transient, "no answer")),
+            )),
             2 => drop(observed.aws.insert(key.clone(), Observation::Absent)),
-            _ => drop(observed.aws.insert(key.clone(), Observation::Present(Box::new(present)))),
+            _ => drop(
+                observed
+                    .aws
+                    .insert(key.clone(), Observation::Present(Box::new(present))),
+            ),
         }
         if key.kind == ResourceKind::Aws(AwsKind::NodeGroup) {
-            observed.nodes.insert(key.name.clone(), NodeGroupNodes { ready: usize::from(fortune.lifecycle), total: 12, pods: usize::from(fortune.known) });
+            observed.nodes.insert(
+                key.name.clone(),
+                NodeGroupNodes {
+                    ready: usize::from(fortune.lifecycle),
+                    total: 12,
+                    pods: usize::from(fortune.known),
+                },
+            );
         }
         if fortune.known {
-            let applied = fortune.empty.and_then(|_| world.inventory.get(key)?.applied.clone());
-            inventory.insert(key.clone(), InventoryEntry { role: world.inventory[key].role.clone(), applied });
+            let applied = fortune
+                .empty
+                .and_then(|_| world.inventory.get(key)?.applied.clone());
+            inventory.insert(
+                key.clone(),
+                InventoryEntry {
+                    role: world.inventory[key].role.clone(),
+                    applied,
+                },
+            );
         }
     }
     for ((key, object), fortune) in world.kubernetes.iter().zip(fortunes.iter().rev().cycle()) {
@@ -172,9 +249,17 @@ fn between(before: &Value, after: &Value) -> World {
 
 /// Few enough for every build; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|number| number.parse().ok()).unwrap_or(32);
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(32);
     // A case takes a whole life of a world: shrinking for long would take longer than reading what failed.
-    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 20,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

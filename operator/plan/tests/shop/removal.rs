@@ -31,13 +31,29 @@ fn removing() -> World {
 fn nothing_goes_before_all_that_is_wanted_works_and_a_person_agrees() {
     let mut world = removing();
     let first = world.plan();
-    let database = first.steps.iter().find(|step| step.key.kind.id() == "RdsInstance").unwrap();
-    assert_eq!((database.action, database.effect, database.reversible), (Action::Delete, Effect::Downtime, false));
+    let database = first
+        .steps
+        .iter()
+        .find(|step| step.key.kind.id() == "RdsInstance")
+        .unwrap();
+    assert_eq!(
+        (database.action, database.effect, database.reversible),
+        (Action::Delete, Effect::Downtime, false)
+    );
     assert!(database.blocked_by.contains(&Blocker::Approval));
-    assert!(database.blocked_by.iter().any(|blocker| matches!(blocker, Blocker::Resource(key) if key.kind.id() == "Deployment")), "{database:#?}");
+    assert!(
+        database.blocked_by.iter().any(
+            |blocker| matches!(blocker, Blocker::Resource(key) if key.kind.id() == "Deployment")
+        ),
+        "{database:#?}"
+    );
 
     let plan = world.run();
-    assert!(world.log.iter().all(|line| !line.contains("Rds")), "{:#?}", world.log);
+    assert!(
+        world.log.iter().all(|line| !line.contains("Rds")),
+        "{:#?}",
+        world.log
+    );
     world.at("remove Secret/orders-database");
     assert!(world.at("apply Deployment") < world.at("remove Secret/orders-database"));
     world.approved = plan.approval_hash();
@@ -45,7 +61,11 @@ fn nothing_goes_before_all_that_is_wanted_works_and_a_person_agrees() {
     assert!(world.run().is_empty());
     assert!(world.at("save and delete RdsInstance") < world.at("save and delete RdsSubnetGroup"));
     for kind in ["RdsInstance", "RdsSubnetGroup", "RdsParameterGroup"] {
-        assert!(!world.kinds().contains(&kind) && !world.inventory.keys().any(|key| key.kind.id() == kind), "{kind}");
+        assert!(
+            !world.kinds().contains(&kind)
+                && !world.inventory.keys().any(|key| key.kind.id() == kind),
+            "{kind}"
+        );
     }
 }
 
@@ -54,7 +74,11 @@ fn an_approval_from_before_is_good_for_what_it_named() {
     let mut world = removing();
     let hash = world.plan().approval_hash();
     world.run();
-    assert_eq!(world.plan().approval_hash(), hash, "the same change, whatever else was done meanwhile");
+    assert_eq!(
+        world.plan().approval_hash(),
+        hash,
+        "the same change, whatever else was done meanwhile"
+    );
 }
 
 #[test]
@@ -62,9 +86,19 @@ fn nothing_goes_while_something_that_is_wanted_is_refused() {
     let mut world = removing();
     world.policies.changes = ChangePolicy::Automatic;
     let group = world.key(AwsKind::SnsTopic, "buy");
-    world.unknown.insert(group, shopkeeper_plan::failure::Failure::new(shopkeeper_plan::failure::Class::Denied, "no"));
+    world.unknown.insert(
+        group,
+        shopkeeper_plan::failure::Failure::new(shopkeeper_plan::failure::Class::Denied, "no"),
+    );
     world.run();
-    assert!(!world.log.iter().any(|line| line.contains("delete") || line.contains("remove")), "{:#?}", world.log);
+    assert!(
+        !world
+            .log
+            .iter()
+            .any(|line| line.contains("delete") || line.contains("remove")),
+        "{:#?}",
+        world.log
+    );
 }
 
 #[test]
@@ -74,17 +108,37 @@ fn under_retain_it_is_handed_back() {
     world.run();
     assert!(world.plan().is_empty(), "{:#?}", world.plan());
     world.at("forget RdsInstance");
-    assert!(world.kinds().contains(&"RdsInstance") && !world.log.iter().any(|line| line.contains("delete")), "{:#?}", world.log);
-    assert!(!world.inventory.keys().any(|key| key.kind.id().starts_with("Rds")));
+    assert!(
+        world.kinds().contains(&"RdsInstance")
+            && !world.log.iter().any(|line| line.contains("delete")),
+        "{:#?}",
+        world.log
+    );
+    assert!(
+        !world
+            .inventory
+            .keys()
+            .any(|key| key.kind.id().starts_with("Rds"))
+    );
 }
 
 #[test]
 fn data_is_only_destroyed_under_delete_and_with_leave() {
     let mut world = removing();
     world.policies.deletion = DeletionPolicy::Delete;
-    let step = world.plan().steps.into_iter().find(|step| step.key.kind.id() == "RdsInstance").unwrap();
+    let step = world
+        .plan()
+        .steps
+        .into_iter()
+        .find(|step| step.key.kind.id() == "RdsInstance")
+        .unwrap();
     assert_eq!(step.effect, Effect::DataLoss);
-    assert!(matches!(step.operation, Operation::AwsDelete { mode: shopkeeper_plan::plan::DeleteMode::Everything }));
+    assert!(matches!(
+        step.operation,
+        Operation::AwsDelete {
+            mode: shopkeeper_plan::plan::DeleteMode::Everything
+        }
+    ));
     assert!(world.run_approving().is_empty());
     world.at("delete RdsInstance");
 }
@@ -110,12 +164,21 @@ fn a_leftover_whose_tags_are_somebody_elses_by_now_stays() {
     let mut world = removing();
     world.policies.changes = ChangePolicy::Automatic;
     let database = world.key(AwsKind::RdsInstance, "");
-    world.thing(&database).present.resource.tags_mut().insert(shopkeeper_plan::names::OWNER_UID_TAG.into(), "other".into());
+    world
+        .thing(&database)
+        .present
+        .resource
+        .tags_mut()
+        .insert(shopkeeper_plan::names::OWNER_UID_TAG.into(), "other".into());
     // RDS would not let its groups go.
     world.policies.deletion = DeletionPolicy::Retain;
     world.run();
     assert!(world.aws.contains_key(&database));
-    assert!(!world.log.iter().any(|line| line.contains("RdsInstance")), "{:#?}", world.log);
+    assert!(
+        !world.log.iter().any(|line| line.contains("RdsInstance")),
+        "{:#?}",
+        world.log
+    );
 }
 
 #[test]

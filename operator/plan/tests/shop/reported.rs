@@ -17,15 +17,43 @@ use crate::{
 
 /// The conditions as `Type=Status Reason: message`.
 fn lines(report: &Report) -> Vec<String> {
-    let mut types: Vec<_> = report.conditions.iter().map(|condition| condition.r#type).collect();
+    let mut types: Vec<_> = report
+        .conditions
+        .iter()
+        .map(|condition| condition.r#type)
+        .collect();
     types.sort_unstable();
     types.dedup();
-    assert_eq!(types.len(), report.conditions.len(), "a condition is said twice");
-    let has = |r#type: &str| report.conditions.iter().any(|condition| condition.r#type == r#type && condition.status == "True");
-    assert!(!(has("Reconciling") && has("Stalled")), "kstatus: one or the other");
-    assert!(!(has("Ready") && (has("Reconciling") || has("Stalled"))), "kstatus: ready is neither");
+    assert_eq!(
+        types.len(),
+        report.conditions.len(),
+        "a condition is said twice"
+    );
+    let has = |r#type: &str| {
+        report
+            .conditions
+            .iter()
+            .any(|condition| condition.r#type == r#type && condition.status == "True")
+    };
+    assert!(
+        !(has("Reconciling") && has("Stalled")),
+        "kstatus: one or the other"
+    );
+    assert!(
+        !(has("Ready") && (has("Reconciling") || has("Stalled"))),
+        "kstatus: ready is neither"
+    );
     assert_eq!(report.ready, has("Ready") && report.failure.is_none());
-    report.conditions.iter().map(|condition| format!("{}={} {}: {}", condition.r#type, condition.status, condition.reason, condition.message)).collect()
+    report
+        .conditions
+        .iter()
+        .map(|condition| {
+            format!(
+                "{}={} {}: {}",
+                condition.r#type, condition.status, condition.reason, condition.message
+            )
+        })
+        .collect()
 }
 
 fn of(world: &World) -> Vec<String> {
@@ -36,8 +64,16 @@ fn of(world: &World) -> Vec<String> {
     match plan.approval_hash() {
         // What it is made of is none of this test's business; that it is the one to approve is.
         Some(hash) => {
-            assert!(lines.iter().any(|line| line.contains(&format!("{}={hash}", shopkeeper_api::APPROVE))), "{lines:#?}");
-            lines.iter().map(|line| line.replace(&hash, "<hash>")).collect()
+            assert!(
+                lines
+                    .iter()
+                    .any(|line| line.contains(&format!("{}={hash}", shopkeeper_api::APPROVE))),
+                "{lines:#?}"
+            );
+            lines
+                .iter()
+                .map(|line| line.replace(&hash, "<hash>"))
+                .collect()
         }
         None => lines,
     }
@@ -81,7 +117,9 @@ fn of_drift_that_is_only_told() {
     let mut world = orders();
     world.policies.drift = DriftPolicy::Report;
     let key = world.key(AwsKind::RdsInstance, "");
-    let AwsResource::RdsInstance(found) = &mut world.thing(&key).present.resource else { unreachable!() };
+    let AwsResource::RdsInstance(found) = &mut world.thing(&key).present.resource else {
+        unreachable!()
+    };
     found.backup_retention_days = 1;
     insta::assert_yaml_snapshot!(of(&world));
 }
@@ -108,7 +146,10 @@ fn of_a_resource_that_failed() {
 fn of_an_answer_that_did_not_come() {
     let mut world = orders();
     let key = world.key(AwsKind::RdsInstance, "");
-    world.unknown.insert(key, Failure::new(Class::Throttled, "Rate exceeded").with_code("Throttling"));
+    world.unknown.insert(
+        key,
+        Failure::new(Class::Throttled, "Rate exceeded").with_code("Throttling"),
+    );
     insta::assert_yaml_snapshot!(of(&world));
 }
 
@@ -116,7 +157,15 @@ fn of_an_answer_that_did_not_come() {
 fn of_a_permission_that_is_missing() {
     let mut world = orders();
     let key = world.key(AwsKind::RdsInstance, "");
-    world.unknown.insert(key, Failure::new(Class::Denied, "not authorized to perform rds:DescribeDBInstances").with_code("AccessDenied").with_remedy("attach the policy"));
+    world.unknown.insert(
+        key,
+        Failure::new(
+            Class::Denied,
+            "not authorized to perform rds:DescribeDBInstances",
+        )
+        .with_code("AccessDenied")
+        .with_remedy("attach the policy"),
+    );
     insta::assert_yaml_snapshot!(of(&world));
 }
 
@@ -142,10 +191,26 @@ fn of_the_end() {
 #[test]
 fn of_what_could_not_be_resolved() {
     let all: Vec<Vec<String>> = [
-        (Failure::invalid("spec.database.rds.storage", "much is no size", "write 200Gi"), false),
-        (Failure::new(Class::NotReady, "Platform octank is not ready"), false),
-        (Failure::new(Class::NotReady, "Platform octank is not ready"), true),
-        (Failure::new(Class::Denied, "no").with_remedy("grant it"), false),
+        (
+            Failure::invalid(
+                "spec.database.rds.storage",
+                "much is no size",
+                "write 200Gi",
+            ),
+            false,
+        ),
+        (
+            Failure::new(Class::NotReady, "Platform octank is not ready"),
+            false,
+        ),
+        (
+            Failure::new(Class::NotReady, "Platform octank is not ready"),
+            true,
+        ),
+        (
+            Failure::new(Class::Denied, "no").with_remedy("grant it"),
+            false,
+        ),
         (Failure::new(Class::Transient, "no answer"), false),
     ]
     .iter()
@@ -164,5 +229,10 @@ fn of_suspension() {
 #[test]
 fn messages_fit_into_a_terminal() {
     let failure = Failure::new(Class::Transient, "x".repeat(5000));
-    assert!(report::of_failure(&failure, false).conditions.iter().all(|condition| condition.message.chars().count() <= 1024));
+    assert!(
+        report::of_failure(&failure, false)
+            .conditions
+            .iter()
+            .all(|condition| condition.message.chars().count() <= 1024)
+    );
 }

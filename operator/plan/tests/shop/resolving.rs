@@ -11,13 +11,17 @@ use crate::fixture::{facts, lookups, read, references, resolve, subnets, typed};
 
 /// What is refused of an example in which one value was replaced.
 fn refused<K: Resolve + std::fmt::Debug>(name: &str, pointer: &str, value: Value) -> Failure {
-    resolve::<K>("octank", &changed(name, pointer, value)).map(|_| ()).expect_err(pointer)
+    resolve::<K>("octank", &changed(name, pointer, value))
+        .map(|_| ())
+        .expect_err(pointer)
 }
 
 fn changed(name: &str, pointer: &str, value: Value) -> Value {
     let mut object = read("octank", name);
     let (parent, member) = pointer.rsplit_once('/').unwrap();
-    let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{pointer}"));
+    let parent = object
+        .pointer_mut(parent)
+        .unwrap_or_else(|| panic!("{pointer}"));
     match parent {
         Value::Array(list) if member == "-" => list.push(value),
         Value::Array(list) => list[member.parse::<usize>().unwrap()] = value,
@@ -30,9 +34,19 @@ fn changed(name: &str, pointer: &str, value: Value) -> Value {
 #[track_caller]
 fn says(failure: &Failure, class: Class, field: &str, problem: &str, remedy: &str) {
     assert_eq!(failure.class, class, "{failure}");
-    assert!(failure.message.contains(field), "{failure} does not name {field}");
-    assert!(failure.message.contains(problem), "{failure} does not say: {problem}");
-    assert!(!remedy.is_empty() && failure.remedy.contains(remedy), "{:?} is no {remedy}", failure.remedy);
+    assert!(
+        failure.message.contains(field),
+        "{failure} does not name {field}"
+    );
+    assert!(
+        failure.message.contains(problem),
+        "{failure} does not say: {problem}"
+    );
+    assert!(
+        !remedy.is_empty() && failure.remedy.contains(remedy),
+        "{:?} is no {remedy}",
+        failure.remedy
+    );
     assert!(failure.describe().ends_with(&failure.remedy));
 }
 
@@ -40,27 +54,104 @@ fn says(failure: &Failure, class: Class, field: &str, problem: &str, remedy: &st
 fn of_an_order_service() {
     let orders = |pointer, value| refused::<OrderService>("orders", pointer, value);
     let storage = orders("/spec/database/rds/storage", json!("200G"));
-    says(&storage, Class::Invalid, "spec.database.rds.storage", "200G", "200Gi");
+    says(
+        &storage,
+        Class::Invalid,
+        "spec.database.rds.storage",
+        "200G",
+        "200Gi",
+    );
     let growing = orders("/spec/database/rds/maxStorage", json!("much"));
-    says(&growing, Class::Invalid, "spec.database.rds.maxStorage", "much", "200Gi");
+    says(
+        &growing,
+        Class::Invalid,
+        "spec.database.rds.maxStorage",
+        "much",
+        "200Gi",
+    );
     let no_instance = orders("/spec/database", json!({"type": "RDS"}));
-    says(&no_instance, Class::Invalid, "spec.database.rds", "missing", "describe");
-    let no_queue = orders("/spec/notifications/topics/0/subscribers/0/queue", json!("other"));
-    says(&no_queue, Class::Invalid, "spec.notifications.topics[buy].subscribers[0].queue", "names no queue", "spec.notifications.queues");
-    for (kind, member) in [("Email", "email"), ("SMS", "sms"), ("HTTPS", "https"), ("Push", "push")] {
-        let missing = orders("/spec/notifications/topics/0/subscribers/1", json!({"type": kind}));
-        says(&missing, Class::Invalid, &format!("spec.notifications.topics[buy].subscribers[1].{member}"), "missing", "set it");
+    says(
+        &no_instance,
+        Class::Invalid,
+        "spec.database.rds",
+        "missing",
+        "describe",
+    );
+    let no_queue = orders(
+        "/spec/notifications/topics/0/subscribers/0/queue",
+        json!("other"),
+    );
+    says(
+        &no_queue,
+        Class::Invalid,
+        "spec.notifications.topics[buy].subscribers[0].queue",
+        "names no queue",
+        "spec.notifications.queues",
+    );
+    for (kind, member) in [
+        ("Email", "email"),
+        ("SMS", "sms"),
+        ("HTTPS", "https"),
+        ("Push", "push"),
+    ] {
+        let missing = orders(
+            "/spec/notifications/topics/0/subscribers/1",
+            json!({"type": kind}),
+        );
+        says(
+            &missing,
+            Class::Invalid,
+            &format!("spec.notifications.topics[buy].subscribers[1].{member}"),
+            "missing",
+            "set it",
+        );
     }
     let open = orders("/spec/bindings/0/env/0/template", json!("{{uri"));
-    says(&open, Class::Invalid, "spec.bindings[database].env[DATABASE_URL].template", "`{{` without `}}`", "close");
+    says(
+        &open,
+        Class::Invalid,
+        "spec.bindings[database].env[DATABASE_URL].template",
+        "`{{` without `}}`",
+        "close",
+    );
     let nameless = orders("/spec/bindings/0/env/0/template", json!("{{ }}"));
-    says(&nameless, Class::Invalid, "spec.bindings[database].env[DATABASE_URL].template", "without a name", "{{host}}");
+    says(
+        &nameless,
+        Class::Invalid,
+        "spec.bindings[database].env[DATABASE_URL].template",
+        "without a name",
+        "{{host}}",
+    );
     let same_secret = orders("/spec/bindings/1/secretName", json!("orders-database"));
-    says(&same_secret, Class::Invalid, "spec.bindings[notifications].secretName", "orders-database", "Secret of its own");
-    let dead_letters = orders("/spec/notifications/queues/-", json!({"name": "fulfilment-dead"}));
-    says(&dead_letters, Class::Invalid, "spec", "queues.fulfilment.dead and queues.fulfilment-dead would both be SQS queue", "another name");
-    let twice = orders("/spec/notifications/topics/2/subscribers/-", json!({"type": "SMS", "sms": "+15550100"}));
-    says(&twice, Class::Invalid, "spec", "topics.ship.subscribers.0 and topics.ship.subscribers.1", "take it out");
+    says(
+        &same_secret,
+        Class::Invalid,
+        "spec.bindings[notifications].secretName",
+        "orders-database",
+        "Secret of its own",
+    );
+    let dead_letters = orders(
+        "/spec/notifications/queues/-",
+        json!({"name": "fulfilment-dead"}),
+    );
+    says(
+        &dead_letters,
+        Class::Invalid,
+        "spec",
+        "queues.fulfilment.dead and queues.fulfilment-dead would both be SQS queue",
+        "another name",
+    );
+    let twice = orders(
+        "/spec/notifications/topics/2/subscribers/-",
+        json!({"type": "SMS", "sms": "+15550100"}),
+    );
+    says(
+        &twice,
+        Class::Invalid,
+        "spec",
+        "topics.ship.subscribers.0 and topics.ship.subscribers.1",
+        "take it out",
+    );
 }
 
 #[test]
@@ -70,57 +161,181 @@ fn of_a_catalog() {
         "/spec/tables",
         json!([{"name": "products", "table": {"keys": {"partition": {"name": "id", "type": "String"}}}}]),
     );
-    says(&same_table, Class::Invalid, "spec", "products and tables.products would both be DynamoDB table", "another name");
+    says(
+        &same_table,
+        Class::Invalid,
+        "spec",
+        "products and tables.products would both be DynamoDB table",
+        "another name",
+    );
 }
 
 #[test]
 fn of_nodes_and_identity() {
     let catalog = |pointer, value| refused::<CatalogService>("catalog", pointer, value);
-    let mixed = catalog("/spec/nodes/nodeGroup/instanceTypes", json!(["m7g.large", "m7i.large"]));
-    says(&mixed, Class::Invalid, "spec.nodes.nodeGroup.instanceTypes", "mixes Graviton", "one architecture");
+    let mixed = catalog(
+        "/spec/nodes/nodeGroup/instanceTypes",
+        json!(["m7g.large", "m7i.large"]),
+    );
+    says(
+        &mixed,
+        Class::Invalid,
+        "spec.nodes.nodeGroup.instanceTypes",
+        "mixes Graviton",
+        "one architecture",
+    );
     let image = catalog("/spec/nodes/nodeGroup/amiType", json!("BottlerocketX86"));
-    says(&image, Class::Invalid, "spec.nodes.nodeGroup.amiType", "does not boot on m7g.large", "leave it out");
+    says(
+        &image,
+        Class::Invalid,
+        "spec.nodes.nodeGroup.amiType",
+        "does not boot on m7g.large",
+        "leave it out",
+    );
     let zone = catalog("/spec/nodes/nodeGroup/zones", json!(["eu-west-1z"]));
-    says(&zone, Class::Invalid, "spec.nodes.nodeGroup.zones", "eu-west-1z", "eu-west-1a, eu-west-1b");
+    says(
+        &zone,
+        Class::Invalid,
+        "spec.nodes.nodeGroup.zones",
+        "eu-west-1z",
+        "eu-west-1a, eu-west-1b",
+    );
     let shared = catalog("/spec/nodes", json!({"type": "Shared"}));
-    says(&shared, Class::Invalid, "spec.nodes.shared", "missing", "name the node group");
+    says(
+        &shared,
+        Class::Invalid,
+        "spec.nodes.shared",
+        "missing",
+        "name the node group",
+    );
     let role = catalog("/spec/identity", json!({"type": "Existing"}));
-    says(&role, Class::Invalid, "spec.identity.existing", "missing", "name the role");
+    says(
+        &role,
+        Class::Invalid,
+        "spec.identity.existing",
+        "missing",
+        "name the role",
+    );
 
     let mut platform = facts("octank");
     platform.oidc_issuer = None;
-    let object: CatalogService = typed(&changed("catalog", "/spec/identity", json!({"type": "IRSA"})));
-    let issuer = object.resolve(&platform, &references("octank")).map(|_| ()).unwrap_err();
-    says(&issuer, Class::Invalid, "spec.identity.type", "OIDC", "PodIdentity");
+    let object: CatalogService = typed(&changed(
+        "catalog",
+        "/spec/identity",
+        json!({"type": "IRSA"}),
+    ));
+    let issuer = object
+        .resolve(&platform, &references("octank"))
+        .map(|_| ())
+        .unwrap_err();
+    says(
+        &issuer,
+        Class::Invalid,
+        "spec.identity.type",
+        "OIDC",
+        "PodIdentity",
+    );
 }
 
 #[test]
 fn of_a_storefront() {
     let storefront = |pointer, value| refused::<Storefront>("storefront", pointer, value);
     let nobody = storefront("/spec/routes/0/service/name", json!("other"));
-    says(&nobody, Class::NotReady, "spec.routes[/get_item]", "CatalogService shop/other, which does not exist", "correct the name");
+    says(
+        &nobody,
+        Class::NotReady,
+        "spec.routes[/get_item]",
+        "CatalogService shop/other, which does not exist",
+        "correct the name",
+    );
     let port = storefront("/spec/routes/0/port", json!("grpc"));
-    says(&port, Class::Invalid, "spec.routes[/get_item].port", "no port grpc", "workload.ports");
+    says(
+        &port,
+        Class::Invalid,
+        "spec.routes[/get_item].port",
+        "no port grpc",
+        "workload.ports",
+    );
     let elsewhere = storefront("/spec/routes/0/service/namespace", json!("other"));
-    says(&elsewhere, Class::Invalid, "spec.routes[/get_item].service.namespace", "own namespace", "namespace of its services");
+    says(
+        &elsewhere,
+        Class::Invalid,
+        "spec.routes[/get_item].service.namespace",
+        "own namespace",
+        "namespace of its services",
+    );
     let frontend = storefront("/spec/routes/2/frontend", json!("other"));
-    says(&frontend, Class::Invalid, "spec.routes[/].frontend", "names no frontend", "spec.frontends");
-    let both = storefront("/spec/routes/2/service", json!({"kind": "CatalogService", "name": "catalog"}));
-    says(&both, Class::Invalid, "spec.routes[/]", "one service or one frontend", "either");
-    let template = storefront("/spec/frontends/0/endpoints/0/env/0/template", json!("{{password}}"));
-    says(&template, Class::Invalid, "spec.frontends[web].endpoints[orders].env[ORDERS_URL].template", "no endpoint has password", "url");
+    says(
+        &frontend,
+        Class::Invalid,
+        "spec.routes[/].frontend",
+        "names no frontend",
+        "spec.frontends",
+    );
+    let both = storefront(
+        "/spec/routes/2/service",
+        json!({"kind": "CatalogService", "name": "catalog"}),
+    );
+    says(
+        &both,
+        Class::Invalid,
+        "spec.routes[/]",
+        "one service or one frontend",
+        "either",
+    );
+    let template = storefront(
+        "/spec/frontends/0/endpoints/0/env/0/template",
+        json!("{{password}}"),
+    );
+    says(
+        &template,
+        Class::Invalid,
+        "spec.frontends[web].endpoints[orders].env[ORDERS_URL].template",
+        "no endpoint has password",
+        "url",
+    );
     let caller = storefront("/spec/frontends/0/endpoints/0/service/name", json!("other"));
-    says(&caller, Class::NotReady, "spec.frontends[web].endpoints[other]", "does not exist", "create it");
-    let account = storefront("/spec/frontends/1/workload/serviceAccountName", json!("octank-web"));
-    says(&account, Class::Invalid, "spec.frontends.back-office.workload.serviceAccountName", "octank-web", "leave it out");
+    says(
+        &caller,
+        Class::NotReady,
+        "spec.frontends[web].endpoints[other]",
+        "does not exist",
+        "create it",
+    );
+    let account = storefront(
+        "/spec/frontends/1/workload/serviceAccountName",
+        json!("octank-web"),
+    );
+    says(
+        &account,
+        Class::Invalid,
+        "spec.frontends.back-office.workload.serviceAccountName",
+        "octank-web",
+        "leave it out",
+    );
     let portless = storefront("/spec/frontends/1/workload/ports", json!([]));
-    says(&portless, Class::Invalid, "spec.frontends[back-office]", "without that port", "workload.ports");
+    says(
+        &portless,
+        Class::Invalid,
+        "spec.frontends[back-office]",
+        "without that port",
+        "workload.ports",
+    );
 
     let mut platform = facts("octank");
     platform.public_subnets.clear();
     let object: Storefront = typed(&read("octank", "storefront"));
-    let subnets = object.resolve(&platform, &references("octank")).map(|_| ()).unwrap_err();
-    says(&subnets, Class::Invalid, "spec.routes", "no public subnets", "publicSubnets");
+    let subnets = object
+        .resolve(&platform, &references("octank"))
+        .map(|_| ())
+        .unwrap_err();
+    says(
+        &subnets,
+        Class::Invalid,
+        "spec.routes",
+        "no public subnets",
+        "publicSubnets",
+    );
 }
 
 #[test]
@@ -130,25 +345,75 @@ fn of_a_platform() {
     let refused = |change: &dyn Fn(&mut platform::PlatformLookups)| {
         let mut lookups = found.clone();
         change(&mut lookups);
-        platform::resolve(&object, &lookups).map(|_| ()).unwrap_err()
+        platform::resolve(&object, &lookups)
+            .map(|_| ())
+            .unwrap_err()
     };
     let account = refused(&|lookups| lookups.account_id = Some("210987654321".into()));
-    says(&account, Class::Invalid, "spec.aws.accountId", "210987654321", "credentials");
+    says(
+        &account,
+        Class::Invalid,
+        "spec.aws.accountId",
+        "210987654321",
+        "credentials",
+    );
     let cluster = refused(&|lookups| lookups.cluster = None);
-    says(&cluster, Class::Invalid, "spec.cluster.name", "no EKS cluster octank-prod in eu-west-1", "spec.aws.region");
+    says(
+        &cluster,
+        Class::Invalid,
+        "spec.cluster.name",
+        "no EKS cluster octank-prod in eu-west-1",
+        "spec.aws.region",
+    );
     let none = refused(&|lookups| lookups.vpcs.clear());
-    says(&none, Class::Invalid, "spec.network.existing.vpc", "no VPC matches", "tags");
+    says(
+        &none,
+        Class::Invalid,
+        "spec.network.existing.vpc",
+        "no VPC matches",
+        "tags",
+    );
     let several = refused(&|lookups| lookups.vpcs.push(lookups.vpcs[0].clone()));
-    says(&several, Class::Invalid, "spec.network.existing.vpc", "2 VPCs match", "by id");
+    says(
+        &several,
+        Class::Invalid,
+        "spec.network.existing.vpc",
+        "2 VPCs match",
+        "by id",
+    );
     let other = refused(&|lookups| lookups.vpcs[0].id = "vpc-2".into());
-    says(&other, Class::Invalid, "spec.network.existing.vpc", "vpc-2", "VPC of the cluster");
+    says(
+        &other,
+        Class::Invalid,
+        "spec.network.existing.vpc",
+        "vpc-2",
+        "VPC of the cluster",
+    );
     let private = refused(&|lookups| lookups.private_subnets = subnets("private", 0)[..1].to_vec());
-    says(&private, Class::Invalid, "spec.network.existing.privateSubnets", "1 zones", "further zones");
+    says(
+        &private,
+        Class::Invalid,
+        "spec.network.existing.privateSubnets",
+        "1 zones",
+        "further zones",
+    );
     let public = refused(&|lookups| lookups.public_subnets.clear());
-    says(&public, Class::Invalid, "spec.network.existing.publicSubnets", "0 subnets", "further zones");
+    says(
+        &public,
+        Class::Invalid,
+        "spec.network.existing.publicSubnets",
+        "0 subnets",
+        "further zones",
+    );
 
     let making = refused(&|lookups| lookups.cluster.as_mut().unwrap().status = "CREATING".into());
     assert_eq!(making.class, Class::NotReady, "only time helps: {making}");
     let early = platform::facts(&object).unwrap_err();
-    says(&early, Class::NotReady, "Platform octank", "not ready", "kubectl describe platform octank");
+    says(
+        &early,
+        Class::NotReady,
+        "Platform octank",
+        "not ready",
+        "kubectl describe platform octank",
+    );
 }

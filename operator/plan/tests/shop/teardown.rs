@@ -29,7 +29,14 @@ fn stages(world: &World) -> Vec<u8> {
         .iter()
         .filter(|line| line.contains("delete ") || line.starts_with("remove "))
         .map(|line| {
-            let id = line.trim_start_matches("save and ").split(' ').nth(1).unwrap().split('/').next().unwrap();
+            let id = line
+                .trim_start_matches("save and ")
+                .split(' ')
+                .nth(1)
+                .unwrap()
+                .split('/')
+                .next()
+                .unwrap();
             ResourceKind::from_id(id).unwrap().teardown_stage()
         })
         .collect()
@@ -38,13 +45,24 @@ fn stages(world: &World) -> Vec<u8> {
 #[test]
 fn it_ends_in_order_under_every_policy() {
     for (shop, name) in EXAMPLES {
-        for policy in [DeletionPolicy::Retain, DeletionPolicy::Snapshot, DeletionPolicy::Delete] {
+        for policy in [
+            DeletionPolicy::Retain,
+            DeletionPolicy::Snapshot,
+            DeletionPolicy::Delete,
+        ] {
             let mut world = ending(shop, name, policy);
             let last = world.run();
-            assert!(last.steps.iter().all(|step| step.action == Action::Retain), "{shop}/{name} {policy:?}: {last:#?}");
+            assert!(
+                last.steps.iter().all(|step| step.action == Action::Retain),
+                "{shop}/{name} {policy:?}: {last:#?}"
+            );
             assert!(world.kubernetes.is_empty(), "{shop}/{name} {policy:?}");
             let stages = stages(&world);
-            assert!(stages.is_sorted(), "{shop}/{name} {policy:?}: {:#?}", world.log);
+            assert!(
+                stages.is_sorted(),
+                "{shop}/{name} {policy:?}: {:#?}",
+                world.log
+            );
         }
     }
 }
@@ -60,9 +78,18 @@ fn what_remains_is_what_the_policy_says() {
         let last = world.run();
         let retained: BTreeSet<_> = last.steps.iter().map(|step| step.key.clone()).collect();
         // One that waits for consent goes by itself.
-        let there: BTreeSet<_> = world.aws.iter().filter(|(_, thing)| !thing.present.is_unconfirmed()).map(|(key, _)| key.clone()).collect();
+        let there: BTreeSet<_> = world
+            .aws
+            .iter()
+            .filter(|(_, thing)| !thing.present.is_unconfirmed())
+            .map(|(key, _)| key.clone())
+            .collect();
         assert_eq!(retained, there, "what is kept is what is said to be kept");
-        world.aws.keys().map(|key| key.kind.id()).collect::<Vec<_>>()
+        world
+            .aws
+            .keys()
+            .map(|key| key.kind.id())
+            .collect::<Vec<_>>()
     };
     use DeletionPolicy::{Delete, Retain, Snapshot};
     assert_eq!(remains("catalog", Delete), Vec::<&str>::new());
@@ -71,9 +98,28 @@ fn what_remains_is_what_the_policy_says() {
     assert_eq!(remains("catalog", Snapshot), ["S3Bucket"]);
     assert_eq!(remains("orders", Snapshot), ["SqsQueue"]);
     assert_eq!(remains("platform", Snapshot), ["KmsKey"]);
-    assert_eq!(remains("catalog", Retain), ["DynamoDbTable", "CacheSubnetGroup", "CacheReplicationGroup", "S3Bucket"]);
+    assert_eq!(
+        remains("catalog", Retain),
+        [
+            "DynamoDbTable",
+            "CacheSubnetGroup",
+            "CacheReplicationGroup",
+            "S3Bucket"
+        ]
+    );
     let kinds: BTreeSet<&str> = remains("orders", Retain).into_iter().collect();
-    assert_eq!(kinds, ["RdsSubnetGroup", "RdsParameterGroup", "RdsInstance", "SnsTopic", "SnsSubscription", "SqsQueue"].into());
+    assert_eq!(
+        kinds,
+        [
+            "RdsSubnetGroup",
+            "RdsParameterGroup",
+            "RdsInstance",
+            "SnsTopic",
+            "SnsSubscription",
+            "SqsQueue"
+        ]
+        .into()
+    );
 }
 
 #[test]
@@ -81,12 +127,27 @@ fn a_stage_waits_until_the_one_before_is_gone_and_names_what_it_waits_for() {
     let mut world = ending("octank", "storefront", DeletionPolicy::Snapshot);
     let plan = world.pass();
     let free: BTreeSet<&str> = plan.free_steps().map(|step| step.key.kind.id()).collect();
-    assert_eq!(free, ["Ingress", "ServiceMonitor"].into_iter().filter(|kind| plan.steps.iter().any(|step| step.key.kind.id() == *kind)).collect());
+    assert_eq!(
+        free,
+        ["Ingress", "ServiceMonitor"]
+            .into_iter()
+            .filter(|kind| plan.steps.iter().any(|step| step.key.kind.id() == *kind))
+            .collect()
+    );
     // The load balancer's finalizer holds the Ingress: everything else goes on waiting, and it is not deleted again.
     let plan = world.pass();
     assert_eq!(plan.free_steps().count(), 0, "{plan:#?}");
-    let pods = plan.steps.iter().find(|step| step.key.kind.id() == "Deployment").unwrap();
-    assert!(pods.blocked_by.iter().any(|blocker| blocker.to_string().contains("Ingress octank")), "{pods:#?}");
+    let pods = plan
+        .steps
+        .iter()
+        .find(|step| step.key.kind.id() == "Deployment")
+        .unwrap();
+    assert!(
+        pods.blocked_by
+            .iter()
+            .any(|blocker| blocker.to_string().contains("Ingress octank")),
+        "{pods:#?}"
+    );
     world.run();
     assert!(world.aws.is_empty() && world.kubernetes.is_empty());
 }
@@ -96,7 +157,11 @@ fn it_needs_neither_a_valid_specification_nor_what_it_refers_to() {
     let mut world = ending("octank", "orders", DeletionPolicy::Delete);
     world.wanted.blueprint = Box::new(|_: &Observed| Default::default());
     world.run();
-    assert!(world.aws.is_empty() && world.kubernetes.is_empty(), "{:?}", world.kinds());
+    assert!(
+        world.aws.is_empty() && world.kubernetes.is_empty(),
+        "{:?}",
+        world.kinds()
+    );
 }
 
 #[test]
@@ -111,10 +176,16 @@ fn what_a_process_made_and_never_noted_is_found_by_the_blueprint() {
 fn what_cannot_be_observed_holds_up_what_comes_after_it() {
     let mut world = ending("octank", "orders", DeletionPolicy::Delete);
     let database = world.key(shopkeeper_plan::aws::AwsKind::RdsInstance, "");
-    world.unknown.insert(database.clone(), Failure::new(Class::Transient, "no answer"));
+    world.unknown.insert(
+        database.clone(),
+        Failure::new(Class::Transient, "no answer"),
+    );
     let stuck: Plan = world.run();
     assert!(stuck.steps.iter().any(|step| step.key == database));
-    assert!(world.kinds().contains(&"RdsSubnetGroup"), "the database may still need it");
+    assert!(
+        world.kinds().contains(&"RdsSubnetGroup"),
+        "the database may still need it"
+    );
     world.unknown.clear();
     world.run();
     assert!(world.aws.is_empty());
@@ -131,7 +202,9 @@ fn what_aws_is_working_on_is_waited_for() {
         world.aws.retain(|key, _| *key == database);
         world.thing(&database).present.lifecycle = lifecycle.clone();
         let plan = world.plan();
-        let [step] = plan.steps.as_slice() else { panic!("{plan:#?}") };
+        let [step] = plan.steps.as_slice() else {
+            panic!("{plan:#?}")
+        };
         assert_eq!(step.action, Action::Wait, "{lifecycle:?}");
     }
 }

@@ -40,7 +40,15 @@ pub struct Thing {
 impl Thing {
     pub fn new(resource: AwsResource) -> Self {
         Self {
-            present: Present { arn: arn(&resource), outputs: outputs(&resource), resource, lifecycle: Lifecycle::Available, id: None, empty: Some(false), note: None },
+            present: Present {
+                arn: arn(&resource),
+                outputs: outputs(&resource),
+                resource,
+                lifecycle: Lifecycle::Available,
+                id: None,
+                empty: Some(false),
+                note: None,
+            },
             busy: 0,
             then: None,
         }
@@ -69,8 +77,12 @@ fn verb(step: &Step) -> String {
         Operation::AwsCreate { .. } => "create".into(),
         Operation::AwsUpdate { .. } => "update".into(),
         Operation::AwsAdopt { .. } => "adopt".into(),
-        Operation::AwsDelete { mode: DeleteMode::Snapshot } => "save and delete".into(),
-        Operation::AwsDelete { mode: DeleteMode::Everything } => "delete".into(),
+        Operation::AwsDelete {
+            mode: DeleteMode::Snapshot,
+        } => "save and delete".into(),
+        Operation::AwsDelete {
+            mode: DeleteMode::Everything,
+        } => "delete".into(),
         Operation::KubernetesApply { .. } => "apply".into(),
         Operation::KubernetesDelete => "remove".into(),
         Operation::DrainNodes => "drain".into(),
@@ -110,20 +122,44 @@ impl World {
 
     pub fn observe(&self) -> Observed {
         let draft = self.draft();
-        let mut observed = Observed { kubernetes: self.kubernetes.clone(), ..Observed::default() };
-        for key in draft.keys().chain(self.inventory.keys()).filter(|key| matches!(key.kind, ResourceKind::Aws(_))) {
+        let mut observed = Observed {
+            kubernetes: self.kubernetes.clone(),
+            ..Observed::default()
+        };
+        for key in draft
+            .keys()
+            .chain(self.inventory.keys())
+            .filter(|key| matches!(key.kind, ResourceKind::Aws(_)))
+        {
             let observation = match (self.unknown.get(key), self.aws.get(key)) {
                 (Some(failure), _) => Observation::Unknown(failure.clone()),
                 (None, Some(thing)) => Observation::Present(Box::new(thing.present.clone())),
                 (None, None) => Observation::Absent,
             };
             observed.aws.insert(key.clone(), observation);
-            if let Some(AwsResource::NodeGroup(group)) = self.aws.get(key).map(|thing| &thing.present.resource) {
+            if let Some(AwsResource::NodeGroup(group)) =
+                self.aws.get(key).map(|thing| &thing.present.resource)
+            {
                 let lifecycle = &self.aws[key].present.lifecycle;
-                let nodes = if *lifecycle == Lifecycle::Creating { 0 } else { usize::try_from(group.min_size).unwrap() };
+                let nodes = if *lifecycle == Lifecycle::Creating {
+                    0
+                } else {
+                    usize::try_from(group.min_size).unwrap()
+                };
                 // Only a group that is about to go is asked for its pods.
-                let pods = if draft.get(key).is_none() { self.pods.get(&group.name).copied().unwrap_or(0) } else { 0 };
-                observed.nodes.insert(group.name.clone(), NodeGroupNodes { ready: nodes, total: nodes, pods });
+                let pods = if draft.get(key).is_none() {
+                    self.pods.get(&group.name).copied().unwrap_or(0)
+                } else {
+                    0
+                };
+                observed.nodes.insert(
+                    group.name.clone(),
+                    NodeGroupNodes {
+                        ready: nodes,
+                        total: nodes,
+                        pods,
+                    },
+                );
             }
         }
         observed
@@ -189,7 +225,9 @@ impl World {
     pub fn run(&mut self) -> Plan {
         for _ in 0..BOUND {
             let plan = self.pass();
-            let idle = plan.free_steps().all(|step| matches!(step.operation, Operation::Forget));
+            let idle = plan
+                .free_steps()
+                .all(|step| matches!(step.operation, Operation::Forget));
             if idle && !self.tick() {
                 return self.plan();
             }
@@ -197,7 +235,11 @@ impl World {
                 return plan;
             }
         }
-        panic!("it moves for ever: {:#?}\n{:#?}", &self.log[self.log.len().saturating_sub(20)..], self.plan());
+        panic!(
+            "it moves for ever: {:#?}\n{:#?}",
+            &self.log[self.log.len().saturating_sub(20)..],
+            self.plan()
+        );
     }
 
     /// Runs, and approves everything that asks for it.
@@ -249,13 +291,19 @@ impl World {
         let fewest: BTreeMap<String, Value> = self
             .kubernetes
             .iter()
-            .filter(|(key, _)| key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler))
+            .filter(|(key, _)| {
+                key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
+            })
             .map(|(key, object)| (key.name.clone(), object.body["spec"]["minReplicas"].clone()))
             .collect();
-        let group = self.aws.iter().filter(|(_, thing)| thing.present.lifecycle == Lifecycle::Available).find_map(|(_, thing)| match &thing.present.resource {
-            AwsResource::NodeGroup(group) => Some(group.name.clone()),
-            _ => None,
-        });
+        let group = self
+            .aws
+            .iter()
+            .filter(|(_, thing)| thing.present.lifecycle == Lifecycle::Available)
+            .find_map(|(_, thing)| match &thing.present.resource {
+                AwsResource::NodeGroup(group) => Some(group.name.clone()),
+                _ => None,
+            });
         for (key, object) in &mut self.kubernetes {
             let status = match key.kind {
                 ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
@@ -264,14 +312,19 @@ impl World {
                     }
                     let replicas = object.body["spec"]["replicas"].clone();
                     if let (Some(group), true) = (&group, self.pods.values().sum::<usize>() == 0) {
-                        self.pods.insert(group.clone(), usize::try_from(replicas.as_u64().unwrap()).unwrap());
+                        self.pods.insert(
+                            group.clone(),
+                            usize::try_from(replicas.as_u64().unwrap()).unwrap(),
+                        );
                     }
                     json!({
                         "observedGeneration": object.body["metadata"]["generation"],
                         "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
                     })
                 }
-                ResourceKind::Kubernetes(KubernetesKind::Ingress) => json!({"loadBalancer": {"ingress": [{"hostname": "alb.example"}]}}),
+                ResourceKind::Kubernetes(KubernetesKind::Ingress) => {
+                    json!({"loadBalancer": {"ingress": [{"hostname": "alb.example"}]}})
+                }
                 _ => continue,
             };
             moved |= object.body["status"] != status;
@@ -283,7 +336,8 @@ impl World {
     fn take(&mut self, step: &Step) {
         let key = &step.key;
         if !matches!(step.operation, Operation::Wait) {
-            self.log.push(format!("{} {}/{}", verb(step), key.kind.id(), key.name));
+            self.log
+                .push(format!("{} {}/{}", verb(step), key.kind.id(), key.name));
         }
         match &step.operation {
             Operation::AwsCreate { desired } => self.create(key, desired),
@@ -298,7 +352,14 @@ impl World {
     }
 
     fn has(&self, kind: AwsKind, name: &str) -> bool {
-        self.aws.get(&ResourceKey::aws(kind, name)).is_some_and(|thing| matches!(thing.present.lifecycle, Lifecycle::Available | Lifecycle::Modifying))
+        self.aws
+            .get(&ResourceKey::aws(kind, name))
+            .is_some_and(|thing| {
+                matches!(
+                    thing.present.lifecycle,
+                    Lifecycle::Available | Lifecycle::Modifying
+                )
+            })
     }
 
     /// What AWS refuses to make a resource without.
@@ -306,21 +367,40 @@ impl World {
         let role_of = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
         let met = match desired {
             AwsResource::RdsInstance(instance) => {
-                self.has(AwsKind::RdsSubnetGroup, &instance.subnet_group) && self.has(AwsKind::RdsParameterGroup, &instance.parameter_group)
+                self.has(AwsKind::RdsSubnetGroup, &instance.subnet_group)
+                    && self.has(AwsKind::RdsParameterGroup, &instance.parameter_group)
             }
             AwsResource::CacheReplicationGroup(group) => {
-                let parameters = group.parameter_group.as_ref().filter(|name| !name.starts_with("default."));
-                self.has(AwsKind::CacheSubnetGroup, &group.subnet_group) && parameters.is_none_or(|name| self.has(AwsKind::CacheParameterGroup, name))
+                let parameters = group
+                    .parameter_group
+                    .as_ref()
+                    .filter(|name| !name.starts_with("default."));
+                self.has(AwsKind::CacheSubnetGroup, &group.subnet_group)
+                    && parameters.is_none_or(|name| self.has(AwsKind::CacheParameterGroup, name))
             }
-            AwsResource::NodeGroup(group) => self.has(AwsKind::IamRole, &role_of(&group.node_role_arn)),
-            AwsResource::PodIdentityAssociation(association) => self.has(AwsKind::IamRole, &role_of(&association.role_arn)),
-            AwsResource::SnsSubscription(subscription) => self.has(AwsKind::SnsTopic, subscription.topic_arn.rsplit(':').next().unwrap()),
-            AwsResource::SqsQueue(queue) => {
-                queue.redrive.as_ref().is_none_or(|redrive| self.has(AwsKind::SqsQueue, redrive.dead_letter_arn.rsplit(':').next().unwrap()))
+            AwsResource::NodeGroup(group) => {
+                self.has(AwsKind::IamRole, &role_of(&group.node_role_arn))
             }
+            AwsResource::PodIdentityAssociation(association) => {
+                self.has(AwsKind::IamRole, &role_of(&association.role_arn))
+            }
+            AwsResource::SnsSubscription(subscription) => self.has(
+                AwsKind::SnsTopic,
+                subscription.topic_arn.rsplit(':').next().unwrap(),
+            ),
+            AwsResource::SqsQueue(queue) => queue.redrive.as_ref().is_none_or(|redrive| {
+                self.has(
+                    AwsKind::SqsQueue,
+                    redrive.dead_letter_arn.rsplit(':').next().unwrap(),
+                )
+            }),
             _ => true,
         };
-        assert!(met, "AWS refuses to make {} before what it needs", desired.key());
+        assert!(
+            met,
+            "AWS refuses to make {} before what it needs",
+            desired.key()
+        );
     }
 
     fn create(&mut self, key: &ResourceKey, desired: &AwsResource) {
@@ -349,7 +429,9 @@ impl World {
                 found.alias = None;
                 found.rotation = false;
             }
-            AwsResource::SnsSubscription(subscription) if subscription.protocol.needs_confirmation() => {
+            AwsResource::SnsSubscription(subscription)
+                if subscription.protocol.needs_confirmation() =>
+            {
                 subscription.filter_policy = None;
                 subscription.raw_delivery = false;
                 subscription.dead_letter_arn = None;
@@ -371,15 +453,29 @@ impl World {
 
     fn update(&mut self, key: &ResourceKey, desired: &AwsResource, fields: &[String]) {
         let thing = self.aws.get_mut(key).expect("it exists");
-        assert!(thing.present.arn.is_some(), "SNS does not change {key} before it is confirmed");
+        assert!(
+            thing.present.arn.is_some(),
+            "SNS does not change {key} before it is confirmed"
+        );
         let table = desired.kind().fields();
         for field in fields {
             let known = table.iter().find(|known| known.name == field);
-            let refused = known.is_some_and(|known| matches!(known.change, Change::Refused { .. } | Change::Replace | Change::CreateOnly));
-            assert!(!refused && (known.is_some() || field == "tags"), "AWS cannot change {field} of {key}");
+            let refused = known.is_some_and(|known| {
+                matches!(
+                    known.change,
+                    Change::Refused { .. } | Change::Replace | Change::CreateOnly
+                )
+            });
+            assert!(
+                !refused && (known.is_some() || field == "tags"),
+                "AWS cannot change {field} of {key}"
+            );
         }
         // RDS, SQS and EKS take all of them at once; the others one in a call.
-        let at_once = matches!(desired.kind(), AwsKind::RdsInstance | AwsKind::SqsQueue | AwsKind::NodeGroup) && !fields.contains(&"tags".to_owned());
+        let at_once = matches!(
+            desired.kind(),
+            AwsKind::RdsInstance | AwsKind::SqsQueue | AwsKind::NodeGroup
+        ) && !fields.contains(&"tags".to_owned());
         let taken = if at_once { fields } else { &fields[..1] };
         let mut resource = serde_json::to_value(&thing.present.resource).unwrap();
         let wanted = serde_json::to_value(as_reported(desired)).unwrap();
@@ -391,7 +487,12 @@ impl World {
                 continue;
             }
             resource[field] = wanted[field].clone();
-            minutes += match table.iter().find(|known| known.name == field).unwrap().change {
+            minutes += match table
+                .iter()
+                .find(|known| known.name == field)
+                .unwrap()
+                .change
+            {
                 Change::InPlace { minutes, .. } | Change::GrowOnly { minutes, .. } => minutes,
                 _ => 0,
             };
@@ -411,11 +512,25 @@ impl World {
     fn check_unused(&self, key: &ResourceKey) {
         for (other, thing) in &self.aws {
             let uses = match (&thing.present.resource, key.kind) {
-                (AwsResource::RdsInstance(instance), ResourceKind::Aws(AwsKind::RdsSubnetGroup)) => instance.subnet_group == key.name,
-                (AwsResource::RdsInstance(instance), ResourceKind::Aws(AwsKind::RdsParameterGroup)) => instance.parameter_group == key.name,
-                (AwsResource::CacheReplicationGroup(group), ResourceKind::Aws(AwsKind::CacheSubnetGroup)) => group.subnet_group == key.name,
-                (AwsResource::CacheReplicationGroup(group), ResourceKind::Aws(AwsKind::CacheParameterGroup)) => group.parameter_group.as_ref() == Some(&key.name),
-                (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => group.node_role_arn.ends_with(&format!("/{}", key.name)),
+                (
+                    AwsResource::RdsInstance(instance),
+                    ResourceKind::Aws(AwsKind::RdsSubnetGroup),
+                ) => instance.subnet_group == key.name,
+                (
+                    AwsResource::RdsInstance(instance),
+                    ResourceKind::Aws(AwsKind::RdsParameterGroup),
+                ) => instance.parameter_group == key.name,
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheSubnetGroup),
+                ) => group.subnet_group == key.name,
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheParameterGroup),
+                ) => group.parameter_group.as_ref() == Some(&key.name),
+                (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
+                    group.node_role_arn.ends_with(&format!("/{}", key.name))
+                }
                 _ => false,
             };
             assert!(!uses, "AWS refuses to delete {key}, which {other} uses");
@@ -425,9 +540,15 @@ impl World {
     fn delete(&mut self, key: &ResourceKey, mode: DeleteMode) {
         self.check_unused(key);
         let pods = self.pods.get(&key.name).copied().unwrap_or(0);
-        assert!(pods == 0 || key.kind != ResourceKind::Aws(AwsKind::NodeGroup), "{pods} pods go down with {key}");
+        assert!(
+            pods == 0 || key.kind != ResourceKind::Aws(AwsKind::NodeGroup),
+            "{pods} pods go down with {key}"
+        );
         let thing = self.aws.get_mut(key).expect("it exists");
-        assert!(thing.present.arn.is_some(), "{key} cannot be deleted before it is confirmed");
+        assert!(
+            thing.present.arn.is_some(),
+            "{key} cannot be deleted before it is confirmed"
+        );
         match &mut thing.present.resource {
             AwsResource::RdsInstance(instance) if instance.deletion_protection => {
                 instance.deletion_protection = false;
@@ -444,7 +565,9 @@ impl World {
             }
             _ => {}
         }
-        let ResourceKind::Aws(kind) = key.kind else { unreachable!() };
+        let ResourceKind::Aws(kind) = key.kind else {
+            unreachable!()
+        };
         if kind.usual_minutes() == 0 {
             self.vanish(key);
         } else {
@@ -471,14 +594,22 @@ impl World {
         body["metadata"]["generation"] = json!(generation + u64::from(changed));
         body["metadata"]["uid"] = json!(format!("{}-{}", key.kind.id(), key.name));
         let ours = body["metadata"]["ownerReferences"][0]["uid"] == json!(self.wanted.owner.uid);
-        self.kubernetes.insert(key.clone(), ObservedObject { uid: body["metadata"]["uid"].as_str().unwrap().to_owned(), body, ours });
+        self.kubernetes.insert(
+            key.clone(),
+            ObservedObject {
+                uid: body["metadata"]["uid"].as_str().unwrap().to_owned(),
+                body,
+                ours,
+            },
+        );
     }
 
     fn remove(&mut self, key: &ResourceKey) {
         match key.kind {
             // The finalizer of the controller holds it until its load balancer is gone.
             ResourceKind::Kubernetes(KubernetesKind::Ingress) => {
-                self.kubernetes.get_mut(key).expect("it exists").body["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                self.kubernetes.get_mut(key).expect("it exists").body["metadata"]["deletionTimestamp"] =
+                    json!("2026-01-01T00:00:00Z");
             }
             ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
                 self.pods.clear();
@@ -493,7 +624,9 @@ impl World {
         let other = self
             .aws
             .iter()
-            .filter(|(other, thing)| *other != key && thing.present.lifecycle == Lifecycle::Available)
+            .filter(|(other, thing)| {
+                *other != key && thing.present.lifecycle == Lifecycle::Available
+            })
             .find_map(|(_, thing)| match &thing.present.resource {
                 AwsResource::NodeGroup(group) => Some(group.name.clone()),
                 _ => None,
@@ -501,7 +634,11 @@ impl World {
             .unwrap_or_else(|| panic!("the pods of {key} have nowhere to go"));
         *self.pods.get_mut(&key.name).expect("it has pods") -= 1;
         *self.pods.entry(other).or_default() += 1;
-        for (_, object) in self.kubernetes.iter_mut().filter(|(key, _)| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment)) {
+        for (_, object) in self
+            .kubernetes
+            .iter_mut()
+            .filter(|(key, _)| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment))
+        {
             let available = object.body["status"]["availableReplicas"].as_i64().unwrap();
             object.body["status"]["availableReplicas"] = json!(available - 1);
         }
@@ -509,7 +646,12 @@ impl World {
 
     /// The key of the only resource of a kind whose name contains `part`.
     pub fn key(&self, kind: AwsKind, part: &str) -> ResourceKey {
-        let mut found: Vec<_> = self.aws.keys().filter(|key| key.kind == ResourceKind::Aws(kind) && key.name.contains(part)).cloned().collect();
+        let mut found: Vec<_> = self
+            .aws
+            .keys()
+            .filter(|key| key.kind == ResourceKind::Aws(kind) && key.name.contains(part))
+            .cloned()
+            .collect();
         assert_eq!(found.len(), 1, "{} of {part}: {found:?}", kind.id());
         found.remove(0)
     }
@@ -526,7 +668,10 @@ impl World {
 
     /// Position in the log of the first entry that begins so.
     pub fn at(&self, entry: &str) -> usize {
-        self.log.iter().position(|line| line.starts_with(entry)).unwrap_or_else(|| panic!("no `{entry}` in {:#?}", self.log))
+        self.log
+            .iter()
+            .position(|line| line.starts_with(entry))
+            .unwrap_or_else(|| panic!("no `{entry}` in {:#?}", self.log))
     }
 }
 
@@ -539,23 +684,38 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
                 instance.engine_version.push_str(".6");
             }
             instance.iops.get_or_insert(3000);
-            instance.backup_window.get_or_insert_with(|| "02:00-02:30".into());
-            instance.maintenance_window.get_or_insert_with(|| "sun:04:00-sun:04:30".into());
+            instance
+                .backup_window
+                .get_or_insert_with(|| "02:00-02:30".into());
+            instance
+                .maintenance_window
+                .get_or_insert_with(|| "sun:04:00-sun:04:30".into());
         }
         AwsResource::NodeGroup(group) => {
             group.version.get_or_insert_with(|| "1.36".into());
-            group.release_version.get_or_insert_with(|| "1.36.0-20260101".into());
+            group
+                .release_version
+                .get_or_insert_with(|| "1.36.0-20260101".into());
         }
         AwsResource::CacheReplicationGroup(group) => {
-            group.snapshot_window.get_or_insert_with(|| "04:00-05:00".into());
-            group.maintenance_window.get_or_insert_with(|| "sun:05:00-sun:06:00".into());
+            group
+                .snapshot_window
+                .get_or_insert_with(|| "04:00-05:00".into());
+            group
+                .maintenance_window
+                .get_or_insert_with(|| "sun:05:00-sun:06:00".into());
         }
         AwsResource::SnsTopic(topic) => {
-            topic.policy.get_or_insert_with(|| json!({"Id": "__default_policy_ID"}));
+            topic
+                .policy
+                .get_or_insert_with(|| json!({"Id": "__default_policy_ID"}));
         }
         _ => {}
     }
-    resource.tags_mut().entry("aws:cloudformation:none".into()).or_default();
+    resource
+        .tags_mut()
+        .entry("aws:cloudformation:none".into())
+        .or_default();
     if matches!(resource, AwsResource::SnsSubscription(_)) {
         resource.tags_mut().clear();
     }
@@ -563,7 +723,11 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
 }
 
 fn arn(resource: &AwsResource) -> Option<String> {
-    Some(format!("arn:aws:{}:{}", resource.kind().id(), resource.name()))
+    Some(format!(
+        "arn:aws:{}:{}",
+        resource.kind().id(),
+        resource.name()
+    ))
 }
 
 /// What a resource tells those that use it.
@@ -572,18 +736,29 @@ pub fn outputs(resource: &AwsResource) -> Outputs {
         AwsResource::RdsInstance(instance) => Outputs::new()
             .with("host", format!("{}.rds.example", instance.identifier))
             .with("port", instance.port.to_string())
-            .with("endpoint", format!("{}.rds.example:{}", instance.identifier, instance.port))
+            .with(
+                "endpoint",
+                format!("{}.rds.example:{}", instance.identifier, instance.port),
+            )
             .with("username", instance.username.clone())
             .with_optional("database", instance.database_name.clone())
             .with_secret("password", Sensitive::new(CANARY)),
-        AwsResource::DynamoDbTable(table) => Outputs::new().with("tableName", table.name.clone()).with("region", "eu-west-1"),
+        AwsResource::DynamoDbTable(table) => Outputs::new()
+            .with("tableName", table.name.clone())
+            .with("region", "eu-west-1"),
         AwsResource::CacheReplicationGroup(group) => Outputs::new()
             .with("host", format!("{}.cache.example", group.id))
             .with("port", group.port.to_string())
             .with("readerHost", format!("{}-ro.cache.example", group.id)),
-        AwsResource::S3Bucket(bucket) => Outputs::new().with("bucket", bucket.name.clone()).with("region", bucket.region.clone()),
-        AwsResource::SnsTopic(topic) => Outputs::new().with("arn", topic.arn.clone()).with("topicArn", topic.arn.clone()),
-        AwsResource::SqsQueue(queue) => Outputs::new().with("queueUrl", format!("https://sqs.example/{}", queue.name)),
+        AwsResource::S3Bucket(bucket) => Outputs::new()
+            .with("bucket", bucket.name.clone())
+            .with("region", bucket.region.clone()),
+        AwsResource::SnsTopic(topic) => Outputs::new()
+            .with("arn", topic.arn.clone())
+            .with("topicArn", topic.arn.clone()),
+        AwsResource::SqsQueue(queue) => {
+            Outputs::new().with("queueUrl", format!("https://sqs.example/{}", queue.name))
+        }
         _ => Outputs::new(),
     }
 }
@@ -630,17 +805,29 @@ fn with_defaults(kind: KubernetesKind, body: &mut Value) {
 fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
-        if matches!(step.operation, Operation::AwsCreate { .. } | Operation::AwsAdopt { .. })
-            && let Some(node) = blueprint.get(&step.key)
+        if matches!(
+            step.operation,
+            Operation::AwsCreate { .. } | Operation::AwsAdopt { .. }
+        ) && let Some(node) = blueprint.get(&step.key)
         {
-            intended.entry(step.key.clone()).or_insert_with(|| InventoryEntry { role: node.role.clone(), applied: None });
+            intended
+                .entry(step.key.clone())
+                .or_insert_with(|| InventoryEntry {
+                    role: node.role.clone(),
+                    applied: None,
+                });
         }
     }
     intended
 }
 
 /// After a pass.
-fn after(intended: &Inventory, plan: &Plan, blueprint: &Blueprint, observed: &Observed) -> Inventory {
+fn after(
+    intended: &Inventory,
+    plan: &Plan,
+    blueprint: &Blueprint,
+    observed: &Observed,
+) -> Inventory {
     let mut next = Inventory::new();
     for (key, entry) in intended {
         let step = plan.steps.iter().find(|step| step.key == *key);
@@ -649,7 +836,8 @@ fn after(intended: &Inventory, plan: &Plan, blueprint: &Blueprint, observed: &Ob
             ResourceKind::Aws(_) => matches!(observed.aws.get(key), Some(Observation::Absent)),
             ResourceKind::Kubernetes(_) => !observed.kubernetes.contains_key(key),
         };
-        let being_made = step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
+        let being_made =
+            step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
         let handed_back = step.is_some_and(|step| step.action == Action::Retain && step.is_free());
         if (gone && !being_made && !wanted) || handed_back {
             continue;
@@ -659,12 +847,18 @@ fn after(intended: &Inventory, plan: &Plan, blueprint: &Blueprint, observed: &Ob
     for (key, node) in blueprint.iter() {
         let there = match key.kind {
             ResourceKind::Aws(_) => next.contains_key(key),
-            ResourceKind::Kubernetes(_) => observed.kubernetes.get(key).is_some_and(|object| object.ours),
+            ResourceKind::Kubernetes(_) => observed
+                .kubernetes
+                .get(key)
+                .is_some_and(|object| object.ours),
         };
         if !there {
             continue;
         }
-        let entry = next.entry(key.clone()).or_insert_with(|| InventoryEntry { role: node.role.clone(), applied: None });
+        let entry = next.entry(key.clone()).or_insert_with(|| InventoryEntry {
+            role: node.role.clone(),
+            applied: None,
+        });
         entry.role = node.role.clone();
         // Only what was seen to be as desired counts as applied: what is being made or changed was not.
         if !plan.steps.iter().any(|step| step.key == *key) {
