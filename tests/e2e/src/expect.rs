@@ -17,7 +17,12 @@ pub fn includes(what: &str, actual: &Value, expected: &Value) -> Result<()> {
             Ok(())
         }
         (Value::Array(actual), Value::Array(expected)) => {
-            ensure!(actual.len() == expected.len(), "{what} has {} members and not {}: {actual:?}", actual.len(), expected.len());
+            ensure!(
+                actual.len() == expected.len(),
+                "{what} has {} members and not {}: {actual:?}",
+                actual.len(),
+                expected.len()
+            );
             for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
                 includes(&format!("{what}[{index}]"), actual, expected)?;
             }
@@ -29,14 +34,24 @@ pub fn includes(what: &str, actual: &Value, expected: &Value) -> Result<()> {
 }
 
 /// Checks that two values are the same; fails with both.
-pub fn equals<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(what: &str, actual: T, expected: U) -> Result<()> {
-    ensure!(actual == expected, "{what} is {actual:?} and not {expected:?}");
+pub fn equals<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
+    what: &str,
+    actual: T,
+    expected: U,
+) -> Result<()> {
+    ensure!(
+        actual == expected,
+        "{what} is {actual:?} and not {expected:?}"
+    );
     Ok(())
 }
 
 /// The text at a JSON pointer. Fails where there is none.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str).with_context(|| format!("there is no text at {pointer}"))
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .with_context(|| format!("there is no text at {pointer}"))
 }
 
 #[cfg(test)]
@@ -49,7 +64,9 @@ mod tests {
     fn more_members_are_fine_and_other_values_are_named() {
         let actual = json!({"a": {"b": [1, 2]}, "c": 3});
         includes("it", &actual, &json!({"a": {"b": [1, 2]}})).unwrap();
-        let problem = includes("it", &actual, &json!({"a": {"b": [1, 3]}})).unwrap_err().to_string();
+        let problem = includes("it", &actual, &json!({"a": {"b": [1, 3]}}))
+            .unwrap_err()
+            .to_string();
         assert_eq!(problem, "it.a.b[1] is 2 and not 3");
         assert!(includes("it", &actual, &json!({"a": {"b": [1]}})).is_err());
         assert!(includes("it", &actual, &json!({"d": 1})).is_err());

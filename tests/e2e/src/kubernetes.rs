@@ -17,12 +17,37 @@ use crate::{PATIENCE, Shop};
 const KINDS: &[(&str, &str, &str, &str)] = &[
     ("Platform", "shopkeeper.dev", "v1alpha1", "platforms"),
     ("Storefront", "shopkeeper.dev", "v1alpha1", "storefronts"),
-    ("CatalogService", "shopkeeper.dev", "v1alpha1", "catalogservices"),
-    ("OrderService", "shopkeeper.dev", "v1alpha1", "orderservices"),
+    (
+        "CatalogService",
+        "shopkeeper.dev",
+        "v1alpha1",
+        "catalogservices",
+    ),
+    (
+        "OrderService",
+        "shopkeeper.dev",
+        "v1alpha1",
+        "orderservices",
+    ),
     ("Deployment", "apps", "v1", "deployments"),
-    ("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
-    ("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
-    ("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
+    (
+        "HorizontalPodAutoscaler",
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+    ),
+    (
+        "PodDisruptionBudget",
+        "policy",
+        "v1",
+        "poddisruptionbudgets",
+    ),
+    (
+        "NetworkPolicy",
+        "networking.k8s.io",
+        "v1",
+        "networkpolicies",
+    ),
     ("Ingress", "networking.k8s.io", "v1", "ingresses"),
     ("Event", "events.k8s.io", "v1", "events"),
     ("Lease", "coordination.k8s.io", "v1", "leases"),
@@ -48,7 +73,11 @@ pub struct Subject {
 impl Subject {
     /// An object of a namespace, or of the cluster where the namespace is empty.
     pub fn new(kind: &'static str, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The value of the owner tag of what it makes.
@@ -69,57 +98,89 @@ impl fmt::Display for Subject {
 
 impl Shop {
     fn api(&self, kind: &str, namespace: &str) -> Result<Api<DynamicObject>> {
-        let (kind, group, version, plural) =
-            KINDS.iter().copied().find(|(known, ..)| *known == kind).with_context(|| format!("{kind} is not in the list of kinds"))?;
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        let (kind, group, version, plural) = KINDS
+            .iter()
+            .copied()
+            .find(|(known, ..)| *known == kind)
+            .with_context(|| format!("{kind} is not in the list of kinds"))?;
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
         let client = self.client().clone();
-        Ok(if namespace.is_empty() { Api::all_with(client, &resource) } else { Api::namespaced_with(client, namespace, &resource) })
+        Ok(if namespace.is_empty() {
+            Api::all_with(client, &resource)
+        } else {
+            Api::namespaced_with(client, namespace, &resource)
+        })
     }
 
     /// The object, where it exists.
     pub async fn find(&self, subject: &Subject) -> Result<Option<Value>> {
-        let found = self.api(subject.kind, &subject.namespace)?.get_opt(&subject.name).await?;
-        Ok(found.map(|object| serde_json::to_value(&object)).transpose()?)
+        let found = self
+            .api(subject.kind, &subject.namespace)?
+            .get_opt(&subject.name)
+            .await?;
+        Ok(found
+            .map(|object| serde_json::to_value(&object))
+            .transpose()?)
     }
 
     /// The object. Fails where it does not exist.
     pub async fn get(&self, kind: &'static str, namespace: &str, name: &str) -> Result<Value> {
         let subject = Subject::new(kind, namespace, name);
-        self.find(&subject).await?.with_context(|| format!("{subject} does not exist"))
+        self.find(&subject)
+            .await?
+            .with_context(|| format!("{subject} does not exist"))
     }
 
     /// All objects of a kind, of all namespaces where the namespace is empty.
     pub async fn list(&self, kind: &str, namespace: &str, labels: &str) -> Result<Vec<Value>> {
-        let listed = self.api(kind, namespace)?.list(&ListParams::default().labels(labels)).await?;
-        Ok(listed.items.iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+        let listed = self
+            .api(kind, namespace)?
+            .list(&ListParams::default().labels(labels))
+            .await?;
+        Ok(listed
+            .items
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<Result<_, _>>()?)
     }
 
     /// Changes an object by a JSON merge patch (RFC 7396), as `kubectl patch --type=merge` does.
     pub async fn merge(&self, subject: &Subject, patch: Value) -> Result<Value> {
         let api = self.api(subject.kind, &subject.namespace)?;
-        let patched = api.patch(&subject.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        Ok(serde_json::to_value(patched.with_context(|| format!("patching {subject}"))?)?)
+        let patched = api
+            .patch(&subject.name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        Ok(serde_json::to_value(
+            patched.with_context(|| format!("patching {subject}"))?,
+        )?)
     }
 
     /// Sets an annotation.
     pub async fn annotate(&self, subject: &Subject, name: &str, value: &str) -> Result<()> {
-        self.merge(subject, json!({"metadata": {"annotations": {name: value}}})).await.map(drop)
+        self.merge(subject, json!({"metadata": {"annotations": {name: value}}}))
+            .await
+            .map(drop)
     }
 
     /// Asks for deletion, and does not wait for it.
     pub async fn delete(&self, subject: &Subject) -> Result<()> {
-        let deleted = self.api(subject.kind, &subject.namespace)?.delete(&subject.name, &DeleteParams::default()).await;
+        let deleted = self
+            .api(subject.kind, &subject.namespace)?
+            .delete(&subject.name, &DeleteParams::default())
+            .await;
         deleted.with_context(|| format!("deleting {subject}"))?;
         Ok(())
     }
 
     /// Waits until an object is gone.
     pub async fn until_gone(&self, subject: &Subject) -> Result<()> {
-        self.until(&format!("{subject} is gone"), PATIENCE, async || {
-            match self.find(subject).await? {
-                None => Ok(()),
-                Some(object) => bail!("{}", conditions(&object)),
-            }
+        self.until(&format!("{subject} is gone"), PATIENCE, async || match self
+            .find(subject)
+            .await?
+        {
+            None => Ok(()),
+            Some(object) => bail!("{}", conditions(&object)),
         })
         .await
     }
@@ -127,67 +188,129 @@ impl Shop {
     /// Waits until the custom resource says of its present generation that it is Ready; returns it.
     pub async fn until_ready(&self, subject: &Subject) -> Result<Value> {
         self.until(&format!("{subject} is Ready"), PATIENCE, async || {
-            let object = self.get(subject.kind, &subject.namespace, &subject.name).await?;
-            ensure!(is_condition(&object, "Ready", "True")?, "{}", conditions(&object));
+            let object = self
+                .get(subject.kind, &subject.namespace, &subject.name)
+                .await?;
+            ensure!(
+                is_condition(&object, "Ready", "True")?,
+                "{}",
+                conditions(&object)
+            );
             Ok(object)
         })
         .await
     }
 
     /// Waits until a condition of the present generation has this status and reason; returns its message.
-    pub async fn until_condition(&self, subject: &Subject, condition: &str, status: &str, reason: &str) -> Result<String> {
-        self.until(&format!("{subject} has {condition}={status} for {reason}"), PATIENCE, async || {
-            let object = self.get(subject.kind, &subject.namespace, &subject.name).await?;
-            let found = condition_of(&object, condition).with_context(|| conditions(&object))?;
-            ensure!(found["status"] == status && found["reason"] == reason, "{}", conditions(&object));
-            ensure!(found["observedGeneration"] == object["metadata"]["generation"], "it is still that of an earlier generation");
-            Ok(found["message"].as_str().unwrap_or_default().to_owned())
-        })
+    pub async fn until_condition(
+        &self,
+        subject: &Subject,
+        condition: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        self.until(
+            &format!("{subject} has {condition}={status} for {reason}"),
+            PATIENCE,
+            async || {
+                let object = self
+                    .get(subject.kind, &subject.namespace, &subject.name)
+                    .await?;
+                let found =
+                    condition_of(&object, condition).with_context(|| conditions(&object))?;
+                ensure!(
+                    found["status"] == status && found["reason"] == reason,
+                    "{}",
+                    conditions(&object)
+                );
+                ensure!(
+                    found["observedGeneration"] == object["metadata"]["generation"],
+                    "it is still that of an earlier generation"
+                );
+                Ok(found["message"].as_str().unwrap_or_default().to_owned())
+            },
+        )
         .await
     }
 
     /// Approves the plan that waits, as a person does: reads its hash from the status and writes it into the annotation.
     pub async fn approve(&self, subject: &Subject) -> Result<()> {
-        self.until_condition(subject, "Ready", "False", "ApprovalRequired").await?;
-        let object = self.get(subject.kind, &subject.namespace, &subject.name).await?;
+        self.until_condition(subject, "Ready", "False", "ApprovalRequired")
+            .await?;
+        let object = self
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
         let hash = crate::text(&object, "/status/plan/hash")?;
         self.annotate(subject, "shopkeeper.dev/approve", hash).await
     }
 
     /// Asks for a pass now and waits until it is answered.
     pub async fn request_pass(&self, subject: &Subject, at: &str) -> Result<()> {
-        self.annotate(subject, "shopkeeper.dev/reconcile-requested-at", at).await?;
-        self.until(&format!("{subject} has handled the request of {at}"), PATIENCE, async || {
-            let object = self.get(subject.kind, &subject.namespace, &subject.name).await?;
-            ensure!(object["status"]["lastHandledReconcileAt"] == at, "{}", object["status"]["lastHandledReconcileAt"]);
-            Ok(())
-        })
+        self.annotate(subject, "shopkeeper.dev/reconcile-requested-at", at)
+            .await?;
+        self.until(
+            &format!("{subject} has handled the request of {at}"),
+            PATIENCE,
+            async || {
+                let object = self
+                    .get(subject.kind, &subject.namespace, &subject.name)
+                    .await?;
+                ensure!(
+                    object["status"]["lastHandledReconcileAt"] == at,
+                    "{}",
+                    object["status"]["lastHandledReconcileAt"]
+                );
+                Ok(())
+            },
+        )
         .await
     }
 
     /// The name in the inventory of what was made for a role.
     pub async fn made(&self, subject: &Subject, kind: &str, role: &str) -> Result<String> {
-        let object = self.get(subject.kind, &subject.namespace, &subject.name).await?;
-        let inventory = object["status"]["inventory"].as_array().with_context(|| format!("{subject} has no inventory"))?;
-        let item = inventory.iter().find(|item| item["kind"] == kind && item["role"] == role);
-        let item = item.with_context(|| format!("{subject} has no {kind} for {role}; it has {}", roles(inventory)))?;
+        let object = self
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
+        let inventory = object["status"]["inventory"]
+            .as_array()
+            .with_context(|| format!("{subject} has no inventory"))?;
+        let item = inventory
+            .iter()
+            .find(|item| item["kind"] == kind && item["role"] == role);
+        let item = item.with_context(|| {
+            format!(
+                "{subject} has no {kind} for {role}; it has {}",
+                roles(inventory)
+            )
+        })?;
         Ok(item["name"].as_str().unwrap_or_default().to_owned())
     }
 }
 
 fn roles(inventory: &[Value]) -> String {
-    let roles: Vec<String> = inventory.iter().map(|item| format!("{} for {}", item["kind"], item["role"])).collect();
+    let roles: Vec<String> = inventory
+        .iter()
+        .map(|item| format!("{} for {}", item["kind"], item["role"]))
+        .collect();
     roles.join(", ")
 }
 
 /// A condition by type.
 pub(crate) fn condition_of<'a>(object: &'a Value, condition: &str) -> Option<&'a Value> {
-    object["status"]["conditions"].as_array()?.iter().find(|found| found["type"] == condition)
+    object["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|found| found["type"] == condition)
 }
 
 fn is_condition(object: &Value, condition: &str, status: &str) -> Result<bool> {
-    let Some(found) = condition_of(object, condition) else { return Ok(false) };
-    Ok(found["status"] == status && found["observedGeneration"] == object["metadata"]["generation"])
+    let Some(found) = condition_of(object, condition) else {
+        return Ok(false);
+    };
+    Ok(
+        found["status"] == status
+            && found["observedGeneration"] == object["metadata"]["generation"],
+    )
 }
 
 /// The conditions of an object, and the plan that waits, for a message.
@@ -198,11 +321,21 @@ pub(crate) fn conditions(object: &Value) -> String {
         .flatten()
         .map(|condition| {
             let get = |name: &str| condition[name].as_str().unwrap_or_default();
-            format!("{}={} {}: {}", get("type"), get("status"), get("reason"), get("message"))
+            format!(
+                "{}={} {}: {}",
+                get("type"),
+                get("status"),
+                get("reason"),
+                get("message")
+            )
         })
         .collect();
     if object["status"]["plan"].is_object() {
         text.push(format!("plan {}", object["status"]["plan"]));
     }
-    if text.is_empty() { "no conditions".to_owned() } else { text.join(" | ") }
+    if text.is_empty() {
+        "no conditions".to_owned()
+    } else {
+        text.join(" | ")
+    }
 }

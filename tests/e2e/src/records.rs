@@ -15,19 +15,34 @@ pub struct Ledger {
 impl Shop {
     /// This point in both records.
     pub async fn mark(&self) -> Result<Ledger> {
-        Ok(Ledger { audit: self.environment.audit().position()?, calls: self.environment.aws_control()?.position().await? })
+        Ok(Ledger {
+            audit: self.environment.audit().position()?,
+            calls: self.environment.aws_control()?.position().await?,
+        })
     }
 
     /// What the operator wrote to Kubernetes since, without the Lease, which it renews whatever happens.
     pub fn kubernetes_writes_since(&self, ledger: Ledger) -> Result<Vec<AuditEvent>> {
-        let mut writes = self.environment.audit().writes_by(LocalEnvironment::OPERATOR_USER, ledger.audit)?;
-        writes.retain(|write| write.object_ref.as_ref().is_none_or(|object| object.resource != "leases"));
+        let mut writes = self
+            .environment
+            .audit()
+            .writes_by(LocalEnvironment::OPERATOR_USER, ledger.audit)?;
+        writes.retain(|write| {
+            write
+                .object_ref
+                .as_ref()
+                .is_none_or(|object| object.resource != "leases")
+        });
         Ok(writes)
     }
 
     /// What the operator changed in AWS since, or tried to.
     pub async fn aws_writes_since(&self, ledger: Ledger) -> Result<Vec<AwsCall>> {
-        let mut calls = self.environment.aws_control()?.writes_since(ledger.calls).await?;
+        let mut calls = self
+            .environment
+            .aws_control()?
+            .writes_since(ledger.calls)
+            .await?;
         calls.retain(|call| !call.user_agent.contains(aws::APPLICATION));
         Ok(calls)
     }
@@ -37,8 +52,17 @@ impl Shop {
         let calls = self.aws_writes_since(ledger).await?;
         Ok(calls
             .iter()
-            .filter(|call| call.error_code.is_none() && call.resources.iter().any(|name| name.contains(concerns)))
-            .map(|call| format!("{}:{}", call.service, call.operation.as_deref().unwrap_or("?")))
+            .filter(|call| {
+                call.error_code.is_none()
+                    && call.resources.iter().any(|name| name.contains(concerns))
+            })
+            .map(|call| {
+                format!(
+                    "{}:{}",
+                    call.service,
+                    call.operation.as_deref().unwrap_or("?")
+                )
+            })
             .collect())
     }
 }

@@ -22,6 +22,18 @@ pub async fn run_together(scenarios: Vec<Scenario<'_>>) -> Result<()> {
         }
         result.map_err(|error| format!("{name}: {error:#}"))
     });
-    let failures: Vec<String> = join_all(run).await.into_iter().filter_map(Result::err).collect();
-    if failures.is_empty() { Ok(()) } else { bail!("{} scenarios failed:\n  {}", failures.len(), failures.join("\n  ")) }
+    let failures: Vec<String> = join_all(run)
+        .await
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "{} scenarios failed:\n  {}",
+            failures.len(),
+            failures.join("\n  ")
+        )
+    }
 }

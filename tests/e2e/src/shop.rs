@@ -45,22 +45,63 @@ impl Shop {
 
     /// As [`Shop::open`], without the operator.
     pub async fn prepare(name: &str) -> Result<Self> {
-        let environment = LocalEnvironment::builder(name).transition_seconds(TRANSITION_SECONDS).start().await?;
-        println!("{name} was up after {:.1} s, logs are in {}", environment.startup().as_secs_f64(), environment.logs_directory().display());
+        let environment = LocalEnvironment::builder(name)
+            .transition_seconds(TRANSITION_SECONDS)
+            .start()
+            .await?;
+        println!(
+            "{name} was up after {:.1} s, logs are in {}",
+            environment.startup().as_secs_f64(),
+            environment.logs_directory().display()
+        );
         let client = environment.client()?;
         let aws = Aws::new(&environment.aws_config()?)?;
-        let shop = Self { operator: None, environment, aws, client };
+        let shop = Self {
+            operator: None,
+            environment,
+            aws,
+            client,
+        };
         let definitions = repository().join("crds");
-        shop.environment.kubectl(&["apply", "--server-side", "-f", &definitions.display().to_string()]).await?;
-        shop.environment.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await?;
+        shop.environment
+            .kubectl(&[
+                "apply",
+                "--server-side",
+                "-f",
+                &definitions.display().to_string(),
+            ])
+            .await?;
+        shop.environment
+            .kubectl(&[
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "crd",
+                "--all",
+            ])
+            .await?;
         shop.namespace(OPERATOR_NAMESPACE).await?;
         Ok(shop)
     }
 
     /// Starts a replica of the operator; it runs until it is dropped.
     pub async fn start_operator(&self, name: &str) -> Result<OperatorProcess> {
-        let arguments = ["run", "--metrics-address", "127.0.0.1:0", "--log-format", "text", "--pod-name", name, "--namespace", OPERATOR_NAMESPACE];
-        let operator = self.environment.start_operator_with(name, &arguments, &[("RUST_LOG", "info,shopkeeper=debug"), ("NO_COLOR", "1")])?;
+        let arguments = [
+            "run",
+            "--metrics-address",
+            "127.0.0.1:0",
+            "--log-format",
+            "text",
+            "--pod-name",
+            name,
+            "--namespace",
+            OPERATOR_NAMESPACE,
+        ];
+        let operator = self.environment.start_operator_with(
+            name,
+            &arguments,
+            &[("RUST_LOG", "info,shopkeeper=debug"), ("NO_COLOR", "1")],
+        )?;
         operator.wait_for_log("caches are filled", PATIENCE).await?;
         Ok(operator)
     }
@@ -71,14 +112,25 @@ impl Shop {
 
     /// Makes a namespace.
     pub async fn namespace(&self, name: &str) -> Result<()> {
-        self.environment.kubectl(&["create", "namespace", name]).await.map(drop)
+        self.environment
+            .kubectl(&["create", "namespace", name])
+            .await
+            .map(drop)
     }
 
     /// Applies YAML as `kubectl apply --server-side` does. Fails with what the API server says.
     pub async fn apply(&self, yaml: &str) -> Result<()> {
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), yaml)?;
-        self.environment.kubectl(&["apply", "--server-side", "-f", &file.path().display().to_string()]).await.map(drop)
+        self.environment
+            .kubectl(&[
+                "apply",
+                "--server-side",
+                "-f",
+                &file.path().display().to_string(),
+            ])
+            .await
+            .map(drop)
     }
 
     /// The file or folder of `examples` with this name.
@@ -88,13 +140,26 @@ impl Shop {
 
     /// Applies a file or folder of `examples`.
     pub async fn apply_example(&self, name: &str) -> Result<()> {
-        self.environment.kubectl(&["apply", "--server-side", "-f", &Self::example(name).display().to_string()]).await.map(drop)
+        self.environment
+            .kubectl(&[
+                "apply",
+                "--server-side",
+                "-f",
+                &Self::example(name).display().to_string(),
+            ])
+            .await
+            .map(drop)
     }
 
     /// Waits until the check passes; returns what it returns.
     ///
     /// Fails after `patience` with what the last check said, having told the state of everything.
-    pub async fn until<T>(&self, what: &str, patience: Duration, check: impl AsyncFn() -> Result<T>) -> Result<T> {
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        check: impl AsyncFn() -> Result<T>,
+    ) -> Result<T> {
         let deadline = Instant::now() + patience;
         loop {
             let problem = match check().await {
@@ -124,14 +189,25 @@ impl Shop {
                     meta["namespace"].as_str().unwrap_or_default(),
                     meta["name"].as_str().unwrap_or_default(),
                     meta["generation"],
-                    if meta["deletionTimestamp"].is_null() { "" } else { ", being deleted" },
+                    if meta["deletionTimestamp"].is_null() {
+                        ""
+                    } else {
+                        ", being deleted"
+                    },
                     kubernetes::conditions(&object)
                 ));
             }
         }
-        let log = self.operator.as_ref().and_then(|operator| operator.log().ok()).unwrap_or_default();
+        let log = self
+            .operator
+            .as_ref()
+            .and_then(|operator| operator.log().ok())
+            .unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        text.push_str(&format!("--- the end of the operator's log in {}\n", self.environment.logs_directory().display()));
+        text.push_str(&format!(
+            "--- the end of the operator's log in {}\n",
+            self.environment.logs_directory().display()
+        ));
         text.push_str(&lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
         text
     }

@@ -46,7 +46,10 @@ impl Shop {
             View::Role(name) => self.aws.role(name).await,
             View::NodeGroup(cluster, name) => self.aws.node_group(cluster, name).await,
             View::Key(alias) => self.aws.key(alias).await,
-            View::Object(subject) => self.get(subject.kind, &subject.namespace, &subject.name).await,
+            View::Object(subject) => {
+                self.get(subject.kind, &subject.namespace, &subject.name)
+                    .await
+            }
         }
     }
 }

@@ -16,12 +16,19 @@ async fn bad_input_is_named() -> Result<()> {
     let shop = Shop::open("bad-input").await?;
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
-    shop.until_ready(&Subject::new("Platform", "", "octank")).await?;
+    shop.until_ready(&Subject::new("Platform", "", "octank"))
+        .await?;
     run_together(vec![
-        ("what the API server refuses", refused_at_admission(&shop).boxed_local()),
+        (
+            "what the API server refuses",
+            refused_at_admission(&shop).boxed_local(),
+        ),
         ("what AWS refuses", refused_by_aws(&shop).boxed_local()),
         ("what AWS forbids", forbidden_by_aws(&shop).boxed_local()),
-        ("a route to nowhere", a_route_to_nowhere(&shop).boxed_local()),
+        (
+            "a route to nowhere",
+            a_route_to_nowhere(&shop).boxed_local(),
+        ),
     ])
     .await?;
     // Last: beside a second Platform every service has to say which one it runs on.
@@ -29,19 +36,56 @@ async fn bad_input_is_named() -> Result<()> {
     shop.close().await
 }
 
-const WORKLOAD: &str = "workload: {image: registry.example/any:1, ports: [{name: http, containerPort: 8080}]}";
+const WORKLOAD: &str =
+    "workload: {image: registry.example/any:1, ports: [{name: http, containerPort: 8080}]}";
 
 /// Kind, what is wrong, and the words that the refusal has to contain: the field, and what to do.
 const REFUSED: &[(&str, &str, &[&str])] = &[
-    ("CatalogService", "scaling: {type: Fixed, fixed: {replicas: 2}, autoscale: {min: 1, max: 2}}", &["spec.scaling"]),
-    ("CatalogService", "scaling: {type: Autoscale, autoscale: {min: 5, max: 2}}", &["spec.scaling.autoscale", "min"]),
-    ("CatalogService", "nodes: {type: NodeGroup, nodeGroup: {min: 5, max: 2}}", &["spec.nodes.nodeGroup", "must not exceed max"]),
-    ("CatalogService", "nodes: {type: Shared}", &["spec.nodes", "shared must be set"]),
-    ("CatalogService", "disruption: {minAvailable: 1, maxUnavailable: 1}", &["spec.disruption", "not both"]),
-    ("CatalogService", "media: {archiveAfterInactiveDays: 30}", &["spec.media.archiveAfterInactiveDays"]),
-    ("CatalogService", "media: {deepArchiveAfterInactiveDays: 180}", &["spec.media"]),
-    ("CatalogService", "products: {keys: {partition: {name: id, type: Text}}}", &["spec.products.keys.partition.type", "String"]),
-    ("CatalogService", "cache: {engine: Valkey, nodeType: large}", &["spec.cache.nodeType"]),
+    (
+        "CatalogService",
+        "scaling: {type: Fixed, fixed: {replicas: 2}, autoscale: {min: 1, max: 2}}",
+        &["spec.scaling"],
+    ),
+    (
+        "CatalogService",
+        "scaling: {type: Autoscale, autoscale: {min: 5, max: 2}}",
+        &["spec.scaling.autoscale", "min"],
+    ),
+    (
+        "CatalogService",
+        "nodes: {type: NodeGroup, nodeGroup: {min: 5, max: 2}}",
+        &["spec.nodes.nodeGroup", "must not exceed max"],
+    ),
+    (
+        "CatalogService",
+        "nodes: {type: Shared}",
+        &["spec.nodes", "shared must be set"],
+    ),
+    (
+        "CatalogService",
+        "disruption: {minAvailable: 1, maxUnavailable: 1}",
+        &["spec.disruption", "not both"],
+    ),
+    (
+        "CatalogService",
+        "media: {archiveAfterInactiveDays: 30}",
+        &["spec.media.archiveAfterInactiveDays"],
+    ),
+    (
+        "CatalogService",
+        "media: {deepArchiveAfterInactiveDays: 180}",
+        &["spec.media"],
+    ),
+    (
+        "CatalogService",
+        "products: {keys: {partition: {name: id, type: Text}}}",
+        &["spec.products.keys.partition.type", "String"],
+    ),
+    (
+        "CatalogService",
+        "cache: {engine: Valkey, nodeType: large}",
+        &["spec.cache.nodeType"],
+    ),
     (
         "CatalogService",
         "bindings: [{resource: cache, env: [{name: A, template: '{{host}}'}]}]",
@@ -52,13 +96,21 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "database: {type: RDS, rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 10Gi}}",
         &["spec.database.rds", "20Gi or more"],
     ),
-    ("OrderService", "database: {type: RDS}", &["spec.database", "rds must be set"]),
+    (
+        "OrderService",
+        "database: {type: RDS}",
+        &["spec.database", "rds must be set"],
+    ),
     (
         "OrderService",
         "notifications: {topics: [{name: buy, subscribers: [{type: Queue, queue: none}]}]}",
         &["spec.notifications", "queue"],
     ),
-    ("OrderService", "policy: {deletion: Maybe}", &["spec.policy.deletion", "Retain"]),
+    (
+        "OrderService",
+        "policy: {deletion: Maybe}",
+        &["spec.policy.deletion", "Retain"],
+    ),
     ("OrderService", "nonsense: true", &["nonsense"]),
 ];
 
@@ -67,10 +119,15 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
         let yaml = format!(
             "apiVersion: shopkeeper.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  {part}\n"
         );
-        let Err(refusal) = shop.apply(&yaml).await else { anyhow::bail!("{kind} with {part} was accepted") };
+        let Err(refusal) = shop.apply(&yaml).await else {
+            anyhow::bail!("{kind} with {part} was accepted")
+        };
         let refusal = format!("{refusal:#}");
         for word in *words {
-            ensure!(refusal.contains(word), "the refusal of {part} does not say {word:?}: {refusal}");
+            ensure!(
+                refusal.contains(word),
+                "the refusal of {part} does not say {word:?}: {refusal}"
+            );
         }
     }
     immutable_fields_are_refused(shop).await
@@ -83,9 +140,14 @@ async fn immutable_fields_are_refused(shop: &Shop) -> Result<()> {
     ))
     .await?;
     let patch = json!({"spec": {"products": {"keys": {"partition": {"name": "sku"}}}}});
-    let Err(refusal) = shop.merge(&subject, patch).await else { anyhow::bail!("the key of a table was changed") };
+    let Err(refusal) = shop.merge(&subject, patch).await else {
+        anyhow::bail!("the key of a table was changed")
+    };
     let refusal = format!("{refusal:#}");
-    ensure!(refusal.contains("spec.products.keys") && refusal.contains("keys are immutable"), "{refusal}");
+    ensure!(
+        refusal.contains("spec.products.keys") && refusal.contains("keys are immutable"),
+        "{refusal}"
+    );
     Ok(())
 }
 
@@ -109,12 +171,24 @@ spec:
 async fn refused_by_aws(shop: &Shop) -> Result<()> {
     let subject = Subject::new("OrderService", NAMESPACE, "unsold");
     shop.apply(&orders("unsold", "db.z9z.colossal")).await?;
-    let message = shop.until_condition(&subject, "Stalled", "True", "Failed").await?;
-    ensure!(message.contains("RDS instance octank-bad-unsold"), "the resource is not named: {message}");
-    ensure!(message.contains("CreateDBInstance") && message.contains("InvalidParameter"), "AWS's code is not named: {message}");
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "Failed")
+        .await?;
+    ensure!(
+        message.contains("RDS instance octank-bad-unsold"),
+        "the resource is not named: {message}"
+    );
+    ensure!(
+        message.contains("CreateDBInstance") && message.contains("InvalidParameter"),
+        "AWS's code is not named: {message}"
+    );
     // The rest is made all the same.
     shop.until("the topic is made", PATIENCE, async || {
-        let key = shop.aws.topic("arn:aws:sns:eu-west-1:123456789012:octank-bad-unsold-buy").await?["key"].clone();
+        let key = shop
+            .aws
+            .topic("arn:aws:sns:eu-west-1:123456789012:octank-bad-unsold-buy")
+            .await?["key"]
+            .clone();
         ensure!(key.is_string(), "it has no key");
         Ok(())
     })
@@ -123,9 +197,17 @@ async fn refused_by_aws(shop: &Shop) -> Result<()> {
     let other = Subject::new("OrderService", NAMESPACE, "sold");
     shop.apply(&orders("sold", "db.t4g.medium")).await?;
     shop.until_ready(&other).await?;
-    shop.merge(&subject, json!({"spec": {"database": {"rds": {"instanceClass": "db.t4g.medium"}}}})).await?;
+    shop.merge(
+        &subject,
+        json!({"spec": {"database": {"rds": {"instanceClass": "db.t4g.medium"}}}}),
+    )
+    .await?;
     let ready = shop.until_ready(&subject).await?;
-    let stalled = ready["status"]["conditions"].as_array().into_iter().flatten().any(|condition| condition["type"] == "Stalled");
+    let stalled = ready["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Stalled");
     ensure!(!stalled, "it is Ready and Stalled");
     Ok(())
 }
@@ -141,18 +223,30 @@ async fn forbidden_by_aws(shop: &Shop) -> Result<()> {
         "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: forbidden, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n  products: {{keys: {{partition: {{name: id, type: String}}}}}}\n"
     ))
     .await?;
-    let message = shop.until_condition(&subject, "Stalled", "True", "AccessDenied").await?;
-    ensure!(message.contains("CreateTable") && message.contains("IAM policy"), "the right that is missing is not named: {message}");
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "AccessDenied")
+        .await?;
+    ensure!(
+        message.contains("CreateTable") && message.contains("IAM policy"),
+        "the right that is missing is not named: {message}"
+    );
     shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
     shop.until_ready(&subject).await.map(drop)
 }
 
 async fn a_platform_without_a_network(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Platform", "", "nowhere");
-    let yaml = read_example("octank/platform.yaml")?.replace("metadata:\n  name: octank", "metadata:\n  name: nowhere").replace("Name: octank", "Name: nowhere");
+    let yaml = read_example("octank/platform.yaml")?
+        .replace("metadata:\n  name: octank", "metadata:\n  name: nowhere")
+        .replace("Name: octank", "Name: nowhere");
     shop.apply(&yaml).await?;
-    let message = shop.until_condition(&subject, "Stalled", "True", "InvalidSpec").await?;
-    ensure!(message.contains("spec.network.existing.vpc") && message.contains("no VPC matches"), "{message}");
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "InvalidSpec")
+        .await?;
+    ensure!(
+        message.contains("spec.network.existing.vpc") && message.contains("no VPC matches"),
+        "{message}"
+    );
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await
 }
@@ -169,8 +263,13 @@ spec:
 "
     ))
     .await?;
-    let message = shop.until_condition(&subject, "Ready", "False", "DependencyNotReady").await?;
-    ensure!(message.contains("nobody") && message.contains("does not exist"), "{message}");
+    let message = shop
+        .until_condition(&subject, "Ready", "False", "DependencyNotReady")
+        .await?;
+    ensure!(
+        message.contains("nobody") && message.contains("does not exist"),
+        "{message}"
+    );
     // It is no mistake: what is missing may still come.
     shop.apply(&format!(
         "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: nobody, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n"
@@ -179,5 +278,9 @@ spec:
     shop.until_ready(&subject).await?;
     let ingress = shop.list("Ingress", NAMESPACE, "").await?;
     equals("the number of load balancers", ingress.len(), 1)?;
-    includes("the route", &ingress[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"], &json!({"name": "nobody"}))
+    includes(
+        "the route",
+        &ingress[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"],
+        &json!({"name": "nobody"}),
+    )
 }

@@ -29,10 +29,19 @@ async fn drift_is_repaired() -> Result<()> {
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     run_together(vec![
-        ("drift of a catalog is repaired", of_a_catalog(&shop).boxed_local()),
-        ("drift of orders is repaired", of_orders(&shop).boxed_local()),
+        (
+            "drift of a catalog is repaired",
+            of_a_catalog(&shop).boxed_local(),
+        ),
+        (
+            "drift of orders is repaired",
+            of_orders(&shop).boxed_local(),
+        ),
         ("drift is only told", only_told(&shop).boxed_local()),
-        ("drift of the platform is repaired", of_the_platform(&shop).boxed_local()),
+        (
+            "drift of the platform is repaired",
+            of_the_platform(&shop).boxed_local(),
+        ),
     ])
     .await?;
     shop.close().await
@@ -42,21 +51,34 @@ async fn drift_is_repaired() -> Result<()> {
 async fn repaired(shop: &Shop, subject: &Subject, drifts: Vec<Drift<'_>>) -> Result<()> {
     for (index, Drift { what, made, view }) in drifts.into_iter().enumerate() {
         let before = shop.look(&view).await?;
-        made.await.with_context(|| format!("making the drift of {what}"))?;
+        made.await
+            .with_context(|| format!("making the drift of {what}"))?;
         if !matches!(view, View::Object(_)) {
             let drifted = shop.look(&view).await;
-            ensure!(drifted.is_err() || drifted? != before, "the drift of {what} cannot be seen");
+            ensure!(
+                drifted.is_err() || drifted? != before,
+                "the drift of {what} cannot be seen"
+            );
             // Changes in the cluster are seen by watches; for AWS somebody has to look.
-            shop.request_pass(subject, &format!("2026-11-24T10:00:{index:02}Z")).await?;
+            shop.request_pass(subject, &format!("2026-11-24T10:00:{index:02}Z"))
+                .await?;
         }
-        shop.until(&format!("the drift of {what} is repaired"), shopkeeper_e2e::PATIENCE, async || {
-            let now = shop.look(&view).await?;
-            match view {
-                // The rest of an object tells of its history.
-                View::Object(_) => includes(what, &now, &json!({"spec": before["spec"], "data": before["data"]})),
-                _ => includes(what, &now, &before).and_then(|()| includes(what, &before, &now)),
-            }
-        })
+        shop.until(
+            &format!("the drift of {what} is repaired"),
+            shopkeeper_e2e::PATIENCE,
+            async || {
+                let now = shop.look(&view).await?;
+                match view {
+                    // The rest of an object tells of its history.
+                    View::Object(_) => includes(
+                        what,
+                        &now,
+                        &json!({"spec": before["spec"], "data": before["data"]}),
+                    ),
+                    _ => includes(what, &now, &before).and_then(|()| includes(what, &before, &now)),
+                }
+            },
+        )
         .await?;
         shop.until_ready(subject).await?;
     }
@@ -83,7 +105,9 @@ spec:
     shop.until_ready(&subject).await?;
     let table = shop.made(&subject, "DynamoDbTable", "products").await?;
     let bucket = shop.made(&subject, "S3Bucket", "media").await?;
-    let cache = shop.made(&subject, "CacheReplicationGroup", "cache").await?;
+    let cache = shop
+        .made(&subject, "CacheReplicationGroup", "cache")
+        .await?;
     let group = shop.made(&subject, "NodeGroup", "nodes").await?;
     let role = shop.made(&subject, "IamRole", "identity.role").await?;
     let aws = &shop.aws;
@@ -209,15 +233,29 @@ spec:
     shop.until_ready(&subject).await?;
     let database = shop.made(&subject, "RdsInstance", "database").await?;
     let queue = shop.made(&subject, "SqsQueue", "queues.fulfilment").await?;
-    let topic = format!("arn:aws:sns:eu-west-1:123456789012:{}", shop.made(&subject, "SnsTopic", "topics.buy").await?);
-    let parameters = shop.made(&subject, "RdsParameterGroup", "database.parameters").await?;
+    let topic = format!(
+        "arn:aws:sns:eu-west-1:123456789012:{}",
+        shop.made(&subject, "SnsTopic", "topics.buy").await?
+    );
+    let parameters = shop
+        .made(&subject, "RdsParameterGroup", "database.parameters")
+        .await?;
     let aws = &shop.aws;
-    let url = aws.queue(&queue).await?["url"].as_str().unwrap_or_default().to_owned();
+    let url = aws.queue(&queue).await?["url"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let drifts = vec![
         Drift {
             what: "the database's backups",
             made: async {
-                aws.rds.modify_db_instance().db_instance_identifier(&database).backup_retention_period(1).apply_immediately(true).send().await?;
+                aws.rds
+                    .modify_db_instance()
+                    .db_instance_identifier(&database)
+                    .backup_retention_period(1)
+                    .apply_immediately(true)
+                    .send()
+                    .await?;
                 until_available(shop, &database).await
             }
             .boxed_local(),
@@ -226,7 +264,13 @@ spec:
         Drift {
             what: "the database's protection",
             made: async {
-                aws.rds.modify_db_instance().db_instance_identifier(&database).deletion_protection(false).apply_immediately(true).send().await?;
+                aws.rds
+                    .modify_db_instance()
+                    .db_instance_identifier(&database)
+                    .deletion_protection(false)
+                    .apply_immediately(true)
+                    .send()
+                    .await?;
                 until_available(shop, &database).await
             }
             .boxed_local(),
@@ -240,7 +284,12 @@ spec:
                     .parameter_value("1")
                     .apply_method(aws_sdk_rds::types::ApplyMethod::Immediate)
                     .build();
-                aws.rds.modify_db_parameter_group().db_parameter_group_name(&parameters).parameters(parameter).send().await?;
+                aws.rds
+                    .modify_db_parameter_group()
+                    .db_parameter_group_name(&parameters)
+                    .parameters(parameter)
+                    .send()
+                    .await?;
                 Ok(())
             }
             .boxed_local(),
@@ -249,8 +298,14 @@ spec:
         Drift {
             what: "the queue's redrive and policy",
             made: async {
-                let call = aws.sqs.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::RedrivePolicy, "");
-                call.attributes(QueueAttributeName::Policy, "").send().await?;
+                let call = aws
+                    .sqs
+                    .set_queue_attributes()
+                    .queue_url(&url)
+                    .attributes(QueueAttributeName::RedrivePolicy, "");
+                call.attributes(QueueAttributeName::Policy, "")
+                    .send()
+                    .await?;
                 Ok(())
             }
             .boxed_local(),
@@ -259,7 +314,13 @@ spec:
         Drift {
             what: "the topic's key",
             made: async {
-                aws.sns.set_topic_attributes().topic_arn(&topic).attribute_name("KmsMasterKeyId").attribute_value("").send().await?;
+                aws.sns
+                    .set_topic_attributes()
+                    .topic_arn(&topic)
+                    .attribute_name("KmsMasterKeyId")
+                    .attribute_value("")
+                    .send()
+                    .await?;
                 Ok(())
             }
             .boxed_local(),
@@ -268,9 +329,19 @@ spec:
         Drift {
             what: "a subscription, removed",
             made: async {
-                let listed = aws.sns.list_subscriptions_by_topic().topic_arn(&topic).send().await?;
-                let sms = listed.subscriptions().iter().find(|subscription| subscription.protocol() == Some("sms"));
-                let arn = sms.and_then(|sms| sms.subscription_arn()).context("there is no SMS subscription")?;
+                let listed = aws
+                    .sns
+                    .list_subscriptions_by_topic()
+                    .topic_arn(&topic)
+                    .send()
+                    .await?;
+                let sms = listed
+                    .subscriptions()
+                    .iter()
+                    .find(|subscription| subscription.protocol() == Some("sms"));
+                let arn = sms
+                    .and_then(|sms| sms.subscription_arn())
+                    .context("there is no SMS subscription")?;
                 aws.sns.unsubscribe().subscription_arn(arn).send().await?;
                 Ok(())
             }
@@ -282,9 +353,17 @@ spec:
 }
 
 async fn until_available(shop: &Shop, database: &str) -> Result<()> {
-    shop.until("the database takes changes", shopkeeper_e2e::PATIENCE, async || {
-        equals("its status", &shop.aws.database(database).await?["status"], &json!("available"))
-    })
+    shop.until(
+        "the database takes changes",
+        shopkeeper_e2e::PATIENCE,
+        async || {
+            equals(
+                "its status",
+                &shop.aws.database(database).await?["status"],
+                &json!("available"),
+            )
+        },
+    )
     .await
 }
 
@@ -292,10 +371,23 @@ async fn of_the_platform(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Platform", "", "octank");
     shop.until_ready(&subject).await?;
     let alias = "alias/shopkeeper-octank";
-    let key = shop.aws.key(alias).await?["arn"].as_str().unwrap_or_default().to_owned();
+    let key = shop.aws.key(alias).await?["arn"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let drifts = vec![Drift {
         what: "the key's rotation",
-        made: async { shop.aws.kms.disable_key_rotation().key_id(&key).send().await.map(drop).map_err(Into::into) }.boxed_local(),
+        made: async {
+            shop.aws
+                .kms
+                .disable_key_rotation()
+                .key_id(&key)
+                .send()
+                .await
+                .map(drop)
+                .map_err(Into::into)
+        }
+        .boxed_local(),
         view: View::Key(alias.to_owned()),
     }];
     repaired(shop, &subject, drifts).await
@@ -318,27 +410,66 @@ spec:
     shop.until_ready(&subject).await?;
     let table = shop.made(&subject, "DynamoDbTable", "products").await?;
     let mark = shop.mark().await?;
-    shop.aws.dynamodb.update_table().table_name(&table).deletion_protection_enabled(false).send().await?;
+    shop.aws
+        .dynamodb
+        .update_table()
+        .table_name(&table)
+        .deletion_protection_enabled(false)
+        .send()
+        .await?;
     shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
-    let message = shop.until_condition(&subject, "Ready", "True", "Drifted").await?;
-    ensure!(message.contains(&table) && message.contains("deletionProtection"), "the drift is not named: {message}");
+    let message = shop
+        .until_condition(&subject, "Ready", "True", "Drifted")
+        .await?;
+    ensure!(
+        message.contains(&table) && message.contains("deletionProtection"),
+        "the drift is not named: {message}"
+    );
     let patch = json!({"spec": {"maxUnavailable": 2}});
-    shop.merge(&Subject::new("PodDisruptionBudget", NAMESPACE, "watched"), patch).await?;
-    shop.until("the drift in the cluster is told", shopkeeper_e2e::PATIENCE, async || {
-        let message = shop.until_condition(&subject, "Ready", "True", "Drifted").await?;
-        ensure!(message.contains("PodDisruptionBudget"), "{message}");
-        Ok(())
-    })
+    shop.merge(
+        &Subject::new("PodDisruptionBudget", NAMESPACE, "watched"),
+        patch,
+    )
     .await?;
-    equals("what was written to AWS", shop.steps_since(mark, &table).await?, Vec::<String>::new())?;
-    equals("the table's protection", &shop.aws.table(&table).await?["deletionProtection"], &json!(false))?;
-    let budget = shop.get("PodDisruptionBudget", NAMESPACE, "watched").await?;
+    shop.until(
+        "the drift in the cluster is told",
+        shopkeeper_e2e::PATIENCE,
+        async || {
+            let message = shop
+                .until_condition(&subject, "Ready", "True", "Drifted")
+                .await?;
+            ensure!(message.contains("PodDisruptionBudget"), "{message}");
+            Ok(())
+        },
+    )
+    .await?;
+    equals(
+        "what was written to AWS",
+        shop.steps_since(mark, &table).await?,
+        Vec::<String>::new(),
+    )?;
+    equals(
+        "the table's protection",
+        &shop.aws.table(&table).await?["deletionProtection"],
+        &json!(false),
+    )?;
+    let budget = shop
+        .get("PodDisruptionBudget", NAMESPACE, "watched")
+        .await?;
     equals("the budget", &budget["spec"]["maxUnavailable"], &json!(2))?;
 
     // An edit of the same field is no drift: it is made.
-    shop.merge(&subject, json!({"spec": {"products": {"recoveryPeriodDays": 9}}})).await?;
+    shop.merge(
+        &subject,
+        json!({"spec": {"products": {"recoveryPeriodDays": 9}}}),
+    )
+    .await?;
     shop.until("the edit is made", shopkeeper_e2e::PATIENCE, async || {
-        includes("the table", &shop.aws.table(&table).await?, &json!({"recoveryDays": 9}))
+        includes(
+            "the table",
+            &shop.aws.table(&table).await?,
+            &json!({"recoveryDays": 9}),
+        )
     })
     .await
 }

@@ -8,7 +8,9 @@
 //! Rows R3, R11, R13, R29 of the requirements.
 
 use anyhow::{Result, ensure};
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
@@ -21,13 +23,23 @@ async fn foreign_resources_are_left_alone() -> Result<()> {
     let shop = Shop::open("foreign").await?;
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
-    shop.until_ready(&Subject::new("Platform", "", "octank")).await?;
+    shop.until_ready(&Subject::new("Platform", "", "octank"))
+        .await?;
     run_together(vec![
         ("a table of somebody else's", a_table(&shop).boxed_local()),
         ("a bucket of somebody else's", a_bucket(&shop).boxed_local()),
-        ("a database of somebody else's", a_database(&shop).boxed_local()),
-        ("a Deployment of somebody else's", a_deployment(&shop).boxed_local()),
-        ("what an earlier one left", what_an_earlier_one_left(&shop).boxed_local()),
+        (
+            "a database of somebody else's",
+            a_database(&shop).boxed_local(),
+        ),
+        (
+            "a Deployment of somebody else's",
+            a_deployment(&shop).boxed_local(),
+        ),
+        (
+            "what an earlier one left",
+            what_an_earlier_one_left(&shop).boxed_local(),
+        ),
     ])
     .await?;
     shop.close().await
@@ -46,43 +58,94 @@ spec:
 }
 
 async fn make_table(shop: &Shop, name: &str) -> Result<()> {
-    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build()?;
-    let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build()?;
-    let call = shop.aws.dynamodb.create_table().table_name(name).key_schema(key).attribute_definitions(attribute);
+    let key = KeySchemaElement::builder()
+        .attribute_name("id")
+        .key_type(KeyType::Hash)
+        .build()?;
+    let attribute = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S)
+        .build()?;
+    let call = shop
+        .aws
+        .dynamodb
+        .create_table()
+        .table_name(name)
+        .key_schema(key)
+        .attribute_definitions(attribute);
     call.billing_mode(BillingMode::PayPerRequest).send().await?;
-    shop.until("the table is there", PATIENCE, async || equals("its status", &shop.aws.table(name).await?["status"], &json!("ACTIVE"))).await
+    shop.until("the table is there", PATIENCE, async || {
+        equals(
+            "its status",
+            &shop.aws.table(name).await?["status"],
+            &json!("ACTIVE"),
+        )
+    })
+    .await
 }
 
 /// Waits until it is Stalled for want of adoption, and checks that the other's resource is as it was.
-async fn is_left_alone(shop: &Shop, subject: &Subject, view: &View, before: &Value, name: &str) -> Result<()> {
+async fn is_left_alone(
+    shop: &Shop,
+    subject: &Subject,
+    view: &View,
+    before: &Value,
+    name: &str,
+) -> Result<()> {
     let mark = shop.mark().await?;
-    let message = shop.until_condition(subject, "Stalled", "True", "AdoptionRequired").await?;
-    ensure!(message.contains(name), "the resource is not named: {message}");
-    ensure!(message.contains("policy.adoption"), "nothing says what to do: {message}");
-    let ready = shop.until_condition(subject, "Ready", "False", "AdoptionRequired").await?;
+    let message = shop
+        .until_condition(subject, "Stalled", "True", "AdoptionRequired")
+        .await?;
+    ensure!(
+        message.contains(name),
+        "the resource is not named: {message}"
+    );
+    ensure!(
+        message.contains("policy.adoption"),
+        "nothing says what to do: {message}"
+    );
+    let ready = shop
+        .until_condition(subject, "Ready", "False", "AdoptionRequired")
+        .await?;
     equals("the message of Ready", ready, message)?;
     // Looked at again, it is still somebody else's.
     shop.request_pass(subject, "2026-11-24T10:00:00Z").await?;
     equals("the other's resource", &shop.look(view).await?, before)?;
-    equals("what was done to it", shop.steps_since(mark, name).await?, Vec::<String>::new())
+    equals(
+        "what was done to it",
+        shop.steps_since(mark, name).await?,
+        Vec::<String>::new(),
+    )
 }
 
 async fn adopt(shop: &Shop, subject: &Subject) -> Result<()> {
-    shop.merge(subject, json!({"spec": {"policy": {"adoption": "Adopt"}}})).await?;
+    shop.merge(subject, json!({"spec": {"policy": {"adoption": "Adopt"}}}))
+        .await?;
     shop.until_ready(subject).await.map(drop)
 }
 
 async fn a_table(shop: &Shop) -> Result<()> {
-    let (subject, name) = (Subject::new("CatalogService", NAMESPACE, "tabled"), "octank-foreign-tabled-products");
+    let (subject, name) = (
+        Subject::new("CatalogService", NAMESPACE, "tabled"),
+        "octank-foreign-tabled-products",
+    );
     make_table(shop, name).await?;
     let view = View::Table(name.to_owned());
     let before = shop.look(&view).await?;
-    shop.apply(&catalog("tabled", "  products: {keys: {partition: {name: id, type: String}}}\n  media: {}\n")).await?;
+    shop.apply(&catalog(
+        "tabled",
+        "  products: {keys: {partition: {name: id, type: String}}}\n  media: {}\n",
+    ))
+    .await?;
     is_left_alone(shop, &subject, &view, &before, name).await?;
     // Everything else goes on.
     shop.until("the bucket beside it is made", PATIENCE, async || {
         let bucket = shop.made(&subject, "S3Bucket", "media").await?;
-        includes("the bucket", &shop.aws.bucket(&bucket).await?, &json!({"versioning": "Enabled"}))
+        includes(
+            "the bucket",
+            &shop.aws.bucket(&bucket).await?,
+            &json!({"versioning": "Enabled"}),
+        )
     })
     .await?;
     adopt(shop, &subject).await?;
@@ -91,26 +154,74 @@ async fn a_table(shop: &Shop) -> Result<()> {
 }
 
 async fn a_bucket(shop: &Shop) -> Result<()> {
-    let (subject, name) = (Subject::new("CatalogService", NAMESPACE, "bucketed"), "octank-pictures-of-somebody");
-    let location = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
-    shop.aws.s3.create_bucket().bucket(name).create_bucket_configuration(location).send().await?;
+    let (subject, name) = (
+        Subject::new("CatalogService", NAMESPACE, "bucketed"),
+        "octank-pictures-of-somebody",
+    );
+    let location = CreateBucketConfiguration::builder()
+        .location_constraint(BucketLocationConstraint::EuWest1)
+        .build();
+    shop.aws
+        .s3
+        .create_bucket()
+        .bucket(name)
+        .create_bucket_configuration(location)
+        .send()
+        .await?;
     let mark = shop.mark().await?;
-    shop.apply(&catalog("bucketed", &format!("  media: {{bucketName: {name}}}\n"))).await?;
-    let message = shop.until_condition(&subject, "Stalled", "True", "AdoptionRequired").await?;
-    ensure!(message.contains(name) && message.contains("policy.adoption"), "{message}");
-    equals("what was done to it", shop.steps_since(mark, name).await?, Vec::<String>::new())?;
+    shop.apply(&catalog(
+        "bucketed",
+        &format!("  media: {{bucketName: {name}}}\n"),
+    ))
+    .await?;
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "AdoptionRequired")
+        .await?;
+    ensure!(
+        message.contains(name) && message.contains("policy.adoption"),
+        "{message}"
+    );
+    equals(
+        "what was done to it",
+        shop.steps_since(mark, name).await?,
+        Vec::<String>::new(),
+    )?;
     adopt(shop, &subject).await?;
     let expected = json!({"versioning": "Enabled", "publicAccessBlocked": true, "encryption": "aws:kms", "tags": {"shopkeeper.dev/owner": subject.path()}});
-    includes("the adopted bucket", &shop.aws.bucket(name).await?, &expected)
+    includes(
+        "the adopted bucket",
+        &shop.aws.bucket(name).await?,
+        &expected,
+    )
 }
 
 async fn a_database(shop: &Shop) -> Result<()> {
-    let (subject, name) = (Subject::new("OrderService", NAMESPACE, "based"), "octank-foreign-based");
-    let call = shop.aws.rds.create_db_instance().db_instance_identifier(name).engine("postgres").db_instance_class("db.t4g.medium");
-    let call = call.allocated_storage(20).master_username("somebody").manage_master_user_password(true).storage_encrypted(true);
+    let (subject, name) = (
+        Subject::new("OrderService", NAMESPACE, "based"),
+        "octank-foreign-based",
+    );
+    let call = shop
+        .aws
+        .rds
+        .create_db_instance()
+        .db_instance_identifier(name)
+        .engine("postgres")
+        .db_instance_class("db.t4g.medium");
+    let call = call
+        .allocated_storage(20)
+        .master_username("somebody")
+        .manage_master_user_password(true)
+        .storage_encrypted(true);
     call.send().await?;
     let view = View::Database(name.to_owned());
-    shop.until("the database is there", PATIENCE, async || equals("its status", &shop.look(&view).await?["status"], &json!("available"))).await?;
+    shop.until("the database is there", PATIENCE, async || {
+        equals(
+            "its status",
+            &shop.look(&view).await?["status"],
+            &json!("available"),
+        )
+    })
+    .await?;
     let before = shop.look(&view).await?;
     shop.apply(&format!(
         "apiVersion: shopkeeper.dev/v1alpha1
@@ -133,13 +244,29 @@ spec:
 }
 
 /// Its subnet and parameter groups have the same name as the database and are ours, so that calls are told apart by operation.
-async fn is_left_alone_database(shop: &Shop, subject: &Subject, view: &View, before: &Value, name: &str) -> Result<()> {
+async fn is_left_alone_database(
+    shop: &Shop,
+    subject: &Subject,
+    view: &View,
+    before: &Value,
+    name: &str,
+) -> Result<()> {
     let mark = shop.mark().await?;
-    let message = shop.until_condition(subject, "Stalled", "True", "AdoptionRequired").await?;
-    ensure!(message.contains(name) && message.contains("policy.adoption"), "{message}");
+    let message = shop
+        .until_condition(subject, "Stalled", "True", "AdoptionRequired")
+        .await?;
+    ensure!(
+        message.contains(name) && message.contains("policy.adoption"),
+        "{message}"
+    );
     shop.request_pass(subject, "2026-11-24T10:00:00Z").await?;
     equals("the other's database", &shop.look(view).await?, before)?;
-    let touched: Vec<String> = shop.steps_since(mark, name).await?.into_iter().filter(|call| call.ends_with("DBInstance")).collect();
+    let touched: Vec<String> = shop
+        .steps_since(mark, name)
+        .await?
+        .into_iter()
+        .filter(|call| call.ends_with("DBInstance"))
+        .collect();
     equals("what was done to it", touched, Vec::<String>::new())
 }
 
@@ -160,18 +287,34 @@ spec:
     let view = View::Object(Subject::new("Deployment", NAMESPACE, "deployed"));
     let before = shop.look(&view).await?["spec"].clone();
     shop.apply(&catalog("deployed", "")).await?;
-    let message = shop.until_condition(&subject, "Stalled", "True", "AdoptionRequired").await?;
-    ensure!(message.contains("Deployment") && message.contains("deployed"), "{message}");
-    equals("the other's Deployment", &shop.look(&view).await?["spec"], &before)?;
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "AdoptionRequired")
+        .await?;
+    ensure!(
+        message.contains("Deployment") && message.contains("deployed"),
+        "{message}"
+    );
+    equals(
+        "the other's Deployment",
+        &shop.look(&view).await?["spec"],
+        &before,
+    )?;
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await?;
-    equals("the other's Deployment", &shop.look(&view).await?["spec"], &before)
+    equals(
+        "the other's Deployment",
+        &shop.look(&view).await?["spec"],
+        &before,
+    )
 }
 
 /// The same custom resource made again, as after a restore of the cluster or a mistake.
 async fn what_an_earlier_one_left(shop: &Shop) -> Result<()> {
     let subject = Subject::new("CatalogService", NAMESPACE, "again");
-    let yaml = catalog("again", "  products: {keys: {partition: {name: id, type: String}}}\n  policy: {deletion: Retain}\n");
+    let yaml = catalog(
+        "again",
+        "  products: {keys: {partition: {name: id, type: String}}}\n  policy: {deletion: Retain}\n",
+    );
     shop.apply(&yaml).await?;
     let first = shop.until_ready(&subject).await?;
     let table = shop.made(&subject, "DynamoDbTable", "products").await?;
@@ -180,9 +323,19 @@ async fn what_an_earlier_one_left(shop: &Shop) -> Result<()> {
     let mark = shop.mark().await?;
     shop.apply(&yaml).await?;
     let second = shop.until_ready(&subject).await?;
-    ensure!(first["metadata"]["uid"] != second["metadata"]["uid"], "it is the same custom resource");
-    includes("its tags", &shop.aws.table(&table).await?["tags"], &json!({"shopkeeper.dev/owner-uid": second["metadata"]["uid"]}))?;
+    ensure!(
+        first["metadata"]["uid"] != second["metadata"]["uid"],
+        "it is the same custom resource"
+    );
+    includes(
+        "its tags",
+        &shop.aws.table(&table).await?["tags"],
+        &json!({"shopkeeper.dev/owner-uid": second["metadata"]["uid"]}),
+    )?;
     let made = shop.steps_since(mark, &table).await?;
-    ensure!(!made.iter().any(|call| call.contains("CreateTable")), "the table was made again: {made:?}");
+    ensure!(
+        !made.iter().any(|call| call.contains("CreateTable")),
+        "the table was made again: {made:?}"
+    );
     Ok(())
 }

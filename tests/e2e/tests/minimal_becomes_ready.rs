@@ -31,22 +31,48 @@ async fn minimal_becomes_ready() -> Result<()> {
     for subject in everything {
         let mark = shop.mark().await?;
         shop.request_pass(subject, "2026-11-24T10:00:00Z").await?;
-        equals(&format!("what a second pass over {subject} changes in AWS"), shop.aws_writes_since(mark).await?.len(), 0)?;
-        let writes: Vec<String> = shop.kubernetes_writes_since(mark)?.iter().map(|write| format!("{} {}", write.verb, write.request_uri)).collect();
-        ensure!(writes.len() == 1 && writes[0].contains("/status"), "a second pass over {subject} wrote: {writes:?}");
+        equals(
+            &format!("what a second pass over {subject} changes in AWS"),
+            shop.aws_writes_since(mark).await?.len(),
+            0,
+        )?;
+        let writes: Vec<String> = shop
+            .kubernetes_writes_since(mark)?
+            .iter()
+            .map(|write| format!("{} {}", write.verb, write.request_uri))
+            .collect();
+        ensure!(
+            writes.len() == 1 && writes[0].contains("/status"),
+            "a second pass over {subject} wrote: {writes:?}"
+        );
     }
     shop.close().await
 }
 
-async fn defaults_are_safe(shop: &Shop, account: &Value, catalog: &Subject, orders: &Subject) -> Result<()> {
+async fn defaults_are_safe(
+    shop: &Shop,
+    account: &Value,
+    catalog: &Subject,
+    orders: &Subject,
+) -> Result<()> {
     let key = shop.aws.key("alias/shopkeeper-shop").await?;
-    includes("the key", &key, &json!({"state": "Enabled", "rotation": true}))?;
-    let table = shop.aws.table(&shop.made(catalog, "DynamoDbTable", "products").await?).await?;
+    includes(
+        "the key",
+        &key,
+        &json!({"state": "Enabled", "rotation": true}),
+    )?;
+    let table = shop
+        .aws
+        .table(&shop.made(catalog, "DynamoDbTable", "products").await?)
+        .await?;
     let expected = json!({
         "billing": "PAY_PER_REQUEST", "key": key["arn"], "deletionProtection": true, "recovery": "ENABLED", "recoveryDays": 35,
     });
     includes("the table", &table, &expected)?;
-    let database = shop.aws.database(&shop.made(orders, "RdsInstance", "database").await?).await?;
+    let database = shop
+        .aws
+        .database(&shop.made(orders, "RdsInstance", "database").await?)
+        .await?;
     let expected = json!({
         "class": "db.t4g.medium", "storage": 20, "multiAZ": true, "encrypted": true, "key": key["arn"], "deletionProtection": true,
         "backupRetention": 7, "managedPassword": true, "public": false,
@@ -58,12 +84,27 @@ async fn defaults_are_safe(shop: &Shop, account: &Value, catalog: &Subject, orde
         subnets.sort_by_key(Value::to_string);
     }
     for (owner, deployment) in [(catalog, "catalog"), (orders, "orders")] {
-        let group = shop.aws.node_group(CLUSTER, &shop.made(owner, "NodeGroup", "nodes").await?).await?;
-        includes("the node group", &group, &json!({"instanceTypes": ["m7g.large"], "min": 3, "max": 9, "subnets": subnets}))?;
+        let group = shop
+            .aws
+            .node_group(CLUSTER, &shop.made(owner, "NodeGroup", "nodes").await?)
+            .await?;
+        includes(
+            "the node group",
+            &group,
+            &json!({"instanceTypes": ["m7g.large"], "min": 3, "max": 9, "subnets": subnets}),
+        )?;
         let deployment = shop.get("Deployment", NAMESPACE, deployment).await?;
-        equals("the available replicas", &deployment["status"]["availableReplicas"], &json!(2))?;
+        equals(
+            "the available replicas",
+            &deployment["status"]["availableReplicas"],
+            &json!(2),
+        )?;
     }
     let ingress = shop.list("Ingress", NAMESPACE, "").await?;
     equals("the number of load balancers", ingress.len(), 1)?;
-    equals("the host", &ingress[0]["spec"]["rules"][0]["host"], &json!("www.shop.example"))
+    equals(
+        "the host",
+        &ingress[0]["spec"]["rules"][0]["host"],
+        &json!("www.shop.example"),
+    )
 }

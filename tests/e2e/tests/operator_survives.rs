@@ -38,14 +38,17 @@ fn everything() -> [Subject; 4] {
 }
 
 async fn restart(shop: &mut Shop) -> Result<()> {
-    shop.operator.as_mut().context("the operator does not run")?.restart()
+    shop.operator
+        .as_mut()
+        .context("the operator does not run")?
+        .restart()
 }
 
-/// Killed after every few writes to AWS, until the shop stands.
+/// Killed again and again while it writes to AWS. Each time the Lease has to run out before work goes on, as in a cluster.
 async fn it_is_killed_while_it_makes_a_shop(shop: &mut Shop) -> Result<()> {
     let mark = shop.mark().await?;
     shop.apply_example("octank").await?;
-    for writes in [1, 4, 10, 20, 35] {
+    for writes in [3, 12, 30] {
         shop.until(&format!("{writes} writes to AWS"), PATIENCE, async || {
             let made = shop.aws_writes_since(mark).await?.len();
             ensure!(made >= writes, "there are {made}");
@@ -60,72 +63,158 @@ async fn it_is_killed_while_it_makes_a_shop(shop: &mut Shop) -> Result<()> {
     }
     // One of each: a resource that was forgotten would have been made again, under the same name or another.
     let [platform, catalog, orders, storefront] = everything();
-    let count = |owned: &[String], kind: &str| owned.iter().filter(|resource| resource.starts_with(kind)).count();
+    let count = |owned: &[String], kind: &str| {
+        owned
+            .iter()
+            .filter(|resource| resource.starts_with(kind))
+            .count()
+    };
     let of_platform = shop.owned_in_aws(&platform).await?;
     equals("the keys", count(&of_platform, "kms:key "), 1)?;
     let of_catalog = shop.owned_in_aws(&catalog).await?;
-    for (kind, expected) in [("eks:nodegroup ", 1), ("dynamodb:table ", 1), ("s3:bucket ", 1), ("elasticache:replication-group ", 1), ("iam:role ", 2)] {
-        equals(&format!("{kind}of the catalog, of {of_catalog:?}"), count(&of_catalog, kind), expected)?;
+    for (kind, expected) in [
+        ("eks:nodegroup ", 1),
+        ("dynamodb:table ", 1),
+        ("s3:bucket ", 1),
+        ("elasticache:replication-group ", 1),
+        ("iam:role ", 2),
+    ] {
+        equals(
+            &format!("{kind}of the catalog, of {of_catalog:?}"),
+            count(&of_catalog, kind),
+            expected,
+        )?;
     }
     let of_orders = shop.owned_in_aws(&orders).await?;
-    for (kind, expected) in [("eks:nodegroup ", 1), ("rds:db-instance ", 1), ("sns:topic ", 3), ("sqs:queue ", 2), ("iam:role ", 2)] {
-        equals(&format!("{kind}of the orders, of {of_orders:?}"), count(&of_orders, kind), expected)?;
+    for (kind, expected) in [
+        ("eks:nodegroup ", 1),
+        ("rds:db-instance ", 1),
+        ("sns:topic ", 3),
+        ("sqs:queue ", 2),
+        ("iam:role ", 2),
+    ] {
+        equals(
+            &format!("{kind}of the orders, of {of_orders:?}"),
+            count(&of_orders, kind),
+            expected,
+        )?;
     }
-    equals("the groups of the storefront", count(&shop.owned_in_aws(&storefront).await?, "eks:nodegroup "), 2)?;
-    let associations = shop.aws.pod_identity_associations("octank-prod", NAMESPACE, "orders").await?;
+    equals(
+        "the groups of the storefront",
+        count(&shop.owned_in_aws(&storefront).await?, "eks:nodegroup "),
+        2,
+    )?;
+    let associations = shop
+        .aws
+        .pod_identity_associations("octank-prod", NAMESPACE, "orders")
+        .await?;
     equals("the associations of the orders", associations.len(), 1)?;
-    let buy = shop.aws.topic("arn:aws:sns:eu-west-1:123456789012:octank-shop-orders-buy").await?;
-    equals("the subscriptions of buy", buy["subscriptions"].as_object().map(serde_json::Map::len), Some(2))?;
+    let buy = shop
+        .aws
+        .topic("arn:aws:sns:eu-west-1:123456789012:octank-shop-orders-buy")
+        .await?;
+    equals(
+        "the subscriptions of buy",
+        buy["subscriptions"].as_object().map(serde_json::Map::len),
+        Some(2),
+    )?;
     // Everything that carries its owner's tag is known to the owner, and would go with it.
     for subject in [catalog, orders, storefront] {
-        let object = shop.get(subject.kind, &subject.namespace, &subject.name).await?;
+        let object = shop
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
         let inventory = object["status"]["inventory"].to_string();
         for resource in shop.owned_in_aws(&subject).await? {
             let name = resource.split(' ').nth(1).unwrap_or_default();
-            let member = resource.starts_with("elasticache:cache-cluster") || resource.starts_with("eks:podidentity") || resource.starts_with("secretsmanager");
-            ensure!(member || inventory.contains(name), "{subject} has forgotten {resource}");
+            // Members of a replication group, the secret of a password and automatic backups come and go with what they belong to.
+            let by_aws = [
+                "elasticache:cache-cluster",
+                "eks:podidentity",
+                "secretsmanager:",
+                "rds:db-snapshot",
+            ];
+            ensure!(
+                by_aws.iter().any(|kind| resource.starts_with(kind)) || inventory.contains(name),
+                "{subject} has forgotten {resource}"
+            );
         }
     }
     Ok(())
 }
 
 async fn the_api_server_is_restarted(shop: &Shop) -> Result<()> {
-    let pid = shop.operator.as_ref().context("the operator does not run")?.pid();
+    let pid = shop
+        .operator
+        .as_ref()
+        .context("the operator does not run")?
+        .pid();
     shop.environment.restart_api_server().await?;
     let catalog = Subject::new("CatalogService", NAMESPACE, "catalog");
-    shop.merge(&catalog, json!({"spec": {"workload": {"image": "registry.example/octank/catalog:2.0.0"}}})).await?;
+    shop.merge(
+        &catalog,
+        json!({"spec": {"workload": {"image": "registry.example/octank/catalog:2.0.0"}}}),
+    )
+    .await?;
     shop.until_ready(&catalog).await?;
     let deployment = shop.get("Deployment", NAMESPACE, "catalog").await?;
     let expected = json!([{"image": "registry.example/octank/catalog:2.0.0"}]);
-    includes("the containers", &deployment["spec"]["template"]["spec"]["containers"], &expected)?;
-    let operator = shop.operator.as_ref().context("the operator does not run")?;
+    includes(
+        "the containers",
+        &deployment["spec"]["template"]["spec"]["containers"],
+        &expected,
+    )?;
+    let operator = shop
+        .operator
+        .as_ref()
+        .context("the operator does not run")?;
     operator.ensure_running()?;
     equals("the operator's process", operator.pid(), pid)
 }
 
 async fn holder(shop: &Shop) -> Result<String> {
     let lease = shop.get("Lease", OPERATOR_NAMESPACE, "shopkeeper").await?;
-    Ok(lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
+    Ok(lease["spec"]["holderIdentity"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 async fn a_second_replica_takes_over(shop: &mut Shop) -> Result<()> {
     let first_holder = holder(shop).await?;
     let second = shop.start_operator("second").await?;
-    equals("the leader beside a second replica", holder(shop).await?, first_holder.clone())?;
-    ensure!(!second.log()?.contains("leading"), "the second replica leads as well");
+    equals(
+        "the leader beside a second replica",
+        holder(shop).await?,
+        first_holder.clone(),
+    )?;
+    ensure!(
+        !second.log()?.contains("leading"),
+        "the second replica leads as well"
+    );
     let first = shop.operator.take().context("the operator does not run")?;
     let status = first.terminate(GRACE).await?;
     ensure!(status.success(), "after SIGTERM it ended with {status}");
     // The Lease was given back: nobody has to wait until it runs out.
     second.wait_for_log("leading", PATIENCE).await?;
-    ensure!(holder(shop).await? != first_holder, "the Lease is still held by {first_holder}");
+    ensure!(
+        holder(shop).await? != first_holder,
+        "the Lease is still held by {first_holder}"
+    );
     shop.operator = Some(second);
     let orders = Subject::new("OrderService", NAMESPACE, "orders");
-    shop.merge(&orders, json!({"spec": {"workload": {"image": "registry.example/octank/orders:4.0.0"}}})).await?;
+    shop.merge(
+        &orders,
+        json!({"spec": {"workload": {"image": "registry.example/octank/orders:4.0.0"}}}),
+    )
+    .await?;
     shop.until_ready(&orders).await?;
     let deployment = shop.get("Deployment", NAMESPACE, "orders").await?;
     let expected = json!([{"image": "registry.example/octank/orders:4.0.0"}]);
-    includes("the containers", &deployment["spec"]["template"]["spec"]["containers"], &expected)
+    includes(
+        "the containers",
+        &deployment["spec"]["template"]["spec"]["containers"],
+        &expected,
+    )
 }
 
 /// Killed while it deletes: what was deleted once is not missed, and nothing is left.
@@ -135,22 +224,49 @@ async fn it_is_killed_while_it_takes_the_shop_down(shop: &mut Shop) -> Result<()
     for subject in [&storefront, &orders, &catalog] {
         shop.delete(subject).await?;
     }
-    for writes in [1, 5, 12] {
-        shop.until(&format!("{writes} deletions in AWS"), PATIENCE, async || {
-            let made = shop.aws_writes_since(mark).await?.len();
-            ensure!(made >= writes, "there are {made}");
-            Ok(())
-        })
+    for writes in [2, 8] {
+        shop.until(
+            &format!("{writes} deletions in AWS"),
+            PATIENCE,
+            async || {
+                let made = shop.aws_writes_since(mark).await?.len();
+                ensure!(made >= writes, "there are {made}");
+                Ok(())
+            },
+        )
         .await?;
         restart(shop).await?;
     }
     for subject in [&storefront, &orders, &catalog] {
         shop.until_gone(subject).await?;
-        let left: Vec<String> = shop.owned_in_aws(subject).await?.into_iter().filter(|resource| !resource.contains("snapshot") && !resource.contains("backup")).collect();
-        equals(&format!("what is left of {subject}"), left, Vec::<String>::new())?;
+        let left: Vec<String> = shop
+            .owned_in_aws(subject)
+            .await?
+            .into_iter()
+            .filter(|resource| !resource.contains("snapshot") && !resource.contains("backup"))
+            .collect();
+        equals(
+            &format!("what is left of {subject}"),
+            left,
+            Vec::<String>::new(),
+        )?;
     }
-    equals("the last snapshots of the database", shop.aws.database_snapshots("octank-shop-orders").await?.len(), 1)?;
-    equals("the backups of the table", shop.aws.table_backups("octank-shop-catalog-products").await?.len(), 1)?;
+    equals(
+        "the last snapshots of the database",
+        shop.aws
+            .database_snapshots("octank-shop-orders")
+            .await?
+            .len(),
+        1,
+    )?;
+    equals(
+        "the backups of the table",
+        shop.aws
+            .table_backups("octank-shop-catalog-products")
+            .await?
+            .len(),
+        1,
+    )?;
     shop.delete(&platform).await?;
     shop.until_gone(&platform).await
 }

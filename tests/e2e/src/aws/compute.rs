@@ -9,7 +9,12 @@ impl Aws {
     /// The names of the node groups of a cluster that an owner tag names, sorted.
     pub async fn node_groups(&self, cluster: &str, owner: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        let listed = self.eks.list_nodegroups().cluster_name(cluster).send().await?;
+        let listed = self
+            .eks
+            .list_nodegroups()
+            .cluster_name(cluster)
+            .send()
+            .await?;
         for name in listed.nodegroups() {
             let view = self.node_group(cluster, name).await?;
             if view["tags"]["shopkeeper.dev/owner"] == owner {
@@ -22,16 +27,31 @@ impl Aws {
 
     /// An EKS managed node group.
     pub async fn node_group(&self, cluster: &str, name: &str) -> Result<Value> {
-        let answer = self.eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await?;
-        let group = answer.nodegroup().context("DescribeNodegroup answered no group")?;
+        let answer = self
+            .eks
+            .describe_nodegroup()
+            .cluster_name(cluster)
+            .nodegroup_name(name)
+            .send()
+            .await?;
+        let group = answer
+            .nodegroup()
+            .context("DescribeNodegroup answered no group")?;
         let scaling = group.scaling_config();
         let update = group.update_config();
         let mut taints: Vec<String> = group
             .taints()
             .iter()
             .map(|taint| {
-                let effect = taint.effect().map(|effect| effect.as_str()).unwrap_or_default();
-                format!("{}={}:{effect}", taint.key().unwrap_or_default(), taint.value().unwrap_or_default())
+                let effect = taint
+                    .effect()
+                    .map(|effect| effect.as_str())
+                    .unwrap_or_default();
+                format!(
+                    "{}={}:{effect}",
+                    taint.key().unwrap_or_default(),
+                    taint.value().unwrap_or_default()
+                )
             })
             .collect();
         taints.sort();
@@ -59,13 +79,42 @@ impl Aws {
 
     /// An IAM role with its policies.
     pub async fn role(&self, name: &str) -> Result<Value> {
-        let role = self.iam.get_role().role_name(name).send().await?.role.context("GetRole answered no role")?;
-        let attached = self.iam.list_attached_role_policies().role_name(name).send().await?;
-        let mut managed: Vec<&str> = attached.attached_policies().iter().filter_map(|policy| policy.policy_arn()).collect();
+        let role = self
+            .iam
+            .get_role()
+            .role_name(name)
+            .send()
+            .await?
+            .role
+            .context("GetRole answered no role")?;
+        let attached = self
+            .iam
+            .list_attached_role_policies()
+            .role_name(name)
+            .send()
+            .await?;
+        let mut managed: Vec<&str> = attached
+            .attached_policies()
+            .iter()
+            .filter_map(|policy| policy.policy_arn())
+            .collect();
         managed.sort_unstable();
         let mut inline = Map::new();
-        for policy in self.iam.list_role_policies().role_name(name).send().await?.policy_names() {
-            let answer = self.iam.get_role_policy().role_name(name).policy_name(policy).send().await?;
+        for policy in self
+            .iam
+            .list_role_policies()
+            .role_name(name)
+            .send()
+            .await?
+            .policy_names()
+        {
+            let answer = self
+                .iam
+                .get_role_policy()
+                .role_name(name)
+                .policy_name(policy)
+                .send()
+                .await?;
             inline.insert(policy.clone(), document(answer.policy_document())?);
         }
         Ok(json!({
@@ -78,13 +127,31 @@ impl Aws {
     }
 
     /// The Pod Identity associations of a service account.
-    pub async fn pod_identity_associations(&self, cluster: &str, namespace: &str, service_account: &str) -> Result<Vec<Value>> {
-        let call = self.eks.list_pod_identity_associations().cluster_name(cluster).namespace(namespace).service_account(service_account);
+    pub async fn pod_identity_associations(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Vec<Value>> {
+        let call = self
+            .eks
+            .list_pod_identity_associations()
+            .cluster_name(cluster)
+            .namespace(namespace)
+            .service_account(service_account);
         let mut found = Vec::new();
         for summary in call.send().await?.associations() {
             let id = summary.association_id().unwrap_or_default();
-            let answer = self.eks.describe_pod_identity_association().cluster_name(cluster).association_id(id).send().await?;
-            let association = answer.association().context("DescribePodIdentityAssociation answered no association")?;
+            let answer = self
+                .eks
+                .describe_pod_identity_association()
+                .cluster_name(cluster)
+                .association_id(id)
+                .send()
+                .await?;
+            let association = answer
+                .association()
+                .context("DescribePodIdentityAssociation answered no association")?;
             found.push(json!({"role": association.role_arn(), "tags": association.tags()}));
         }
         Ok(found)

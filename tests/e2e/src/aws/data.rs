@@ -9,13 +9,43 @@ use super::{Aws, document, tags};
 impl Aws {
     /// A DynamoDB table with its continuous backups and its expiry.
     pub async fn table(&self, name: &str) -> Result<Value> {
-        let table = self.dynamodb.describe_table().table_name(name).send().await?.table.context("DescribeTable answered no table")?;
-        let backups = self.dynamodb.describe_continuous_backups().table_name(name).send().await?;
-        let recovery = backups.continuous_backups_description.and_then(|backups| backups.point_in_time_recovery_description);
-        let expiry = self.dynamodb.describe_time_to_live().table_name(name).send().await?.time_to_live_description;
+        let table = self
+            .dynamodb
+            .describe_table()
+            .table_name(name)
+            .send()
+            .await?
+            .table
+            .context("DescribeTable answered no table")?;
+        let backups = self
+            .dynamodb
+            .describe_continuous_backups()
+            .table_name(name)
+            .send()
+            .await?;
+        let recovery = backups
+            .continuous_backups_description
+            .and_then(|backups| backups.point_in_time_recovery_description);
+        let expiry = self
+            .dynamodb
+            .describe_time_to_live()
+            .table_name(name)
+            .send()
+            .await?
+            .time_to_live_description;
         // The attribute may still be told after expiry was switched off.
-        let expiry = expiry.filter(|expiry| matches!(expiry.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)));
-        let listed = self.dynamodb.list_tags_of_resource().resource_arn(table.table_arn().unwrap_or_default()).send().await?;
+        let expiry = expiry.filter(|expiry| {
+            matches!(
+                expiry.time_to_live_status(),
+                Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
+            )
+        });
+        let listed = self
+            .dynamodb
+            .list_tags_of_resource()
+            .resource_arn(table.table_arn().unwrap_or_default())
+            .send()
+            .await?;
         let mut indexes = Map::new();
         for index in table.global_secondary_indexes() {
             let view = json!({
@@ -29,7 +59,12 @@ impl Aws {
         let attributes: Map<String, Value> = table
             .attribute_definitions()
             .iter()
-            .map(|attribute| (attribute.attribute_name().to_owned(), json!(attribute.attribute_type().as_str())))
+            .map(|attribute| {
+                (
+                    attribute.attribute_name().to_owned(),
+                    json!(attribute.attribute_type().as_str()),
+                )
+            })
             .collect();
         Ok(json!({
             "status": table.table_status().map(|status| status.as_str()),
@@ -53,11 +88,33 @@ impl Aws {
 
     /// An ElastiCache replication group.
     pub async fn cache(&self, id: &str) -> Result<Value> {
-        let answer = self.elasticache.describe_replication_groups().replication_group_id(id).send().await?;
-        let group = answer.replication_groups().first().context("DescribeReplicationGroups answered no group")?;
-        let listed = self.elasticache.list_tags_for_resource().resource_name(group.arn().unwrap_or_default()).send().await?;
-        let member = group.member_clusters().first().map(String::as_str).unwrap_or_default();
-        let clusters = self.elasticache.describe_cache_clusters().cache_cluster_id(member).send().await?;
+        let answer = self
+            .elasticache
+            .describe_replication_groups()
+            .replication_group_id(id)
+            .send()
+            .await?;
+        let group = answer
+            .replication_groups()
+            .first()
+            .context("DescribeReplicationGroups answered no group")?;
+        let listed = self
+            .elasticache
+            .list_tags_for_resource()
+            .resource_name(group.arn().unwrap_or_default())
+            .send()
+            .await?;
+        let member = group
+            .member_clusters()
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
+        let clusters = self
+            .elasticache
+            .describe_cache_clusters()
+            .cache_cluster_id(member)
+            .send()
+            .await?;
         let cluster = clusters.cache_clusters().first();
         let subnet_group = cluster.and_then(|cluster| cluster.cache_subnet_group_name());
         Ok(json!({
@@ -80,9 +137,22 @@ impl Aws {
 
     /// The subnets of an ElastiCache subnet group, sorted.
     pub async fn cache_subnets(&self, name: &str) -> Result<Vec<String>> {
-        let answer = self.elasticache.describe_cache_subnet_groups().cache_subnet_group_name(name).send().await?;
-        let group = answer.cache_subnet_groups().first().context("DescribeCacheSubnetGroups answered no group")?;
-        let mut subnets: Vec<String> = group.subnets().iter().filter_map(|subnet| subnet.subnet_identifier()).map(str::to_owned).collect();
+        let answer = self
+            .elasticache
+            .describe_cache_subnet_groups()
+            .cache_subnet_group_name(name)
+            .send()
+            .await?;
+        let group = answer
+            .cache_subnet_groups()
+            .first()
+            .context("DescribeCacheSubnetGroups answered no group")?;
+        let mut subnets: Vec<String> = group
+            .subnets()
+            .iter()
+            .filter_map(|subnet| subnet.subnet_identifier())
+            .map(str::to_owned)
+            .collect();
         subnets.sort();
         Ok(subnets)
     }
@@ -90,14 +160,50 @@ impl Aws {
     /// An S3 bucket with its settings.
     pub async fn bucket(&self, name: &str) -> Result<Value> {
         let versioning = self.s3.get_bucket_versioning().bucket(name).send().await?;
-        let encryption = self.s3.get_bucket_encryption().bucket(name).send().await?.server_side_encryption_configuration;
-        let rule = encryption.as_ref().and_then(|encryption| encryption.rules().first());
+        let encryption = self
+            .s3
+            .get_bucket_encryption()
+            .bucket(name)
+            .send()
+            .await?
+            .server_side_encryption_configuration;
+        let rule = encryption
+            .as_ref()
+            .and_then(|encryption| encryption.rules().first());
         let applied = rule.and_then(|rule| rule.apply_server_side_encryption_by_default());
-        let block = self.s3.get_public_access_block().bucket(name).send().await?.public_access_block_configuration;
-        let ownership = self.s3.get_bucket_ownership_controls().bucket(name).send().await?.ownership_controls;
-        let policy = self.s3.get_bucket_policy().bucket(name).send().await?.policy;
-        let lifecycle = self.s3.get_bucket_lifecycle_configuration().bucket(name).send().await?;
-        let tiering = self.s3.list_bucket_intelligent_tiering_configurations().bucket(name).send().await?;
+        let block = self
+            .s3
+            .get_public_access_block()
+            .bucket(name)
+            .send()
+            .await?
+            .public_access_block_configuration;
+        let ownership = self
+            .s3
+            .get_bucket_ownership_controls()
+            .bucket(name)
+            .send()
+            .await?
+            .ownership_controls;
+        let policy = self
+            .s3
+            .get_bucket_policy()
+            .bucket(name)
+            .send()
+            .await?
+            .policy;
+        let lifecycle = self
+            .s3
+            .get_bucket_lifecycle_configuration()
+            .bucket(name)
+            .send()
+            .await?;
+        let tiering = self
+            .s3
+            .list_bucket_intelligent_tiering_configurations()
+            .bucket(name)
+            .send()
+            .await?;
         let tagging = self.s3.get_bucket_tagging().bucket(name).send().await?;
         let transitions: Vec<Value> = lifecycle
             .rules()
@@ -132,11 +238,23 @@ impl Aws {
 
     /// An RDS instance.
     pub async fn database(&self, identifier: &str) -> Result<Value> {
-        let answer = self.rds.describe_db_instances().db_instance_identifier(identifier).send().await?;
-        let instance = answer.db_instances().first().context("DescribeDBInstances answered no instance")?;
+        let answer = self
+            .rds
+            .describe_db_instances()
+            .db_instance_identifier(identifier)
+            .send()
+            .await?;
+        let instance = answer
+            .db_instances()
+            .first()
+            .context("DescribeDBInstances answered no instance")?;
         let group = instance.db_subnet_group();
-        let mut subnets: Vec<&str> =
-            group.map(|group| group.subnets()).unwrap_or_default().iter().filter_map(|subnet| subnet.subnet_identifier()).collect();
+        let mut subnets: Vec<&str> = group
+            .map(|group| group.subnets())
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|subnet| subnet.subnet_identifier())
+            .collect();
         subnets.sort_unstable();
         Ok(json!({
             "status": instance.db_instance_status(),
@@ -171,44 +289,108 @@ impl Aws {
 
     /// The parameters of an RDS parameter group that a user has set.
     pub async fn database_parameters(&self, name: &str) -> Result<Value> {
-        let answer = self.rds.describe_db_parameters().db_parameter_group_name(name).source("user").send().await?;
-        Ok(tags(answer.parameters().iter().filter_map(|parameter| Some((parameter.parameter_name()?, parameter.parameter_value()?)))))
+        let answer = self
+            .rds
+            .describe_db_parameters()
+            .db_parameter_group_name(name)
+            .source("user")
+            .send()
+            .await?;
+        Ok(tags(answer.parameters().iter().filter_map(|parameter| {
+            Some((parameter.parameter_name()?, parameter.parameter_value()?))
+        })))
     }
 
     /// The manual snapshots of an RDS instance, those of instances that are gone included.
     pub async fn database_snapshots(&self, identifier: &str) -> Result<Vec<String>> {
-        let answer = self.rds.describe_db_snapshots().db_instance_identifier(identifier).snapshot_type("manual").send().await?;
-        Ok(answer.db_snapshots().iter().filter_map(|snapshot| snapshot.db_snapshot_identifier()).map(str::to_owned).collect())
+        let answer = self
+            .rds
+            .describe_db_snapshots()
+            .db_instance_identifier(identifier)
+            .snapshot_type("manual")
+            .send()
+            .await?;
+        Ok(answer
+            .db_snapshots()
+            .iter()
+            .filter_map(|snapshot| snapshot.db_snapshot_identifier())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The snapshots of an ElastiCache replication group.
     pub async fn cache_snapshots(&self, id: &str) -> Result<Vec<String>> {
         let answer = self.elasticache.describe_snapshots().send().await?;
-        let of_group = answer.snapshots().iter().filter(|snapshot| snapshot.replication_group_id() == Some(id));
-        Ok(of_group.filter_map(|snapshot| snapshot.snapshot_name()).map(str::to_owned).collect())
+        let of_group = answer
+            .snapshots()
+            .iter()
+            .filter(|snapshot| snapshot.replication_group_id() == Some(id));
+        Ok(of_group
+            .filter_map(|snapshot| snapshot.snapshot_name())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The backups of a DynamoDB table that were made on demand.
     pub async fn table_backups(&self, name: &str) -> Result<Vec<String>> {
         let answer = self.dynamodb.list_backups().table_name(name).send().await?;
-        Ok(answer.backup_summaries().iter().filter_map(|backup| backup.backup_name()).map(str::to_owned).collect())
+        Ok(answer
+            .backup_summaries()
+            .iter()
+            .filter_map(|backup| backup.backup_name())
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The master password of an RDS instance, from Secrets Manager.
     pub async fn master_password(&self, identifier: &str) -> Result<String> {
         let database = self.database(identifier).await?;
-        let secret = database["secret"].as_str().context("the instance has no managed password")?;
-        let answer = self.secretsmanager.get_secret_value().secret_id(secret).send().await?;
+        let secret = database["secret"]
+            .as_str()
+            .context("the instance has no managed password")?;
+        let answer = self
+            .secretsmanager
+            .get_secret_value()
+            .secret_id(secret)
+            .send()
+            .await?;
         let value: Value = serde_json::from_str(answer.secret_string().unwrap_or_default())?;
-        Ok(value["password"].as_str().context("the secret has no password")?.to_owned())
+        Ok(value["password"]
+            .as_str()
+            .context("the secret has no password")?
+            .to_owned())
     }
 
     /// A KMS key by its alias.
     pub async fn key(&self, alias: &str) -> Result<Value> {
-        let key = self.kms.describe_key().key_id(alias).send().await?.key_metadata.context("DescribeKey answered no key")?;
-        let rotation = self.kms.get_key_rotation_status().key_id(key.key_id()).send().await?;
-        let policy = self.kms.get_key_policy().key_id(key.key_id()).policy_name("default").send().await?.policy;
-        let listed = self.kms.list_resource_tags().key_id(key.key_id()).send().await?;
+        let key = self
+            .kms
+            .describe_key()
+            .key_id(alias)
+            .send()
+            .await?
+            .key_metadata
+            .context("DescribeKey answered no key")?;
+        let rotation = self
+            .kms
+            .get_key_rotation_status()
+            .key_id(key.key_id())
+            .send()
+            .await?;
+        let policy = self
+            .kms
+            .get_key_policy()
+            .key_id(key.key_id())
+            .policy_name("default")
+            .send()
+            .await?
+            .policy;
+        let listed = self
+            .kms
+            .list_resource_tags()
+            .key_id(key.key_id())
+            .send()
+            .await?;
         Ok(json!({
             "arn": key.arn(),
             "state": key.key_state().map(|state| state.as_str()),
@@ -221,5 +403,8 @@ impl Aws {
 }
 
 fn keys(schema: &[aws_sdk_dynamodb::types::KeySchemaElement]) -> Vec<&str> {
-    schema.iter().map(|element| element.attribute_name()).collect()
+    schema
+        .iter()
+        .map(|element| element.attribute_name())
+        .collect()
 }

@@ -9,13 +9,40 @@ use super::{Aws, tags};
 impl Aws {
     /// An SNS topic by its ARN, with its subscriptions by `protocol endpoint`.
     pub async fn topic(&self, arn: &str) -> Result<Value> {
-        let answer = self.sns.get_topic_attributes().topic_arn(arn).send().await?;
-        let attributes = answer.attributes().context("GetTopicAttributes answered no attributes")?;
-        let listed = self.sns.list_tags_for_resource().resource_arn(arn).send().await?;
+        let answer = self
+            .sns
+            .get_topic_attributes()
+            .topic_arn(arn)
+            .send()
+            .await?;
+        let attributes = answer
+            .attributes()
+            .context("GetTopicAttributes answered no attributes")?;
+        let listed = self
+            .sns
+            .list_tags_for_resource()
+            .resource_arn(arn)
+            .send()
+            .await?;
         let mut subscriptions = Map::new();
-        for subscription in self.sns.list_subscriptions_by_topic().topic_arn(arn).send().await?.subscriptions() {
-            let name = format!("{} {}", subscription.protocol().unwrap_or_default(), subscription.endpoint().unwrap_or_default());
-            subscriptions.insert(name, self.subscription(subscription.subscription_arn().unwrap_or_default()).await?);
+        for subscription in self
+            .sns
+            .list_subscriptions_by_topic()
+            .topic_arn(arn)
+            .send()
+            .await?
+            .subscriptions()
+        {
+            let name = format!(
+                "{} {}",
+                subscription.protocol().unwrap_or_default(),
+                subscription.endpoint().unwrap_or_default()
+            );
+            subscriptions.insert(
+                name,
+                self.subscription(subscription.subscription_arn().unwrap_or_default())
+                    .await?,
+            );
         }
         Ok(json!({
             "key": attributes.get("KmsMasterKeyId"),
@@ -30,9 +57,21 @@ impl Aws {
         if !arn.starts_with("arn:") {
             return Ok(json!({"pending": true}));
         }
-        let answer = self.sns.get_subscription_attributes().subscription_arn(arn).send().await?;
-        let attributes = answer.attributes().context("GetSubscriptionAttributes answered no attributes")?;
-        let parsed = |name: &str| attributes.get(name).map(|text| serde_json::from_str::<Value>(text)).transpose();
+        let answer = self
+            .sns
+            .get_subscription_attributes()
+            .subscription_arn(arn)
+            .send()
+            .await?;
+        let attributes = answer
+            .attributes()
+            .context("GetSubscriptionAttributes answered no attributes")?;
+        let parsed = |name: &str| {
+            attributes
+                .get(name)
+                .map(|text| serde_json::from_str::<Value>(text))
+                .transpose()
+        };
         Ok(json!({
             "deadLetters": parsed("RedrivePolicy")?.map(|policy| policy["deadLetterTargetArn"].clone()),
             "filter": parsed("FilterPolicy")?,
@@ -44,12 +83,28 @@ impl Aws {
     pub async fn queue(&self, name: &str) -> Result<Value> {
         let answer = self.sqs.get_queue_url().queue_name(name).send().await?;
         let url = answer.queue_url().context("GetQueueUrl answered no URL")?;
-        let answer = self.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await?;
-        let attributes = answer.attributes().context("GetQueueAttributes answered no attributes")?;
+        let answer = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await?;
+        let attributes = answer
+            .attributes()
+            .context("GetQueueAttributes answered no attributes")?;
         let get = |name: &str| attributes.get(&QueueAttributeName::from(name));
-        let parsed = |name: &str| get(name).map(|text| serde_json::from_str::<Value>(text)).transpose();
+        let parsed = |name: &str| {
+            get(name)
+                .map(|text| serde_json::from_str::<Value>(text))
+                .transpose()
+        };
         let listed = self.sqs.list_queue_tags().queue_url(url).send().await?;
-        let pairs = listed.tags().into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+        let pairs = listed
+            .tags()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
         Ok(json!({
             "url": url,
             "arn": get("QueueArn"),

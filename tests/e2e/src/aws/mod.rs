@@ -44,7 +44,10 @@ pub struct Aws {
 impl Aws {
     /// Clients that name themselves as the scenarios'.
     pub fn new(config: &SdkConfig) -> Result<Self> {
-        let config = config.to_builder().app_name(AppName::new("shopkeeper-e2e")?).build();
+        let config = config
+            .to_builder()
+            .app_name(AppName::new("shopkeeper-e2e")?)
+            .build();
         Ok(Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             eks: aws_sdk_eks::Client::new(&config),
@@ -53,7 +56,11 @@ impl Aws {
             kms: aws_sdk_kms::Client::new(&config),
             rds: aws_sdk_rds::Client::new(&config),
             // A bucket in the host name would need a name server that knows it.
-            s3: aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build()),
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(&config)
+                    .force_path_style(true)
+                    .build(),
+            ),
             secretsmanager: aws_sdk_secretsmanager::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),

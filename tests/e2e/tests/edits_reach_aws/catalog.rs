@@ -1,0 +1,149 @@
+//! Tables, caches and buckets.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use shopkeeper_e2e::{Shop, Subject, View};
+
+use super::{NAMESPACE, disruptive, edit, make};
+
+pub async fn data_of_a_catalog(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "data");
+    shop.apply(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {name: data, namespace: edits}
+spec:
+  workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: None}
+  products:
+    keys: {partition: {name: id, type: String}}
+    indexes: [{name: by-category, partition: {name: category, type: String}}]
+  cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1}
+  media: {archiveAfterInactiveDays: 180}
+",
+    )
+    .await?;
+    shop.until_ready(&subject).await?;
+    let table = View::Table(shop.made(&subject, "DynamoDbTable", "products").await?);
+    let cache = View::Cache(
+        shop.made(&subject, "CacheReplicationGroup", "cache")
+            .await?,
+    );
+    let bucket = View::Bucket(shop.made(&subject, "S3Bucket", "media").await?);
+    let products = |patch: Value| json!({"products": patch});
+    let index = |name: &str, attribute: &str| json!({"name": name, "partition": {"name": attribute, "type": "String"}});
+    let provisioned = |read: i64, write: i64| json!({"capacity": {"type": "Provisioned", "provisioned": {"read": read, "write": write}}});
+    let edits = vec![
+        edit(
+            "products.timeToLive",
+            products(json!({"timeToLive": {"attribute": "expires"}})),
+            &table,
+            json!({"expiry": "expires"}),
+        ),
+        edit(
+            "products.recoveryPeriodDays",
+            products(json!({"recoveryPeriodDays": 7})),
+            &table,
+            json!({"recoveryDays": 7}),
+        ),
+        edit(
+            "products.tableClass",
+            products(json!({"tableClass": "StandardInfrequentAccess"})),
+            &table,
+            json!({"status": "ACTIVE", "class": "STANDARD_INFREQUENT_ACCESS"}),
+        ),
+        edit(
+            "products.capacity.type",
+            products(provisioned(5, 5)),
+            &table,
+            json!({"billing": "PROVISIONED", "read": 5, "write": 5}),
+        ),
+        edit(
+            "products.capacity.provisioned",
+            products(provisioned(10, 6)),
+            &table,
+            json!({"read": 10, "write": 6}),
+        ),
+        edit(
+            "products.indexes, one added",
+            products(
+                json!({"indexes": [index("by-category", "category"), index("by-brand", "brand")]}),
+            ),
+            &table,
+            json!({"attributes": {"brand": "S"}, "indexes": {"by-brand": {"status": "ACTIVE", "keys": ["brand"]}}}),
+        ),
+        disruptive(
+            "products.indexes, one removed",
+            products(json!({"indexes": [index("by-brand", "brand")]})),
+            &table,
+            json!({"attributes": {"category": null}, "indexes": {"by-category": null, "by-brand": {"status": "ACTIVE"}}}),
+        ),
+        edit(
+            "products.stream",
+            products(json!({"stream": "NewImage"})),
+            &table,
+            json!({"stream": "NEW_IMAGE"}),
+        ),
+        edit(
+            "products.deletionProtection",
+            products(json!({"deletionProtection": "Disabled"})),
+            &table,
+            json!({"deletionProtection": false}),
+        ),
+        edit(
+            "cache.replicas, more",
+            json!({"cache": {"replicas": 3}}),
+            &cache,
+            json!({"status": "available", "members": 4}),
+        ),
+        edit(
+            "cache.replicas, fewer",
+            json!({"cache": {"replicas": 2}}),
+            &cache,
+            json!({"status": "available", "members": 3}),
+        ),
+        edit(
+            "cache.snapshotRetentionDays",
+            json!({"cache": {"snapshotRetentionDays": 5}}),
+            &cache,
+            json!({"snapshotRetention": 5}),
+        ),
+        disruptive(
+            "cache.nodeType",
+            json!({"cache": {"nodeType": "cache.m7g.large"}}),
+            &cache,
+            json!({"status": "available", "nodeType": "cache.m7g.large"}),
+        ),
+        edit(
+            "media.archiveAfterInactiveDays",
+            json!({"media": {"archiveAfterInactiveDays": 200}}),
+            &bucket,
+            json!({"tierings": [{"days": 200, "tier": "ARCHIVE_ACCESS"}]}),
+        ),
+        edit(
+            "media.deepArchiveAfterInactiveDays",
+            json!({"media": {"deepArchiveAfterInactiveDays": 400}}),
+            &bucket,
+            json!({"tierings": [{"days": 200, "tier": "ARCHIVE_ACCESS"}, {"days": 400, "tier": "DEEP_ARCHIVE_ACCESS"}]}),
+        ),
+        edit(
+            "media.versioning",
+            json!({"media": {"versioning": "Disabled"}}),
+            &bucket,
+            json!({"versioning": "Suspended"}),
+        ),
+        edit(
+            "products.timeToLive, removed",
+            products(json!({"timeToLive": null})),
+            &table,
+            json!({"expiry": null}),
+        ),
+        edit(
+            "products.stream, removed",
+            products(json!({"stream": null})),
+            &table,
+            json!({"stream": null}),
+        ),
+    ];
+    make(shop, &subject, edits).await
+}

@@ -1,0 +1,172 @@
+//! Pods, and the nodes that they run on.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use shopkeeper_e2e::{Shop, Subject, View, equals, includes};
+
+use super::{CLUSTER, NAMESPACE, edit, make};
+
+pub async fn pods_and_nodes(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "pods");
+    shop.apply(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {name: pods, namespace: edits}
+spec:
+  workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: NodeGroup, nodeGroup: {instanceTypes: [m7g.large], min: 2, max: 4, version: '1.35'}}
+",
+    )
+    .await?;
+    shop.until_ready(&subject).await?;
+    let object = |kind: &'static str| View::Object(Subject::new(kind, NAMESPACE, "pods"));
+    let (deployment, autoscaler, budget) = (
+        object("Deployment"),
+        object("HorizontalPodAutoscaler"),
+        object("PodDisruptionBudget"),
+    );
+    let group = View::NodeGroup(
+        CLUSTER.to_owned(),
+        shop.made(&subject, "NodeGroup", "nodes").await?,
+    );
+    let container = |value: Value| json!({"spec": {"template": {"spec": {"containers": [value]}}}});
+    let nodes = |patch: Value| json!({"nodes": {"nodeGroup": patch}});
+    let edits = vec![
+        edit(
+            "workload.image",
+            json!({"workload": {"image": "registry.example/catalog:2"}}),
+            &deployment,
+            container(json!({"image": "registry.example/catalog:2"})),
+        ),
+        edit(
+            "workload.env",
+            json!({"workload": {"env": [{"name": "MODE", "value": "fast"}]}}),
+            &deployment,
+            container(json!({"env": [{"name": "MODE", "value": "fast"}]})),
+        ),
+        edit(
+            "scaling.fixed",
+            json!({"scaling": {"type": "Fixed", "fixed": {"replicas": 3}}}),
+            &deployment,
+            json!({"spec": {"replicas": 3}, "status": {"availableReplicas": 3}}),
+        ),
+        edit(
+            "disruption",
+            json!({"disruption": {"minAvailable": 1}}),
+            &budget,
+            json!({"spec": {"minAvailable": 1, "maxUnavailable": null}}),
+        ),
+        edit(
+            "nodes.min and max",
+            nodes(json!({"min": 3, "max": 6})),
+            &group,
+            json!({"status": "ACTIVE", "min": 3, "max": 6, "desired": 3}),
+        ),
+        edit(
+            "nodes.labels",
+            nodes(json!({"labels": {"tier": "catalog"}})),
+            &group,
+            json!({"labels": {"tier": "catalog"}}),
+        ),
+        edit(
+            "nodes.taints",
+            nodes(json!({"taints": [{"key": "tier", "value": "catalog", "effect": "NoSchedule"}]})),
+            &group,
+            json!({"status": "ACTIVE", "taints": ["shopkeeper.dev/dedicated=edits.pods:NO_SCHEDULE", "tier=catalog:NO_SCHEDULE"]}),
+        ),
+        edit(
+            "nodes.update",
+            nodes(json!({"update": {"maxUnavailablePercentage": 50}})),
+            &group,
+            json!({"maxUnavailable": null, "maxUnavailablePercentage": 50}),
+        ),
+        edit(
+            "nodes.version",
+            nodes(json!({"version": "1.36"})),
+            &group,
+            json!({"status": "ACTIVE", "version": "1.36"}),
+        ),
+    ];
+    make(shop, &subject, edits).await?;
+
+    shop.merge(&subject, json!({"spec": {"scaling": {"type": "Autoscale", "fixed": null, "autoscale": {"min": 2, "max": 8, "cpu": 50}}}})).await?;
+    shop.until_ready(&subject).await?;
+    includes(
+        "scaling.autoscale",
+        &shop.look(&autoscaler).await?,
+        &json!({"spec": {"minReplicas": 2, "maxReplicas": 8}}),
+    )?;
+    let edits = vec![edit(
+        "scaling.autoscale.max",
+        json!({"scaling": {"autoscale": {"max": 10}}}),
+        &autoscaler,
+        json!({"spec": {"maxReplicas": 10}}),
+    )];
+    make(shop, &subject, edits).await?;
+    shop.merge(&subject, json!({"spec": {"scaling": {"type": "Fixed", "fixed": {"replicas": 2}, "autoscale": null}}})).await?;
+    shop.until_ready(&subject).await?;
+    ensure!(
+        shop.look(&autoscaler).await.is_err(),
+        "the autoscaler is still there"
+    );
+
+    a_new_group_takes_over(shop, &subject).await
+}
+
+/// EKS cannot change the instance types of a group: another is made, the pods move, and the old one goes.
+async fn a_new_group_takes_over(shop: &Shop, subject: &Subject) -> Result<()> {
+    let old = shop.made(subject, "NodeGroup", "nodes").await?;
+    let mark = shop.mark().await?;
+    shop.merge(
+        subject,
+        json!({"spec": {"nodes": {"nodeGroup": {"instanceTypes": ["c7g.xlarge"]}}}}),
+    )
+    .await?;
+    shop.until_ready(subject).await?;
+    let groups = shop.aws.node_groups(CLUSTER, &subject.path()).await?;
+    equals("the number of groups", groups.len(), 1)?;
+    ensure!(groups[0] != old, "the old group is still there");
+    includes(
+        "the new group",
+        &shop.aws.node_group(CLUSTER, &groups[0]).await?,
+        &json!({"status": "ACTIVE", "instanceTypes": ["c7g.xlarge"]}),
+    )?;
+    let created = shop.steps_since(mark, &groups[0]).await?;
+    equals(
+        "what was done to the new group",
+        created,
+        vec!["eks:CreateNodegroup".to_owned()],
+    )?;
+    let deleted = shop.steps_since(mark, &old).await?;
+    equals(
+        "what was done to the old group",
+        deleted,
+        vec!["eks:DeleteNodegroup".to_owned()],
+    )?;
+    let evictions = shop
+        .kubernetes_writes_since(mark)?
+        .iter()
+        .filter(|write| write.request_uri.contains("/eviction"))
+        .count();
+    ensure!(
+        evictions >= 2,
+        "the pods were not moved before the group went: {evictions} evictions"
+    );
+    for pod in shop
+        .list("Pod", NAMESPACE, "app.kubernetes.io/name=pods")
+        .await?
+    {
+        let node = shop
+            .get(
+                "Node",
+                "",
+                pod["spec"]["nodeName"]
+                    .as_str()
+                    .context("a pod has no node")?,
+            )
+            .await?;
+        let of = &node["metadata"]["labels"]["eks.amazonaws.com/nodegroup"];
+        equals("the group of a pod's node", of, &json!(groups[0]))?;
+    }
+    Ok(())
+}

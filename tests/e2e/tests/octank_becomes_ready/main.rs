@@ -1,0 +1,166 @@
+//! The retailer's whole shop, `examples/octank`, from `kubectl apply` to Ready.
+//!
+//! Proves that one apply is enough, that `kubectl wait --for=condition=Ready` is right the first time, that what stands then
+//! has the right fields in AWS and in Kubernetes, that the database's password is in its Secret and nowhere else, and that a
+//! second pass over the unchanged shop writes nothing.
+//!
+//! Rows R3, R4, R6, R7, R8, R10, R11, R12, R13, R18, R19, R20, R21, R22, R29, R31 of the requirements.
+
+mod data;
+mod edge;
+mod rights;
+mod workloads;
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Value, json};
+use shopkeeper_e2e::{Shop, Subject, equals, text};
+
+const CLUSTER: &str = "octank-prod";
+
+const NAMESPACE: &str = "shop";
+
+/// As long as `kubectl wait` may take; the rest is bounded by the fixture.
+const WAIT: &str = "--timeout=240s";
+
+fn platform() -> Subject {
+    Subject::new("Platform", "", "octank")
+}
+
+fn storefront() -> Subject {
+    Subject::new("Storefront", NAMESPACE, "octank")
+}
+
+fn catalog() -> Subject {
+    Subject::new("CatalogService", NAMESPACE, "catalog")
+}
+
+fn orders() -> Subject {
+    Subject::new("OrderService", NAMESPACE, "orders")
+}
+
+#[tokio::test]
+async fn octank_becomes_ready() -> Result<()> {
+    let shop = Shop::open("octank").await?;
+    shop.namespace(NAMESPACE).await?;
+    shop.apply_example("octank").await?;
+    kubectl_waits_for_all(&shop).await?;
+
+    data::the_key_is_right(&shop).await?;
+    data::the_catalog_has_its_data(&shop).await?;
+    data::the_orders_have_their_data(&shop).await?;
+    workloads::every_workload_has_nodes_of_its_own(&shop).await?;
+    rights::every_service_has_the_least_rights(&shop).await?;
+    workloads::the_workloads_are_right(&shop).await?;
+    rights::the_applications_hear_of_their_data(&shop).await?;
+    edge::the_back_office_is_internal(&shop).await?;
+    edge::only_callers_may_call(&shop).await?;
+    rights::the_password_is_nowhere_else(&shop).await?;
+    kubectl_shows_the_shop(&shop).await?;
+    the_second_pass_is_silent(&shop).await?;
+    shop.close().await
+}
+
+/// What a pipeline does right after the apply. When it returns, everything has to be there already: the checks that follow do
+/// not wait for anything.
+async fn kubectl_waits_for_all(shop: &Shop) -> Result<()> {
+    let waited = shop
+        .environment
+        .kubectl(&["wait", "--for=condition=Ready", WAIT, "platform/octank"])
+        .await;
+    let waited = match waited {
+        Ok(_) => {
+            let names = [
+                "storefront/octank",
+                "catalogservice/catalog",
+                "orderservice/orders",
+            ];
+            shop.environment
+                .kubectl(
+                    &[
+                        &["wait", "--for=condition=Ready", WAIT, "-n", NAMESPACE],
+                        &names[..],
+                    ]
+                    .concat(),
+                )
+                .await
+        }
+        refused => refused,
+    };
+    match waited {
+        Ok(_) => Ok(()),
+        Err(problem) => bail!("{problem:#}\n{}", shop.state_of_everything().await),
+    }
+}
+
+async fn platform_key(shop: &Shop) -> Result<String> {
+    let platform = shop.get("Platform", "", "octank").await?;
+    Ok(text(&platform, "/status/encryption/keyArn")?.to_owned())
+}
+
+fn seeded(shop: &Shop, name: &str) -> Result<Value> {
+    let mut value = shop.environment.aws_seed()?[name].clone();
+    if let Some(list) = value.as_array_mut() {
+        list.sort_by_key(Value::to_string);
+    }
+    Ok(value)
+}
+
+/// The tags of everything in AWS that belongs to this custom resource.
+async fn tags(shop: &Shop, owner: &Subject) -> Result<Value> {
+    let object = shop.get(owner.kind, &owner.namespace, &owner.name).await?;
+    Ok(json!({
+        "shopkeeper.dev/owner": owner.path(),
+        "shopkeeper.dev/owner-uid": object["metadata"]["uid"],
+        "shopkeeper.dev/cluster": CLUSTER,
+        "cost-center": "shop",
+    }))
+}
+
+/// R31.
+async fn kubectl_shows_the_shop(shop: &Shop) -> Result<()> {
+    let shown = shop
+        .environment
+        .kubectl(&["get", "shopkeeper", "-A"])
+        .await?;
+    for kind in ["platform", "storefront", "catalogservice", "orderservice"] {
+        ensure!(
+            shown.contains(&format!("{kind}.shopkeeper.dev/")),
+            "kubectl get shopkeeper shows no {kind}:\n{shown}"
+        );
+    }
+    equals(
+        "how many are shown as ready",
+        shown.matches("True").count(),
+        4,
+    )
+}
+
+/// A pass over the unchanged shop writes the status once, since it echoes the annotation, and nothing else.
+async fn the_second_pass_is_silent(shop: &Shop) -> Result<()> {
+    for subject in [platform(), catalog(), orders(), storefront()] {
+        let mark = shop.mark().await?;
+        shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
+        let calls = shop.environment.aws_control()?.calls_since(0).await?;
+        ensure!(!calls.is_empty(), "the record of calls is empty");
+        let aws: Vec<String> = shop
+            .aws_writes_since(mark)
+            .await?
+            .iter()
+            .map(|call| format!("{:?} {:?}", call.operation, call.resources))
+            .collect();
+        ensure!(
+            aws.is_empty(),
+            "a second pass over {subject} changed AWS: {aws:?}"
+        );
+        let writes: Vec<String> = shop
+            .kubernetes_writes_since(mark)?
+            .iter()
+            .map(|write| format!("{} {}", write.verb, write.request_uri))
+            .collect();
+        ensure!(
+            writes.len() == 1 && writes[0].contains("/status"),
+            "a second pass over {subject} wrote: {writes:?}"
+        );
+    }
+    Ok(())
+}
