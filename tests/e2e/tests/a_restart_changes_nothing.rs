@@ -54,11 +54,32 @@ async fn a_start_over_a_settled_world_writes_nothing(shop: &mut Shop) -> Result<
     for subject in [platform(), catalog()] {
         shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
     }
-    let calls: Vec<String> = shop.aws_writes_since(mark).await?.iter().map(|call| format!("{:?} {:?}", call.operation, call.resources)).collect();
+    let calls: Vec<String> = shop
+        .aws_writes_since(mark)
+        .await?
+        .iter()
+        .map(|call| format!("{:?} {:?}", call.operation, call.resources))
+        .collect();
     ensure!(calls.is_empty(), "the start changed AWS: {calls:?}");
-    let writes: Vec<String> = shop.kubernetes_writes_since(mark)?.iter().map(|write| format!("{} {}", write.verb, write.request_uri)).collect();
-    let events: Vec<String> = shop.list("Event", "", "").await?.iter().filter(|event| event["reportingInstance"] == "successor").map(|event| format!("{} {}", event["reason"], event["note"])).collect();
-    ensure!(events.is_empty(), "the start told again what was told before: {events:?}");
-    ensure!(writes.len() == 2 && writes.iter().all(|write| write.contains("/status")), "the start wrote more than two answers: {writes:?}");
+    let writes: Vec<String> = shop
+        .kubernetes_writes_since(mark)?
+        .iter()
+        .map(|write| format!("{} {}", write.verb, write.request_uri))
+        .collect();
+    let events: Vec<String> = shop
+        .list("Event", "", "")
+        .await?
+        .iter()
+        .filter(|event| event["reportingInstance"] == "successor")
+        .map(|event| format!("{} {}", event["reason"], event["note"]))
+        .collect();
+    ensure!(
+        events.is_empty(),
+        "the start told again what was told before: {events:?}"
+    );
+    ensure!(
+        writes.len() == 2 && writes.iter().all(|write| write.contains("/status")),
+        "the start wrote more than two answers: {writes:?}"
+    );
     Ok(())
 }

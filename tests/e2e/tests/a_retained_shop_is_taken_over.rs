@@ -5,7 +5,9 @@
 //! looks like ours is not written to.
 
 use anyhow::{Context as _, Result, ensure};
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{Shop, Subject, View, equals, read_example};
 
@@ -45,17 +47,39 @@ async fn a_retained_shop_is_taken_over() -> Result<()> {
     make_a_foreign_table(&shop).await?;
     let began = shop.mark().await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
-    let (catalog, orders) = (Subject::new("CatalogService", "shop", "catalog"), Subject::new("OrderService", "shop", "orders"));
+    let (catalog, orders) = (
+        Subject::new("CatalogService", "shop", "catalog"),
+        Subject::new("OrderService", "shop", "orders"),
+    );
     open(&shop, [&catalog, &orders]).await?;
     let names = [
-        (&catalog, shop.made(&catalog, "DynamoDbTable", "products").await?),
-        (&catalog, shop.made(&catalog, "CacheReplicationGroup", "cache").await?),
+        (
+            &catalog,
+            shop.made(&catalog, "DynamoDbTable", "products").await?,
+        ),
+        (
+            &catalog,
+            shop.made(&catalog, "CacheReplicationGroup", "cache")
+                .await?,
+        ),
         (&catalog, shop.made(&catalog, "S3Bucket", "media").await?),
-        (&orders, shop.made(&orders, "RdsInstance", "database").await?),
-        (&orders, shop.made(&orders, "SqsQueue", "queues.fulfilment").await?),
+        (
+            &orders,
+            shop.made(&orders, "RdsInstance", "database").await?,
+        ),
+        (
+            &orders,
+            shop.made(&orders, "SqsQueue", "queues.fulfilment").await?,
+        ),
     ];
     let of = |index: usize| names[index].1.clone();
-    let views = [View::Table(of(0)), View::Cache(of(1)), View::Bucket(of(2)), View::Database(of(3)), View::Queue(of(4))];
+    let views = [
+        View::Table(of(0)),
+        View::Cache(of(1)),
+        View::Bucket(of(2)),
+        View::Database(of(3)),
+        View::Queue(of(4)),
+    ];
     let before = look_at_all(&shop, &views).await?;
 
     for subject in [&catalog, &orders] {
@@ -64,22 +88,54 @@ async fn a_retained_shop_is_taken_over() -> Result<()> {
     for subject in [&catalog, &orders] {
         shop.until_gone(subject).await?;
     }
-    for ((was, is), (_, name)) in before.iter().zip(look_at_all(&shop, &views).await?).zip(&names) {
+    for ((was, is), (_, name)) in before
+        .iter()
+        .zip(look_at_all(&shop, &views).await?)
+        .zip(&names)
+    {
         equals(&format!("{name} after the deletion"), &is, was)?;
     }
 
     let again = shop.mark().await?;
     open(&shop, [&catalog, &orders]).await?;
     let calls = shop.aws_writes_since(again).await?;
-    let making = ["CreateTable", "CreateReplicationGroup", "CreateBucket", "CreateDBInstance", "CreateQueue", "CreateTopic", "Subscribe"];
-    let made: Vec<&str> = calls.iter().filter_map(|call| call.operation.as_deref()).filter(|operation| making.contains(operation)).collect();
-    ensure!(made.is_empty(), "what was retained was made again: {made:?}");
+    let making = [
+        "CreateTable",
+        "CreateReplicationGroup",
+        "CreateBucket",
+        "CreateDBInstance",
+        "CreateQueue",
+        "CreateTopic",
+        "Subscribe",
+    ];
+    let made: Vec<&str> = calls
+        .iter()
+        .filter_map(|call| call.operation.as_deref())
+        .filter(|operation| making.contains(operation))
+        .collect();
+    ensure!(
+        made.is_empty(),
+        "what was retained was made again: {made:?}"
+    );
     for (view, (subject, name)) in look_at_all(&shop, &views).await?.iter().zip(&names) {
-        let object = shop.get(subject.kind, &subject.namespace, &subject.name).await?;
-        equals(&format!("the owner of {name}"), &view["tags"]["shopkeeper.dev/owner-uid"], &object["metadata"]["uid"])?;
+        let object = shop
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
+        equals(
+            &format!("the owner of {name}"),
+            &view["tags"]["shopkeeper.dev/owner-uid"],
+            &object["metadata"]["uid"],
+        )?;
     }
-    shop.aws.table(FOREIGN).await.context("the table that is not ours is gone")?;
-    equals("what was done to the table that is not ours", shop.steps_since(began, FOREIGN).await?, Vec::<String>::new())?;
+    shop.aws
+        .table(FOREIGN)
+        .await
+        .context("the table that is not ours is gone")?;
+    equals(
+        "what was done to the table that is not ours",
+        shop.steps_since(began, FOREIGN).await?,
+        Vec::<String>::new(),
+    )?;
     shop.close().await
 }
 
@@ -100,12 +156,34 @@ async fn look_at_all(shop: &Shop, views: &[View]) -> Result<Vec<Value>> {
 }
 
 async fn make_a_foreign_table(shop: &Shop) -> Result<()> {
-    let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build()?;
-    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build()?;
-    let call = shop.aws.dynamodb.create_table().table_name(FOREIGN).billing_mode(BillingMode::PayPerRequest);
-    call.attribute_definitions(id).key_schema(key).send().await?;
-    shop.until("the foreign table is there", shopkeeper_e2e::PATIENCE, async || {
-        equals("its status", &shop.aws.table(FOREIGN).await?["status"], &json!("ACTIVE"))
-    })
+    let id = AttributeDefinition::builder()
+        .attribute_name("id")
+        .attribute_type(ScalarAttributeType::S)
+        .build()?;
+    let key = KeySchemaElement::builder()
+        .attribute_name("id")
+        .key_type(KeyType::Hash)
+        .build()?;
+    let call = shop
+        .aws
+        .dynamodb
+        .create_table()
+        .table_name(FOREIGN)
+        .billing_mode(BillingMode::PayPerRequest);
+    call.attribute_definitions(id)
+        .key_schema(key)
+        .send()
+        .await?;
+    shop.until(
+        "the foreign table is there",
+        shopkeeper_e2e::PATIENCE,
+        async || {
+            equals(
+                "its status",
+                &shop.aws.table(FOREIGN).await?["status"],
+                &json!("ACTIVE"),
+            )
+        },
+    )
     .await
 }

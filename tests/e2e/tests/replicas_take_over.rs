@@ -50,28 +50,48 @@ async fn it_ends_in_time(shop: &mut Shop) -> Result<()> {
     let asked = Instant::now();
     let status = operator.terminate(GRACE).await?;
     equals("the exit code after SIGTERM", status.code(), Some(0))?;
-    println!("SIGTERM ended the operator after {:.1} s", asked.elapsed().as_secs_f64());
+    println!(
+        "SIGTERM ended the operator after {:.1} s",
+        asked.elapsed().as_secs_f64()
+    );
     shop.operator = Some(shop.start_operator("successor").await?);
     shop.request_pass(&catalog(), "2026-11-24T10:00:00Z").await
 }
 
 async fn holder(shop: &Shop) -> Result<String> {
     let lease = shop.get("Lease", OPERATOR_NAMESPACE, "shopkeeper").await?;
-    Ok(lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
+    Ok(lease["spec"]["holderIdentity"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 async fn a_standby_leads_after_the_leader_was_killed(shop: &mut Shop) -> Result<()> {
     let standby = shop.start_operator("standby").await?;
     let before = holder(shop).await?;
-    ensure!(before.starts_with("successor_"), "{before} leads although another was there first");
+    ensure!(
+        before.starts_with("successor_"),
+        "{before} leads although another was there first"
+    );
     let leader = shop.operator.take().context("the operator does not run")?;
     leader.kill();
     shop.operator = Some(standby);
-    shop.merge(&catalog(), json!({"spec": {"workload": {"image": "registry.example/catalog:2"}}})).await?;
+    shop.merge(
+        &catalog(),
+        json!({"spec": {"workload": {"image": "registry.example/catalog:2"}}}),
+    )
+    .await?;
     shop.until_ready(&catalog()).await?;
     let deployment = shop.get("Deployment", "shop", "catalog").await?;
-    equals("the image", &deployment["spec"]["template"]["spec"]["containers"][0]["image"], &json!("registry.example/catalog:2"))?;
+    equals(
+        "the image",
+        &deployment["spec"]["template"]["spec"]["containers"][0]["image"],
+        &json!("registry.example/catalog:2"),
+    )?;
     let after = holder(shop).await?;
-    ensure!(after.starts_with("standby_"), "{after} leads and not the standby");
+    ensure!(
+        after.starts_with("standby_"),
+        "{after} leads and not the standby"
+    );
     Ok(())
 }

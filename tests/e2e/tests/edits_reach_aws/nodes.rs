@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View, equals, includes};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes};
 
 use super::{CLUSTER, NAMESPACE, edit, make};
 
@@ -88,6 +88,7 @@ spec:
         ),
     ];
     make(shop, &subject, edits).await?;
+    every_node_has_version(shop, &subject, "v1.36").await?;
 
     shop.merge(&subject, json!({"spec": {"scaling": {"type": "Autoscale", "fixed": null, "autoscale": {"min": 2, "max": 8, "cpu": 50}}}})).await?;
     shop.until_ready(&subject).await?;
@@ -111,6 +112,24 @@ spec:
     );
 
     a_new_group_takes_over(shop, &subject).await
+}
+
+/// EKS replaces the nodes of a group by those of the new version, and drains each of them.
+async fn every_node_has_version(shop: &Shop, subject: &Subject, version: &str) -> Result<()> {
+    let group = shop.made(subject, "NodeGroup", "nodes").await?;
+    shop.until("every node has the new version", PATIENCE, async || {
+        let nodes = shop
+            .list("Node", "", &format!("eks.amazonaws.com/nodegroup={group}"))
+            .await?;
+        equals("the number of nodes", nodes.len(), 3)?;
+        for node in nodes {
+            let found = node["status"]["nodeInfo"]["kubeletVersion"].to_string();
+            ensure!(found.contains(version), "a node has {found}");
+        }
+        Ok(())
+    })
+    .await?;
+    shop.until_ready(subject).await.map(drop)
 }
 
 /// EKS cannot change the instance types of a group: another is made, the pods move, and the old one goes.
