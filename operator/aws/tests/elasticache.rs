@@ -10,10 +10,10 @@ use std::{
     net::TcpStream,
 };
 
-use double::{Double, REGION, Seed, change, converge, owner_tags, remove, token};
+use double::{Double, REGION, Seed, change, converge, owner_tags, remove};
 use shopkeeper_plan::{
     aws::{
-        AwsResource, CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup,
+        CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup,
         TransitEncryption,
     },
     plan::DeleteMode,
@@ -279,14 +279,11 @@ async fn a_replication_group_is_made_changed_and_removed() {
     .await;
 
     remove(&double, &account, group.clone(), DeleteMode::Snapshot).await;
-    let resource = AwsResource::from(group.clone());
+    // The rest of the name tells one group from a later one of the same name.
     let snapshots = snapshots(&double).await;
-    assert_eq!(
-        snapshots,
-        [format!(
-            "shop-carts-final-{}",
-            &token(&resource).as_str()[..8]
-        )]
+    assert!(
+        matches!(snapshots.as_slice(), [one] if one.starts_with("shop-carts-final-")),
+        "{snapshots:?}"
     );
 
     converge(&double, &account, group.clone()).await;
