@@ -16,6 +16,7 @@ pub mod events;
 pub mod lease;
 pub mod metrics;
 pub mod queue;
+pub mod scalers;
 pub mod status;
 pub mod store;
 #[cfg(test)]

@@ -12,7 +12,9 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream::BoxStream};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::{
+    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
@@ -41,6 +43,8 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 type EventStream<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
+/// Takes out of `managedFields` what need not be kept.
+pub type ReduceManagedFields = fn(&mut Vec<ManagedFieldsEntry>);
 type Prune<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
 type OnChange<K> = Arc<dyn Fn(&Change<K>) + Send + Sync>;
 type OnInvalid = Arc<dyn Fn(&ObjectKey, &str) + Send + Sync>;
@@ -52,6 +56,7 @@ pub struct Watch<K: Resource> {
     connect: Arc<dyn Fn(watcher::Config) -> EventStream<K> + Send + Sync>,
     config: watcher::Config,
     optional: Option<(Client, GroupVersionKind)>,
+    reduce_managed_fields: ReduceManagedFields,
     prune: Vec<Prune<K>>,
     on_change: Vec<OnChange<K>>,
     on_invalid: Vec<OnInvalid>,
@@ -128,6 +133,7 @@ where
             connect,
             config: watcher::Config::default(),
             optional: None,
+            reduce_managed_fields: Vec::clear,
             prune: Vec::new(),
             on_change: Vec::new(),
             on_invalid: Vec::new(),
@@ -157,7 +163,14 @@ where
         self
     }
 
-    /// Reduces each object before it is stored. `managedFields` are always dropped: they are often the larger part.
+    /// Keeps a part of `managedFields`. They are often the larger part of an object and dropped where this is not called.
+    #[must_use]
+    pub fn reduce_managed_fields(mut self, reduce: ReduceManagedFields) -> Self {
+        self.reduce_managed_fields = reduce;
+        self
+    }
+
+    /// Reduces each object before it is stored.
     #[must_use]
     pub fn prune(mut self, prune: impl Fn(&mut K) + Send + Sync + 'static) -> Self {
         self.prune.push(Arc::new(prune));
@@ -298,9 +311,10 @@ where
 
     fn take_in(&mut self, event: Event<Received<K>>) {
         let prune = &self.watch.prune;
+        let reduce_managed_fields = self.watch.reduce_managed_fields;
         let event = event.modify(|received| {
             if let Ok(object) = received {
-                object.managed_fields_mut().clear();
+                reduce_managed_fields(object.managed_fields_mut());
                 for prune in prune {
                     prune(object);
                 }

@@ -17,6 +17,7 @@ use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront
 use shopkeeper_kube::{
     metrics::WatchMetrics,
     queue::Lane,
+    scalers::keep_scalers,
     store::{Change, ObjectKey, Store},
     watch::Watch,
 };
@@ -330,6 +331,9 @@ fn start_children(
                 }
             }
         });
+    if kind == KubernetesKind::Deployment {
+        watch = watch.reduce_managed_fields(keep_scalers);
+    }
     if kind == KubernetesKind::Secret {
         watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
     }

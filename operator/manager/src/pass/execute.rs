@@ -5,13 +5,16 @@ use k8s_openapi::api::core::v1::Node;
 use kube::{ResourceExt, core::GroupVersionKind};
 use shopkeeper_api::Managed;
 use shopkeeper_aws::ClientToken;
-use shopkeeper_kube::apply::{Eviction, ObjectIdentity};
+use shopkeeper_kube::{
+    apply::{Eviction, ObjectIdentity},
+    scalers::keep_scalers,
+};
 use shopkeeper_plan::{
     blueprint::{Node as BlueprintNode, Section, Wanted},
     failure::{Class, Failure},
     kubernetes::{KubernetesKind, KubernetesObject, hide_secret_values},
     observed::{Observed, Present},
-    plan::{Blocker, Operation, Plan, Step},
+    plan::{Action, Blocker, Operation, Plan, Step},
     resource::ResourceKind,
 };
 
@@ -78,7 +81,6 @@ pub(super) async fn execute<K: Managed>(
 }
 
 fn action_label(step: &Step) -> &'static str {
-    use shopkeeper_plan::plan::Action;
     match step.action {
         Action::Create => "create",
         Action::Update => "update",
@@ -120,7 +122,9 @@ async fn take<K: Managed>(
             let present = present(step, observed)?;
             account.delete(present, *mode, &token(subject, step)).await
         }
-        Operation::KubernetesApply { desired } => return apply(subject, step, desired).await,
+        Operation::KubernetesApply { desired } => {
+            return apply(subject, step, desired, observed).await;
+        }
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
         Operation::DrainNodes => return drain(subject, &step.key.name).await,
         Operation::Forget | Operation::Wait => return Ok(()),
@@ -183,42 +187,45 @@ async fn apply<K: Managed>(
     subject: &Subject<'_, K>,
     step: &Step,
     desired: &KubernetesObject,
+    observed: &Observed,
 ) -> Result<(), Failure> {
     let world = subject.world;
-    if step.action == shopkeeper_plan::plan::Action::Create {
+    let uid = &subject.owner.uid;
+    let found = if step.action == Action::Create {
         let existing = world
             .writer
             .get(&identity(subject, desired.kind, &desired.name))
             .await
             .map_err(|error| failure_of(&error))?;
-        if let Some(existing) = existing
-            && !existing
-                .owner_references()
-                .iter()
-                .any(|reference| reference.uid == subject.owner.uid)
-        {
-            return Err(Failure::new(
-                Class::Invalid,
-                format!(
-                    "{} exists and was not made for {}",
-                    step.key,
-                    subject.owner.path()
-                ),
-            )
-            .with_code("NotOurs")
-            .with_remedy("rename the custom resource, or delete that object"));
-        }
+        existing.map(|object| observe::observed_object(desired.kind, &object, uid))
+    } else {
+        observed.kubernetes.get(&step.key).cloned()
+    };
+    if found.as_ref().is_some_and(|found| !found.ours) {
+        return Err(Failure::new(
+            Class::Invalid,
+            format!(
+                "{} exists and was not made for {}",
+                step.key,
+                subject.owner.path()
+            ),
+        )
+        .with_code("NotOurs")
+        .with_remedy("rename the custom resource, or delete that object"));
     }
     let mut applied = world
         .writer
-        .apply(&desired.body)
+        .apply(&desired.to_apply(found.as_ref().map(|found| &found.body)))
         .await
         .map_err(|error| failure_of(&error))?;
-    applied.metadata.managed_fields = None;
+    match (desired.kind, &mut applied.metadata.managed_fields) {
+        (KubernetesKind::Deployment, Some(managed_fields)) => keep_scalers(managed_fields),
+        (_, managed_fields) => *managed_fields = None,
+    }
     if desired.kind == KubernetesKind::Secret {
         hide_secret_values(&mut applied.data);
     }
-    world.memory.applied(&subject.owner.uid, &step.key, applied);
+    world.memory.applied(uid, &step.key, applied);
     Ok(())
 }
 

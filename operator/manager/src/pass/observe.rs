@@ -89,7 +89,7 @@ fn kubernetes<K: Managed>(
 }
 
 /// An object as the planner sees it.
-fn observed_object(
+pub(super) fn observed_object(
     kind: KubernetesKind,
     object: &DynamicObject,
     owner_uid: &str,

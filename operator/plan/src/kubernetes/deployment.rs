@@ -11,7 +11,8 @@ use super::{
 };
 use crate::resolve::{Component, Replicas};
 
-/// The pods. `replicas` is left out where an autoscaler owns it: claiming it would fight the autoscaler at every apply.
+/// The pods. Where an autoscaler scales them, `replicas` is no part of what is desired: claiming it would fight the autoscaler
+/// at every apply.
 pub fn build(frame: &Frame<'_>, component: &Component, bound: &Bound) -> KubernetesObject {
     let rollout = component.workload.rollout.as_ref();
     let max_surge = rollout
@@ -32,10 +33,10 @@ pub fn build(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Kuberne
     {
         spec["minReadySeconds"] = Value::from(seconds);
     }
-    if let Replicas::Fixed(replicas) = component.replicas {
-        spec["replicas"] = Value::from(replicas);
+    let mut deployment = ObjectBuilder::new(frame, KubernetesKind::Deployment, &component.name);
+    match &component.replicas {
+        Replicas::Fixed(replicas) => spec["replicas"] = Value::from(*replicas),
+        Replicas::Autoscale(range) => deployment = deployment.autoscaled_from(range.min),
     }
-    ObjectBuilder::new(frame, KubernetesKind::Deployment, &component.name)
-        .with("spec", spec)
-        .build()
+    deployment.with("spec", spec).build()
 }

@@ -15,6 +15,7 @@ pub(crate) mod object;
 mod pod;
 pub(crate) mod pod_disruption_budget;
 pub mod readiness;
+pub mod replicas;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
@@ -80,7 +81,7 @@ kinds! {
     ServiceAccount, "v1", "serviceaccounts", stage 4;
 }
 
-/// A desired Kubernetes object: exactly what is sent in a server-side apply.
+/// A desired Kubernetes object.
 #[derive(Clone, PartialEq)]
 pub struct KubernetesObject {
     /// The kind.
@@ -91,6 +92,9 @@ pub struct KubernetesObject {
     pub name: String,
     /// The whole object as JSON. For a Secret this holds the values: see the [`fmt::Debug`] of this type.
     pub body: Value,
+    /// The fewest replicas of a Deployment that an autoscaler scales; `None` for every other object. Neither compared nor
+    /// hashed: it is only a part of what is sent.
+    pub autoscaled_from: Option<i32>,
 }
 
 /// Never shows a body: that of a Secret holds secrets, and the others are long.
@@ -109,6 +113,17 @@ impl KubernetesObject {
     pub fn stamp(&mut self) {
         let hash = fingerprint(self.comparable().to_string().as_bytes())[..16].to_owned();
         self.body["metadata"]["annotations"][DESIRED_ANNOTATION] = Value::from(hash);
+    }
+
+    /// What is sent in a server-side apply, for the object as it was found: the body, and the replicas of a Deployment where
+    /// its autoscaler has not set them yet.
+    #[must_use]
+    pub fn to_apply(&self, found: Option<&Value>) -> Value {
+        let mut body = self.body.clone();
+        if let Some(least) = self.autoscaled_from {
+            replicas::carry(&mut body, least, found);
+        }
+        body
     }
 
     /// The body as it is compared and planned with: the values of a Secret are replaced by their fingerprints, as they

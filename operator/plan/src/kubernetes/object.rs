@@ -7,7 +7,7 @@ use crate::{names::Owner, resolve::selector};
 
 /// Label that the caches select by.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Value of [`MANAGED_BY`].
+/// Value of [`MANAGED_BY`], and the field manager of what is applied.
 pub const SHOPKEEPER: &str = "shopkeeper";
 
 /// Whose objects are built, and for which component.
@@ -71,6 +71,7 @@ impl ObjectBuilder {
                 namespace: frame.owner.namespace.clone(),
                 name: name.to_owned(),
                 body,
+                autoscaled_from: None,
             },
         }
     }
@@ -86,6 +87,12 @@ impl ObjectBuilder {
     /// Sets a member beside `metadata`.
     pub fn with(mut self, member: &str, value: Value) -> Self {
         self.object.body[member] = value;
+        self
+    }
+
+    /// An autoscaler scales it, to no fewer replicas than these.
+    pub fn autoscaled_from(mut self, least: i32) -> Self {
+        self.object.autoscaled_from = Some(least);
         self
     }
 

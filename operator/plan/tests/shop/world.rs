@@ -254,6 +254,14 @@ impl World {
         panic!("it asks for ever: {:#?}", self.plan());
     }
 
+    /// What an autoscaler does.
+    pub fn scale(&mut self, deployment: &str, replicas: u32) {
+        let key = ResourceKey::kubernetes(KubernetesKind::Deployment, deployment);
+        let body = &mut self.kubernetes.get_mut(&key).expect("it exists").body;
+        body["spec"]["replicas"] = json!(replicas);
+        set_replicas(body, "kube-controller-manager", "Update");
+    }
+
     /// Lets time pass. Whether anything came of it.
     pub fn tick(&mut self) -> bool {
         let mut moved = false;
@@ -307,8 +315,13 @@ impl World {
         for (key, object) in &mut self.kubernetes {
             let status = match key.kind {
                 ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
-                    if let Some(least) = fewest.get(&key.name) {
+                    let running = object.body["spec"]["replicas"].as_u64();
+                    if let Some(least) = fewest.get(&key.name)
+                        && running < least.as_u64()
+                    {
                         object.body["spec"]["replicas"] = least.clone();
+                        moved = true;
+                        set_replicas(&mut object.body, "kube-controller-manager", "Update");
                     }
                     let replicas = object.body["spec"]["replicas"].clone();
                     if let (Some(group), true) = (&group, self.pods.values().sum::<usize>() == 0) {
@@ -589,6 +602,12 @@ impl World {
         let generation = body["metadata"]["generation"].as_u64().unwrap_or(0);
         let spec_before = body.get("spec").cloned();
         merge(&mut body, &desired.comparable());
+        if desired.kind == KubernetesKind::Deployment {
+            apply_replicas(
+                &mut body,
+                &desired.to_apply(existing.map(|object| &object.body)),
+            );
+        }
         with_defaults(desired.kind, &mut body);
         let changed = body.get("spec").cloned() != spec_before;
         body["metadata"]["generation"] = json!(generation + u64::from(changed));
@@ -772,6 +791,35 @@ fn merge(body: &mut Value, desired: &Value) {
             }
         }
         (body, desired) => *body = desired.clone(),
+    }
+}
+
+/// Who is known to have set the replicas of a Deployment.
+fn set_replicas(body: &mut Value, manager: &str, operation: &str) {
+    body["metadata"]["managedFields"] = json!([
+        {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]);
+}
+
+/// A server-side apply gives up the replicas that it set before and leaves out now: then they are the default.
+fn apply_replicas(body: &mut Value, sent: &Value) {
+    if let Some(version) = sent["metadata"].get("resourceVersion") {
+        assert_eq!(
+            Some(version),
+            body["metadata"].get("resourceVersion"),
+            "it was changed meanwhile"
+        );
+    }
+    match sent["spec"].get("replicas") {
+        Some(replicas) => {
+            body["spec"]["replicas"] = replicas.clone();
+            set_replicas(body, "shopkeeper", "Apply");
+        }
+        None if body.pointer("/metadata/managedFields/0/manager") == Some(&json!("shopkeeper")) => {
+            body["spec"]["replicas"] = json!(1);
+            body["metadata"]["managedFields"] = json!([]);
+        }
+        None => {}
     }
 }
 

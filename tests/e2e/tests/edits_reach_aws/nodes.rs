@@ -1,5 +1,7 @@
 //! Pods, and the nodes that they run on.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes};
@@ -90,12 +92,19 @@ spec:
     make(shop, &subject, edits).await?;
     every_node_has_version(shop, &subject, "v1.36").await?;
 
+    let running = pods_of(shop, &subject).await?;
+    equals("the number of pods", running.len(), 3)?;
     shop.merge(&subject, json!({"spec": {"scaling": {"type": "Autoscale", "fixed": null, "autoscale": {"min": 2, "max": 8, "cpu": 50}}}})).await?;
     shop.until_ready(&subject).await?;
     includes(
         "scaling.autoscale",
         &shop.look(&autoscaler).await?,
         &json!({"spec": {"minReplicas": 2, "maxReplicas": 8}}),
+    )?;
+    equals(
+        "the pods, once an autoscaler scales them",
+        pods_of(shop, &subject).await?,
+        running,
     )?;
     let edits = vec![edit(
         "scaling.autoscale.max",
@@ -112,6 +121,16 @@ spec:
     );
 
     a_new_group_takes_over(shop, &subject).await
+}
+
+/// The uids of the pods of a component.
+async fn pods_of(shop: &Shop, subject: &Subject) -> Result<BTreeSet<String>> {
+    let selector = format!("app.kubernetes.io/name={}", subject.name);
+    let pods = shop.list("Pod", NAMESPACE, &selector).await?;
+    Ok(pods
+        .iter()
+        .map(|pod| pod["metadata"]["uid"].to_string())
+        .collect())
 }
 
 /// EKS replaces the nodes of a group by those of the new version, and drains each of them.
