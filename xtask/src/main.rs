@@ -3,6 +3,7 @@
 //! Depends on nothing that needs an AWS SDK, so that the first task on a fresh machine starts soon and says what it does
 //! while the rest is built.
 
+mod bench;
 mod demo;
 mod generate;
 mod repository;
@@ -25,6 +26,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Check everything: style, generated files, unit tests, the AWS double, end-to-end scenarios.
     Test(test::Arguments),
+    /// Measure what the operator costs: a table, and as the last line one JSON object.
+    Bench(bench::Arguments),
     /// Write what is generated from the code: crds/, config/ and docs/reference.md.
     Gen(generate::Arguments),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Gen(arguments) => generate::run(&arguments),
     };
     match result {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::audit::AuditLog;
 use crate::aws_double::{AwsControl, AwsDouble};
 use crate::control_plane::{ControlPlane, Folders, POLL, START_TIMEOUT};
-use crate::operator_process::OperatorProcess;
+use crate::operator_process::{self, OperatorProcess};
 use crate::ports::ReservedPort;
 use crate::python::PythonEnvironment;
 use crate::simulation::{self, Simulation};
@@ -30,6 +30,7 @@ pub struct Builder {
     nodes: bool,
     aws: bool,
     logs: Option<PathBuf>,
+    operator: Option<PathBuf>,
     progress: Progress,
 }
 
@@ -56,6 +57,12 @@ impl Builder {
     /// Where the logs go; `target/localenv/<name>-<time>` unless set.
     pub fn logs_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.logs = Some(directory.into());
+        self
+    }
+
+    /// The operator's program; `$SHOPKEEPER_BIN`, or `target/debug/shopkeeper`, unless set.
+    pub fn operator(mut self, program: impl Into<PathBuf>) -> Self {
+        self.operator = Some(program.into());
         self
     }
 
@@ -146,6 +153,7 @@ impl Builder {
             tools,
             operator_kubeconfig,
             audit: AuditLog::at(logs.join("audit.log")),
+            operator: self.operator.unwrap_or_else(operator_process::program),
             logs,
             startup: began.elapsed(),
             ports: Mutex::new(Vec::new()),
@@ -177,6 +185,7 @@ pub struct LocalEnvironment {
     tools: Tools,
     operator_kubeconfig: PathBuf,
     audit: AuditLog,
+    operator: PathBuf,
     logs: PathBuf,
     startup: Duration,
     ports: Mutex<Vec<ReservedPort>>,
@@ -203,6 +212,7 @@ impl LocalEnvironment {
             nodes: true,
             aws: true,
             logs: None,
+            operator: None,
             progress: Arc::new(|_| {}),
         }
     }
@@ -364,6 +374,7 @@ impl LocalEnvironment {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         OperatorProcess::start(
+            self.operator.clone(),
             arguments,
             environment,
             self.logs.join(format!("{name}.log")),

@@ -21,18 +21,10 @@ pub struct OperatorProcess {
 }
 
 impl OperatorProcess {
-    /// Starts `$SHOPKEEPER_BIN`, or `target/debug/shopkeeper`, with the arguments and the environment given.
+    /// Starts the program with the arguments and the environment given.
     ///
     /// Its output goes to `log`, and a restart appends. Fails when there is no such program.
-    pub fn start(
-        arguments: &[&str],
-        environment: Vec<(String, String)>,
-        log: PathBuf,
-    ) -> Result<Self> {
-        Self::start_program(program(), arguments, environment, log)
-    }
-
-    fn start_program(
+    pub(crate) fn start(
         program: PathBuf,
         arguments: &[&str],
         environment: Vec<(String, String)>,
@@ -121,7 +113,8 @@ impl OperatorProcess {
     }
 }
 
-fn program() -> PathBuf {
+/// The program to test unless a test names another.
+pub(crate) fn program() -> PathBuf {
     match std::env::var_os(PROGRAM_VARIABLE) {
         Some(program) => program.into(),
         None => cache::target_directory().join("debug").join("shopkeeper"),
@@ -142,8 +135,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let environment = vec![("WORD".to_owned(), "goodbye".to_owned())];
         let log = directory.path().join("operator.log");
-        let process =
-            OperatorProcess::start_program("/bin/sh".into(), &["-c", script], environment, log);
+        let process = OperatorProcess::start("/bin/sh".into(), &["-c", script], environment, log);
         (directory, process.unwrap())
     }
 
@@ -183,7 +175,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_named() {
         let log = std::env::temp_dir().join("never-written.log");
-        let problem = OperatorProcess::start_program("/absent/shopkeeper".into(), &[], vec![], log);
+        let problem = OperatorProcess::start("/absent/shopkeeper".into(), &[], vec![], log);
         assert!(
             problem
                 .unwrap_err()

@@ -1,0 +1,68 @@
+//! `cargo xtask bench`: what the operator costs, as ratios within one run.
+//!
+//! Every bench starts an environment of its own, measures the operator's process from outside (its processor time and memory
+//! by the kernel, its requests by the API server's audit log and the AWS double's record), prints a table, and as its last
+//! line one JSON object. Absolute figures say little on another machine; the ratios do.
+
+mod converge;
+mod fleet;
+mod process;
+mod report;
+mod stage;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use shopkeeper_localenv::install_crypto_provider;
+
+use crate::repository;
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Measure the unoptimised operator of `target/debug`, which is there after the tests, instead of building one with
+    /// optimisation (about 40 minutes the first time). `SHOPKEEPER_BIN` names any other.
+    #[arg(long, global = true)]
+    debug: bool,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// From the first custom resource to the last that is Ready, beside a bare client that applies the same objects.
+    Converge(converge::Options),
+}
+
+/// Runs one bench. Fails when something did not become Ready.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    install_crypto_provider();
+    let operator = build_operator(arguments.debug)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start an async runtime")?;
+    let report = runtime.block_on(async {
+        match &arguments.bench {
+            Bench::Converge(options) => converge::run(options, &operator).await,
+        }
+    })?;
+    report.print();
+    Ok(())
+}
+
+/// The operator to measure.
+fn build_operator(debug: bool) -> Result<std::path::PathBuf> {
+    if let Some(given) = std::env::var_os("SHOPKEEPER_BIN") {
+        return Ok(given.into());
+    }
+    let mut arguments = vec!["build", "--package", "shopkeeper-manager"];
+    if !debug {
+        arguments.push("--release");
+    }
+    repository::run(&mut repository::cargo(&arguments)?)?;
+    let profile = if debug { "debug" } else { "release" };
+    Ok(repository::target_directory()?
+        .join(profile)
+        .join("shopkeeper"))
+}
