@@ -1,0 +1,246 @@
+//! What has to be done about an AWS resource of the blueprint.
+
+use super::{
+    DriftPolicy, Planner,
+    ownership::{self, Ownership},
+    step,
+};
+use crate::{
+    aws::{AwsKind, AwsResource, Change, Tags},
+    blueprint::Node,
+    difference::{self, Difference, show},
+    failure::{Class, Failure},
+    observed::{Lifecycle, Observation, Present},
+    plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
+    resource::ResourceKey,
+};
+
+impl Planner<'_> {
+    pub(super) fn plan_aws(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource) {
+        match self.input.observed.aws.get(key) {
+            None => self.wait(key, "was not observed yet"),
+            Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
+            Some(Observation::Absent) => {
+                let mut step = step(
+                    key,
+                    Action::Create,
+                    Operation::AwsCreate {
+                        desired: Box::new(desired.clone()),
+                    },
+                );
+                step.minutes = desired.kind().usual_minutes();
+                step.blocked_by = self.unmet_at_creation(node);
+                self.steps.push(step);
+            }
+            Some(Observation::Present(present)) => self.plan_present(key, node, desired, present),
+        }
+    }
+
+    fn plan_present(
+        &mut self,
+        key: &ResourceKey,
+        node: &Node,
+        desired: &AwsResource,
+        present: &Present,
+    ) {
+        match ownership::judge(key, present, self.input) {
+            Ownership::Ours => {}
+            Ownership::Adoptable if present.lifecycle == Lifecycle::Deleting => {
+                return self.wait_for_aws(
+                    key,
+                    "is being deleted; it is made again afterwards",
+                    desired.kind().usual_minutes(),
+                );
+            }
+            Ownership::Adoptable => {
+                let tags: Tags = self.input.owner.tags(self.input.cluster);
+                let mut step = step(
+                    key,
+                    Action::Adopt,
+                    Operation::AwsAdopt {
+                        desired: Box::new(desired.clone()),
+                    },
+                );
+                step.changes = vec![FieldChange {
+                    field: "tags".to_owned(),
+                    from: "none".to_owned(),
+                    to: show(&serde_json::json!(tags)),
+                    effect: Effect::None,
+                }];
+                self.steps.push(step);
+                return;
+            }
+            Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
+        }
+        match &present.lifecycle {
+            Lifecycle::Creating => {
+                return self.wait_for_aws(
+                    key,
+                    &with_note("is being created", present),
+                    desired.kind().usual_minutes(),
+                );
+            }
+            Lifecycle::Deleting => {
+                return self.wait_for_aws(
+                    key,
+                    "is being deleted; it is made again afterwards",
+                    desired.kind().usual_minutes(),
+                );
+            }
+            Lifecycle::Failed(reason) => return self.plan_failed(key, desired.kind(), reason),
+            // A nightly backup or a maintenance also makes it busy. What was as desired before and still is, is not being changed
+            // by us: it stays ready.
+            Lifecycle::Modifying
+                if self.is_applied(key, node)
+                    && difference::aws(desired, &present.resource).is_empty() =>
+            {
+                return self.settle_aws(key, desired, present);
+            }
+            Lifecycle::Modifying => {
+                return self.wait_for_aws(key, &with_note("is being changed", present), 0);
+            }
+            Lifecycle::Available => {}
+        }
+        let differences = difference::aws(desired, &present.resource);
+        if differences.is_empty() || present.is_unconfirmed() {
+            return self.settle_aws(key, desired, present);
+        }
+        let (refused, allowed): (Vec<_>, Vec<_>) =
+            differences.into_iter().partition(|difference| {
+                matches!(
+                    difference.field.change,
+                    Change::Refused { .. } | Change::Replace
+                )
+            });
+        for difference in &refused {
+            let remedy = match difference.field.change {
+                Change::Refused { remedy } => remedy,
+                _ => "delete the resource in AWS, and it is made again",
+            };
+            let failure = Failure::invalid(
+                difference.field.name,
+                &format!(
+                    "AWS cannot change {} of {key} from {} to {}",
+                    difference.field.name,
+                    show(&difference.from),
+                    show(&difference.to)
+                ),
+                remedy,
+            );
+            self.refuse(key, Action::Update, failure);
+        }
+        if !allowed.is_empty() {
+            let step = self.update(key, node, desired, present, &allowed);
+            self.steps.push(step);
+        }
+    }
+
+    fn update(
+        &self,
+        key: &ResourceKey,
+        node: &Node,
+        desired: &AwsResource,
+        present: &Present,
+        differences: &[Difference],
+    ) -> Step {
+        let fields = differences
+            .iter()
+            .map(|difference| difference.field.name.to_owned())
+            .collect();
+        let mut step = step(
+            key,
+            Action::Update,
+            Operation::AwsUpdate {
+                desired: Box::new(desired.clone()),
+                fields,
+            },
+        );
+        for difference in differences {
+            let (effect, reversible, minutes) = match difference.field.change {
+                Change::InPlace {
+                    effect,
+                    reversible,
+                    minutes,
+                } => (effect, reversible, minutes),
+                Change::GrowOnly { effect, minutes } => (effect, false, minutes),
+                Change::Replace | Change::Refused { .. } | Change::CreateOnly => {
+                    (Effect::None, true, 0)
+                }
+            };
+            let effect = desired
+                .effect(&present.resource, difference.field.name)
+                .unwrap_or(effect);
+            step.effect = step.effect.max(effect);
+            step.reversible &= reversible;
+            step.minutes = step.minutes.max(minutes);
+            step.changes.push(FieldChange {
+                field: difference.field.name.to_owned(),
+                from: show(&difference.from),
+                to: show(&difference.to),
+                effect,
+            });
+        }
+        if self.is_drift(key, node) && self.input.policies.drift == DriftPolicy::Report {
+            step.blocked_by.push(Blocker::DriftReported);
+        }
+        step.blocked_by.extend(self.unmet(node));
+        step
+    }
+
+    /// A group of nodes that EKS gave up on holds nothing: it is taken away and made again. Data is left to a person.
+    fn plan_failed(&mut self, key: &ResourceKey, kind: AwsKind, reason: &str) {
+        let failure = Failure::new(Class::Invalid, format!("{key} failed in AWS: {reason}"));
+        if kind == AwsKind::NodeGroup {
+            let mut step = step(
+                key,
+                Action::Replace,
+                Operation::AwsDelete {
+                    mode: DeleteMode::Everything,
+                },
+            );
+            step.minutes = kind.usual_minutes();
+            step.changes = vec![FieldChange {
+                field: "status".to_owned(),
+                from: show(&serde_json::Value::from(reason)),
+                to: "ACTIVE".to_owned(),
+                effect: Effect::None,
+            }];
+            self.steps.push(step);
+        } else {
+            self.refuse(
+                key,
+                Action::Wait,
+                failure
+                    .with_remedy("mend or delete it in AWS; what AWS says of it is in its events"),
+            );
+        }
+    }
+
+    /// As desired; a node group also has to have its nodes.
+    fn settle_aws(&mut self, key: &ResourceKey, desired: &AwsResource, present: &Present) {
+        if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
+            (desired, &present.resource)
+        {
+            let nodes = self
+                .input
+                .observed
+                .nodes
+                .get(&group.name)
+                .copied()
+                .unwrap_or_default();
+            let least = usize::try_from(group.min_size).unwrap_or(0);
+            if nodes.ready < least {
+                return self.wait(key, &format!("{} of {least} nodes are ready", nodes.ready));
+            }
+        }
+        self.settle(key);
+    }
+}
+
+/// What AWS says of a resource beside its state, such as that it was stopped.
+fn with_note(state: &str, present: &Present) -> String {
+    present
+        .note
+        .as_ref()
+        .map_or_else(|| state.to_owned(), |note| format!("{state} ({note})"))
+}

@@ -1,0 +1,92 @@
+//! What has to be done about a Kubernetes object of the blueprint.
+
+use super::{DriftPolicy, Planner, step};
+use crate::{
+    blueprint::Node,
+    difference::{self, show},
+    failure::{Class, Failure},
+    kubernetes::{
+        KubernetesKind, KubernetesObject,
+        readiness::{Readiness, readiness},
+    },
+    plan::{Action, Blocker, Effect, FieldChange, Operation},
+    resource::ResourceKey,
+};
+
+impl Planner<'_> {
+    pub(super) fn plan_kubernetes(
+        &mut self,
+        key: &ResourceKey,
+        node: &Node,
+        desired: &KubernetesObject,
+    ) {
+        let apply = || Operation::KubernetesApply {
+            desired: Box::new(desired.clone()),
+        };
+        let Some(found) = self.input.observed.kubernetes.get(key) else {
+            let mut step = step(key, Action::Create, apply());
+            step.blocked_by = self.unmet_at_creation(node);
+            self.steps.push(step);
+            return;
+        };
+        if !found.ours {
+            let failure = Failure::new(
+                Class::Conflict,
+                format!("{key} exists and belongs to somebody else"),
+            )
+            .with_remedy("rename the custom resource, or delete that object");
+            return self.refuse(key, Action::Update, failure);
+        }
+        if found.is_terminating() {
+            return self.wait(key, "is being deleted; it is made again afterwards");
+        }
+        let differences = difference::kubernetes(&desired.comparable(), &found.body);
+        if differences.is_empty() {
+            return match readiness(desired.kind, &found.body) {
+                Readiness::Ready => self.settle(key),
+                Readiness::Progressing(reason) => self.wait(key, &reason),
+                Readiness::Failed(reason) => self.refuse(
+                    key,
+                    Action::Wait,
+                    Failure::new(Class::Invalid, format!("{key}: {reason}"))
+                        .with_remedy("look at the pods: kubectl describe pods, kubectl logs"),
+                ),
+            };
+        }
+        let mut step = step(key, Action::Update, apply());
+        let rolls = desired.kind == KubernetesKind::Deployment
+            && differences
+                .iter()
+                .any(|(path, ..)| path.starts_with("spec.template"));
+        step.effect = if rolls { Effect::Rolling } else { Effect::None };
+        step.changes = differences
+            .iter()
+            .map(|(path, from, to)| {
+                let secret = desired.kind == KubernetesKind::Secret && path.starts_with("data");
+                FieldChange {
+                    field: path.clone(),
+                    from: if secret {
+                        "(secret)".to_owned()
+                    } else {
+                        show(from)
+                    },
+                    to: if secret {
+                        "(another secret)".to_owned()
+                    } else {
+                        show(to)
+                    },
+                    effect: if path.starts_with("spec.template") {
+                        step.effect
+                    } else {
+                        Effect::None
+                    },
+                }
+            })
+            .collect();
+        if self.is_drift(key, node) && self.input.policies.drift == DriftPolicy::Report {
+            step.blocked_by.push(Blocker::DriftReported);
+        }
+        step.blocked_by.extend(self.unmet(node));
+        self.steps.push(step);
+    }
+}
