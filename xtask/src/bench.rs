@@ -5,10 +5,14 @@
 //! line one JSON object. Absolute figures say little on another machine; the ratios do.
 
 mod converge;
+mod edit;
+mod failover;
 mod fleet;
+mod metrics;
 mod process;
 mod report;
 mod stage;
+mod start;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -31,6 +35,12 @@ pub struct Arguments {
 enum Bench {
     /// From the first custom resource to the last that is Ready, beside a bare client that applies the same objects.
     Converge(converge::Options),
+    /// From a person's edit to its first write, while everything else is due for a look, too.
+    Edit(edit::Options),
+    /// From the end of the leader to the first pass of the next one.
+    Failover(failover::Options),
+    /// From the start of the operator among settled services to its first pass.
+    Start(start::Options),
 }
 
 /// Runs one bench. Fails when something did not become Ready.
@@ -45,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let report = runtime.block_on(async {
         match &arguments.bench {
             Bench::Converge(options) => converge::run(options, &operator).await,
+            Bench::Edit(options) => edit::run(options, &operator).await,
+            Bench::Failover(options) => failover::run(options, &operator).await,
+            Bench::Start(options) => start::run(options, &operator).await,
         }
     })?;
     report.print();
@@ -56,7 +69,7 @@ fn build_operator(debug: bool) -> Result<std::path::PathBuf> {
     if let Some(given) = std::env::var_os("SHOPKEEPER_BIN") {
         return Ok(given.into());
     }
-    let mut arguments = vec!["build", "--package", "shopkeeper-manager"];
+    let mut arguments = repository::BUILD_OPERATOR.to_vec();
     if !debug {
         arguments.push("--release");
     }

@@ -134,7 +134,7 @@ async fn build_operator(clock: &Clock) -> Result<()> {
         return Ok(());
     }
     clock.say("building the operator: about 15 minutes the first time, with AWS's SDKs");
-    let command = repository::cargo(&["build", "--package", "shopkeeper-manager"])?;
+    let command = repository::cargo(&repository::BUILD_OPERATOR)?;
     let status = tokio::process::Command::from(command)
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -23,6 +23,10 @@ pub fn target_directory() -> Result<PathBuf> {
     Ok(given.map_or_else(|| root.join("target"), |given| root.join(given)))
 }
 
+/// Builds the operator as the tests do. Not by its package: cargo settles the features of dependencies for the packages it is asked
+/// for, and would build the AWS SDKs once more for the operator alone.
+pub const BUILD_OPERATOR: [&str; 4] = ["build", "--workspace", "--bin", "shopkeeper"];
+
 /// The cargo that runs this program, in the root of the repository.
 pub fn cargo(arguments: &[&str]) -> Result<Command> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

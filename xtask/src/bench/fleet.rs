@@ -6,12 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams},
     core::ApiResource,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, wait::await_condition, watcher},
 };
 use serde_json::{Value, json};
 
@@ -186,6 +186,66 @@ fn bare(api_version: &str, kind: &str, object: &DynamicObject) -> Value {
         spec.remove("clusterIPs");
     }
     bare
+}
+
+/// Changes an object as `kubectl patch --type merge` does.
+pub async fn merge(client: &Client, object: &Value, patch: &Value) -> Result<()> {
+    let name = object["metadata"]["name"]
+        .as_str()
+        .context("an object has no name")?;
+    api(client, object)?
+        .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .with_context(|| format!("changing {name}"))?;
+    Ok(())
+}
+
+/// Asks for a pass over a custom resource; gives the time at which its status answers.
+pub async fn request_pass(client: &Client, object: &Value, token: &str) -> Result<Instant> {
+    let request =
+        json!({"metadata": {"annotations": {"shopkeeper.dev/reconcile-requested-at": token}}});
+    merge(client, object, &request).await?;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let answered = |object: Option<&DynamicObject>| {
+        object.is_some_and(|object| object.data["status"]["lastHandledReconcileAt"] == token)
+    };
+    let answer = await_condition(api(client, object)?, name, answered);
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map(|_| Instant::now()).map_err(Into::into),
+        Err(_) => bail!("{name} has had no pass after {PATIENCE:?}"),
+    }
+}
+
+/// The Deployments of the services, as they change.
+pub struct Rollouts(BoxStream<'static, watcher::Result<DynamicObject>>);
+
+impl Rollouts {
+    /// Sees every change from now on.
+    pub async fn watch(client: &Client) -> Result<Self> {
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            client.clone(),
+            NAMESPACE,
+            &resource("apps/v1", "Deployment"),
+        );
+        let mut events = watcher(api, watcher::Config::default())
+            .default_backoff()
+            .boxed();
+        while !matches!(events.try_next().await?, Some(watcher::Event::InitDone)) {}
+        Ok(Self(events.applied_objects().boxed()))
+    }
+
+    /// Waits until a Deployment has this image; gives the time at which it was seen.
+    pub async fn until_image(&mut self, image: &str) -> Result<Instant> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.0.try_next()).await;
+            let object = next
+                .with_context(|| format!("no Deployment has the image {image}"))??
+                .context("the watch of Deployments ended")?;
+            if object.data["spec"]["template"]["spec"]["containers"][0]["image"] == image {
+                return Ok(Instant::now());
+            }
+        }
+    }
 }
 
 /// Seconds between two points in time.

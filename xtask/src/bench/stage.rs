@@ -6,17 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use kube::Client;
 use shopkeeper_localenv::{LocalEnvironment, OperatorProcess};
 
-use super::process::{self, Usage};
+use super::{
+    metrics,
+    process::{self, Usage},
+};
 use crate::repository;
 
 /// Where the services are.
 pub const NAMESPACE: &str = "bench";
 /// Namespace of the operator's Lease.
-const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
+pub const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
 /// Bounds what would otherwise never end.
 pub const PATIENCE: Duration = Duration::from_secs(1800);
 /// Between two looks at something that is no part of what is measured.
@@ -27,6 +30,8 @@ pub struct Stage {
     pub environment: LocalEnvironment,
     pub operator: OperatorProcess,
     pub client: Client,
+    /// Where the operator that was started last serves its metrics.
+    metrics_port: u16,
 }
 
 impl Stage {
@@ -45,7 +50,8 @@ impl Stage {
                     .to_string(),
             ])
             .await?;
-        let operator = start_operator(&environment, "operator")?;
+        let metrics_port = environment.reserve_port()?;
+        let operator = start_operator(&environment, "operator", metrics_port)?;
         let client = environment.client()?;
         environment
             .kubectl(&[
@@ -60,6 +66,7 @@ impl Stage {
             environment,
             operator,
             client,
+            metrics_port,
         })
     }
 
@@ -77,6 +84,38 @@ impl Stage {
             }
         }
         Ok(requests)
+    }
+
+    /// Starts another replica, and waits until it could lead.
+    pub async fn replica(&self, name: &str) -> Result<OperatorProcess> {
+        let port = self.environment.reserve_port()?;
+        let replica = start_operator(&self.environment, name, port)?;
+        replica.wait_for_log("caches are filled", PATIENCE).await?;
+        Ok(replica)
+    }
+
+    /// Stops the operator as a rolling update does.
+    pub async fn stop_operator(&self) -> Result<()> {
+        let status = self.operator.terminate(PATIENCE).await?;
+        ensure!(status.success(), "the operator ended with {status}");
+        Ok(())
+    }
+
+    /// Starts another operator in the place of the one that was stopped.
+    pub fn start_operator(&mut self) -> Result<()> {
+        self.metrics_port = self.environment.reserve_port()?;
+        self.operator = start_operator(&self.environment, "successor", self.metrics_port)?;
+        Ok(())
+    }
+
+    /// Passes over CatalogServices that the operator has ended, by its own count. Fails while it does not answer yet.
+    pub async fn passes(&self) -> Result<f64> {
+        let metrics = metrics::read(self.metrics_port).await?;
+        Ok(metrics::sum(
+            &metrics,
+            "controller_runtime_reconcile_total",
+            r#"controller="catalogservice""#,
+        ))
     }
 
     /// Ends everything.
@@ -115,13 +154,17 @@ pub async fn prepare(name: &str, operator: &Path) -> Result<LocalEnvironment> {
 }
 
 /// Starts a replica of the operator, as a Deployment would.
-pub fn start_operator(environment: &LocalEnvironment, name: &str) -> Result<OperatorProcess> {
+fn start_operator(
+    environment: &LocalEnvironment,
+    name: &str,
+    metrics_port: u16,
+) -> Result<OperatorProcess> {
     environment.start_operator(
         name,
         &[
             "run",
             "--metrics-address",
-            "127.0.0.1:0",
+            &format!("127.0.0.1:{metrics_port}"),
             "--pod-name",
             name,
             "--namespace",
