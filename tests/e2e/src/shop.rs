@@ -86,7 +86,17 @@ impl Shop {
 
     /// Starts a replica of the operator; it runs until it is dropped.
     pub async fn start_operator(&self, name: &str) -> Result<OperatorProcess> {
-        let arguments = [
+        self.start_operator_with(name, &[], &[]).await
+    }
+
+    /// As [`Shop::start_operator`], with further arguments and variables.
+    pub async fn start_operator_with(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<OperatorProcess> {
+        let mut all = vec![
             "run",
             "--metrics-address",
             "127.0.0.1:0",
@@ -97,11 +107,12 @@ impl Shop {
             "--namespace",
             OPERATOR_NAMESPACE,
         ];
-        let operator = self.environment.start_operator_with(
-            name,
-            &arguments,
-            &[("RUST_LOG", "info,shopkeeper=debug"), ("NO_COLOR", "1")],
-        )?;
+        all.extend_from_slice(arguments);
+        let mut environment = vec![("RUST_LOG", "info,shopkeeper=debug"), ("NO_COLOR", "1")];
+        environment.extend_from_slice(variables);
+        let operator = self
+            .environment
+            .start_operator_with(name, &all, &environment)?;
         operator.wait_for_log("caches are filled", PATIENCE).await?;
         Ok(operator)
     }

@@ -330,7 +330,7 @@ impl ControlPlane {
 }
 
 /// Reads a kubeconfig with a client certificate.
-async fn client_config(path: &Path) -> Result<kube::Config> {
+pub(crate) async fn client_config(path: &Path) -> Result<kube::Config> {
     let kubeconfig = kube::config::Kubeconfig::read_from(path)?;
     let mut config = kube::Config::from_custom_kubeconfig(
         kubeconfig,

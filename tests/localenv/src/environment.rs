@@ -11,9 +11,10 @@ use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::api_proxy::ApiProxy;
 use crate::audit::AuditLog;
 use crate::aws_double::{AwsControl, AwsDouble};
-use crate::control_plane::{ControlPlane, Folders, POLL, START_TIMEOUT};
+use crate::control_plane::{self, ControlPlane, Folders, POLL, START_TIMEOUT};
 use crate::operator_process::{self, OperatorProcess};
 use crate::ports::ReservedPort;
 use crate::python::PythonEnvironment;
@@ -379,6 +380,13 @@ impl LocalEnvironment {
             environment,
             self.logs.join(format!("{name}.log")),
         )
+    }
+
+    /// A proxy in front of the API server that can be unkind, for a client with the operator's user. An operator uses it that is
+    /// started with the variable KUBECONFIG set to [`ApiProxy::kubeconfig`].
+    pub async fn proxy_for_operator(&self) -> Result<ApiProxy> {
+        let config = control_plane::client_config(&self.operator_kubeconfig).await?;
+        ApiProxy::start(config, self.state.path().join("proxy.kubeconfig")).await
     }
 
     /// A port of the loopback interface that no other environment uses as long as this one lives, for a server of the

@@ -11,6 +11,7 @@
 //! cache directory and the temporary directory. It must not know the operator's own types: it stands for the world the
 //! operator lives in, and that world knows nothing of the operator.
 
+mod api_proxy;
 mod audit;
 mod aws_double;
 mod cache;
@@ -25,6 +26,7 @@ mod simulation;
 mod state;
 mod tools;
 
+pub use api_proxy::{ApiHold, ApiProxy, ApiWrite, Refusal};
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectReference};
 pub use aws_double::{AwsCall, AwsControl, AwsFault, FaultKind};
 pub use environment::{Builder, LocalEnvironment};

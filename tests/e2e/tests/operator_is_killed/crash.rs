@@ -1,0 +1,315 @@
+//! Killing the operator at an exact write, and what has to hold afterwards.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals};
+use shopkeeper_localenv::{ApiProxy, AwsFault, FaultKind};
+
+use crate::services::{NAMESPACE, Service};
+
+/// Which writes the operator is killed after.
+#[derive(Clone, Copy, Debug)]
+pub enum Writes {
+    Aws,
+    Kubernetes,
+}
+
+/// More writes than any life of a service takes: a bound for the loop, which ends when a life passes without reaching the write.
+const MOST_WRITES: u32 = 200;
+
+/// A shop whose operator speaks to the API server through a proxy, and holds no Lease that would have to run out.
+pub struct Crash {
+    shop: Shop,
+    proxy: ApiProxy,
+}
+
+/// How many resources of which kind there are, and which roles the inventory knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Estate {
+    in_aws: BTreeMap<String, usize>,
+    inventory: Vec<String>,
+}
+
+impl Crash {
+    pub async fn open(name: &str) -> Result<Self> {
+        let mut shop = Shop::prepare(name).await?;
+        shop.environment
+            .aws_control()?
+            .set_transition(Duration::from_millis(200))
+            .await?;
+        let proxy = shop.environment.proxy_for_operator().await?;
+        let kubeconfig = proxy.kubeconfig().display().to_string();
+        shop.operator = Some(
+            shop.start_operator_with(
+                "operator",
+                &["--leader-election", "false"],
+                &[("KUBECONFIG", &kubeconfig)],
+            )
+            .await?,
+        );
+        shop.namespace(NAMESPACE).await?;
+        crate::platform(&shop).await?;
+        Ok(Self { shop, proxy })
+    }
+
+    pub async fn close(self) -> Result<()> {
+        self.shop.close().await
+    }
+
+    /// Kills the operator after each write of a creation; every service is a new one.
+    pub async fn while_it_is_made(&mut self, service: &Service, writes: Writes) -> Result<()> {
+        let usual = service.subject(&format!("{}-usual", prefix("made", writes)));
+        self.shop.apply(&service.yaml(&usual.name)).await?;
+        self.shop.until_ready(&usual).await?;
+        let expected = self.estate(&usual).await?;
+        self.take_down(&usual).await?;
+        for nth in 1..MOST_WRITES {
+            let subject = service.subject(&format!("{}-{nth:03}", prefix("made", writes)));
+            let yaml = service.yaml(&subject.name);
+            let killed = self
+                .kill_after(&subject, writes, nth, async |shop| shop.apply(&yaml).await)
+                .await?;
+            self.shop.until_ready(&subject).await?;
+            equals(
+                &format!("what there is of {subject}, after {killed:?}"),
+                self.estate(&subject).await?,
+                expected.clone(),
+            )?;
+            self.take_down(&subject).await?;
+            let Some(write) = killed else {
+                println!("{} made: {} crashes", service.kind, nth - 1);
+                return Ok(());
+            };
+            println!("{subject}: killed after {write}");
+        }
+        bail!("a creation of {MOST_WRITES} writes")
+    }
+
+    /// Kills the operator after each write of an edit that replaces the node group.
+    pub async fn while_its_nodes_are_replaced(
+        &mut self,
+        service: &Service,
+        writes: Writes,
+    ) -> Result<()> {
+        let subject = service.subject(prefix("nodes", writes));
+        self.shop.apply(&service.yaml(&subject.name)).await?;
+        self.shop.until_ready(&subject).await?;
+        let expected = self.estate(&subject).await?;
+        let types = ["m7g.xlarge", "m7g.large"];
+        for (nth, instance_type) in (1..MOST_WRITES).zip(types.into_iter().cycle()) {
+            let edit =
+                json!({"spec": {"nodes": {"nodeGroup": {"instanceTypes": [instance_type]}}}});
+            let edited = subject.clone();
+            let killed = self
+                .kill_after(&subject, writes, nth, async |shop| {
+                    shop.merge(&edited, edit).await.map(drop)
+                })
+                .await?;
+            self.shop.until_ready(&subject).await?;
+            equals(
+                &format!("what there is of {subject}, after {killed:?}"),
+                self.estate(&subject).await?,
+                expected.clone(),
+            )?;
+            let Some(write) = killed else {
+                println!("nodes of {} replaced: {} crashes", service.kind, nth - 1);
+                return self.take_down(&subject).await;
+            };
+            println!("{subject}: killed after {write}");
+        }
+        bail!("an edit of {MOST_WRITES} writes")
+    }
+
+    /// Kills the operator after each write of a deletion. Its policy is that of a service that says nothing: Snapshot.
+    pub async fn while_it_is_deleted(&mut self, service: &Service, writes: Writes) -> Result<()> {
+        let mut expected = None;
+        for nth in 1..MOST_WRITES {
+            let subject = service.subject(&format!("{}-{nth:03}", prefix("gone", writes)));
+            self.shop.apply(&service.yaml(&subject.name)).await?;
+            self.shop.until_ready(&subject).await?;
+            if expected.is_none() {
+                // The first one goes undisturbed, and says what is left.
+                self.shop.delete(&subject).await?;
+                self.shop.until_gone(&subject).await?;
+                expected = Some(self.in_aws(&subject).await?);
+                self.shop.apply(&service.yaml(&subject.name)).await?;
+                self.shop.until_ready(&subject).await?;
+            }
+            let deleted = subject.clone();
+            let killed = self
+                .kill_after(&subject, writes, nth, async |shop| {
+                    shop.delete(&deleted).await
+                })
+                .await?;
+            self.shop.until_gone(&subject).await?;
+            if nth > 1 {
+                equals(
+                    &format!("what is left of {subject}, after {killed:?}"),
+                    Some(self.in_aws(&subject).await?),
+                    expected.clone(),
+                )?;
+            }
+            let Some(write) = killed else {
+                println!("{} deleted: {} crashes", service.kind, nth - 1);
+                return Ok(());
+            };
+            println!("{subject}: killed after {write}");
+        }
+        bail!("a deletion of {MOST_WRITES} writes")
+    }
+
+    /// Does something that makes the operator write, and kills it once the `nth` of those writes took effect; returns that write.
+    /// `None` where the operator came to its end with fewer.
+    async fn kill_after(
+        &mut self,
+        subject: &Subject,
+        writes: Writes,
+        nth: u32,
+        begin: impl AsyncFnOnce(&Shop) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let killed = match writes {
+            Writes::Aws => self.kill_after_aws(subject, nth, begin).await?,
+            Writes::Kubernetes => self.kill_after_kubernetes(subject, nth, begin).await?,
+        };
+        if killed.is_some() {
+            let operator = self.shop.operator.as_mut();
+            operator.context("the operator does not run")?.restart()?;
+        }
+        Ok(killed)
+    }
+
+    async fn kill_after_aws(
+        &self,
+        subject: &Subject,
+        nth: u32,
+        begin: impl AsyncFnOnce(&Shop) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let control = self.shop.environment.aws_control()?;
+        let writes = AwsFault::new(FaultKind::Hold, "*", "*")
+            .only_writes()
+            .on_resource(&format!("*{}*", subject.name));
+        let hold = control.hold(writes, nth).await?;
+        begin(&self.shop).await?;
+        let reached = tokio::select! {
+            call = hold.reached(PATIENCE) => Some(call?),
+            ended = self.until_it_ends(subject) => ended.map(|()| None)?,
+        };
+        if reached.is_some() {
+            self.operator()?.kill();
+        }
+        hold.cut().await?;
+        Ok(reached.map(|call| {
+            let operation = call.operation.unwrap_or_default();
+            format!("write {nth} to AWS, {}:{operation}", call.service)
+        }))
+    }
+
+    async fn kill_after_kubernetes(
+        &self,
+        subject: &Subject,
+        nth: u32,
+        begin: impl AsyncFnOnce(&Shop) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let mut hold = self.proxy.hold_write(&subject.name, nth);
+        begin(&self.shop).await?;
+        let reached = tokio::select! {
+            write = hold.reached(PATIENCE) => Some(write?),
+            ended = self.until_it_ends(subject) => ended.map(|()| None)?,
+        };
+        if reached.is_some() {
+            self.operator()?.kill();
+        }
+        hold.cut();
+        Ok(reached.map(|write| format!("write {nth} to Kubernetes, {write}")))
+    }
+
+    fn operator(&self) -> Result<&shopkeeper_localenv::OperatorProcess> {
+        self.shop
+            .operator
+            .as_ref()
+            .context("the operator does not run")
+    }
+
+    /// Waits until the custom resource is gone, or Ready in its present generation and not on its way out.
+    async fn until_it_ends(&self, subject: &Subject) -> Result<()> {
+        self.shop
+            .until(
+                &format!("{subject} comes to its end"),
+                PATIENCE,
+                async || {
+                    let Some(object) = self.shop.find(subject).await? else {
+                        return Ok(());
+                    };
+                    anyhow::ensure!(object["metadata"]["deletionTimestamp"].is_null(), "it goes");
+                    let generation = &object["metadata"]["generation"];
+                    let ready =
+                        object["status"]["conditions"]
+                            .as_array()
+                            .is_some_and(|conditions| {
+                                conditions.iter().any(|condition| {
+                                    condition["type"] == "Ready"
+                                        && condition["status"] == "True"
+                                        && condition["observedGeneration"] == *generation
+                                })
+                            });
+                    anyhow::ensure!(ready, "it is not Ready");
+                    Ok(())
+                },
+            )
+            .await
+    }
+
+    async fn estate(&self, subject: &Subject) -> Result<Estate> {
+        let object = self
+            .shop
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
+        let mut inventory: Vec<String> = object["status"]["inventory"]
+            .as_array()
+            .context("it has no inventory")?
+            .iter()
+            .map(|item| format!("{} {} {}", item["kind"], item["role"], item["state"]))
+            .collect();
+        inventory.sort();
+        Ok(Estate {
+            in_aws: self.in_aws(subject).await?,
+            inventory,
+        })
+    }
+
+    /// How many resources of each kind carry the name of the custom resource, whatever their tags: one that was made and never
+    /// tagged is an orphan, too.
+    async fn in_aws(&self, subject: &Subject) -> Result<BTreeMap<String, usize>> {
+        let mut found = BTreeMap::new();
+        for resource in self.shop.environment.aws_control()?.inventory().await? {
+            let text = |member: &str| resource[member].as_str().unwrap_or_default();
+            let of_it = text("name").contains(&subject.name)
+                || resource["tags"]["shopkeeper.dev/owner"] == subject.path();
+            if of_it {
+                let kind = format!("{}:{}", text("service"), text("type"));
+                *found.entry(kind).or_default() += 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes a service down with its data, so that the account does not fill up.
+    async fn take_down(&self, subject: &Subject) -> Result<()> {
+        let delete: Value = json!({"spec": {"policy": {"deletion": "Delete"}}});
+        self.shop.merge(subject, delete).await?;
+        self.shop.delete(subject).await
+    }
+}
+
+fn prefix(life: &str, writes: Writes) -> &'static str {
+    match (life, writes) {
+        ("made", Writes::Aws) => "made-a",
+        ("made", Writes::Kubernetes) => "made-k",
+        ("nodes", Writes::Aws) => "nodes-a",
+        ("nodes", Writes::Kubernetes) => "nodes-k",
+        (_, Writes::Aws) => "gone-a",
+        (_, Writes::Kubernetes) => "gone-k",
+    }
+}
