@@ -13,6 +13,7 @@
 pub mod aws;
 pub mod blueprint;
 pub mod build;
+pub mod decisions;
 pub mod difference;
 pub mod duration;
 pub mod facts;

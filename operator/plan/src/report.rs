@@ -15,6 +15,8 @@ use crate::{
 
 /// Longest message of a condition, in characters; the API server takes 32768, a terminal shows far less.
 const LONGEST_MESSAGE: usize = 1024;
+/// Longest text of what a person decides on, in characters.
+const LONGEST_CHANGE: usize = 256;
 /// How many resources a message names before it counts.
 const NAMED: usize = 3;
 
@@ -316,52 +318,62 @@ fn progress_reason(working: &[&Step], blueprint: &Blueprint) -> &'static str {
         .map_or(reason::PROGRESSING, section_reason)
 }
 
-/// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
-/// pass that reports it.
-#[must_use]
-pub fn describe(step: &Step) -> String {
+/// What is done to the resource of a step: while it is done, and while it still has to be.
+fn words(step: &Step) -> (String, String) {
     let fields: Vec<&str> = step
         .changes
         .iter()
         .take(NAMED)
         .map(|change| change.field.as_str())
         .collect();
+    let from = |otherwise| {
+        step.changes
+            .first()
+            .map_or(otherwise, |change| change.from.as_str())
+    };
     let (doing, to_do) = match (&step.operation, step.action) {
-        (Operation::Wait, Action::Wait) => {
-            let what = step
-                .changes
-                .first()
-                .map_or("waits", |change| change.from.as_str());
-            (what.to_owned(), what.to_owned())
+        (Operation::Wait, Action::Wait) => (from("waits"), from("waits")),
+        (Operation::DrainNodes, _) => ("moving its pods to other nodes", "its pods move to other nodes"),
+        (_, Action::Create) => ("creating", "to be created"),
+        (_, Action::Update) => {
+            let fields = fields.join(", ");
+            return (format!("changing {fields}"), format!("{fields} to be changed"));
         }
-        (Operation::DrainNodes, _) => (
-            "moving its pods to other nodes".to_owned(),
-            "its pods move to other nodes".to_owned(),
-        ),
-        (_, Action::Create) => ("creating".to_owned(), "to be created".to_owned()),
-        (_, Action::Update) => (
-            format!("changing {}", fields.join(", ")),
-            format!("{} to be changed", fields.join(", ")),
-        ),
         (Operation::AwsDelete { .. }, Action::Replace) if !step.changes.is_empty() => {
-            let why = step
-                .changes
-                .first()
-                .map_or("", |change| change.from.as_str());
-            (
+            let why = from("");
+            return (
                 format!("failed ({why}), deleting it to make it again"),
                 format!("failed ({why}), to be deleted and made again"),
-            )
+            );
         }
-        (_, Action::Replace) => (
-            "deleting what was replaced".to_owned(),
-            "was replaced, to be deleted".to_owned(),
-        ),
-        (_, Action::Delete) => ("deleting".to_owned(), "to be deleted".to_owned()),
-        (_, Action::Adopt) => ("adopting".to_owned(), "to be adopted".to_owned()),
-        (_, Action::Retain) => ("keeping".to_owned(), "to be kept".to_owned()),
-        (_, Action::Wait) => ("waiting".to_owned(), "waiting".to_owned()),
+        (_, Action::Replace) => ("deleting what was replaced", "was replaced, to be deleted"),
+        (_, Action::Delete) => ("deleting", "to be deleted"),
+        (_, Action::Adopt) => ("adopting", "to be adopted"),
+        (_, Action::Retain) => ("keeping", "to be kept"),
+        (_, Action::Wait) => ("waiting", "waiting"),
     };
+    (doing.to_owned(), to_do.to_owned())
+}
+
+/// What a person decides on: `instanceClass db.r7g.large -> db.r7g.xlarge`, or `to be deleted`.
+#[must_use]
+pub fn change(step: &Step) -> String {
+    if step.action != Action::Update {
+        return words(step).1;
+    }
+    let changes: Vec<String> = step
+        .changes
+        .iter()
+        .map(|change| format!("{} {} -> {}", change.field, change.from, change.to))
+        .collect();
+    shorten_to(&changes.join(", "), LONGEST_CHANGE)
+}
+
+/// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
+/// pass that reports it.
+#[must_use]
+pub fn describe(step: &Step) -> String {
+    let (doing, to_do) = words(step);
     let mut text = format!(
         "{}: {}",
         step.key,
@@ -395,18 +407,44 @@ fn describe_all(steps: &[&Step]) -> String {
     text.join("; ")
 }
 
-/// A plan in one line: `2 changes: 1 failover, 1 rolling`.
+/// A plan in one line: `2 changes: 1 failover, 1 rolling`. Where it waits for a person, what a person decides on:
+/// `1 change: 1 failover; approved and not done: 1 change: 1 restart`.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
-    let changes: Vec<&Step> = plan
-        .steps
-        .iter()
-        .filter(|step| !matches!(step.action, Action::Wait | Action::Retain))
-        .collect();
-    if changes.is_empty() {
-        return "no changes".to_owned();
+    let of = |approved: bool| -> Vec<Effect> {
+        plan.decisions
+            .steps
+            .iter()
+            .filter(|decision| decision.approved == approved)
+            .map(|decision| decision.effect)
+            .collect()
+    };
+    let (approved, waiting) = (of(true), of(false));
+    match (waiting.is_empty(), approved.is_empty()) {
+        (true, true) => {
+            let changes: Vec<Effect> = plan
+                .steps
+                .iter()
+                .filter(|step| !matches!(step.action, Action::Wait | Action::Retain))
+                .map(|step| step.effect)
+                .collect();
+            if changes.is_empty() {
+                "no changes".to_owned()
+            } else {
+                count(&changes)
+            }
+        }
+        (false, true) => count(&waiting),
+        (true, false) => format!("approved and not done: {}", count(&approved)),
+        (false, false) => format!(
+            "{}; approved and not done: {}",
+            count(&waiting),
+            count(&approved)
+        ),
     }
-    let count = |effect: Effect| changes.iter().filter(|step| step.effect == effect).count();
+}
+
+fn count(changes: &[Effect]) -> String {
     let effects: Vec<String> = [
         (Effect::DataLoss, "data loss"),
         (Effect::Downtime, "downtime"),
@@ -416,8 +454,9 @@ pub fn summary(plan: &Plan) -> String {
         (Effect::None, "without effect on traffic"),
     ]
     .into_iter()
-    .filter(|(effect, _)| count(*effect) > 0)
-    .map(|(effect, text)| format!("{} {text}", count(effect)))
+    .map(|(effect, text)| (changes.iter().filter(|change| **change == effect).count(), text))
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, text)| format!("{number} {text}"))
     .collect();
     format!(
         "{} change{}: {}",
@@ -465,11 +504,15 @@ pub fn replicas(observed: &Observed) -> Option<(i64, i64)> {
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= LONGEST_MESSAGE {
+    shorten_to(text, LONGEST_MESSAGE)
+}
+
+fn shorten_to(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
         text.to_owned()
     } else {
         text.chars()
-            .take(LONGEST_MESSAGE - 1)
+            .take(longest - 1)
             .chain(['…'])
             .collect()
     }

@@ -7,11 +7,10 @@ use k8s_openapi::{
 use serde_json::Value;
 use shopkeeper_api::{
     Managed,
-    status::{PlanSummary, Replicas, Status},
+    status::{Replicas, Status},
 };
 use shopkeeper_plan::{
     observed::Observed,
-    plan::{Blocker, Plan},
     planner::Inventory,
     report::{self, Report},
 };
@@ -52,19 +51,6 @@ pub(super) fn set_conditions(status: &mut Status, report: &Report, generation: O
             last_transition_time: Time(Timestamp::UNIX_EPOCH),
         })
         .collect();
-}
-
-/// The plan in the status: only what waits for a person, since everything else is under way and told by the conditions.
-pub(super) fn plan_summary(plan: &Plan) -> Option<PlanSummary> {
-    let hash = plan.approval_hash()?;
-    Some(PlanSummary {
-        hash,
-        summary: report::summary(plan),
-        waiting_for_approval: plan
-            .steps
-            .iter()
-            .any(|step| step.blocked_by.contains(&Blocker::Approval)),
-    })
 }
 
 /// The status as JSON; empty where there is none.

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     names::Owner,
     observed::{Lifecycle, Observed},
-    plan::{Action, Blocker, Effect, FieldChange, Operation, Plan, Step},
+    plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -117,6 +117,8 @@ pub struct Input<'a> {
     pub policies: Policies,
     /// The plan hash that a person approved.
     pub approved: Option<&'a str>,
+    /// What was approved before and was not seen to be done.
+    pub decisions: &'a [Decision],
     /// Whether the custom resource is being deleted.
     pub deleting: bool,
 }

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, Change},
     blueprint::Blueprint,
+    decisions,
     failure::Failure,
     kubernetes::{KubernetesKind, KubernetesObject},
     observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject, Present},
     outputs::Outputs,
-    plan::{Action, DeleteMode, Operation, Plan, Step},
+    plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, InventoryEntry, Policies},
     resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
@@ -66,6 +68,8 @@ pub struct World {
     pub inventory: Inventory,
     pub policies: Policies,
     pub approved: Option<String>,
+    /// What was approved before, as the status keeps it.
+    pub decisions: Vec<Decision>,
     pub deleting: bool,
     /// What was done, in order: `create RdsInstance/x`.
     pub log: Vec<String>,
@@ -102,6 +106,7 @@ impl World {
             inventory: Inventory::new(),
             policies: Policies::default(),
             approved: None,
+            decisions: Vec::new(),
             deleting: false,
             log: Vec::new(),
         }
@@ -188,6 +193,7 @@ impl World {
             inventory: &self.inventory,
             policies: self.policies,
             approved: self.approved.as_deref(),
+            decisions: &self.decisions,
             deleting: self.deleting,
         }
     }
@@ -197,8 +203,7 @@ impl World {
         let observed = self.observe();
         let blueprint = (self.wanted.blueprint)(&observed);
         let plan = self.plan_for(&observed, &blueprint);
-        let intended = with_intentions(&self.inventory, &plan, &blueprint);
-        self.inventory = intended;
+        self.write_down(&plan, &blueprint);
         self.execute(&plan);
         self.inventory = after(&self.inventory, &plan, &blueprint, &observed);
         plan
@@ -209,10 +214,20 @@ impl World {
         let observed = self.observe();
         let blueprint = (self.wanted.blueprint)(&observed);
         let plan = self.plan_for(&observed, &blueprint);
-        self.inventory = with_intentions(&self.inventory, &plan, &blueprint);
+        self.write_down(&plan, &blueprint);
         for step in plan.free_steps().take(steps) {
             self.take(step);
         }
+    }
+
+    /// What is written into the status before anything is done.
+    fn write_down(&mut self, plan: &Plan, blueprint: &Blueprint) {
+        self.inventory = with_intentions(&self.inventory, plan, blueprint);
+        let status = Status {
+            plan: decisions::to_status(plan, &self.wanted.owner),
+            ..Status::default()
+        };
+        self.decisions = decisions::from_status(&status, &self.wanted.owner);
     }
 
     pub fn execute(&mut self, plan: &Plan) {
@@ -333,7 +348,7 @@ impl World {
         moved
     }
 
-    fn take(&mut self, step: &Step) {
+    pub fn take(&mut self, step: &Step) {
         let key = &step.key;
         if !matches!(step.operation, Operation::Wait) {
             self.log
@@ -486,7 +501,9 @@ impl World {
                 resource["tags"].as_object_mut().unwrap().extend(tags);
                 continue;
             }
-            resource[field] = wanted[field].clone();
+            resource[field] = desired
+                .on_the_way(&thing.present.resource, field)
+                .unwrap_or_else(|| wanted[field].clone());
             minutes += match table
                 .iter()
                 .find(|known| known.name == field)
