@@ -164,6 +164,10 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub state: Option<String>,
+    /// What AWS notes of it, such as a reboot that is pending; absent where there is nothing to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub note: Option<String>,
     /// Hash of what was wanted when it was last seen to be so: a difference from the same wish is drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

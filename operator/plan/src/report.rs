@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use shopkeeper_api::status::{condition, reason};
+use shopkeeper_api::status::{InventoryItem, condition, reason};
 
 use crate::{
     blueprint::{Blueprint, Section},
     failure::{Class, Failure},
     kubernetes::{KubernetesKind, readiness},
-    observed::{Lifecycle, Observation, Observed},
+    observed::{Lifecycle, Note, Observation, Observed, Weight},
     plan::{Action, Blocker, Effect, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
@@ -46,7 +46,7 @@ pub struct Report {
 
 /// The report on a custom resource that could be resolved and planned.
 #[must_use]
-pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
+pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting: bool) -> Report {
     let mut conditions = Vec::new();
     if !deleting {
         for section in [
@@ -56,7 +56,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
             Section::Workload,
             Section::Edge,
         ] {
-            conditions.extend(of_section(section, plan, blueprint));
+            conditions.extend(of_section(section, plan, blueprint, observed));
         }
     }
     let failures: Vec<(&Step, &Failure)> = plan
@@ -222,7 +222,12 @@ pub fn of_suspension() -> Report {
     }
 }
 
-fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<ConditionDraft> {
+fn of_section(
+    section: Section,
+    plan: &Plan,
+    blueprint: &Blueprint,
+    observed: &Observed,
+) -> Option<ConditionDraft> {
     let keys: BTreeSet<&ResourceKey> = blueprint
         .iter()
         .filter(|(_, node)| node.section == section)
@@ -257,7 +262,12 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
         (
             "True",
             reason::SUCCEEDED,
-            format!("{} of {} resources are ready", keys.len(), keys.len()),
+            format!(
+                "{} of {} resources are ready{}",
+                keys.len(),
+                keys.len(),
+                dangers(&keys, observed)
+            ),
         )
     } else {
         ("False", section_reason(section), describe_all(&working))
@@ -268,6 +278,26 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
         reason: why,
         message: shorten(&message),
     })
+}
+
+/// What may make resources stop to work that still do.
+fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let found: Vec<String> = keys
+        .iter()
+        .filter_map(|key| Some((key, observed.present(key)?)))
+        .flat_map(|(key, present)| {
+            present
+                .notes()
+                .filter(|note| note.weight == Weight::Danger)
+                .map(move |note| format!("; {key}: {}", note.text))
+        })
+        .collect();
+    let more = found.len().saturating_sub(NAMED);
+    let mut text: String = found.into_iter().take(NAMED).collect();
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
 }
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.
@@ -483,6 +513,38 @@ pub fn state(key: &ResourceKey, observed: &Observed) -> Option<&'static str> {
         },
         ResourceKind::Kubernetes(_) => observed.kubernetes.get(key).map(|_| "applied"),
     }
+}
+
+/// Longest note in the inventory, in characters.
+const LONGEST_NOTE: usize = 512;
+
+/// What AWS notes of a resource, for the inventory.
+#[must_use]
+pub fn note(key: &ResourceKey, observed: &Observed) -> Option<String> {
+    let notes = observed.present(key)?.note.as_ref()?;
+    Some(shorten_to(&notes.to_string(), LONGEST_NOTE))
+}
+
+/// The notes on resources that AWS is not at work on which were not in the inventory: what is news to a person.
+pub fn new_notes<'a>(
+    before: &'a [InventoryItem],
+    observed: &'a Observed,
+) -> impl Iterator<Item = (&'a ResourceKey, &'a Note)> {
+    let known = |key: &ResourceKey, note: &Note| {
+        before
+            .iter()
+            .find(|item| item.kind == key.kind.id() && item.name == key.name)
+            .and_then(|item| item.note.as_deref())
+            // What was cut off there was told when it was written.
+            .is_some_and(|notes| notes.contains(note.text.as_str()) || notes.ends_with('…'))
+    };
+    observed
+        .aws
+        .keys()
+        .filter_map(|key| Some((key, observed.present(key)?)))
+        .filter(|(_, present)| present.lifecycle == Lifecycle::Available)
+        .flat_map(|(key, present)| present.notes().map(move |note| (key, note)))
+        .filter(move |(key, note)| !known(key, note))
 }
 
 /// Available and wanted replicas of all Deployments, added up.

@@ -8,7 +8,7 @@ use aws_sdk_eks::types::{
 use shopkeeper_plan::{
     aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
     failure::{Class, Failure},
-    observed::Lifecycle,
+    observed::{Lifecycle, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
 };
@@ -348,14 +348,14 @@ fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     };
-    let note = health_issues(group);
+    let issues = health_issues(group);
     let arn = group.nodegroup_arn().map(str::to_owned);
     let outputs = Outputs::new().with_optional("arn", arn.clone());
     Ok(Found {
-        lifecycle: lifecycle(group.status(), note.as_deref())?,
+        lifecycle: lifecycle(group.status(), &issues)?,
         arn,
         outputs,
-        note,
+        note: Notes::of(issues.into_iter().map(Note::danger).collect()),
         ..Found::available(resource)
     })
 }
@@ -371,11 +371,13 @@ fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
     }
 }
 
-fn lifecycle(status: Option<&NodegroupStatus>, issues: Option<&str>) -> Result<Lifecycle, Failure> {
+fn lifecycle(status: Option<&NodegroupStatus>, issues: &[String]) -> Result<Lifecycle, Failure> {
     let failed = |what: &str| {
-        Lifecycle::Failed(
-            issues.map_or_else(|| what.to_owned(), |issues| format!("{what}: {issues}")),
-        )
+        Lifecycle::Failed(if issues.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {}", issues.join("; "))
+        })
     };
     Ok(match status {
         Some(NodegroupStatus::Creating) => Lifecycle::Creating,
@@ -389,11 +391,12 @@ fn lifecycle(status: Option<&NodegroupStatus>, issues: Option<&str>) -> Result<L
     })
 }
 
-/// The health issues in one line, without the resources concerned, which change from minute to minute.
-fn health_issues(group: &Nodegroup) -> Option<String> {
+/// The health issues, without the resources concerned, which change from minute to minute.
+fn health_issues(group: &Nodegroup) -> Vec<String> {
     let mut issues: Vec<_> = group
-        .health()?
-        .issues()
+        .health()
+        .map(|health| health.issues())
+        .unwrap_or_default()
         .iter()
         .map(|issue| {
             let code = issue.code().map_or("Unknown", |code| code.as_str());
@@ -404,7 +407,7 @@ fn health_issues(group: &Nodegroup) -> Option<String> {
         .collect();
     issues.sort();
     issues.dedup();
-    (!issues.is_empty()).then(|| issues.join("; "))
+    issues
 }
 
 fn unknown(what: &str, value: Option<&str>) -> Failure {

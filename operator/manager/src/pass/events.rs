@@ -1,12 +1,16 @@
 //! Events: what was done and what became of it, for `kubectl describe`.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use shopkeeper_api::{Managed, status::condition};
+use shopkeeper_api::{
+    Managed,
+    status::{Status, condition},
+};
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
+    observed::{Observed, Weight},
     plan::{Action, Operation, Plan, Step},
-    planner::{DeletionPolicy, reason_to_retain},
-    report::Report,
+    planner::{DeletionPolicy, Inventory, reason_to_retain},
+    report::{self, Report},
     resource::ResourceKind,
 };
 
@@ -80,6 +84,25 @@ pub(super) async fn retained<K: Managed>(
             )
             .await;
         }
+    }
+}
+
+/// Tells what AWS notes of resources that are not being changed, when it appears.
+pub(super) async fn noted<K: Managed>(
+    subject: &Subject<'_, K>,
+    before: &Status,
+    inventory: &Inventory,
+    observed: &Observed,
+) {
+    for (key, note) in report::new_notes(&before.inventory, observed) {
+        if !inventory.contains_key(key) {
+            continue;
+        }
+        let (severity, reason) = match note.weight {
+            Weight::Information => (Severity::Normal, "Noted"),
+            Weight::Danger | Weight::Outage { .. } => (Severity::Warning, "Endangered"),
+        };
+        send(subject, severity, reason, format!("{key}: {}", note.text)).await;
     }
 }
 

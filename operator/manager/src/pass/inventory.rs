@@ -34,15 +34,21 @@ pub(super) fn from_status(status: &Status) -> Inventory {
         .collect()
 }
 
-/// The inventory for a status.
-pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<InventoryItem> {
+/// The inventory for a status that had `before`.
+pub(super) fn to_status(
+    inventory: &Inventory,
+    observed: &Observed,
+    before: &[InventoryItem],
+) -> Vec<InventoryItem> {
     inventory
         .iter()
-        .map(|(key, entry)| InventoryItem {
-            kind: key.kind.id().to_owned(),
-            name: key.name.clone(),
-            role: entry.role.clone(),
-            id: match key.kind {
+        .map(|(key, entry)| {
+            // Of what could not be observed now, what was known is still the best that is known.
+            let unknown = matches!(observed.aws.get(key), Some(Observation::Unknown(_)));
+            let known = before
+                .iter()
+                .find(|item| unknown && item.kind == key.kind.id() && item.name == key.name);
+            let id = match key.kind {
                 ResourceKind::Aws(_) => observed
                     .present(key)
                     .and_then(|present| present.arn.clone()),
@@ -50,9 +56,16 @@ pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<Inven
                     .kubernetes
                     .get(key)
                     .map(|object| object.uid.clone()),
-            },
-            state: report::state(key, observed).map(str::to_owned),
-            applied: entry.applied.clone(),
+            };
+            InventoryItem {
+                kind: key.kind.id().to_owned(),
+                name: key.name.clone(),
+                role: entry.role.clone(),
+                id: id.or_else(|| known?.id.clone()),
+                state: report::state(key, observed).map(str::to_owned),
+                note: report::note(key, observed).or_else(|| known?.note.clone()),
+                applied: entry.applied.clone(),
+            }
         })
         .collect()
 }

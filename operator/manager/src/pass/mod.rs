@@ -201,13 +201,15 @@ impl<K: Scoped> Subject<'_, K> {
         // resource is still known.
         let intended = inventory::with_intentions(&inventory, &plan, &blueprint);
         // An approval likewise: of two approved steps the second is still approved when the first is done.
-        let decided = self.decided();
+        let before = self.status();
+        let decided = decisions::from_status(&before, &self.owner);
         let approved = plan
             .decisions
             .approved()
             .any(|decision| !decided.contains(decision));
         if intended != inventory || approved {
-            self.write_intentions(&intended, &plan, site).await?;
+            self.write_intentions(&intended, &plan, &observed, site)
+                .await?;
         }
         let executed = execute::execute(self, site, &mut plan, &observed).await;
         events::publish(self, &plan, &executed).await;
@@ -228,18 +230,18 @@ impl<K: Scoped> Subject<'_, K> {
             events::retained(self, &plan, site.policies.deletion).await;
             return self.let_go().await;
         }
-        let report = report::of_plan(&plan, &blueprint, self.deleting());
+        let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());
         let next = inventory::after(&intended, &plan, &blueprint, &observed, &gone);
         let mut status = status::status(self, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
         status.last_handled_reconcile_at =
             requested.or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
-        let before = self.status();
         status.platform.clone_from(&site.platform);
         let mut whole = to_json(&status)?;
         extend(&mut whole, extended);
         self.write(whole).await?;
+        events::noted(self, &before, &next, &observed).await;
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
@@ -372,10 +374,15 @@ impl<K: Scoped> Subject<'_, K> {
         &self,
         inventory: &Inventory,
         plan: &Plan,
+        observed: &Observed,
         site: &Site<'_>,
     ) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
-        whole["inventory"] = to_json(&inventory::to_status(inventory, &Observed::default()))?;
+        whole["inventory"] = to_json(&inventory::to_status(
+            inventory,
+            observed,
+            &self.status().inventory,
+        ))?;
         if let Some(plan) = decisions::to_status(plan, &self.owner) {
             whole["plan"] = to_json(&plan)?;
         }

@@ -25,7 +25,7 @@ pub(super) fn status<K: Scoped>(
     observed: &Observed,
 ) -> Status {
     let mut status = Status {
-        inventory: inventory::to_status(inventory, observed),
+        inventory: inventory::to_status(inventory, observed, &subject.status().inventory),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
             let number = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
             Replicas::new(number(wanted), number(ready))
