@@ -142,6 +142,8 @@ pub enum Operation {
     DrainNodes,
     /// Takes the resource out of the inventory and touches nothing else.
     Forget,
+    /// The same with one that is not known to be ours any more; the failure says why, and what a person can do.
+    LeaveBehind(Failure),
     /// Nothing.
     Wait,
 }

@@ -61,7 +61,10 @@ pub(super) async fn execute<K: Managed>(
         match result {
             Ok(()) => {
                 tracing::info!(resource = %step.key, action = ?step.action, "step taken");
-                if !matches!(step.operation, Operation::Forget) {
+                if !matches!(
+                    step.operation,
+                    Operation::Forget | Operation::LeaveBehind(_)
+                ) {
                     executed.done += 1;
                 }
                 executed.accepted.push(position);
@@ -123,7 +126,7 @@ async fn take<K: Managed>(
         Operation::KubernetesApply { desired } => return apply(subject, step, desired).await,
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
         Operation::DrainNodes => return drain(subject, &step.key.name).await,
-        Operation::Forget | Operation::Wait => return Ok(()),
+        Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => return Ok(()),
     };
     // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more.
     site.session.observer.forget(&step.key);

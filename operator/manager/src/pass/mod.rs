@@ -212,7 +212,7 @@ impl<K: Scoped> Subject<'_, K> {
                 .await?;
         }
         let executed = execute::execute(self, site, &mut plan, &observed).await;
-        events::publish(self, &plan, &executed).await;
+        events::publish(self, &plan, &executed, site.policies.deletion).await;
 
         // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
         let absent = inventory::absent(&intended, &observed);

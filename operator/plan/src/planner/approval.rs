@@ -214,7 +214,7 @@ fn split(step: &Step, first: impl Fn(&FieldChange) -> bool) -> (Option<Step>, Op
 }
 
 fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
-    if matches!(step.operation, Operation::Wait)
+    if matches!(step.operation, Operation::Wait | Operation::LeaveBehind(_))
         || step.blocked_by.contains(&Blocker::DriftReported)
     {
         return false;
@@ -342,6 +342,7 @@ fn values(step: &Step, subject: &str, input: &Input<'_>) -> Vec<Values> {
         | Operation::KubernetesDelete
         | Operation::DrainNodes
         | Operation::Forget
+        | Operation::LeaveBehind(_)
         | Operation::Wait => vec![one("", &Value::Null, &Value::Null, None)],
     };
     bounded(all)

@@ -365,6 +365,10 @@ proptest! {
             let thing = world.thing(key);
             thing.present.empty = fortune.empty;
             if fortune.lifecycle == 3 {
+                // RDS lifts no protection of an instance that failed.
+                if let AwsResource::RdsInstance(found) = &mut thing.present.resource {
+                    found.deletion_protection = false;
+                }
                 thing.present.lifecycle = Lifecycle::Failed("it does not work".into());
             }
             if fortune.state == 2 && key.kind.teardown_stage() < 50 {

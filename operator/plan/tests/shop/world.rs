@@ -91,6 +91,7 @@ fn verb(step: &Step) -> String {
         Operation::KubernetesDelete => "remove".into(),
         Operation::DrainNodes => "drain".into(),
         Operation::Forget => "forget".into(),
+        Operation::LeaveBehind(_) => "leave".into(),
         Operation::Wait => "wait".into(),
     }
 }
@@ -242,7 +243,7 @@ impl World {
             let plan = self.pass();
             let idle = plan
                 .free_steps()
-                .all(|step| matches!(step.operation, Operation::Forget));
+                .all(|step| step.action == Action::Retain);
             if idle && !self.tick() {
                 return self.plan();
             }
@@ -362,7 +363,7 @@ impl World {
             Operation::KubernetesApply { desired } => self.apply(key, desired),
             Operation::KubernetesDelete => self.remove(key),
             Operation::DrainNodes => self.drain(key),
-            Operation::Forget | Operation::Wait => {}
+            Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => {}
         }
     }
 
