@@ -18,6 +18,7 @@ pub mod difference;
 pub mod duration;
 pub mod facts;
 pub mod failure;
+pub mod inventory;
 pub mod kubernetes;
 pub mod names;
 pub mod observed;

@@ -24,6 +24,7 @@ use shopkeeper_plan::{
     blueprint::Blueprint,
     decisions,
     failure::{Class, Failure, retry_after},
+    inventory,
     names::Owner,
     observed::Observed,
     plan::{Action, Blocker, Decision, Operation, Plan, Step},
@@ -41,7 +42,6 @@ use crate::{
 
 mod events;
 mod execute;
-mod inventory;
 mod observe;
 pub mod platform;
 mod references;

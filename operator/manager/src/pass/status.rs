@@ -10,12 +10,13 @@ use shopkeeper_api::{
     status::{Replicas, Status},
 };
 use shopkeeper_plan::{
+    inventory,
     observed::Observed,
     planner::Inventory,
     report::{self, Report},
 };
 
-use super::{Scoped, Subject, inventory};
+use super::{Scoped, Subject};
 
 /// The status after a pass; kinds add to it.
 pub(super) fn status<K: Scoped>(

@@ -215,7 +215,10 @@ fn waiting(plan: &Plan) -> Vec<&ResourceKey> {
 fn pass_of(world: &mut World, kind: AwsKind) {
     let plan = world.plan();
     world.pass_cut_short(0);
-    for step in plan.free_steps().filter(|step| step.key.kind.id() == kind.id()) {
+    for step in plan
+        .free_steps()
+        .filter(|step| step.key.kind.id() == kind.id())
+    {
         world.take(step);
     }
     while world.tick() {}
@@ -252,7 +255,8 @@ fn what_comes_beside_an_approved_step_waits_for_its_own_approval() {
     world.approved = world.run().approval_hash();
     world.pass_cut_short(0);
     let cache = world.key(AwsKind::CacheReplicationGroup, "");
-    let AwsResource::CacheReplicationGroup(found) = &mut world.thing(&cache).present.resource else {
+    let AwsResource::CacheReplicationGroup(found) = &mut world.thing(&cache).present.resource
+    else {
         unreachable!()
     };
     // Somebody changed another thing by hand, which takes a restart to set back.
@@ -307,7 +311,11 @@ fn a_change_that_aws_makes_in_two_steps_is_approved_once() {
     let plan = world.run();
     assert!(plan.is_empty(), "{plan:#?}");
     assert_eq!(
-        world.log.iter().filter(|line| line.contains("Cache")).count(),
+        world
+            .log
+            .iter()
+            .filter(|line| line.contains("Cache"))
+            .count(),
         2,
         "{:#?}",
         world.log

@@ -61,7 +61,12 @@ fn of(world: &World) -> Vec<String> {
     let observed = world.observe();
     let blueprint = (world.wanted.blueprint)(&observed);
     let plan = world.plan_for(&observed, &blueprint);
-    let lines = lines(&report::of_plan(&plan, &blueprint, &observed, world.deleting));
+    let lines = lines(&report::of_plan(
+        &plan,
+        &blueprint,
+        &observed,
+        world.deleting,
+    ));
     match plan.approval_hash() {
         // What it is made of is none of this test's business; that it is the one to approve is.
         Some(hash) => {

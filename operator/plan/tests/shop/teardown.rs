@@ -222,7 +222,11 @@ fn a_failed_database_that_is_protected_needs_a_person_and_holds_up_only_what_it_
         ["RdsSubnetGroup", "RdsParameterGroup", "RdsInstance"],
         "all else is gone"
     );
-    let step = stuck.steps.iter().find(|step| step.key == database).unwrap();
+    let step = stuck
+        .steps
+        .iter()
+        .find(|step| step.key == database)
+        .unwrap();
     let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
         panic!("{step:#?}")
     };

@@ -1,9 +1,10 @@
-//! The inventory: what a custom resource owns, in its status.
+//! The inventory: what a custom resource owns, in its status. Pure.
 
 use std::collections::BTreeSet;
 
 use shopkeeper_api::status::{InventoryItem, Status};
-use shopkeeper_plan::{
+
+use crate::{
     blueprint::Blueprint,
     observed::{Observation, Observed},
     plan::{Action, Operation, Plan},
@@ -13,7 +14,8 @@ use shopkeeper_plan::{
 };
 
 /// The inventory of a status.
-pub(super) fn from_status(status: &Status) -> Inventory {
+#[must_use]
+pub fn from_status(status: &Status) -> Inventory {
     status
         .inventory
         .iter()
@@ -35,7 +37,8 @@ pub(super) fn from_status(status: &Status) -> Inventory {
 }
 
 /// The inventory for a status that had `before`.
-pub(super) fn to_status(
+#[must_use]
+pub fn to_status(
     inventory: &Inventory,
     observed: &Observed,
     before: &[InventoryItem],
@@ -71,7 +74,8 @@ pub(super) fn to_status(
 }
 
 /// With the AWS resources that the plan is about to make or adopt. Kubernetes objects carry their owner and are found by it.
-pub(super) fn with_intentions(
+#[must_use]
+pub fn with_intentions(
     inventory: &Inventory,
     plan: &Plan,
     blueprint: &Blueprint,
@@ -95,7 +99,8 @@ pub(super) fn with_intentions(
 }
 
 /// AWS resources of the inventory that AWS says are not there.
-pub(super) fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKey> {
+#[must_use]
+pub fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKey> {
     inventory
         .keys()
         .filter(|key| matches!(observed.aws.get(*key), Some(Observation::Absent)))
@@ -105,7 +110,8 @@ pub(super) fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<Res
 
 /// After a pass: what is desired and there, what is on its way in or out. A resource leaves it when AWS says that it is gone,
 /// or when it was handed back.
-pub(super) fn after(
+#[must_use]
+pub fn after(
     intended: &Inventory,
     plan: &Plan,
     blueprint: &Blueprint,
