@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use shopkeeper_api::status::{InventoryItem, Status};
 
 use crate::{
+    aws::{AwsKind, sns_subscription::shortened_name},
     blueprint::Blueprint,
     observed::{Observation, Observed},
     plan::{Action, Operation, Plan},
@@ -21,12 +22,13 @@ pub fn from_status(status: &Status) -> Inventory {
         .iter()
         .filter_map(|item| {
             let kind = ResourceKind::from_id(&item.kind)?;
-            let key = ResourceKey {
-                kind,
-                name: item.name.clone(),
+            let name = match kind {
+                // Earlier versions wrote telephone numbers and addresses in full.
+                ResourceKind::Aws(AwsKind::SnsSubscription) => shortened_name(&item.name),
+                _ => item.name.clone(),
             };
             Some((
-                key,
+                ResourceKey { kind, name },
                 InventoryEntry {
                     role: item.role.clone(),
                     applied: item.applied.clone(),

@@ -21,7 +21,7 @@ mod rds_instance;
 mod rds_parameter_group;
 mod rds_subnet_group;
 mod s3_bucket;
-mod sns_subscription;
+pub mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
 
