@@ -77,11 +77,7 @@ pub fn to_status(
 
 /// With the AWS resources that the plan is about to make or adopt. Kubernetes objects carry their owner and are found by it.
 #[must_use]
-pub fn with_intentions(
-    inventory: &Inventory,
-    plan: &Plan,
-    blueprint: &Blueprint,
-) -> Inventory {
+pub fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
         if matches!(

@@ -363,11 +363,17 @@ fn words(step: &Step) -> (String, String) {
     };
     let (doing, to_do) = match (&step.operation, step.action) {
         (Operation::Wait, Action::Wait) => (from("waits"), from("waits")),
-        (Operation::DrainNodes, _) => ("moving its pods to other nodes", "its pods move to other nodes"),
+        (Operation::DrainNodes, _) => (
+            "moving its pods to other nodes",
+            "its pods move to other nodes",
+        ),
         (_, Action::Create) => ("creating", "to be created"),
         (_, Action::Update) => {
             let fields = fields.join(", ");
-            return (format!("changing {fields}"), format!("{fields} to be changed"));
+            return (
+                format!("changing {fields}"),
+                format!("{fields} to be changed"),
+            );
         }
         (Operation::AwsDelete { .. }, Action::Replace) if !step.changes.is_empty() => {
             let why = from("");
@@ -484,7 +490,12 @@ fn count(changes: &[Effect]) -> String {
         (Effect::None, "without effect on traffic"),
     ]
     .into_iter()
-    .map(|(effect, text)| (changes.iter().filter(|change| **change == effect).count(), text))
+    .map(|(effect, text)| {
+        (
+            changes.iter().filter(|change| **change == effect).count(),
+            text,
+        )
+    })
     .filter(|(number, _)| *number > 0)
     .map(|(number, text)| format!("{number} {text}"))
     .collect();
@@ -573,9 +584,6 @@ fn shorten_to(text: &str, longest: usize) -> String {
     if text.chars().count() <= longest {
         text.to_owned()
     } else {
-        text.chars()
-            .take(longest - 1)
-            .chain(['…'])
-            .collect()
+        text.chars().take(longest - 1).chain(['…']).collect()
     }
 }

@@ -71,7 +71,9 @@ fn change_of(
         "parameterGroup" => Some(Change::ParameterGroup),
         "nodeType" => Some(Change::NodeType),
         "transitEncryption" => Some(Change::TransitEncryption(
-            observed.transit_encryption.towards(desired.transit_encryption),
+            observed
+                .transit_encryption
+                .towards(desired.transit_encryption),
         )),
         "replicas" => match desired.replicas.cmp(&observed.replicas) {
             Ordering::Greater => Some(Change::MoreReplicas),

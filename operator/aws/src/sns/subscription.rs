@@ -6,10 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_sns::types::Subscription;
 use serde_json::json;
 use shopkeeper_plan::{
-    aws::{
-        AwsSpecification as _, SnsSubscription, Tags,
-        sns_subscription::parse_name,
-    },
+    aws::{AwsSpecification as _, SnsSubscription, Tags, sns_subscription::parse_name},
     failure::{Class, Failure},
     observed::Lifecycle,
     outputs::Outputs,
@@ -209,14 +206,14 @@ impl SubscriptionApi<'_> {
                 Err(error) if is_code(&error, MISSING) => return Ok(None),
                 Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
             };
-            let found = page
-                .subscriptions
-                .unwrap_or_default()
-                .into_iter()
-                .find_map(|subscription| {
-                    let named = named(&subscription)?;
-                    Some((subscription, named))
-                });
+            let found =
+                page.subscriptions
+                    .unwrap_or_default()
+                    .into_iter()
+                    .find_map(|subscription| {
+                        let named = named(&subscription)?;
+                        Some((subscription, named))
+                    });
             if found.is_some() {
                 return Ok(found);
             }
@@ -281,6 +278,9 @@ mod tests {
             "Subscribe: Invalid parameter: Invalid SMS endpoint: +15551234500",
         );
         let told = without_endpoint(refusal, &desired).message;
-        assert!(told.starts_with("Subscribe: Invalid parameter: Invalid SMS endpoint: +1555•••00 #"), "{told}");
+        assert!(
+            told.starts_with("Subscribe: Invalid parameter: Invalid SMS endpoint: +1555•••00 #"),
+            "{told}"
+        );
     }
 }

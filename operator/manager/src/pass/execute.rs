@@ -7,7 +7,6 @@ use shopkeeper_api::Managed;
 use shopkeeper_aws::ClientToken;
 use shopkeeper_kube::apply::{Eviction, ObjectIdentity};
 use shopkeeper_plan::{
-    blueprint::{Node as BlueprintNode, Section, Wanted},
     failure::{Class, Failure},
     kubernetes::{KubernetesKind, KubernetesObject, hide_secret_values},
     observed::{Observed, Present},
@@ -149,15 +148,7 @@ fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
     let intent = match &step.operation {
         Operation::AwsCreate { desired }
         | Operation::AwsUpdate { desired, .. }
-        | Operation::AwsAdopt { desired } => {
-            let node = BlueprintNode {
-                wanted: Wanted::Aws(desired.clone()),
-                role: String::new(),
-                section: Section::Data,
-                depends_on: std::collections::BTreeSet::new(),
-            };
-            node.intent().unwrap_or_default()
-        }
+        | Operation::AwsAdopt { desired } => desired.intent(),
         // The name of a last snapshot is made from it: the same for every try.
         _ => "delete".to_owned(),
     };
@@ -169,10 +160,7 @@ fn identity<K: Managed>(
     kind: KubernetesKind,
     name: &str,
 ) -> ObjectIdentity {
-    let (group, version) = kind
-        .api_version()
-        .split_once('/')
-        .unwrap_or(("", kind.api_version()));
+    let (group, version) = kind.group_and_version();
     ObjectIdentity {
         kind: GroupVersionKind::gvk(group, version, kind.id()),
         namespace: Some(subject.owner.namespace.clone()),

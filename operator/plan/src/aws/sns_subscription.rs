@@ -101,7 +101,10 @@ fn shown(topic: &str, protocol: SubscriptionProtocol, endpoint: &str) -> String 
                 format!("{}{LEFT_OUT}", first(2))
             } else {
                 let last: String = endpoint.chars().skip(length - 2).collect();
-                format!("{}{LEFT_OUT}{last}", first((length - hidden_and_last).min(5)))
+                format!(
+                    "{}{LEFT_OUT}{last}",
+                    first((length - hidden_and_last).min(5))
+                )
             }
         }
         SubscriptionProtocol::Email => {
@@ -109,9 +112,13 @@ fn shown(topic: &str, protocol: SubscriptionProtocol, endpoint: &str) -> String 
             format!("{}{LEFT_OUT}@{domain}", first(1))
         }
         SubscriptionProtocol::Https => {
-            let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+            let rest = endpoint
+                .split_once("://")
+                .map_or(endpoint, |(_, rest)| rest);
             let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            let host = authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host);
             format!("https://{host}/{LEFT_OUT}")
         }
     };
@@ -179,9 +186,15 @@ mod tests {
         assert_eq!(end("sms", "+15551234500"), "+1555•••00");
         assert_eq!(end("sms", "+15550100"), "+1•••00");
         assert_eq!(end("sms", "+112"), "+1•••");
-        assert_eq!(end("email", "jane.doe@octank.example"), "j•••@octank.example");
         assert_eq!(
-            end("https", "https://user:secret@shop.example:8443/hook?token=1|2"),
+            end("email", "jane.doe@octank.example"),
+            "j•••@octank.example"
+        );
+        assert_eq!(
+            end(
+                "https",
+                "https://user:secret@shop.example:8443/hook?token=1|2"
+            ),
             "https://shop.example:8443/•••"
         );
     }

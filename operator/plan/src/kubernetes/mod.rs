@@ -41,6 +41,12 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $api_version,)+ }
             }
 
+            /// Group and version apart: `("apps", "v1")`; the core group is the empty text.
+            #[must_use]
+            pub fn group_and_version(self) -> (&'static str, &'static str) {
+                self.api_version().split_once('/').unwrap_or(("", self.api_version()))
+            }
+
             /// Its plural in URLs and RBAC rules.
             #[must_use]
             pub const fn plural(self) -> &'static str {

@@ -293,7 +293,10 @@ fn values(step: &Step, subject: &str, input: &Input<'_>) -> Vec<Values> {
     let one = |field: &str, from: &Value, to: &Value, way: Option<&Value>| Values {
         field: field.to_owned(),
         now: [digest(field, "", from, to)].into(),
-        on_the_way: way.map(|way| digest(field, "", way, to)).into_iter().collect(),
+        on_the_way: way
+            .map(|way| digest(field, "", way, to))
+            .into_iter()
+            .collect(),
     };
     let all = match &step.operation {
         Operation::AwsUpdate { desired, fields } => {

@@ -58,9 +58,12 @@ fn is_our_subscription(subscription: &SnsSubscription, input: &Input<'_>) -> boo
 /// Why a resource that was ours is left alone, and what a person can do.
 pub(super) fn lost(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Failure {
     if let AwsResource::SnsSubscription(_) = present.resource {
-        return Failure::new(Class::NotReady, "left in AWS, since its topic is not known to be ours")
-            .with_code("NotOurs")
-            .with_remedy("unsubscribe it in SNS if nobody needs it");
+        return Failure::new(
+            Class::NotReady,
+            "left in AWS, since its topic is not known to be ours",
+        )
+        .with_code("NotOurs")
+        .with_remedy("unsubscribe it in SNS if nobody needs it");
     }
     let whose = match present.tags().get(OWNER_TAG) {
         Some(other) if *other != input.owner.path() => format!(", and belongs to {other}"),

@@ -141,9 +141,9 @@ fn order_by_stage(steps: &mut [Step]) {
 
 /// Whether a person has to act before it can go.
 fn is_stuck(step: &Step) -> bool {
-    step.blocked_by.iter().any(|blocker| {
-        matches!(blocker, Blocker::Refused(failure) if failure.class.needs_a_person())
-    })
+    step.blocked_by.iter().any(
+        |blocker| matches!(blocker, Blocker::Refused(failure) if failure.class.needs_a_person()),
+    )
 }
 
 /// The step that brings one resource nearer to its end; `None` where it is gone, or not ours to touch.
@@ -190,8 +190,7 @@ fn take_down_aws(
         // One that was never known to be ours is none of this custom resource's business.
         let known = input.inventory.contains_key(key);
         let failure = || ownership::lost(key, present, input);
-        return known
-            .then(|| step(key, Action::Retain, Operation::LeaveBehind(failure())));
+        return known.then(|| step(key, Action::Retain, Operation::LeaveBehind(failure())));
     }
     let Fate::Delete(mode) = fate(kind, present.empty, input.policies.deletion) else {
         return Some(step(key, Action::Retain, Operation::Forget));
