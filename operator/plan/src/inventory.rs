@@ -107,7 +107,7 @@ pub fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKe
 }
 
 /// After a pass: what is desired and there, what is on its way in or out. A resource leaves it when AWS says that it is gone,
-/// or when it was handed back.
+/// or when it was handed back. At the end of its owner it stays until then, to be told of with all that is kept.
 #[must_use]
 pub fn after(
     intended: &Inventory,
@@ -115,6 +115,7 @@ pub fn after(
     blueprint: &Blueprint,
     observed: &Observed,
     gone: &BTreeSet<ResourceKey>,
+    deleting: bool,
 ) -> Inventory {
     let mut next = Inventory::new();
     for (key, entry) in intended {
@@ -126,7 +127,8 @@ pub fn after(
         };
         let being_made =
             step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
-        let handed_back = step.is_some_and(|step| step.action == Action::Retain && step.is_free());
+        let handed_back =
+            !deleting && step.is_some_and(|step| step.action == Action::Retain && step.is_free());
         if (is_gone && !being_made && !wanted) || handed_back {
             continue;
         }

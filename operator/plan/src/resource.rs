@@ -58,6 +58,10 @@ impl ResourceKind {
                 other,
                 AwsKind::RdsSubnetGroup | AwsKind::RdsParameterGroup | AwsKind::KmsKey
             ),
+            (Self::Aws(AwsKind::CacheReplicationGroup), Self::Aws(other)) => matches!(
+                other,
+                AwsKind::CacheSubnetGroup | AwsKind::CacheParameterGroup | AwsKind::KmsKey
+            ),
             _ => true,
         }
     }

@@ -2,15 +2,22 @@
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Node;
-use kube::{ResourceExt, core::GroupVersionKind};
+use kube::{
+    ResourceExt,
+    core::{DynamicObject, GroupVersionKind},
+};
 use shopkeeper_api::Managed;
 use shopkeeper_aws::ClientToken;
 use shopkeeper_kube::apply::{Eviction, ObjectIdentity};
 use shopkeeper_plan::{
     failure::{Class, Failure},
-    kubernetes::{KubernetesKind, KubernetesObject, hide_secret_values},
+    kubernetes::{
+        KubernetesKind, KubernetesObject, hide_secret_values,
+        surplus::{removal, surplus},
+    },
     observed::{Observed, Present},
     plan::{Blocker, Operation, Plan, Step},
+    planner::{DriftPolicy, Policies},
     resource::ResourceKind,
 };
 
@@ -122,7 +129,9 @@ async fn take<K: Managed>(
             let present = present(step, observed)?;
             account.delete(present, *mode, &token(subject, step)).await
         }
-        Operation::KubernetesApply { desired } => return apply(subject, step, desired).await,
+        Operation::KubernetesApply { desired } => {
+            return apply(subject, step, desired, site.policies).await;
+        }
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
         Operation::DrainNodes => return drain(subject, &step.key.name).await,
         Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => return Ok(()),
@@ -174,6 +183,7 @@ async fn apply<K: Managed>(
     subject: &Subject<'_, K>,
     step: &Step,
     desired: &KubernetesObject,
+    policies: Policies,
 ) -> Result<(), Failure> {
     let world = subject.world;
     if step.action == shopkeeper_plan::plan::Action::Create {
@@ -205,12 +215,46 @@ async fn apply<K: Managed>(
         .apply(&desired.body)
         .await
         .map_err(|error| failure_of(&error))?;
+    if policies.drift == DriftPolicy::Repair {
+        applied = without_surplus(subject, step, desired, applied).await?;
+    }
     applied.metadata.managed_fields = None;
     if desired.kind == KubernetesKind::Secret {
         hide_secret_values(&mut applied.data);
     }
     world.memory.applied(&subject.owner.uid, &step.key, applied);
     Ok(())
+}
+
+/// Takes away what somebody else added, which an apply leaves alone.
+async fn without_surplus<K: Managed>(
+    subject: &Subject<'_, K>,
+    step: &Step,
+    desired: &KubernetesObject,
+    applied: DynamicObject,
+) -> Result<DynamicObject, Failure> {
+    let added = surplus(desired, &applied.data);
+    if added.is_empty() {
+        return Ok(applied);
+    }
+    let identity = identity(subject, desired.kind, &desired.name);
+    let patched = subject
+        .world
+        .writer
+        .patch(&identity, &removal(&added))
+        .await
+        .map_err(|error| failure_of(&error))?;
+    match surplus(desired, &patched.data).first() {
+        None => Ok(patched),
+        // Taking it away again and again would only be a fight.
+        Some(again) => Err(Failure::new(
+            Class::Invalid,
+            format!("{}: {} is added again whenever it is taken away", step.key, again.path),
+        )
+        .with_remedy(
+            "find the admission webhook or the controller that adds it; or set policy.drift to Report",
+        )),
+    }
 }
 
 async fn delete<K: Managed>(

@@ -231,7 +231,14 @@ impl<K: Scoped> Subject<'_, K> {
             return self.let_go().await;
         }
         let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());
-        let next = inventory::after(&intended, &plan, &blueprint, &observed, &gone);
+        let next = inventory::after(
+            &intended,
+            &plan,
+            &blueprint,
+            &observed,
+            &gone,
+            self.deleting(),
+        );
         let mut status = status::status(self, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
         status.last_handled_reconcile_at =

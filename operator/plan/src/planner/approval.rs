@@ -333,7 +333,8 @@ fn values(step: &Step, subject: &str, input: &Input<'_>) -> Vec<Values> {
         Operation::KubernetesApply { desired } if step.action == Action::Update => {
             let found = input.observed.kubernetes.get(&step.key);
             let found = found.map_or(&Value::Null, |object| &object.body);
-            difference::kubernetes(&desired.comparable(), found)
+            desired
+                .differences(found)
                 .into_iter()
                 .map(|(path, from, to)| one(&path, &from, &to, None))
                 .collect()

@@ -41,6 +41,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         .into_iter()
         .filter_map(|key| take_down(key, input, Action::Delete))
         .collect();
+    keep_what_is_needed(&mut steps);
     order_by_stage(&mut steps);
     Plan {
         steps,
@@ -76,7 +77,7 @@ pub(super) fn plan_leftovers(
         )
         .filter(|key| input.blueprint.get(key).is_none())
         .collect();
-    let added: Vec<Step> = leftovers
+    let mut added: Vec<Step> = leftovers
         .into_iter()
         .filter_map(|key| {
             let role = input.inventory.get(key).map(|entry| entry.role.as_str());
@@ -97,6 +98,7 @@ pub(super) fn plan_leftovers(
         .collect();
     // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
     // wanted would be waiting for ever.
+    keep_what_is_needed(&mut added);
     let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added.into_iter().partition(|step| {
         step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
     });
@@ -108,6 +110,35 @@ pub(super) fn plan_leftovers(
     }
     order_by_stage(&mut added);
     steps.append(&mut added);
+}
+
+/// What somebody else's data rests on by now cannot go either: AWS would refuse for as long as it is there.
+fn keep_what_is_needed(steps: &mut [Step]) {
+    let left: Vec<ResourceKey> = steps
+        .iter()
+        .filter(|step| matches!(step.operation, Operation::LeaveBehind(_)))
+        .map(|step| step.key.clone())
+        .collect();
+    for step in steps {
+        let ResourceKind::Aws(kind) = step.key.kind else {
+            continue;
+        };
+        let supports = matches!(kind.holding(), Holding::Support | Holding::Key)
+            && matches!(step.operation, Operation::AwsDelete { .. });
+        let needed = left.iter().find(|key| {
+            supports
+                && key.kind.teardown_stage() < step.key.kind.teardown_stage()
+                && key.kind.rests_on(step.key.kind)
+        });
+        if let Some(key) = needed {
+            let failure = Failure::new(
+                Class::NotReady,
+                format!("left in AWS, since {key} is left there and may need it"),
+            )
+            .with_remedy(format!("delete the {} after that", kind.title()));
+            *step = self::step(&step.key, Action::Retain, Operation::LeaveBehind(failure));
+        }
+    }
 }
 
 /// A later stage waits until the earlier ones are gone. What is retained holds nobody up, and what is stuck only those that it needs.

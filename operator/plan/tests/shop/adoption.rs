@@ -274,12 +274,16 @@ fn a_resource_that_lost_its_tags_is_left_behind_with_a_word() {
     world.deleting = true;
     world.policies.deletion = shopkeeper_plan::planner::DeletionPolicy::Delete;
     let last = world.run();
-    let left = last.steps.iter().find_map(|step| match &step.operation {
-        Operation::LeaveBehind(failure) => Some((&step.key, failure)),
-        _ => None,
-    });
-    let (left, failure) = left.expect("it is told");
-    assert_eq!(*left, key);
+    let why = |key: &ResourceKey| {
+        let step = last.steps.iter().find(|step| step.key == *key);
+        match step.map(|step| &step.operation) {
+            Some(Operation::LeaveBehind(failure)) => failure,
+            _ => panic!("{last:#?}"),
+        }
+    };
+    let needed = why(&ResourceKey::aws(AwsKind::RdsSubnetGroup, key.name.clone()));
+    assert!(needed.message.contains("may need it"), "{needed:?}");
+    let failure = why(&key);
     assert!(
         failure.to_string().contains(OWNER_UID_TAG) && failure.remedy.contains("RDS instance"),
         "{failure:?}"

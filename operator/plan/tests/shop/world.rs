@@ -10,6 +10,7 @@ use shopkeeper_plan::{
     decisions,
     failure::Failure,
     inventory,
+    kubernetes::KubernetesObject,
     observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject, Present},
     plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
@@ -60,6 +61,8 @@ pub struct World {
     pub wanted: Wanted,
     pub aws: BTreeMap<ResourceKey, Thing>,
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
+    /// What we applied last: the rest is of others.
+    applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
     /// Pods by node group.
@@ -101,6 +104,7 @@ impl World {
             wanted,
             aws: BTreeMap::new(),
             kubernetes: BTreeMap::new(),
+            applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
             pods: BTreeMap::new(),
             inventory: Inventory::new(),
@@ -206,7 +210,14 @@ impl World {
         self.write_down(&plan, &blueprint);
         self.execute(&plan);
         let gone = inventory::absent(&self.inventory, &observed);
-        self.inventory = inventory::after(&self.inventory, &plan, &blueprint, &observed, &gone);
+        self.inventory = inventory::after(
+            &self.inventory,
+            &plan,
+            &blueprint,
+            &observed,
+            &gone,
+            self.deleting,
+        );
         plan
     }
 

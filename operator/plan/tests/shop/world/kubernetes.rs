@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shopkeeper_plan::{
     aws::AwsResource,
-    kubernetes::{KubernetesKind, KubernetesObject},
+    kubernetes::{KubernetesKind, KubernetesObject, surplus::surplus},
     observed::{Lifecycle, ObservedObject},
+    planner::DriftPolicy,
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -68,7 +69,24 @@ impl World {
         let mut body = existing.map_or_else(|| json!({}), |object| object.body.clone());
         let generation = body["metadata"]["generation"].as_u64().unwrap_or(0);
         let spec_before = body.get("spec").cloned();
+        let of_others = self
+            .applied
+            .insert(key.clone(), desired.clone())
+            .map(|last| surplus(&last, &body))
+            .unwrap_or_default();
         merge(&mut body, &desired.comparable());
+        // An apply leaves what others added; it is taken away apart, if it is to be.
+        if self.policies.drift == DriftPolicy::Report {
+            for entry in of_others {
+                let (list, _) = entry.pointer.rsplit_once('/').unwrap();
+                let (parent, list) = list.rsplit_once('/').unwrap();
+                let list = &mut body.pointer_mut(parent).unwrap()[list];
+                if list.is_null() {
+                    *list = json!([]);
+                }
+                list.as_array_mut().unwrap().push(entry.value);
+            }
+        }
         with_defaults(desired.kind, &mut body);
         let changed = body.get("spec").cloned() != spec_before;
         body["metadata"]["generation"] = json!(generation + u64::from(changed));
