@@ -164,6 +164,10 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub state: Option<String>,
+    /// What AWS notes of it, such as a reboot that is pending; absent where there is nothing to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub note: Option<String>,
     /// Hash of what was wanted when it was last seen to be so: a difference from the same wish is drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -174,12 +178,44 @@ pub struct InventoryItem {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanSummary {
-    /// Hash of the plan; the annotation `shopkeeper.dev/approve` takes it.
+    /// Hash of the steps that wait for approval; the annotation `shopkeeper.dev/approve` takes it. Absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    pub hash: String,
-    /// The plan in one line, such as `2 changes: 1 failover, 1 rolling`.
+    pub hash: Option<String>,
+    /// The plan in one line, such as `2 changes: 1 failover, 1 restart`.
     #[schemars(length(max = 1024))]
     pub summary: String,
     /// Whether it waits for approval.
     pub waiting_for_approval: bool,
+    /// Generation of the spec that it is for: an approval is good for that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// The steps that wait for approval, and those that were approved and are not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A step that a person has to approve, or has approved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// Kind of the resource, as in the inventory.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name of the resource, as in the inventory.
+    #[schemars(length(min = 1, max = 512))]
+    pub name: String,
+    /// What is done, such as `instanceClass db.r7g.large -> db.r7g.xlarge`.
+    #[schemars(length(max = 256))]
+    pub change: String,
+    /// What that does: None, Rolling, Restart, Failover, Downtime or DataLoss.
+    #[schemars(length(max = 16))]
+    pub effect: String,
+    /// Whether it was approved and is not done yet. Otherwise it waits for approval.
+    pub approved: bool,
+    /// Fingerprints of the values that were approved: while they are the same it stays approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 16)))]
+    pub values: Vec<String>,
 }

@@ -1,17 +1,8 @@
 //! ARNs that AWS derives from a name, so that no call is needed to know them.
 
-use crate::account::Scope;
+use shopkeeper_plan::facts::partition;
 
-/// The partition of a region: China and GovCloud are apart from the rest.
-pub(crate) fn partition(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "aws-cn"
-    } else if region.starts_with("us-gov-") {
-        "aws-us-gov"
-    } else {
-        "aws"
-    }
-}
+use crate::account::Scope;
 
 /// The ARN of a resource of this account and region: `resource` is all that follows the account, such as `table/orders`.
 pub(crate) fn regional(scope: &Scope, service: &str, resource: &str) -> String {

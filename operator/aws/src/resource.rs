@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use shopkeeper_plan::{
     aws::AwsSpecification,
     failure::Failure,
-    observed::{Lifecycle, Present},
+    observed::{Lifecycle, Notes, Present},
     outputs::Outputs,
     plan::DeleteMode,
     resource::ResourceKey,
@@ -29,7 +29,7 @@ pub struct Found<T> {
     /// Whether it holds no data, for kinds whose data cannot be saved.
     pub empty: Option<bool>,
     /// What a person should know of its state.
-    pub note: Option<String>,
+    pub note: Option<Notes>,
 }
 
 impl<T: AwsSpecification> Found<T> {

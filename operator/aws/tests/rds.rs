@@ -214,7 +214,7 @@ async fn a_password_is_read_once_and_again_when_it_is_rotated() {
         .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Available);
     assert_eq!(present.outputs.get("password"), None);
-    assert!(present.note.unwrap().contains("master password"));
+    assert!(present.note.unwrap().to_string().contains("master password"));
     double.remove_faults();
 
     let rds = aws_sdk_rds::Client::new(&double.configuration());
@@ -365,7 +365,7 @@ async fn parameters_that_need_a_reboot_are_set_and_noted() {
     })
     .await;
     let present = converge(&double, &account, desired).await;
-    assert!(present.note.unwrap().contains("reboot"));
+    assert!(present.note.unwrap().to_string().contains("reboot"));
 }
 
 #[tokio::test]

@@ -109,6 +109,37 @@ impl Writer {
             .await
     }
 
+    /// Changes an object by a JSON patch (RFC 6902) and returns it as it is afterwards. For what no apply can take away, since
+    /// another field manager owns it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if one of its tests fails: the object was changed meanwhile; otherwise what the API server answered.
+    pub async fn patch(
+        &self,
+        identity: &ObjectIdentity,
+        operations: &Value,
+    ) -> Result<DynamicObject, Error> {
+        let api = self.api(identity).await?;
+        let path = format!(
+            "{}/{}?fieldManager={FIELD_MANAGER}",
+            api.resource_url(),
+            identity.name
+        );
+        let request = Request::patch(path)
+            .header(header::CONTENT_TYPE, "application/json-patch+json")
+            .body(operations.to_string().into_bytes())
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+        match self.client.request(request).await {
+            Ok(patched) => Ok(patched),
+            // A test that fails is answered as invalid, without saying more.
+            Err(kube::Error::Api(status)) if status.code == 422 => Err(Error::Conflict(format!(
+                "{} was changed in the same moment",
+                identity.name
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What [`apply`](Self::apply) would return, without doing it: defaults and admission included.
     ///
     /// # Errors

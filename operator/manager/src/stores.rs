@@ -289,10 +289,7 @@ fn start_children(
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Store<DynamicObject> {
-    let (group, version) = kind
-        .api_version()
-        .split_once('/')
-        .unwrap_or(("", kind.api_version()));
+    let (group, version) = kind.group_and_version();
     let gvk = GroupVersionKind::gvk(group, version, kind.id());
     let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
     let api: Api<DeserializeGuard<DynamicObject>> = Api::all_with(client.clone(), &resource);

@@ -73,12 +73,14 @@ impl Node {
     /// A hash of what is desired; `None` while that is not known.
     #[must_use]
     pub fn intent(&self) -> Option<String> {
-        let value = match &self.wanted {
-            Wanted::Aws(resource) => serde_json::json!([resource.to_value(), resource.tags()]),
-            Wanted::Kubernetes(object) => object.comparable(),
-            Wanted::Pending(_) => return None,
-        };
-        Some(fingerprint(value.to_string().as_bytes())[..12].to_owned())
+        match &self.wanted {
+            Wanted::Aws(resource) => Some(resource.intent()),
+            Wanted::Kubernetes(object) => {
+                let value = object.comparable().to_string();
+                Some(fingerprint(value.as_bytes())[..12].to_owned())
+            }
+            Wanted::Pending(_) => None,
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn differs(field: &Field, to: &Value, from: &Value) -> bool {
 
 /// A policy document in one spelling. AWS stores policies in a form of its own and gives that back: lists of texts in another
 /// order, and a list of one as the text alone. In a policy neither means anything.
-fn canonical(value: &Value) -> Value {
+pub(crate) fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()

@@ -13,10 +13,12 @@
 pub mod aws;
 pub mod blueprint;
 pub mod build;
+pub mod decisions;
 pub mod difference;
 pub mod duration;
 pub mod facts;
 pub mod failure;
+pub mod inventory;
 pub mod kubernetes;
 pub mod names;
 pub mod observed;

@@ -1,6 +1,6 @@
 //! What was observed: the input of the planner beside the blueprint.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
@@ -26,6 +26,97 @@ pub enum Lifecycle {
     Failed(String),
 }
 
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It works, and AWS is at something or waits for somebody.
+    Information,
+    /// It works, and may stop to if nobody does anything.
+    Danger,
+    /// It does not work, although AWS lets it be changed. A person has to act.
+    Outage {
+        /// What the person can do.
+        remedy: &'static str,
+    },
+}
+
+/// What a person should know of the state of a resource: without times and ids, the same for as long as it is so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// In plain words.
+    pub text: String,
+    /// How much it matters.
+    pub weight: Weight,
+}
+
+impl Note {
+    /// A note on a resource that works.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            weight: Weight::Information,
+        }
+    }
+
+    /// A note on a resource that may stop to work.
+    pub fn danger(text: impl Into<String>) -> Self {
+        Self {
+            weight: Weight::Danger,
+            ..Self::new(text)
+        }
+    }
+
+    /// A note on a resource that does not work.
+    pub fn outage(text: impl Into<String>, remedy: &'static str) -> Self {
+        Self {
+            weight: Weight::Outage { remedy },
+            ..Self::new(text)
+        }
+    }
+}
+
+/// The notes on one resource; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notes(Vec<Note>);
+
+impl Notes {
+    /// These notes, where there are any.
+    #[must_use]
+    pub fn of(notes: Vec<Note>) -> Option<Self> {
+        (!notes.is_empty()).then_some(Self(notes))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Note> {
+        self.0.iter()
+    }
+}
+
+impl From<Note> for Notes {
+    fn from(note: Note) -> Self {
+        Self(vec![note])
+    }
+}
+
+impl From<String> for Notes {
+    fn from(text: String) -> Self {
+        Note::new(text).into()
+    }
+}
+
+impl From<&str> for Notes {
+    fn from(text: &str) -> Self {
+        Note::new(text).into()
+    }
+}
+
+impl fmt::Display for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<&str> = self.0.iter().map(|note| note.text.as_str()).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
 /// An AWS resource that exists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Present {
@@ -42,10 +133,15 @@ pub struct Present {
     /// Whether it holds no data, for kinds whose data cannot be saved; `None` where that was not looked at.
     pub empty: Option<bool>,
     /// What a person should know of its state, such as a health issue of a node group.
-    pub note: Option<String>,
+    pub note: Option<Notes>,
 }
 
 impl Present {
+    /// The notes on it.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.note.iter().flat_map(Notes::iter)
+    }
+
     /// Its tags.
     #[must_use]
     pub fn tags(&self) -> &Tags {

@@ -1,13 +1,12 @@
 //! The plan: the steps from what is observed to what is desired. The reconciler, the approval gate and the command line
 //! read this same value.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
 use crate::{
     aws::AwsResource, failure::Failure, kubernetes::KubernetesObject, resource::ResourceKey,
-    sensitive::fingerprint,
 };
 
 /// What a step does to running traffic and data, from harmless to grave.
@@ -46,6 +45,21 @@ impl Effect {
             Self::Downtime => "Downtime",
             Self::DataLoss => "DataLoss",
         }
+    }
+
+    /// The effect with this label.
+    #[must_use]
+    pub fn from_label(label: &str) -> Option<Self> {
+        [
+            Self::None,
+            Self::Rolling,
+            Self::Restart,
+            Self::Failover,
+            Self::Downtime,
+            Self::DataLoss,
+        ]
+        .into_iter()
+        .find(|effect| effect.label() == label)
     }
 }
 
@@ -128,6 +142,8 @@ pub enum Operation {
     DrainNodes,
     /// Takes the resource out of the inventory and touches nothing else.
     Forget,
+    /// The same with one that is not known to be ours any more; the failure says why, and what a person can do.
+    LeaveBehind(Failure),
     /// Nothing.
     Wait,
 }
@@ -193,6 +209,37 @@ impl Step {
     }
 }
 
+/// A step that a person has to decide on, or has approved and that is not done yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The resource.
+    pub key: ResourceKey,
+    /// What is done, for people.
+    pub change: String,
+    /// What it does to traffic and data.
+    pub effect: Effect,
+    /// Whether it was approved. Otherwise it waits.
+    pub approved: bool,
+    /// Fingerprints of what was approved, value by value; empty while it waits.
+    pub values: BTreeSet<String>,
+}
+
+/// What waits for a person, and what was approved: kept in the status until it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Decisions {
+    /// What a person approves: a short hash over the steps that wait, the same for the same changes whatever else is going on.
+    pub hash: Option<String>,
+    /// The steps, in the order of their resources.
+    pub steps: Vec<Decision>,
+}
+
+impl Decisions {
+    /// Those that were approved.
+    pub fn approved(&self) -> impl Iterator<Item = &Decision> {
+        self.steps.iter().filter(|decision| decision.approved)
+    }
+}
+
 /// The steps from observed to desired, in the order of their resources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Plan {
@@ -203,6 +250,8 @@ pub struct Plan {
     /// Uid and generation of the custom resource it is for: an approval is good for what was read, not for the same change
     /// asked for again later.
     pub subject: String,
+    /// What a person has to decide, and has decided.
+    pub decisions: Decisions,
 }
 
 impl Plan {
@@ -245,23 +294,9 @@ impl Plan {
             .unwrap_or_default()
     }
 
-    /// What a person approves: a short hash over the steps that need approval, the same for the same changes whatever
-    /// else is going on.
+    /// What a person approves; see [`Decisions::hash`].
     #[must_use]
     pub fn approval_hash(&self) -> Option<String> {
-        let mut waiting: Vec<_> = self
-            .steps
-            .iter()
-            .filter(|step| step.blocked_by.contains(&Blocker::Approval))
-            .map(|step| (&step.key, step.action, &step.changes, step.effect))
-            .collect();
-        // What is told has to be what is compared, in whatever order the steps are at either time.
-        waiting.sort_by_key(|(key, ..)| *key);
-        if waiting.is_empty() {
-            return None;
-        }
-        // Keys, actions and texts: serialising them cannot fail.
-        let text = serde_json::to_vec(&(&self.subject, waiting)).unwrap_or_default();
-        Some(fingerprint(&text)[..10].to_owned())
+        self.decisions.hash.clone()
     }
 }

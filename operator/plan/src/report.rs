@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use shopkeeper_api::status::{condition, reason};
+use shopkeeper_api::status::{InventoryItem, condition, reason};
 
 use crate::{
     blueprint::{Blueprint, Section},
     failure::{Class, Failure},
     kubernetes::{KubernetesKind, readiness},
-    observed::{Lifecycle, Observation, Observed},
+    observed::{Lifecycle, Note, Observation, Observed, Weight},
     plan::{Action, Blocker, Effect, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
 
 /// Longest message of a condition, in characters; the API server takes 32768, a terminal shows far less.
 const LONGEST_MESSAGE: usize = 1024;
+/// Longest text of what a person decides on, in characters.
+const LONGEST_CHANGE: usize = 256;
 /// How many resources a message names before it counts.
 const NAMED: usize = 3;
 
@@ -44,7 +46,7 @@ pub struct Report {
 
 /// The report on a custom resource that could be resolved and planned.
 #[must_use]
-pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
+pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting: bool) -> Report {
     let mut conditions = Vec::new();
     if !deleting {
         for section in [
@@ -54,7 +56,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, deleting: bool) -> Report {
             Section::Workload,
             Section::Edge,
         ] {
-            conditions.extend(of_section(section, plan, blueprint));
+            conditions.extend(of_section(section, plan, blueprint, observed));
         }
     }
     let failures: Vec<(&Step, &Failure)> = plan
@@ -220,7 +222,12 @@ pub fn of_suspension() -> Report {
     }
 }
 
-fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<ConditionDraft> {
+fn of_section(
+    section: Section,
+    plan: &Plan,
+    blueprint: &Blueprint,
+    observed: &Observed,
+) -> Option<ConditionDraft> {
     let keys: BTreeSet<&ResourceKey> = blueprint
         .iter()
         .filter(|(_, node)| node.section == section)
@@ -255,7 +262,12 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
         (
             "True",
             reason::SUCCEEDED,
-            format!("{} of {} resources are ready", keys.len(), keys.len()),
+            format!(
+                "{} of {} resources are ready{}",
+                keys.len(),
+                keys.len(),
+                dangers(&keys, observed)
+            ),
         )
     } else {
         ("False", section_reason(section), describe_all(&working))
@@ -266,6 +278,26 @@ fn of_section(section: Section, plan: &Plan, blueprint: &Blueprint) -> Option<Co
         reason: why,
         message: shorten(&message),
     })
+}
+
+/// What may make resources stop to work that still do.
+fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let found: Vec<String> = keys
+        .iter()
+        .filter_map(|key| Some((key, observed.present(key)?)))
+        .flat_map(|(key, present)| {
+            present
+                .notes()
+                .filter(|note| note.weight == Weight::Danger)
+                .map(move |note| format!("; {key}: {}", note.text))
+        })
+        .collect();
+    let more = found.len().saturating_sub(NAMED);
+    let mut text: String = found.into_iter().take(NAMED).collect();
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
 }
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.
@@ -316,52 +348,68 @@ fn progress_reason(working: &[&Step], blueprint: &Blueprint) -> &'static str {
         .map_or(reason::PROGRESSING, section_reason)
 }
 
-/// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
-/// pass that reports it.
-#[must_use]
-pub fn describe(step: &Step) -> String {
+/// What is done to the resource of a step: while it is done, and while it still has to be.
+fn words(step: &Step) -> (String, String) {
     let fields: Vec<&str> = step
         .changes
         .iter()
         .take(NAMED)
         .map(|change| change.field.as_str())
         .collect();
+    let from = |otherwise| {
+        step.changes
+            .first()
+            .map_or(otherwise, |change| change.from.as_str())
+    };
     let (doing, to_do) = match (&step.operation, step.action) {
-        (Operation::Wait, Action::Wait) => {
-            let what = step
-                .changes
-                .first()
-                .map_or("waits", |change| change.from.as_str());
-            (what.to_owned(), what.to_owned())
-        }
+        (Operation::Wait, Action::Wait) => (from("waits"), from("waits")),
         (Operation::DrainNodes, _) => (
-            "moving its pods to other nodes".to_owned(),
-            "its pods move to other nodes".to_owned(),
+            "moving its pods to other nodes",
+            "its pods move to other nodes",
         ),
-        (_, Action::Create) => ("creating".to_owned(), "to be created".to_owned()),
-        (_, Action::Update) => (
-            format!("changing {}", fields.join(", ")),
-            format!("{} to be changed", fields.join(", ")),
-        ),
+        (_, Action::Create) => ("creating", "to be created"),
+        (_, Action::Update) => {
+            let fields = fields.join(", ");
+            return (
+                format!("changing {fields}"),
+                format!("{fields} to be changed"),
+            );
+        }
         (Operation::AwsDelete { .. }, Action::Replace) if !step.changes.is_empty() => {
-            let why = step
-                .changes
-                .first()
-                .map_or("", |change| change.from.as_str());
-            (
+            let why = from("");
+            return (
                 format!("failed ({why}), deleting it to make it again"),
                 format!("failed ({why}), to be deleted and made again"),
-            )
+            );
         }
-        (_, Action::Replace) => (
-            "deleting what was replaced".to_owned(),
-            "was replaced, to be deleted".to_owned(),
-        ),
-        (_, Action::Delete) => ("deleting".to_owned(), "to be deleted".to_owned()),
-        (_, Action::Adopt) => ("adopting".to_owned(), "to be adopted".to_owned()),
-        (_, Action::Retain) => ("keeping".to_owned(), "to be kept".to_owned()),
-        (_, Action::Wait) => ("waiting".to_owned(), "waiting".to_owned()),
+        (_, Action::Replace) => ("deleting what was replaced", "was replaced, to be deleted"),
+        (_, Action::Delete) => ("deleting", "to be deleted"),
+        (_, Action::Adopt) => ("adopting", "to be adopted"),
+        (_, Action::Retain) => ("keeping", "to be kept"),
+        (_, Action::Wait) => ("waiting", "waiting"),
     };
+    (doing.to_owned(), to_do.to_owned())
+}
+
+/// What a person decides on: `instanceClass db.r7g.large -> db.r7g.xlarge`, or `to be deleted`.
+#[must_use]
+pub fn change(step: &Step) -> String {
+    if step.action != Action::Update {
+        return words(step).1;
+    }
+    let changes: Vec<String> = step
+        .changes
+        .iter()
+        .map(|change| format!("{} {} -> {}", change.field, change.from, change.to))
+        .collect();
+    shorten_to(&changes.join(", "), LONGEST_CHANGE)
+}
+
+/// One line for a step: `RDS instance octank-shop-orders: creating, usually 12 min`. A step that is free is taken in the
+/// pass that reports it.
+#[must_use]
+pub fn describe(step: &Step) -> String {
+    let (doing, to_do) = words(step);
     let mut text = format!(
         "{}: {}",
         step.key,
@@ -395,18 +443,44 @@ fn describe_all(steps: &[&Step]) -> String {
     text.join("; ")
 }
 
-/// A plan in one line: `2 changes: 1 failover, 1 rolling`.
+/// A plan in one line: `2 changes: 1 failover, 1 rolling`. Where it waits for a person, what a person decides on:
+/// `1 change: 1 failover; approved and not done: 1 change: 1 restart`.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
-    let changes: Vec<&Step> = plan
-        .steps
-        .iter()
-        .filter(|step| !matches!(step.action, Action::Wait | Action::Retain))
-        .collect();
-    if changes.is_empty() {
-        return "no changes".to_owned();
+    let of = |approved: bool| -> Vec<Effect> {
+        plan.decisions
+            .steps
+            .iter()
+            .filter(|decision| decision.approved == approved)
+            .map(|decision| decision.effect)
+            .collect()
+    };
+    let (approved, waiting) = (of(true), of(false));
+    match (waiting.is_empty(), approved.is_empty()) {
+        (true, true) => {
+            let changes: Vec<Effect> = plan
+                .steps
+                .iter()
+                .filter(|step| !matches!(step.action, Action::Wait | Action::Retain))
+                .map(|step| step.effect)
+                .collect();
+            if changes.is_empty() {
+                "no changes".to_owned()
+            } else {
+                count(&changes)
+            }
+        }
+        (false, true) => count(&waiting),
+        (true, false) => format!("approved and not done: {}", count(&approved)),
+        (false, false) => format!(
+            "{}; approved and not done: {}",
+            count(&waiting),
+            count(&approved)
+        ),
     }
-    let count = |effect: Effect| changes.iter().filter(|step| step.effect == effect).count();
+}
+
+fn count(changes: &[Effect]) -> String {
     let effects: Vec<String> = [
         (Effect::DataLoss, "data loss"),
         (Effect::Downtime, "downtime"),
@@ -416,8 +490,14 @@ pub fn summary(plan: &Plan) -> String {
         (Effect::None, "without effect on traffic"),
     ]
     .into_iter()
-    .filter(|(effect, _)| count(*effect) > 0)
-    .map(|(effect, text)| format!("{} {text}", count(effect)))
+    .map(|(effect, text)| {
+        (
+            changes.iter().filter(|change| **change == effect).count(),
+            text,
+        )
+    })
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, text)| format!("{number} {text}"))
     .collect();
     format!(
         "{} change{}: {}",
@@ -446,6 +526,38 @@ pub fn state(key: &ResourceKey, observed: &Observed) -> Option<&'static str> {
     }
 }
 
+/// Longest note in the inventory, in characters.
+const LONGEST_NOTE: usize = 512;
+
+/// What AWS notes of a resource, for the inventory.
+#[must_use]
+pub fn note(key: &ResourceKey, observed: &Observed) -> Option<String> {
+    let notes = observed.present(key)?.note.as_ref()?;
+    Some(shorten_to(&notes.to_string(), LONGEST_NOTE))
+}
+
+/// The notes on resources that AWS is not at work on which were not in the inventory: what is news to a person.
+pub fn new_notes<'a>(
+    before: &'a [InventoryItem],
+    observed: &'a Observed,
+) -> impl Iterator<Item = (&'a ResourceKey, &'a Note)> {
+    let known = |key: &ResourceKey, note: &Note| {
+        before
+            .iter()
+            .find(|item| item.kind == key.kind.id() && item.name == key.name)
+            .and_then(|item| item.note.as_deref())
+            // What was cut off there was told when it was written.
+            .is_some_and(|notes| notes.contains(note.text.as_str()) || notes.ends_with('…'))
+    };
+    observed
+        .aws
+        .keys()
+        .filter_map(|key| Some((key, observed.present(key)?)))
+        .filter(|(_, present)| present.lifecycle == Lifecycle::Available)
+        .flat_map(|(key, present)| present.notes().map(move |note| (key, note)))
+        .filter(move |(key, note)| !known(key, note))
+}
+
 /// Available and wanted replicas of all Deployments, added up.
 #[must_use]
 pub fn replicas(observed: &Observed) -> Option<(i64, i64)> {
@@ -465,12 +577,13 @@ pub fn replicas(observed: &Observed) -> Option<(i64, i64)> {
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= LONGEST_MESSAGE {
+    shorten_to(text, LONGEST_MESSAGE)
+}
+
+fn shorten_to(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
         text.to_owned()
     } else {
-        text.chars()
-            .take(LONGEST_MESSAGE - 1)
-            .chain(['…'])
-            .collect()
+        text.chars().take(longest - 1).chain(['…']).collect()
     }
 }

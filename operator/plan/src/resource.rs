@@ -49,6 +49,23 @@ impl ResourceKind {
         Self::all().find(|kind| kind.id() == id)
     }
 
+    /// Whether a resource of this kind may need one of the other kind, which goes after it, for as long as it is there. Where that
+    /// is not known it does.
+    #[must_use]
+    pub const fn rests_on(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Aws(AwsKind::RdsInstance), Self::Aws(other)) => matches!(
+                other,
+                AwsKind::RdsSubnetGroup | AwsKind::RdsParameterGroup | AwsKind::KmsKey
+            ),
+            (Self::Aws(AwsKind::CacheReplicationGroup), Self::Aws(other)) => matches!(
+                other,
+                AwsKind::CacheSubnetGroup | AwsKind::CacheParameterGroup | AwsKind::KmsKey
+            ),
+            _ => true,
+        }
+    }
+
     /// When it is taken down: a lower stage goes first, and the next stage starts when AWS or Kubernetes says that the
     /// one before is gone. A fixed order by kind needs neither a valid specification nor a Platform that is still there.
     #[must_use]

@@ -244,6 +244,14 @@ impl Shop {
         self.annotate(subject, "shopkeeper.dev/approve", hash).await
     }
 
+    /// The plan in the status; `null` where there is none.
+    pub async fn plan_of(&self, subject: &Subject) -> Result<Value> {
+        let mut object = self
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
+        Ok(object["status"]["plan"].take())
+    }
+
     /// Asks for a pass now and waits until it is answered.
     pub async fn request_pass(&self, subject: &Subject, at: &str) -> Result<()> {
         self.annotate(subject, "shopkeeper.dev/reconcile-requested-at", at)

@@ -9,7 +9,7 @@ use shopkeeper_plan::{
         SecondaryIndex, StreamView, TableClass, Tags, Throughput,
     },
     failure::Failure,
-    observed::Lifecycle,
+    observed::{Lifecycle, Notes},
     outputs::Outputs,
 };
 
@@ -117,7 +117,7 @@ impl Descriptions {
             id: table.table_id.clone(),
             outputs,
             empty: None,
-            note,
+            note: note.map(Notes::from),
         })
     }
 }

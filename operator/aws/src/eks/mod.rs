@@ -9,6 +9,7 @@ use crate::{account::Account, error::classify};
 
 mod cluster;
 mod node_group;
+mod node_group_description;
 mod pod_identity_association;
 
 pub use cluster::cluster_facts;

@@ -2,18 +2,17 @@
 
 use async_trait::async_trait;
 use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, Nodegroup, NodegroupScalingConfig, NodegroupStatus,
-    NodegroupUpdateConfig, UpdateLabelsPayload, UpdateTaintsPayload,
+    AmiTypes, CapacityTypes, NodegroupScalingConfig, NodegroupUpdateConfig, UpdateLabelsPayload,
+    UpdateTaintsPayload,
 };
 use shopkeeper_plan::{
     aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
     failure::{Class, Failure},
     observed::Lifecycle,
-    outputs::Outputs,
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, role_may_be_fresh, tag};
+use super::{NOT_FOUND, node_group_description::found, role_may_be_fresh, tag};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -25,9 +24,6 @@ pub(crate) struct NodeGroupApi<'a>(pub(crate) &'a Account);
 /// Fields that UpdateNodegroupVersion changes; UpdateNodegroupConfig changes all others that can be changed. EKS does one
 /// update of a node group at a time.
 const VERSION_FIELDS: [&str; 2] = ["version", "releaseVersion"];
-
-/// EKS's own default for how many nodes an update may take at a time.
-const DEFAULT_UPDATE: NodeGroupUpdate = NodeGroupUpdate::MaxUnavailable(1);
 
 #[async_trait]
 impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
@@ -45,7 +41,7 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
             .send()
             .await
         {
-            Ok(answer) => answer.nodegroup().map(found_node_group).transpose(),
+            Ok(answer) => answer.nodegroup().map(found).transpose(),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
             Err(error) => Err(classify("DescribeNodegroup", &error)),
         }
@@ -286,140 +282,9 @@ fn eks_taint(taint: &Taint) -> aws_sdk_eks::types::Taint {
         .build()
 }
 
-fn found_taint(taint: &aws_sdk_eks::types::Taint) -> Result<Taint, Failure> {
-    use aws_sdk_eks::types::TaintEffect as EksEffect;
-    let effect = match taint.effect() {
-        Some(EksEffect::NoSchedule) => TaintEffect::NoSchedule,
-        Some(EksEffect::NoExecute) => TaintEffect::NoExecute,
-        Some(EksEffect::PreferNoSchedule) => TaintEffect::PreferNoSchedule,
-        other => return Err(unknown("taint effect", other.map(|effect| effect.as_str()))),
-    };
-    Ok(Taint {
-        key: taint.key().unwrap_or_default().to_owned(),
-        value: taint.value().unwrap_or_default().to_owned(),
-        effect,
-    })
-}
-
-fn found_node_group(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
-    let scaling = group.scaling_config();
-    let resource = NodeGroup {
-        cluster: group.cluster_name().unwrap_or_default().to_owned(),
-        name: group.nodegroup_name().unwrap_or_default().to_owned(),
-        node_role_arn: group.node_role().unwrap_or_default().to_owned(),
-        subnets: group.subnets().iter().cloned().collect(),
-        instance_types: group.instance_types().to_vec(),
-        capacity_type: match group.capacity_type() {
-            Some(CapacityTypes::OnDemand) | None => CapacityType::OnDemand,
-            Some(CapacityTypes::Spot) => CapacityType::Spot,
-            Some(other) => return Err(unknown("capacity type", Some(other.as_str()))),
-        },
-        ami_type: group
-            .ami_type()
-            .map(|ami_type| ami_type.as_str().to_owned())
-            .unwrap_or_default(),
-        disk_size: group.disk_size(),
-        labels: group
-            .labels()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-        taints: group
-            .taints()
-            .iter()
-            .map(found_taint)
-            .collect::<Result<_, _>>()?,
-        min_size: scaling
-            .and_then(NodegroupScalingConfig::min_size)
-            .unwrap_or_default(),
-        max_size: scaling
-            .and_then(NodegroupScalingConfig::max_size)
-            .unwrap_or_default(),
-        desired_size: scaling.and_then(NodegroupScalingConfig::desired_size),
-        update: group.update_config().map_or(DEFAULT_UPDATE, found_update),
-        version: group.version().map(str::to_owned),
-        release_version: group.release_version().map(str::to_owned),
-        force_update: false,
-        tags: group
-            .tags()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    };
-    let note = health_issues(group);
-    let arn = group.nodegroup_arn().map(str::to_owned);
-    let outputs = Outputs::new().with_optional("arn", arn.clone());
-    Ok(Found {
-        lifecycle: lifecycle(group.status(), note.as_deref())?,
-        arn,
-        outputs,
-        note,
-        ..Found::available(resource)
-    })
-}
-
-fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
-    match (
-        update.max_unavailable(),
-        update.max_unavailable_percentage(),
-    ) {
-        (_, Some(share)) => NodeGroupUpdate::MaxUnavailablePercentage(share),
-        (Some(nodes), None) => NodeGroupUpdate::MaxUnavailable(nodes),
-        (None, None) => DEFAULT_UPDATE,
-    }
-}
-
-fn lifecycle(status: Option<&NodegroupStatus>, issues: Option<&str>) -> Result<Lifecycle, Failure> {
-    let failed = |what: &str| {
-        Lifecycle::Failed(
-            issues.map_or_else(|| what.to_owned(), |issues| format!("{what}: {issues}")),
-        )
-    };
-    Ok(match status {
-        Some(NodegroupStatus::Creating) => Lifecycle::Creating,
-        // A degraded group has nodes and takes updates, which is often the way out of it.
-        Some(NodegroupStatus::Active | NodegroupStatus::Degraded) => Lifecycle::Available,
-        Some(NodegroupStatus::Updating) => Lifecycle::Modifying,
-        Some(NodegroupStatus::Deleting) => Lifecycle::Deleting,
-        Some(NodegroupStatus::CreateFailed) => failed("EKS could not make the node group"),
-        Some(NodegroupStatus::DeleteFailed) => failed("EKS could not delete the node group"),
-        other => return Err(unknown("status", other.map(|status| status.as_str()))),
-    })
-}
-
-/// The health issues in one line, without the resources concerned, which change from minute to minute.
-fn health_issues(group: &Nodegroup) -> Option<String> {
-    let mut issues: Vec<_> = group
-        .health()?
-        .issues()
-        .iter()
-        .map(|issue| {
-            let code = issue.code().map_or("Unknown", |code| code.as_str());
-            issue
-                .message()
-                .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
-        })
-        .collect();
-    issues.sort();
-    issues.dedup();
-    (!issues.is_empty()).then(|| issues.join("; "))
-}
-
-fn unknown(what: &str, value: Option<&str>) -> Failure {
-    Failure::new(
-        Class::Bug,
-        format!(
-            "DescribeNodegroup: no {what} that is known here: {}",
-            value.unwrap_or("none")
-        ),
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::node_group_description::DEFAULT_UPDATE, *};
 
     fn group(min: i32, max: i32, nodes: impl Into<Option<i32>>) -> NodeGroup {
         NodeGroup {

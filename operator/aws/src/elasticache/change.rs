@@ -70,10 +70,11 @@ fn change_of(
         }
         "parameterGroup" => Some(Change::ParameterGroup),
         "nodeType" => Some(Change::NodeType),
-        "transitEncryption" => Some(Change::TransitEncryption(step(
-            observed.transit_encryption,
-            desired.transit_encryption,
-        ))),
+        "transitEncryption" => Some(Change::TransitEncryption(
+            observed
+                .transit_encryption
+                .towards(desired.transit_encryption),
+        )),
         "replicas" => match desired.replicas.cmp(&observed.replicas) {
             Ordering::Greater => Some(Change::MoreReplicas),
             // The last replica cannot go while it is to take over.
@@ -89,17 +90,6 @@ fn change_of(
         }
         "multiAz" => Some(Change::MultiAz),
         _ => None,
-    }
-}
-
-/// The next step on the way from plain text to TLS or back: between them both have to be served for a while.
-fn step(from: TransitEncryption, to: TransitEncryption) -> TransitEncryption {
-    match (from, to) {
-        (TransitEncryption::Disabled, TransitEncryption::Required)
-        | (TransitEncryption::Required, TransitEncryption::Disabled) => {
-            TransitEncryption::Preferred
-        }
-        (_, to) => to,
     }
 }
 

@@ -8,7 +8,7 @@ use aws_sdk_elasticache::{
 use shopkeeper_plan::{
     aws::{CacheEngine, CacheReplicationGroup, Tags, TransitEncryption},
     failure::{Class, Failure},
-    observed::Lifecycle,
+    observed::{Lifecycle, Notes},
     outputs::Outputs,
     plan::DeleteMode,
 };
@@ -408,7 +408,7 @@ fn found(
         id,
         outputs,
         empty: None,
-        note,
+        note: note.map(Notes::from),
     }
 }
 

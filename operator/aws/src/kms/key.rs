@@ -9,7 +9,7 @@ use serde_json::Value;
 use shopkeeper_plan::{
     aws::{KmsKey, Tags},
     failure::{Class, Failure},
-    observed::Lifecycle,
+    observed::{Lifecycle, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
 };
@@ -77,7 +77,7 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             arn,
             id: Some(id.to_owned()),
             outputs,
-            note,
+            note: note.map(Notes::from),
             ..Found::available(resource)
         }))
     }
@@ -414,15 +414,18 @@ fn is_pending_deletion(metadata: &KeyMetadata) -> bool {
     )
 }
 
-fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<String>) {
+fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<Note>) {
     match metadata.key_state() {
         Some(KeyState::Creating) => (Lifecycle::Creating, None),
         Some(KeyState::Updating) => (Lifecycle::Modifying, None),
-        Some(KeyState::Disabled) => (Lifecycle::Available, Some("the key is disabled".to_owned())),
+        Some(KeyState::Disabled) => (
+            Lifecycle::Available,
+            Some(Note::danger("the key is disabled")),
+        ),
         // Open for the two changes there are: to call it off, and to take its alias away.
         Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => (
             Lifecycle::Available,
-            Some("the deletion of the key is scheduled".to_owned()),
+            Some(Note::danger("the deletion of the key is scheduled")),
         ),
         Some(state @ (KeyState::PendingImport | KeyState::Unavailable)) => (
             Lifecycle::Failed(format!("the key is in state {}", state.as_str())),

@@ -5,7 +5,7 @@ use aws_sdk_rds::types::{DbInstance, PendingModifiedValues};
 use shopkeeper_plan::{
     aws::RdsInstance,
     failure::{Class, Failure},
-    observed::Lifecycle,
+    observed::{Lifecycle, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
     sensitive::fingerprint,
@@ -52,7 +52,9 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             (outputs, None) => outputs,
             // The instance is there all the same; only what needs the password has to wait.
             (outputs, Some(failure)) => {
-                notes.push(format!("the master password could not be read: {failure}"));
+                notes.push(Note::danger(format!(
+                    "the master password could not be read: {failure}"
+                )));
                 outputs
             }
         };
@@ -61,7 +63,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             arn: instance.db_instance_arn().map(str::to_owned),
             id: instance.dbi_resource_id().map(str::to_owned),
             outputs,
-            note: (!notes.is_empty()).then(|| notes.join("; ")),
+            note: Notes::of(notes),
             ..Found::available(resource(&instance))
         }))
     }
@@ -86,8 +88,9 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         }
         let storage_is_busy = found
             .note
-            .as_deref()
-            .is_some_and(|note| note.contains(STORAGE_IS_OPTIMIZED));
+            .iter()
+            .flat_map(Notes::iter)
+            .any(|note| note.text == STORAGE_IS_OPTIMIZED);
         let call = modification(
             &self.0.rds,
             desired,
@@ -304,7 +307,7 @@ fn outputs(instance: &DbInstance) -> Outputs {
 }
 
 /// The lifecycle, and what a person should know beside it.
-fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
+fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<Note>) {
     let status = instance.db_instance_status().unwrap_or("unknown");
     let mut notes = Vec::new();
     let waiting = pending(instance.pending_modified_values());
@@ -313,12 +316,15 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
         "available" if waiting.is_some() => Lifecycle::Modifying,
         "available" => Lifecycle::Available,
         "storage-optimization" => {
-            notes.push(STORAGE_IS_OPTIMIZED.to_owned());
+            notes.push(Note::new(STORAGE_IS_OPTIMIZED));
             Lifecycle::Available
         }
         // It serves reads at best, and more storage is the way out, which RDS takes in this state.
         "storage-full" => {
-            notes.push("the storage is full".to_owned());
+            notes.push(Note::outage(
+                "the storage is full",
+                "raise storage of the database, or its maxStorage, so that RDS raises it by itself",
+            ));
             Lifecycle::Available
         }
         "deleting" | "delete-precheck" => Lifecycle::Deleting,
@@ -334,27 +340,30 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<String>) {
         }
         // RDS starts it again by itself after 7 days; until then it takes no change.
         "stopped" => {
-            notes.push("the instance was stopped: start it".to_owned());
+            notes.push(Note::outage(
+                "the instance was stopped",
+                "start it in RDS; after 7 days RDS does",
+            ));
             Lifecycle::Modifying
         }
         // backing-up, modifying, upgrading, rebooting, maintenance, configuring-...: busy, and over by itself.
         _ => {
-            notes.push(format!("RDS is at work: {status}"));
+            notes.push(Note::new(format!("RDS is at work: {status}")));
             Lifecycle::Modifying
         }
     };
     // Those that RDS does not apply now wait for the maintenance window: somebody made them without asking to apply them.
-    notes.extend(waiting.map(|waiting| format!("changes on their way: {waiting}")));
+    notes.extend(waiting.map(|waiting| Note::new(format!("changes on their way: {waiting}"))));
     notes.extend(
         instance
             .db_parameter_groups()
             .iter()
             .filter(|group| group.parameter_apply_status() == Some("pending-reboot"))
             .map(|group| {
-                format!(
+                Note::new(format!(
                     "parameters of {} take hold with the next reboot",
                     group.db_parameter_group_name().unwrap_or("the group")
-                )
+                ))
             }),
     );
     (lifecycle, notes)
@@ -438,7 +447,7 @@ mod tests {
             .build();
         let (state, notes) = lifecycle(&instance);
         assert_eq!(state, Lifecycle::Modifying);
-        assert_eq!(notes, ["changes on their way: instance class"]);
+        assert_eq!(notes, [Note::new("changes on their way: instance class")]);
     }
 
     #[test]
@@ -463,7 +472,7 @@ mod tests {
             .build();
         let (state, notes) = lifecycle(&instance);
         assert_eq!(state, Lifecycle::Available);
-        assert!(notes[0].contains("orders"), "{notes:?}");
+        assert!(notes[0].text.contains("orders"), "{notes:?}");
     }
 
     #[test]

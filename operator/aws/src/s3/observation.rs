@@ -5,6 +5,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 use shopkeeper_plan::{
     aws::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket, Tags},
+    facts::partition,
     failure::{Class, Failure},
     observed::Lifecycle,
     outputs::Outputs,
@@ -13,7 +14,6 @@ use shopkeeper_plan::{
 use super::{bucket::MISSING, rules};
 use crate::{
     account::Scope,
-    arn::partition,
     error::{classify, is_code},
     request::document,
     resource::Found,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_sns::types::Subscription;
 use serde_json::json;
 use shopkeeper_plan::{
-    aws::{SnsSubscription, SubscriptionProtocol, Tags},
+    aws::{AwsSpecification as _, SnsSubscription, Tags, sns_subscription::parse_name},
     failure::{Class, Failure},
     observed::Lifecycle,
     outputs::Outputs,
@@ -42,8 +42,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<SnsSubscription>>, Failure> {
-        let unattributed = parse(name)?;
-        let Some(subscription) = self.find(&unattributed).await? else {
+        let Some((subscription, unattributed)) = self.find(name).await? else {
             return Ok(None);
         };
         let arn = subscription.subscription_arn.filter(|arn| arn != PENDING);
@@ -118,7 +117,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
             .send()
             .await
             .map(drop)
-            .map_err(|error| classify("Subscribe", &error))
+            .map_err(|error| without_endpoint(classify("Subscribe", &error), desired))
     }
 
     /// SetSubscriptionAttributes takes one attribute.
@@ -171,15 +170,33 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
 }
 
 impl SubscriptionApi<'_> {
-    /// SNS finds a subscription only by its topic, 100 a page.
-    async fn find(&self, wanted: &SnsSubscription) -> Result<Option<Subscription>, Failure> {
+    /// SNS finds a subscription only by its topic, 100 a page. With what its name says of it: all but the attributes.
+    async fn find(&self, name: &str) -> Result<Option<(Subscription, SnsSubscription)>, Failure> {
+        let (topic_arn, protocol, _) = parse_name(name).ok_or_else(|| {
+            Failure::new(Class::Bug, format!("{name} does not name a subscription"))
+        })?;
+        let named = |subscription: &Subscription| {
+            let found = SnsSubscription {
+                topic_arn: topic_arn.to_owned(),
+                protocol,
+                endpoint: subscription.endpoint()?.to_owned(),
+                filter_policy: None,
+                raw_delivery: false,
+                dead_letter_arn: None,
+                tags: Tags::new(),
+            };
+            (subscription.protocol() == Some(protocol.as_str())
+                && subscription.subscription_arn() != Some(DELETED)
+                && found.name() == name)
+                .then_some(found)
+        };
         let mut next = None;
         loop {
             let page = match self
                 .0
                 .sns
                 .list_subscriptions_by_topic()
-                .topic_arn(&wanted.topic_arn)
+                .topic_arn(topic_arn)
                 .set_next_token(next)
                 .send()
                 .await
@@ -189,17 +206,16 @@ impl SubscriptionApi<'_> {
                 Err(error) if is_code(&error, MISSING) => return Ok(None),
                 Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
             };
-            let subscription =
+            let found =
                 page.subscriptions
                     .unwrap_or_default()
                     .into_iter()
-                    .find(|subscription| {
-                        subscription.protocol() == Some(wanted.protocol.as_str())
-                            && subscription.endpoint() == Some(wanted.endpoint.as_str())
-                            && subscription.subscription_arn() != Some(DELETED)
+                    .find_map(|subscription| {
+                        let named = named(&subscription)?;
+                        Some((subscription, named))
                     });
-            if subscription.is_some() {
-                return Ok(subscription);
+            if found.is_some() {
+                return Ok(found);
             }
             next = page.next_token;
             if next.is_none() {
@@ -209,28 +225,13 @@ impl SubscriptionApi<'_> {
     }
 }
 
-/// A subscription without attributes, from `topic|protocol|endpoint`. An endpoint may have a bar in it, the others not.
-fn parse(name: &str) -> Result<SnsSubscription, Failure> {
-    let mut parts = name.splitn(3, '|');
-    match (
-        parts.next(),
-        parts.next().and_then(SubscriptionProtocol::parse),
-        parts.next(),
-    ) {
-        (Some(topic), Some(protocol), Some(endpoint)) => Ok(SnsSubscription {
-            topic_arn: topic.to_owned(),
-            protocol,
-            endpoint: endpoint.to_owned(),
-            filter_policy: None,
-            raw_delivery: false,
-            dead_letter_arn: None,
-            tags: Tags::new(),
-        }),
-        _ => Err(Failure::new(
-            Class::Bug,
-            format!("{name} does not name a subscription"),
-        )),
+/// SNS repeats the endpoint that it refuses, and failures stand in conditions, events and logs.
+fn without_endpoint(mut failure: Failure, desired: &SnsSubscription) -> Failure {
+    let name = desired.name();
+    if let Some((_, _, shown)) = parse_name(&name) {
+        failure.message = failure.message.replace(&desired.endpoint, shown);
     }
+    failure
 }
 
 /// The attributes of a subscription: field, attribute, value. The policy `{}` takes a filter away; a redrive policy goes
@@ -257,16 +258,29 @@ fn settings(desired: &SnsSubscription) -> [(&'static str, &'static str, Option<S
 
 #[cfg(test)]
 mod tests {
-    use shopkeeper_plan::aws::AwsSpecification as _;
+    use shopkeeper_plan::aws::SubscriptionProtocol;
 
     use super::*;
 
     #[test]
-    fn the_name_says_what_to_look_for() {
-        let name = "arn:aws:sns:eu-west-1:123456789012:buy|https|https://shop.example/hook?a=1|2";
-        let subscription = parse(name).unwrap();
-        assert_eq!(subscription.endpoint, "https://shop.example/hook?a=1|2");
-        assert_eq!(subscription.name(), name);
-        assert!(parse("arn:aws:sns:eu-west-1:123456789012:buy|fax|1").is_err());
+    fn a_refusal_does_not_repeat_a_persons_number() {
+        let desired = SnsSubscription {
+            topic_arn: "arn:aws:sns:eu-west-1:123456789012:ship".into(),
+            protocol: SubscriptionProtocol::Sms,
+            endpoint: "+15551234500".into(),
+            filter_policy: None,
+            raw_delivery: false,
+            dead_letter_arn: None,
+            tags: Tags::new(),
+        };
+        let refusal = Failure::new(
+            Class::Invalid,
+            "Subscribe: Invalid parameter: Invalid SMS endpoint: +15551234500",
+        );
+        let told = without_endpoint(refusal, &desired).message;
+        assert!(
+            told.starts_with("Subscribe: Invalid parameter: Invalid SMS endpoint: +1555•••00 #"),
+            "{told}"
+        );
     }
 }

@@ -1,12 +1,16 @@
 //! Events: what was done and what became of it, for `kubectl describe`.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use shopkeeper_api::{Managed, status::condition};
+use shopkeeper_api::{
+    Managed,
+    status::{Status, condition},
+};
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
+    observed::{Observed, Weight},
     plan::{Action, Operation, Plan, Step},
-    planner::{DeletionPolicy, reason_to_retain},
-    report::Report,
+    planner::{DeletionPolicy, Inventory, reason_to_retain},
+    report::{self, Report},
     resource::ResourceKind,
 };
 
@@ -18,15 +22,22 @@ pub(super) async fn publish<K: Managed>(
     subject: &Subject<'_, K>,
     plan: &Plan,
     executed: &Executed,
+    policy: DeletionPolicy,
 ) {
     for step in executed
         .accepted
         .iter()
         .filter_map(|position| plan.steps.get(*position))
     {
-        if matches!(step.key.kind, ResourceKind::Aws(_)) && step.action != Action::Retain {
+        if !matches!(step.key.kind, ResourceKind::Aws(_)) {
+            continue;
+        }
+        if step.action != Action::Retain {
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
+        } else if !subject.deleting() {
+            // It is known for the last time. At the end of the custom resource all that stays is told at once.
+            retain(subject, step, policy).await;
         }
     }
 }
@@ -71,15 +82,42 @@ pub(super) async fn retained<K: Managed>(
     policy: DeletionPolicy,
 ) {
     for step in &plan.steps {
-        if let ResourceKind::Aws(kind) = step.key.kind {
-            send(
-                subject,
-                Severity::Normal,
-                "Retained",
-                format!("{}: {}", step.key, reason_to_retain(kind, policy)),
-            )
-            .await;
+        retain(subject, step, policy).await;
+    }
+}
+
+/// Tells that one resource stays in AWS: as the policy asks, or because it is not ours any more.
+async fn retain<K: Managed>(subject: &Subject<'_, K>, step: &Step, policy: DeletionPolicy) {
+    let ResourceKind::Aws(kind) = step.key.kind else {
+        return;
+    };
+    let (severity, reason, why) = match &step.operation {
+        Operation::LeaveBehind(failure) => (Severity::Warning, "LeftBehind", failure.describe()),
+        _ => (
+            Severity::Normal,
+            "Retained",
+            reason_to_retain(kind, policy).to_string(),
+        ),
+    };
+    send(subject, severity, reason, format!("{}: {why}", step.key)).await;
+}
+
+/// Tells what AWS notes of resources that are not being changed, when it appears.
+pub(super) async fn noted<K: Managed>(
+    subject: &Subject<'_, K>,
+    before: &Status,
+    inventory: &Inventory,
+    observed: &Observed,
+) {
+    for (key, note) in report::new_notes(&before.inventory, observed) {
+        if !inventory.contains_key(key) {
+            continue;
         }
+        let (severity, reason) = match note.weight {
+            Weight::Information => (Severity::Normal, "Noted"),
+            Weight::Danger | Weight::Outage { .. } => (Severity::Warning, "Endangered"),
+        };
+        send(subject, severity, reason, format!("{key}: {}", note.text)).await;
     }
 }
 

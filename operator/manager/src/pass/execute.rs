@@ -2,7 +2,10 @@
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Node;
-use kube::{ResourceExt, core::GroupVersionKind};
+use kube::{
+    ResourceExt,
+    core::{DynamicObject, GroupVersionKind},
+};
 use shopkeeper_api::Managed;
 use shopkeeper_aws::ClientToken;
 use shopkeeper_kube::{
@@ -10,11 +13,14 @@ use shopkeeper_kube::{
     scalers::keep_scalers,
 };
 use shopkeeper_plan::{
-    blueprint::{Node as BlueprintNode, Section, Wanted},
     failure::{Class, Failure},
-    kubernetes::{KubernetesKind, KubernetesObject, hide_secret_values},
+    kubernetes::{
+        KubernetesKind, KubernetesObject, hide_secret_values,
+        surplus::{removal, surplus},
+    },
     observed::{Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
+    planner::{DriftPolicy, Policies},
     resource::ResourceKind,
 };
 
@@ -64,7 +70,10 @@ pub(super) async fn execute<K: Managed>(
         match result {
             Ok(()) => {
                 tracing::info!(resource = %step.key, action = ?step.action, "step taken");
-                if !matches!(step.operation, Operation::Forget) {
+                if !matches!(
+                    step.operation,
+                    Operation::Forget | Operation::LeaveBehind(_)
+                ) {
                     executed.done += 1;
                 }
                 executed.accepted.push(position);
@@ -123,11 +132,11 @@ async fn take<K: Managed>(
             account.delete(present, *mode, &token(subject, step)).await
         }
         Operation::KubernetesApply { desired } => {
-            return apply(subject, step, desired, observed).await;
+            return apply(subject, step, desired, observed, site.policies).await;
         }
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
         Operation::DrainNodes => return drain(subject, &step.key.name).await,
-        Operation::Forget | Operation::Wait => return Ok(()),
+        Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => return Ok(()),
     };
     // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more.
     site.session.observer.forget(&step.key);
@@ -150,15 +159,7 @@ fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
     let intent = match &step.operation {
         Operation::AwsCreate { desired }
         | Operation::AwsUpdate { desired, .. }
-        | Operation::AwsAdopt { desired } => {
-            let node = BlueprintNode {
-                wanted: Wanted::Aws(desired.clone()),
-                role: String::new(),
-                section: Section::Data,
-                depends_on: std::collections::BTreeSet::new(),
-            };
-            node.intent().unwrap_or_default()
-        }
+        | Operation::AwsAdopt { desired } => desired.intent(),
         // The name of a last snapshot is made from it: the same for every try.
         _ => "delete".to_owned(),
     };
@@ -170,10 +171,7 @@ fn identity<K: Managed>(
     kind: KubernetesKind,
     name: &str,
 ) -> ObjectIdentity {
-    let (group, version) = kind
-        .api_version()
-        .split_once('/')
-        .unwrap_or(("", kind.api_version()));
+    let (group, version) = kind.group_and_version();
     ObjectIdentity {
         kind: GroupVersionKind::gvk(group, version, kind.id()),
         namespace: Some(subject.owner.namespace.clone()),
@@ -188,6 +186,7 @@ async fn apply<K: Managed>(
     step: &Step,
     desired: &KubernetesObject,
     observed: &Observed,
+    policies: Policies,
 ) -> Result<(), Failure> {
     let world = subject.world;
     let uid = &subject.owner.uid;
@@ -218,6 +217,9 @@ async fn apply<K: Managed>(
         .apply(&desired.to_apply(found.as_ref().map(|found| &found.body)))
         .await
         .map_err(|error| failure_of(&error))?;
+    if policies.drift == DriftPolicy::Repair {
+        applied = without_surplus(subject, step, desired, applied).await?;
+    }
     match (desired.kind, &mut applied.metadata.managed_fields) {
         (KubernetesKind::Deployment, Some(managed_fields)) => keep_scalers(managed_fields),
         (_, managed_fields) => *managed_fields = None,
@@ -227,6 +229,37 @@ async fn apply<K: Managed>(
     }
     world.memory.applied(uid, &step.key, applied);
     Ok(())
+}
+
+/// Takes away what somebody else added, which an apply leaves alone.
+async fn without_surplus<K: Managed>(
+    subject: &Subject<'_, K>,
+    step: &Step,
+    desired: &KubernetesObject,
+    applied: DynamicObject,
+) -> Result<DynamicObject, Failure> {
+    let added = surplus(desired, &applied.data);
+    if added.is_empty() {
+        return Ok(applied);
+    }
+    let identity = identity(subject, desired.kind, &desired.name);
+    let patched = subject
+        .world
+        .writer
+        .patch(&identity, &removal(&added))
+        .await
+        .map_err(|error| failure_of(&error))?;
+    match surplus(desired, &patched.data).first() {
+        None => Ok(patched),
+        // Taking it away again and again would only be a fight.
+        Some(again) => Err(Failure::new(
+            Class::Invalid,
+            format!("{}: {} is added again whenever it is taken away", step.key, again.path),
+        )
+        .with_remedy(
+            "find the admission webhook or the controller that adds it; or set policy.drift to Report",
+        )),
+    }
 }
 
 async fn delete<K: Managed>(

@@ -22,10 +22,12 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{
     blueprint::Blueprint,
+    decisions,
     failure::{Class, Failure, retry_after},
+    inventory,
     names::Owner,
     observed::Observed,
-    plan::{Action, Blocker, Operation, Plan, Step},
+    plan::{Action, Blocker, Decision, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     report::{self, Report},
 };
@@ -40,7 +42,6 @@ use crate::{
 
 mod events;
 mod execute;
-mod inventory;
 mod observe;
 pub mod platform;
 mod references;
@@ -141,6 +142,11 @@ impl<K: Scoped> Subject<'_, K> {
         inventory::from_status(&self.status())
     }
 
+    /// What was approved and was not seen to be done.
+    fn decided(&self) -> Vec<Decision> {
+        decisions::from_status(&self.status(), &self.owner)
+    }
+
     /// Puts the finalizer on before anything is made. `None` where the object is gone meanwhile.
     async fn hold(&self) -> Result<Option<()>, shopkeeper_kube::Error> {
         match add_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await? {
@@ -194,11 +200,19 @@ impl<K: Scoped> Subject<'_, K> {
         // Written down before it is made: if the process ends in between, whatever the specification says by then, the
         // resource is still known.
         let intended = inventory::with_intentions(&inventory, &plan, &blueprint);
-        if intended != inventory {
-            self.write_inventory(&intended, site).await?;
+        // An approval likewise: of two approved steps the second is still approved when the first is done.
+        let before = self.status();
+        let decided = decisions::from_status(&before, &self.owner);
+        let approved = plan
+            .decisions
+            .approved()
+            .any(|decision| !decided.contains(decision));
+        if intended != inventory || approved {
+            self.write_intentions(&intended, &plan, &observed, site)
+                .await?;
         }
         let executed = execute::execute(self, site, &mut plan, &observed).await;
-        events::publish(self, &plan, &executed).await;
+        events::publish(self, &plan, &executed, site.policies.deletion).await;
 
         // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
         let absent = inventory::absent(&intended, &observed);
@@ -216,18 +230,25 @@ impl<K: Scoped> Subject<'_, K> {
             events::retained(self, &plan, site.policies.deletion).await;
             return self.let_go().await;
         }
-        let report = report::of_plan(&plan, &blueprint, self.deleting());
-        let next = inventory::after(&intended, &plan, &blueprint, &observed, &gone);
+        let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());
+        let next = inventory::after(
+            &intended,
+            &plan,
+            &blueprint,
+            &observed,
+            &gone,
+            self.deleting(),
+        );
         let mut status = status::status(self, &report, &next, &observed);
-        status.plan = status::plan_summary(&plan);
+        status.plan = decisions::to_status(&plan, &self.owner);
         status.last_handled_reconcile_at =
             requested.or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
-        let before = self.status();
         status.platform.clone_from(&site.platform);
         let mut whole = to_json(&status)?;
         extend(&mut whole, extended);
         self.write(whole).await?;
+        events::noted(self, &before, &next, &observed).await;
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
@@ -262,6 +283,7 @@ impl<K: Scoped> Subject<'_, K> {
                 .annotations()
                 .get(shopkeeper_api::APPROVE)
                 .map(String::as_str),
+            decisions: &self.decided(),
             deleting: self.deleting(),
         });
         Ok((observed, blueprint, plan))
@@ -354,14 +376,23 @@ impl<K: Scoped> Subject<'_, K> {
         Ok(())
     }
 
-    /// Writes the inventory and leaves everything else of the status as it was.
-    async fn write_inventory(
+    /// Writes the inventory and what was approved, and leaves everything else of the status as it was.
+    async fn write_intentions(
         &self,
         inventory: &Inventory,
+        plan: &Plan,
+        observed: &Observed,
         site: &Site<'_>,
     ) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
-        whole["inventory"] = to_json(&inventory::to_status(inventory, &Observed::default()))?;
+        whole["inventory"] = to_json(&inventory::to_status(
+            inventory,
+            observed,
+            &self.status().inventory,
+        ))?;
+        if let Some(plan) = decisions::to_status(plan, &self.owner) {
+            whole["plan"] = to_json(&plan)?;
+        }
         if let Some(platform) = &site.platform {
             whole["platform"] = to_json(platform)?;
         }

@@ -7,16 +7,16 @@ use k8s_openapi::{
 use serde_json::Value;
 use shopkeeper_api::{
     Managed,
-    status::{PlanSummary, Replicas, Status},
+    status::{Replicas, Status},
 };
 use shopkeeper_plan::{
+    inventory,
     observed::Observed,
-    plan::{Blocker, Plan},
     planner::Inventory,
     report::{self, Report},
 };
 
-use super::{Scoped, Subject, inventory};
+use super::{Scoped, Subject};
 
 /// The status after a pass; kinds add to it.
 pub(super) fn status<K: Scoped>(
@@ -26,7 +26,7 @@ pub(super) fn status<K: Scoped>(
     observed: &Observed,
 ) -> Status {
     let mut status = Status {
-        inventory: inventory::to_status(inventory, observed),
+        inventory: inventory::to_status(inventory, observed, &subject.status().inventory),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
             let number = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
             Replicas::new(number(wanted), number(ready))
@@ -52,19 +52,6 @@ pub(super) fn set_conditions(status: &mut Status, report: &Report, generation: O
             last_transition_time: Time(Timestamp::UNIX_EPOCH),
         })
         .collect();
-}
-
-/// The plan in the status: only what waits for a person, since everything else is under way and told by the conditions.
-pub(super) fn plan_summary(plan: &Plan) -> Option<PlanSummary> {
-    let hash = plan.approval_hash()?;
-    Some(PlanSummary {
-        hash,
-        summary: report::summary(plan),
-        waiting_for_approval: plan
-            .steps
-            .iter()
-            .any(|step| step.blocked_by.contains(&Blocker::Approval)),
-    })
 }
 
 /// The status as JSON; empty where there is none.

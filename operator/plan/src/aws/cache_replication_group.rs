@@ -27,6 +27,17 @@ pub enum TransitEncryption {
     Disabled,
 }
 
+impl TransitEncryption {
+    /// The next step on the way from plain text to TLS or back: between them both have to be served for a while.
+    #[must_use]
+    pub const fn towards(self, to: Self) -> Self {
+        match (self, to) {
+            (Self::Disabled, Self::Required) | (Self::Required, Self::Disabled) => Self::Preferred,
+            (_, to) => to,
+        }
+    }
+}
+
 /// A primary with replicas, cluster mode disabled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -111,5 +122,11 @@ impl AwsSpecification for CacheReplicationGroup {
         (matches!(field, "nodeType" | "engineVersion" | "engine")
             && (observed.replicas == 0 || !observed.multi_az))
             .then_some(Effect::Downtime)
+    }
+
+    fn on_the_way(&self, observed: &Self, field: &str) -> Option<serde_json::Value> {
+        let next = observed.transit_encryption.towards(self.transit_encryption);
+        (field == "transitEncryption" && next != self.transit_encryption)
+            .then(|| serde_json::json!(next))
     }
 }

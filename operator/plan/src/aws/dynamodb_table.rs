@@ -198,4 +198,16 @@ impl AwsSpecification for DynamoDbTable {
             }))
         .then_some(Effect::Downtime)
     }
+
+    /// DynamoDB changes neither the attribute that expires nor the view of a stream: the old one is switched off first.
+    fn on_the_way(&self, observed: &Self, field: &str) -> Option<serde_json::Value> {
+        let replaced = match field {
+            "timeToLiveAttribute" => {
+                self.time_to_live_attribute.is_some() && observed.time_to_live_attribute.is_some()
+            }
+            "stream" => self.stream.is_some() && observed.stream.is_some(),
+            _ => false,
+        };
+        replaced.then_some(serde_json::Value::Null)
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{plan::Effect, resource::ResourceKey};
+use crate::{plan::Effect, resource::ResourceKey, sensitive::fingerprint};
 
 mod cache_parameter_group;
 mod cache_replication_group;
@@ -21,7 +21,7 @@ mod rds_instance;
 mod rds_parameter_group;
 mod rds_subnet_group;
 mod s3_bucket;
-mod sns_subscription;
+pub mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
 
@@ -218,6 +218,10 @@ pub trait AwsSpecification:
     fn effect(&self, _observed: &Self, _field: &str) -> Option<Effect> {
         None
     }
+    /// The value that a field has for a while on its way to the desired one, where AWS does not go there at once.
+    fn on_the_way(&self, _observed: &Self, _field: &str) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 macro_rules! registry {
@@ -305,6 +309,15 @@ macro_rules! registry {
                 }
             }
 
+            /// The value that a field has for a while on its way to the desired one.
+            #[must_use]
+            pub fn on_the_way(&self, observed: &Self, field: &str) -> Option<serde_json::Value> {
+                match (self, observed) {
+                    $((Self::$kind(desired), Self::$kind(observed)) => desired.on_the_way(observed, field),)+
+                    _ => None,
+                }
+            }
+
             /// Its fields by name.
             #[must_use]
             pub fn to_value(&self) -> serde_json::Value {
@@ -363,6 +376,13 @@ registry! {
 }
 
 impl AwsResource {
+    /// A hash of what is desired, tags included.
+    #[must_use]
+    pub fn intent(&self) -> String {
+        let value = serde_json::json!([self.to_value(), self.tags()]);
+        fingerprint(value.to_string().as_bytes())[..12].to_owned()
+    }
+
     /// Its key.
     #[must_use]
     pub fn key(&self) -> ResourceKey {

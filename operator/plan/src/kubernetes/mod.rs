@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::sensitive::fingerprint;
+use crate::{difference, sensitive::fingerprint};
 
 pub(crate) mod bindings;
 pub(crate) mod deployment;
@@ -19,6 +19,7 @@ pub mod replicas;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
+pub mod surplus;
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident, $api_version:literal, $plural:literal, stage $stage:literal;)+) => {
@@ -40,6 +41,12 @@ macro_rules! kinds {
             #[must_use]
             pub const fn api_version(self) -> &'static str {
                 match self { $(Self::$kind => $api_version,)+ }
+            }
+
+            /// Group and version apart: `("apps", "v1")`; the core group is the empty text.
+            #[must_use]
+            pub fn group_and_version(self) -> (&'static str, &'static str) {
+                self.api_version().split_once('/').unwrap_or(("", self.api_version()))
             }
 
             /// Its plural in URLs and RBAC rules.
@@ -135,6 +142,21 @@ impl KubernetesObject {
             hide_secret_values(&mut body);
         }
         body
+    }
+}
+
+impl KubernetesObject {
+    /// The paths at which an observed object differs from this one: what is desired and not so, and what somebody added, whose
+    /// desired value is `null`.
+    #[must_use]
+    pub fn differences(&self, observed: &Value) -> Vec<(String, Value, Value)> {
+        let mut differences = difference::kubernetes(&self.comparable(), observed);
+        differences.extend(
+            surplus::surplus(self, observed)
+                .into_iter()
+                .map(|entry| (entry.path, entry.value, Value::Null)),
+        );
+        differences
     }
 }
 

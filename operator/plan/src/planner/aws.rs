@@ -10,7 +10,7 @@ use crate::{
     blueprint::Node,
     difference::{self, Difference, show},
     failure::{Class, Failure},
-    observed::{Lifecycle, Observation, Present},
+    observed::{Lifecycle, Observation, Present, Weight},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
     resource::ResourceKey,
 };
@@ -216,8 +216,16 @@ impl Planner<'_> {
         }
     }
 
-    /// As desired; a node group also has to have its nodes.
+    /// As desired; it also has to work, and a node group to have its nodes.
     fn settle_aws(&mut self, key: &ResourceKey, desired: &AwsResource, present: &Present) {
+        let outage = present.notes().find_map(|note| match note.weight {
+            Weight::Outage { remedy } => Some((&note.text, remedy)),
+            Weight::Information | Weight::Danger => None,
+        });
+        if let Some((text, remedy)) = outage {
+            let failure = Failure::new(Class::Invalid, format!("{key}: {text}"));
+            return self.refuse(key, Action::Wait, failure.with_remedy(remedy));
+        }
         if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
             (desired, &present.resource)
         {

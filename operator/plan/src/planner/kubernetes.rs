@@ -1,9 +1,11 @@
 //! What has to be done about a Kubernetes object of the blueprint.
 
+use serde_json::Value;
+
 use super::{DriftPolicy, Planner, step};
 use crate::{
     blueprint::Node,
-    difference::{self, show},
+    difference::show,
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
@@ -40,7 +42,13 @@ impl Planner<'_> {
         if found.is_terminating() {
             return self.wait(key, "is being deleted; it is made again afterwards");
         }
-        let differences = difference::kubernetes(&desired.comparable(), &found.body);
+        let mut differences = desired.differences(&found.body);
+        let is_added = |to: &Value| to.is_null();
+        let reported = self.input.policies.drift == DriftPolicy::Report;
+        // What somebody added is only told beside a change that is asked for.
+        if reported && differences.iter().any(|(_, _, to)| !is_added(to)) {
+            differences.retain(|(_, _, to)| !is_added(to));
+        }
         if differences.is_empty() {
             return match readiness(desired.kind, &found.body) {
                 Readiness::Ready => self.settle(key),
@@ -65,7 +73,10 @@ impl Planner<'_> {
                 let secret = desired.kind == KubernetesKind::Secret && path.starts_with("data");
                 FieldChange {
                     field: path.clone(),
-                    from: if secret {
+                    from: if is_added(to) {
+                        // Its value may be a secret: nobody asked whoever added it to keep secrets apart.
+                        "added".to_owned()
+                    } else if secret {
                         "(secret)".to_owned()
                     } else {
                         show(from)
@@ -83,7 +94,9 @@ impl Planner<'_> {
                 }
             })
             .collect();
-        if self.is_drift(key, node) && self.input.policies.drift == DriftPolicy::Report {
+        let is_drift =
+            self.is_drift(key, node) || differences.iter().all(|(_, _, to)| is_added(to));
+        if is_drift && reported {
             step.blocked_by.push(Blocker::DriftReported);
         }
         step.blocked_by.extend(self.unmet(node));

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     names::Owner,
     observed::{Lifecycle, Observed},
-    plan::{Action, Blocker, Effect, FieldChange, Operation, Plan, Step},
+    plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -19,50 +19,8 @@ mod ownership;
 mod teardown;
 
 pub use ownership::Ownership;
+pub use shopkeeper_api::policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy};
 pub use teardown::reason_to_retain;
-
-/// What happens to data when its owner or its place in the specification goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeletionPolicy {
-    /// Stays in AWS.
-    Retain,
-    /// Goes after a last snapshot; stays where AWS has none.
-    Snapshot,
-    /// Goes.
-    Delete,
-}
-
-/// Which resources that exist already may be taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdoptionPolicy {
-    /// None.
-    Never,
-    /// Those that carry the tags of an owner of the same kind, namespace, name and cluster: the same custom resource,
-    /// made again.
-    IfTagged,
-    /// Those that belong to no other owner.
-    Adopt,
-}
-
-/// What happens when a resource was changed behind our back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DriftPolicy {
-    /// It is set back.
-    Repair,
-    /// It is told.
-    Report,
-}
-
-/// Which changes a person has to approve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangePolicy {
-    /// None.
-    Automatic,
-    /// Those that customers could notice.
-    ApproveDisruptive,
-    /// All.
-    ApproveAll,
-}
 
 /// The policies of a custom resource, all defaults applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +75,8 @@ pub struct Input<'a> {
     pub policies: Policies,
     /// The plan hash that a person approved.
     pub approved: Option<&'a str>,
+    /// What was approved before and was not seen to be done.
+    pub decisions: &'a [Decision],
     /// Whether the custom resource is being deleted.
     pub deleting: bool,
 }

@@ -55,6 +55,34 @@ fn is_our_subscription(subscription: &SnsSubscription, input: &Input<'_>) -> boo
     }
 }
 
+/// Why a resource that was ours is left alone, and what a person can do.
+pub(super) fn lost(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Failure {
+    if let AwsResource::SnsSubscription(_) = present.resource {
+        return Failure::new(
+            Class::NotReady,
+            "left in AWS, since its topic is not known to be ours",
+        )
+        .with_code("NotOurs")
+        .with_remedy("unsubscribe it in SNS if nobody needs it");
+    }
+    let whose = match present.tags().get(OWNER_TAG) {
+        Some(other) if *other != input.owner.path() => format!(", and belongs to {other}"),
+        _ => String::new(),
+    };
+    Failure::new(
+        Class::NotReady,
+        format!(
+            "left in AWS, since it does not carry the tag {OWNER_UID_TAG}={} any more{whose}",
+            input.owner.uid
+        ),
+    )
+    .with_code("NotOurs")
+    .with_remedy(format!(
+        "delete the {} in AWS if nobody needs it",
+        key.kind.title()
+    ))
+}
+
 /// Whose a resource is under the adoption policy.
 pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Ownership {
     if of(present, input) == Ownership::Ours {
@@ -88,6 +116,9 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
             _ => format!("belongs to {other}"),
         },
         Some(_) => "was left by an earlier custom resource of this name".to_owned(),
+        None if input.inventory.contains_key(key) => {
+            format!("lost the tag {OWNER_TAG}, by which it is known to be ours")
+        }
         None => "was not made by Shopkeeper".to_owned(),
     };
     let remedy = if owned && !same_owner {

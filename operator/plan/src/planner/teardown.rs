@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{DeletionPolicy, Input, Ownership, ownership, step, waiting};
 use crate::{
-    aws::{AwsKind, Holding},
+    aws::{AwsKind, AwsResource, Holding},
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     observed::{Lifecycle, Observation, Present},
@@ -41,6 +41,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         .into_iter()
         .filter_map(|key| take_down(key, input, Action::Delete))
         .collect();
+    keep_what_is_needed(&mut steps);
     order_by_stage(&mut steps);
     Plan {
         steps,
@@ -76,7 +77,7 @@ pub(super) fn plan_leftovers(
         )
         .filter(|key| input.blueprint.get(key).is_none())
         .collect();
-    let added: Vec<Step> = leftovers
+    let mut added: Vec<Step> = leftovers
         .into_iter()
         .filter_map(|key| {
             let role = input.inventory.get(key).map(|entry| entry.role.as_str());
@@ -97,12 +98,13 @@ pub(super) fn plan_leftovers(
         .collect();
     // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
     // wanted would be waiting for ever.
+    keep_what_is_needed(&mut added);
     let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added.into_iter().partition(|step| {
         step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
     });
     steps.append(&mut scalers);
     for step in &mut added {
-        if step.is_free() {
+        if step.is_free() && !matches!(step.operation, Operation::LeaveBehind(_)) {
             step.blocked_by.extend(unsettled.iter().cloned());
         }
     }
@@ -110,28 +112,69 @@ pub(super) fn plan_leftovers(
     steps.append(&mut added);
 }
 
-/// A later stage waits until the earlier ones are gone. What is retained holds nobody up.
-fn order_by_stage(steps: &mut [Step]) {
-    let Some(first) = steps
+/// What somebody else's data rests on by now cannot go either: AWS would refuse for as long as it is there.
+fn keep_what_is_needed(steps: &mut [Step]) {
+    let left: Vec<ResourceKey> = steps
         .iter()
-        .filter(|step| step.action != Action::Retain)
-        .map(|step| step.key.kind.teardown_stage())
-        .min()
-    else {
-        return;
-    };
-    let holders: Vec<ResourceKey> = steps
-        .iter()
-        .filter(|step| step.action != Action::Retain && step.key.kind.teardown_stage() == first)
-        .take(3)
+        .filter(|step| matches!(step.operation, Operation::LeaveBehind(_)))
         .map(|step| step.key.clone())
         .collect();
     for step in steps {
-        if step.action != Action::Retain && step.key.kind.teardown_stage() > first {
-            step.blocked_by
-                .extend(holders.iter().cloned().map(Blocker::Resource));
+        let ResourceKind::Aws(kind) = step.key.kind else {
+            continue;
+        };
+        let supports = matches!(kind.holding(), Holding::Support | Holding::Key)
+            && matches!(step.operation, Operation::AwsDelete { .. });
+        let needed = left.iter().find(|key| {
+            supports
+                && key.kind.teardown_stage() < step.key.kind.teardown_stage()
+                && key.kind.rests_on(step.key.kind)
+        });
+        if let Some(key) = needed {
+            let failure = Failure::new(
+                Class::NotReady,
+                format!("left in AWS, since {key} is left there and may need it"),
+            )
+            .with_remedy(format!("delete the {} after that", kind.title()));
+            *step = self::step(&step.key, Action::Retain, Operation::LeaveBehind(failure));
         }
     }
+}
+
+/// A later stage waits until the earlier ones are gone. What is retained holds nobody up, and what is stuck only those that it needs.
+fn order_by_stage(steps: &mut [Step]) {
+    let going: Vec<(ResourceKey, bool)> = steps
+        .iter()
+        .filter(|step| step.action != Action::Retain)
+        .map(|step| (step.key.clone(), is_stuck(step)))
+        .collect();
+    for step in steps
+        .iter_mut()
+        .filter(|step| step.action != Action::Retain)
+    {
+        let earlier: Vec<&ResourceKey> = going
+            .iter()
+            .filter(|(key, stuck)| {
+                key.kind.teardown_stage() < step.key.kind.teardown_stage()
+                    && (!stuck || key.kind.rests_on(step.key.kind))
+            })
+            .map(|(key, _)| key)
+            .collect();
+        let first = earlier.iter().map(|key| key.kind.teardown_stage()).min();
+        let holders = earlier
+            .into_iter()
+            .filter(|key| Some(key.kind.teardown_stage()) == first)
+            .take(3)
+            .cloned();
+        step.blocked_by.extend(holders.map(Blocker::Resource));
+    }
+}
+
+/// Whether a person has to act before it can go.
+fn is_stuck(step: &Step) -> bool {
+    step.blocked_by.iter().any(
+        |blocker| matches!(blocker, Blocker::Refused(failure) if failure.class.needs_a_person()),
+    )
 }
 
 /// The step that brings one resource nearer to its end; `None` where it is gone, or not ours to touch.
@@ -169,13 +212,16 @@ fn take_down_aws(
     input: &Input<'_>,
     action: Action,
 ) -> Option<Step> {
-    if ownership::of(present, input) != Ownership::Ours {
-        return None;
-    }
     // There is nothing to be done about it: it goes with its topic, or by itself. Should it be confirmed before, the inventory
     // still has it, and it is taken down then.
     if present.is_unconfirmed() {
         return None;
+    }
+    if ownership::of(present, input) != Ownership::Ours {
+        // One that was never known to be ours is none of this custom resource's business.
+        let known = input.inventory.contains_key(key);
+        let failure = || ownership::lost(key, present, input);
+        return known.then(|| step(key, Action::Retain, Operation::LeaveBehind(failure())));
     }
     let Fate::Delete(mode) = fate(kind, present.empty, input.policies.deletion) else {
         return Some(step(key, Action::Retain, Operation::Forget));
@@ -196,6 +242,19 @@ fn take_down_aws(
                 "is being changed; it is deleted afterwards",
                 0,
             ));
+        }
+        Lifecycle::Failed(ref reason) if is_protected(present) => {
+            let failure = Failure::new(
+                Class::Invalid,
+                format!("{reason}, and RDS lifts no deletion protection of an instance in that state"),
+            )
+            .with_remedy(
+                "mend it, so that it becomes available; or have AWS Support delete it; or take its tag \
+                 shopkeeper.dev/owner-uid away, and it is left in AWS",
+            );
+            let mut step = step(key, action, Operation::Wait);
+            step.blocked_by = vec![Blocker::Refused(failure)];
+            return Some(step);
         }
         Lifecycle::Available | Lifecycle::Failed(_) => {}
     }
@@ -236,6 +295,10 @@ fn take_down_aws(
     step.reversible = step.effect < Effect::Downtime;
     step.minutes = kind.usual_minutes();
     Some(step)
+}
+
+fn is_protected(present: &Present) -> bool {
+    matches!(&present.resource, AwsResource::RdsInstance(instance) if instance.deletion_protection)
 }
 
 /// Why a resource would be kept although its owner goes, for an event.

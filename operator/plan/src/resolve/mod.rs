@@ -3,19 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shopkeeper_api::{
-    Managed, Tier,
-    policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Policy},
-    reference::ServiceKind,
-    storefront::Exposure,
-};
+use shopkeeper_api::{Managed, Tier, policy::Policy, reference::ServiceKind, storefront::Exposure};
 
 use crate::{
-    aws::AwsResource,
-    facts::PlatformFacts,
-    failure::Failure,
-    names::Owner,
-    planner::{self, Policies},
+    aws::AwsResource, facts::PlatformFacts, failure::Failure, names::Owner, planner::Policies,
     resource::ResourceKey,
 };
 
@@ -264,31 +255,10 @@ pub fn policies(own: Option<&Policy>, platform: Option<&Policy>) -> Policies {
     let merged = own.unwrap_or(&nothing).or(platform.unwrap_or(&nothing));
     let default = Policies::default();
     Policies {
-        deletion: merged
-            .deletion
-            .map_or(default.deletion, |policy| match policy {
-                DeletionPolicy::Retain => planner::DeletionPolicy::Retain,
-                DeletionPolicy::Snapshot => planner::DeletionPolicy::Snapshot,
-                DeletionPolicy::Delete => planner::DeletionPolicy::Delete,
-            }),
-        adoption: merged
-            .adoption
-            .map_or(default.adoption, |policy| match policy {
-                AdoptionPolicy::Never => planner::AdoptionPolicy::Never,
-                AdoptionPolicy::IfTagged => planner::AdoptionPolicy::IfTagged,
-                AdoptionPolicy::Adopt => planner::AdoptionPolicy::Adopt,
-            }),
-        drift: merged.drift.map_or(default.drift, |policy| match policy {
-            DriftPolicy::Repair => planner::DriftPolicy::Repair,
-            DriftPolicy::Report => planner::DriftPolicy::Report,
-        }),
-        changes: merged
-            .changes
-            .map_or(default.changes, |policy| match policy {
-                ChangePolicy::Automatic => planner::ChangePolicy::Automatic,
-                ChangePolicy::ApproveDisruptive => planner::ChangePolicy::ApproveDisruptive,
-                ChangePolicy::ApproveAll => planner::ChangePolicy::ApproveAll,
-            }),
+        deletion: merged.deletion.unwrap_or(default.deletion),
+        adoption: merged.adoption.unwrap_or(default.adoption),
+        drift: merged.drift.unwrap_or(default.drift),
+        changes: merged.changes.unwrap_or(default.changes),
     }
 }
 

@@ -2,14 +2,15 @@
 
 use shopkeeper_plan::{
     aws::AwsKind,
+    failure::Failure,
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
-    plan::{Action, Blocker},
+    plan::{Action, Blocker, Operation},
     planner::AdoptionPolicy,
     resource::ResourceKey,
 };
 
 use crate::{
-    fixture::{read, want},
+    fixture::{read, want, without},
     world::{Thing, World, as_reported},
 };
 
@@ -192,7 +193,10 @@ fn what_belongs_to_somebody_else_is_never_touched_by_any_policy_or_by_the_end_of
             for inventory in [world.inventory.clone(), Default::default()] {
                 world.inventory = inventory;
                 let plan = world.plan();
-                let touched: Vec<_> = plan.free_steps().collect();
+                let touched: Vec<_> = plan
+                    .free_steps()
+                    .filter(|step| !matches!(step.operation, Operation::LeaveBehind(_)))
+                    .collect();
                 assert!(touched.is_empty(), "{deleting} {adoption:?}: {touched:#?}");
             }
         }
@@ -229,4 +233,75 @@ fn what_is_on_its_way_out_is_not_adopted() {
     world.aws.remove(&key);
     assert!(world.run().is_empty());
     assert_eq!(world.key(AwsKind::DynamoDbTable, ""), key);
+}
+
+/// The orders, whose database lost these tags.
+fn database_without(tags: &[&str]) -> (World, ResourceKey) {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let key = world.key(AwsKind::RdsInstance, "");
+    for tag in tags {
+        world.thing(&key).present.resource.tags_mut().remove(*tag);
+    }
+    (world, key)
+}
+
+fn refusal(world: &World, key: &ResourceKey) -> Failure {
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == *key);
+    match step.map(|step| step.blocked_by.as_slice()) {
+        Some([Blocker::Refused(failure)]) => failure.clone(),
+        _ => panic!("{plan:#?}"),
+    }
+}
+
+#[test]
+fn a_resource_that_lost_its_tags_is_refused_with_a_remedy() {
+    let (world, key) = database_without(&[OWNER_TAG, OWNER_UID_TAG, CLUSTER_TAG]);
+    let failure = refusal(&world, &key);
+    assert_eq!(failure.code.as_deref(), Some("NotOurs"));
+    assert!(failure.message.contains("lost the tag"), "{failure}");
+    assert!(failure.remedy.contains("or tag it"), "{}", failure.remedy);
+
+    // The uid alone is put back.
+    let (mut world, key) = database_without(&[OWNER_UID_TAG]);
+    assert!(world.run().is_empty());
+    assert!(world.aws[&key].present.tags().contains_key(OWNER_UID_TAG));
+}
+
+#[test]
+fn a_resource_that_lost_its_tags_is_left_behind_with_a_word() {
+    let (mut world, key) = database_without(&[OWNER_TAG, OWNER_UID_TAG]);
+    world.deleting = true;
+    world.policies.deletion = shopkeeper_plan::planner::DeletionPolicy::Delete;
+    let last = world.run();
+    let why = |key: &ResourceKey| {
+        let step = last.steps.iter().find(|step| step.key == *key);
+        match step.map(|step| &step.operation) {
+            Some(Operation::LeaveBehind(failure)) => failure,
+            _ => panic!("{last:#?}"),
+        }
+    };
+    let needed = why(&ResourceKey::aws(AwsKind::RdsSubnetGroup, key.name.clone()));
+    assert!(needed.message.contains("may need it"), "{needed:?}");
+    let failure = why(&key);
+    assert!(
+        failure.to_string().contains(OWNER_UID_TAG) && failure.remedy.contains("RDS instance"),
+        "{failure:?}"
+    );
+    assert!(world.aws.contains_key(&key));
+
+    // The same where it goes from the specification.
+    let (mut world, key) = database_without(&[OWNER_TAG, OWNER_UID_TAG]);
+    let mut object = read("octank", "orders");
+    without(&mut object, "/spec/database");
+    object["spec"]["bindings"].as_array_mut().unwrap().remove(0);
+    world.wanted = want("octank", &object);
+    world.policies.changes = shopkeeper_plan::planner::ChangePolicy::Automatic;
+    let entry = format!("leave RdsInstance/{}", key.name);
+    for _ in 0..50 {
+        world.pass();
+        world.tick();
+    }
+    assert_eq!(world.log.iter().filter(|line| **line == entry).count(), 1);
+    assert!(world.aws.contains_key(&key) && !world.inventory.contains_key(&key));
 }

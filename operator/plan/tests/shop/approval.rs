@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
-    plan::{Blocker, Effect, Operation},
+    aws::{AwsKind, AwsResource, TransitEncryption},
+    plan::{Blocker, Effect, Operation, Plan},
     planner::ChangePolicy,
+    resource::ResourceKey,
 };
 
 use crate::{
@@ -190,4 +191,167 @@ fn the_hash_that_is_told_is_the_one_that_is_compared() {
     assert!(waiting > 1, "{plan:#?}");
     world.approved = plan.approval_hash();
     assert_eq!(world.plan().approval_hash(), None);
+}
+
+/// A catalog whose cache gets larger nodes and whose table loses an index: two disruptive changes of two resources.
+fn two_changes() -> World {
+    let mut world = World::settled(want("octank", &read("octank", "catalog")));
+    let mut object = read("octank", "catalog");
+    object["spec"]["cache"]["nodeType"] = json!("cache.r7g.xlarge");
+    object["spec"]["products"]["indexes"] = json!([]);
+    world.wanted = want("octank", &object);
+    world
+}
+
+fn waiting(plan: &Plan) -> Vec<&ResourceKey> {
+    plan.steps
+        .iter()
+        .filter(|step| step.blocked_by.contains(&Blocker::Approval))
+        .map(|step| &step.key)
+        .collect()
+}
+
+/// Takes only the free steps of one kind, as when AWS refuses the others.
+fn pass_of(world: &mut World, kind: AwsKind) {
+    let plan = world.plan();
+    world.pass_cut_short(0);
+    for step in plan
+        .free_steps()
+        .filter(|step| step.key.kind.id() == kind.id())
+    {
+        world.take(step);
+    }
+    while world.tick() {}
+}
+
+#[test]
+fn what_was_approved_stays_so_while_another_step_is_done() {
+    for (first, second) in [
+        (AwsKind::DynamoDbTable, AwsKind::CacheReplicationGroup),
+        (AwsKind::CacheReplicationGroup, AwsKind::DynamoDbTable),
+    ] {
+        let mut world = two_changes();
+        let plan = world.run();
+        assert_eq!(waiting(&plan).len(), 2, "{plan:#?}");
+        assert_eq!(plan.decisions.steps.len(), 2);
+        world.approved = plan.approval_hash();
+        pass_of(&mut world, first);
+        // The annotation is gone, or is about something else by now.
+        world.approved = None;
+        let plan = world.plan();
+        assert_eq!(plan.approval_hash(), None, "{plan:#?}");
+        let [decision] = plan.decisions.steps.as_slice() else {
+            panic!("{plan:#?}")
+        };
+        assert!(decision.approved && decision.key.kind.id() == second.id());
+        assert!(world.run().is_empty());
+        assert!(world.decisions.is_empty(), "what is done is forgotten");
+    }
+}
+
+#[test]
+fn what_comes_beside_an_approved_step_waits_for_its_own_approval() {
+    let mut world = two_changes();
+    world.approved = world.run().approval_hash();
+    world.pass_cut_short(0);
+    let cache = world.key(AwsKind::CacheReplicationGroup, "");
+    let AwsResource::CacheReplicationGroup(found) = &mut world.thing(&cache).present.resource
+    else {
+        unreachable!()
+    };
+    // Somebody changed another thing by hand, which takes a restart to set back.
+    found.transit_encryption = TransitEncryption::Preferred;
+    let plan = world.run();
+    assert_eq!(waiting(&plan), [&cache], "{plan:#?}");
+    let AwsResource::CacheReplicationGroup(found) = &world.thing(&cache).present.resource else {
+        unreachable!()
+    };
+    assert_eq!(
+        (found.node_type.as_str(), found.transit_encryption),
+        ("cache.r7g.xlarge", TransitEncryption::Preferred),
+        "what was approved is done, what was not is not"
+    );
+    world.approved = plan.approval_hash();
+    assert!(world.run().is_empty());
+}
+
+#[test]
+fn a_value_that_somebody_changed_meanwhile_is_asked_for_again() {
+    let mut world = about_to(&[("instanceClass", json!("db.r7g.xlarge"))]);
+    let plan = world.run();
+    world.approved = plan.approval_hash();
+    world.pass_cut_short(0);
+    let database = world.key(AwsKind::RdsInstance, "");
+    let class = |world: &mut World, name: &str| {
+        let AwsResource::RdsInstance(found) = &mut world.thing(&database).present.resource else {
+            unreachable!()
+        };
+        found.instance_class = name.into();
+    };
+    class(&mut world, "db.r7g.8xlarge");
+    let again = world.run();
+    assert!(again.approval_hash().is_some() && again.approval_hash() != plan.approval_hash());
+    assert_eq!(world.log, Vec::<String>::new(), "nothing was done");
+    assert!(world.decisions.is_empty(), "what was approved is void");
+}
+
+#[test]
+fn a_change_that_aws_makes_in_two_steps_is_approved_once() {
+    let tls = |mode: &str| {
+        let mut object = read("octank", "catalog");
+        object["spec"]["cache"]["transitEncryption"] = json!(mode);
+        object
+    };
+    let mut world = World::settled(want("octank", &tls("Disabled")));
+    world.wanted = want("octank", &tls("Required"));
+    world.approved = world.run().approval_hash();
+    assert!(world.approved.is_some());
+    world.pass_cut_short(1);
+    world.approved = None;
+    let plan = world.run();
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert_eq!(
+        world
+            .log
+            .iter()
+            .filter(|line| line.contains("Cache"))
+            .count(),
+        2,
+        "{:#?}",
+        world.log
+    );
+}
+
+#[test]
+fn an_approval_is_good_for_one_generation() {
+    let mut world = two_changes();
+    world.approved = world.run().approval_hash();
+    world.pass_cut_short(0);
+    assert_eq!(world.decisions.len(), 2);
+    world.approved = None;
+    world.wanted.owner.generation += 1;
+    assert_eq!(waiting(&world.run()).len(), 2);
+    assert!(world.decisions.is_empty());
+}
+
+#[test]
+fn an_approval_outlives_what_cannot_be_seen_for_a_while() {
+    let mut world = two_changes();
+    world.approved = world.run().approval_hash();
+    world.pass_cut_short(0);
+    world.approved = None;
+    let cache = world.key(AwsKind::CacheReplicationGroup, "");
+    world.unknown.insert(
+        cache.clone(),
+        shopkeeper_plan::failure::Failure::new(
+            shopkeeper_plan::failure::Class::Throttled,
+            "Rate exceeded",
+        ),
+    );
+    for _ in 0..5 {
+        world.pass();
+        world.tick();
+    }
+    world.unknown.clear();
+    assert!(world.run().is_empty());
 }

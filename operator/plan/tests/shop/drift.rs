@@ -150,3 +150,76 @@ fn tags_that_were_taken_off_come_back() {
     assert_eq!(world.log, [format!("update DynamoDbTable/{}", table.name)]);
     assert_eq!(world.aws[&table].present.tags()["cost-center"], "shop");
 }
+
+/// The orders, to whose Deployment somebody added a variable and a container.
+fn with_additions() -> World {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let pod = &mut deployment(&mut world)["spec"]["template"]["spec"];
+    pod["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "debug", "image": "busybox"}));
+    let app = &mut pod["containers"][0];
+    if app["env"].is_null() {
+        app["env"] = json!([]);
+    }
+    let env = app["env"].as_array_mut().unwrap();
+    env.push(json!({"name": "TOKEN", "value": "hunter2"}));
+    world
+}
+
+#[test]
+fn what_somebody_added_to_our_pods_is_drift() {
+    let mut world = with_additions();
+    let plan = world.plan();
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:#?}")
+    };
+    let fields: Vec<_> = step
+        .changes
+        .iter()
+        .map(|change| {
+            (
+                change.field.as_str(),
+                change.from.as_str(),
+                change.to.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("spec.template.spec.containers[debug]", "added", "none"),
+            (
+                "spec.template.spec.containers[orders].env[TOKEN]",
+                "added",
+                "none"
+            ),
+        ]
+    );
+    assert!(
+        !format!("{plan:?}").contains("hunter2"),
+        "its value is not told"
+    );
+    assert!(world.run().is_empty());
+    assert!(!deployment(&mut world).to_string().contains("TOKEN"));
+}
+
+#[test]
+fn what_somebody_added_is_only_told_under_report_also_beside_a_change() {
+    let mut world = with_additions();
+    world.policies.drift = DriftPolicy::Report;
+    let mut object = read("octank", "orders");
+    object["spec"]["workload"]["image"] = json!("registry.example/octank/orders:4");
+    world.wanted = want("octank", &object);
+    let plan = world.run();
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:#?}")
+    };
+    assert_eq!(step.blocked_by, [Blocker::DriftReported]);
+    let body = deployment(&mut world).to_string();
+    assert!(
+        body.contains("TOKEN") && body.contains("orders:4"),
+        "{body}"
+    );
+}

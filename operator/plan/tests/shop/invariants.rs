@@ -158,6 +158,15 @@ fn check_step(step: &Step, input: &Input<'_>) {
                 );
                 assert_ne!(kind.holding(), Holding::Nothing, "{key} is left behind");
             }
+            (Operation::LeaveBehind(failure), Some(Observation::Present(present))) => {
+                assert!(
+                    !is_ours(present, input)
+                        || matches!(kind.holding(), Holding::Support | Holding::Key),
+                    "{key} is ours and left behind"
+                );
+                assert!(input.inventory.contains_key(key), "{key} was never ours");
+                assert!(!failure.remedy.is_empty(), "{key} is left without a word");
+            }
             (Operation::DrainNodes, Some(Observation::Present(present))) => {
                 assert!(is_ours(present, input), "{key} is not ours and is drained")
             }

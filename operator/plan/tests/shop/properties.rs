@@ -1,5 +1,7 @@
 //! Any specification in any world: what holds for every plan, and that it comes to an end.
 
+use std::collections::HashSet;
+
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 use shopkeeper_plan::{
@@ -8,11 +10,12 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject},
+    plan::{Action, Blocker, Step},
     planner::{
         AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Inventory, InventoryEntry,
         Policies,
     },
-    resource::ResourceKind,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use crate::{
@@ -56,6 +59,30 @@ fn specification() -> impl Strategy<Value = Value> {
             }
             if let Some(queue) = object.pointer_mut("/spec/notifications/queues/0") {
                 queue["maxReceives"] = json!(days);
+            }
+            object
+        })
+}
+
+/// A specification with much in it that only changes with approval.
+fn approvable() -> impl Strategy<Value = Value> {
+    (
+        specification(),
+        prop_oneof!["db.r7g.large", "db.r7g.xlarge"],
+        prop_oneof!["cache.r7g.large", "cache.r7g.xlarge"],
+        prop_oneof!["Required", "Preferred", "Disabled"],
+        any::<bool>(),
+    )
+        .prop_map(|(mut object, class, node_type, tls, indexes)| {
+            if let Some(rds) = object.pointer_mut("/spec/database/rds") {
+                rds["instanceClass"] = json!(class);
+            }
+            if let Some(cache) = object.pointer_mut("/spec/cache") {
+                cache["nodeType"] = json!(node_type);
+                cache["transitEncryption"] = json!(tls);
+            }
+            if let (false, Some(products)) = (indexes, object.pointer_mut("/spec/products")) {
+                products["indexes"] = json!([]);
             }
             object
         })
@@ -338,6 +365,10 @@ proptest! {
             let thing = world.thing(key);
             thing.present.empty = fortune.empty;
             if fortune.lifecycle == 3 {
+                // RDS lifts no protection of an instance that failed.
+                if let AwsResource::RdsInstance(found) = &mut thing.present.resource {
+                    found.deletion_protection = false;
+                }
                 thing.present.lifecycle = Lifecycle::Failed("it does not work".into());
             }
             if fortune.state == 2 && key.kind.teardown_stage() < 50 {
@@ -348,5 +379,63 @@ proptest! {
         let last = world.run();
         prop_assert!(last.steps.iter().all(|step| step.action == shopkeeper_plan::plan::Action::Retain), "{last:#?}");
         prop_assert!(world.kubernetes.is_empty());
+    }
+
+    /// To approve the hash that is shown is enough for all that was shown, whatever fails, in whatever order it is done, and if the
+    /// process ends in between; and nothing that has to be approved is done without having been shown.
+    #[test]
+    fn one_approval_is_enough(before in approvable(), after in approvable(), all: bool, chances in proptest::collection::vec((0..5_u8, 0..1000_usize), 0..30)) {
+        let mut world = between(&before, &after);
+        world.policies.changes = if all { ChangePolicy::ApproveAll } else { ChangePolicy::ApproveDisruptive };
+        world.policies.deletion = DeletionPolicy::Delete;
+        let shown = world.run();
+        let Some(hash) = shown.approval_hash() else { return Ok(()) };
+        let asked = |step: &Step| step.blocked_by.contains(&Blocker::Approval);
+        let what = |step: &Step| -> Vec<(ResourceKey, Action, String, String)> {
+            let of = |field: &str, to: &str| (step.key.clone(), step.action, field.to_owned(), to.to_owned());
+            // How many pods have to be moved is not what was asked.
+            match step.action {
+                Action::Update => step.changes.iter().map(|change| of(&change.field, &change.to)).collect(),
+                _ => vec![of("", "")],
+            }
+        };
+        let promised: HashSet<_> = shown.steps.iter().filter(|step| asked(step)).flat_map(what).collect();
+        world.approved = Some(hash);
+        world.pass_cut_short(0);
+        world.approved = None;
+        let needs = |step: &Step| all || step.effect.is_disruptive() && step.action != Action::Create;
+        for (chance, which) in chances.into_iter().chain([(0, 0), (1, 0)].into_iter().cycle().take(60)) {
+            let observed = world.observe();
+            let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));
+            for step in plan.free_steps().filter(|step| needs(step)) {
+                for change in what(step) {
+                    prop_assert!(promised.contains(&change), "{change:?} was not shown");
+                }
+            }
+            let free: Vec<Step> = plan.free_steps().cloned().collect();
+            match chance {
+                0 => drop(world.pass()),
+                1 => drop(world.tick()),
+                2 => world.pass_cut_short(which % 4),
+                3 if !free.is_empty() => {
+                    // All are refused but one.
+                    world.pass_cut_short(0);
+                    world.take(&free[which % free.len()]);
+                }
+                _ => {
+                    let keys: Vec<_> = world.aws.keys().cloned().collect();
+                    let key = keys[which % keys.len()].clone();
+                    world.unknown.insert(key.clone(), Failure::new(Class::Transient, "no answer"));
+                    world.pass();
+                    world.unknown.remove(&key);
+                }
+            }
+        }
+        let last = world.run();
+        for step in last.steps.iter().filter(|step| asked(step)) {
+            for change in what(step) {
+                prop_assert!(!promised.contains(&change), "{change:?} is asked for again");
+            }
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What is said of typical states, in conditions.
 
 use serde_json::json;
+use shopkeeper_api::status::InventoryItem;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
-    observed::Lifecycle,
+    observed::{Lifecycle, Note},
     planner::DriftPolicy,
     report::{self, Report},
 };
@@ -60,7 +61,12 @@ fn of(world: &World) -> Vec<String> {
     let observed = world.observe();
     let blueprint = (world.wanted.blueprint)(&observed);
     let plan = world.plan_for(&observed, &blueprint);
-    let lines = lines(&report::of_plan(&plan, &blueprint, world.deleting));
+    let lines = lines(&report::of_plan(
+        &plan,
+        &blueprint,
+        &observed,
+        world.deleting,
+    ));
     match plan.approval_hash() {
         // What it is made of is none of this test's business; that it is the one to approve is.
         Some(hash) => {
@@ -140,6 +146,91 @@ fn of_a_resource_that_failed() {
     let key = world.key(AwsKind::RdsInstance, "");
     world.thing(&key).present.lifecycle = Lifecycle::Failed("storage-full".into());
     insta::assert_yaml_snapshot!(of(&world));
+}
+
+fn noted(kind: AwsKind, note: Note) -> World {
+    let mut world = orders();
+    let key = world.key(kind, "");
+    world.thing(&key).present.note = Some(note.into());
+    world
+}
+
+/// The condition of this type, as a line.
+fn line(world: &World, r#type: &str) -> String {
+    let start = format!("{type}=");
+    of(world)
+        .into_iter()
+        .find(|line| line.starts_with(&start))
+        .unwrap_or_default()
+}
+
+#[test]
+fn of_what_endangers_a_resource_that_works() {
+    let world = noted(
+        AwsKind::NodeGroup,
+        Note::danger("AccessDenied: the nodes cannot join"),
+    );
+    assert_eq!(
+        line(&world, "NodesReady"),
+        "NodesReady=True Succeeded: 2 of 2 resources are ready; EKS node group \
+         octank-shop-orders-a43a8d: AccessDenied: the nodes cannot join"
+    );
+    assert!(line(&world, "Ready").starts_with("Ready=True"));
+}
+
+#[test]
+fn of_what_is_only_to_be_known() {
+    let note = "parameters of octank-shop-orders take hold with the next reboot";
+    let world = noted(AwsKind::RdsInstance, Note::new(note));
+    assert!(of(&world).iter().all(|line| !line.contains("reboot")));
+    assert!(line(&world, "Ready").starts_with("Ready=True"));
+    let (key, observed) = (world.key(AwsKind::RdsInstance, ""), world.observe());
+    assert_eq!(report::note(&key, &observed).as_deref(), Some(note));
+}
+
+#[test]
+fn of_a_resource_that_does_not_work() {
+    let mut world = noted(
+        AwsKind::RdsInstance,
+        Note::outage("the storage is full", "raise it"),
+    );
+    for lifecycle in [Lifecycle::Available, Lifecycle::Modifying] {
+        let key = world.key(AwsKind::RdsInstance, "");
+        world.thing(&key).present.lifecycle = lifecycle;
+        for r#type in ["Stalled=True", "Ready=False", "DataReady=False"] {
+            let lines = of(&world);
+            let said = lines.iter().find(|line| line.starts_with(r#type));
+            assert!(
+                said.is_some_and(|line| line.ends_with("the storage is full. To do: raise it")),
+                "{lines:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_note_is_news_once() {
+    let item = |note: Option<&str>| InventoryItem {
+        kind: "RdsInstance".into(),
+        name: "octank-shop-orders".into(),
+        note: note.map(str::to_owned),
+        ..InventoryItem::default()
+    };
+    let mut world = noted(AwsKind::RdsInstance, Note::new("a reboot is pending"));
+    let news = |world: &World, before: Option<&str>| {
+        let observed = world.observe();
+        report::new_notes(&[item(before)], &observed)
+            .map(|(key, note)| format!("{key}: {}", note.text))
+            .collect::<Vec<_>>()
+    };
+    let told = ["RDS instance octank-shop-orders: a reboot is pending"];
+    assert_eq!(news(&world, None), told);
+    assert_eq!(news(&world, Some("RDS is at work: backing-up")), told);
+    let known = Some("RDS is at work: backing-up; a reboot is pending");
+    assert_eq!(news(&world, known), Vec::<String>::new());
+    let key = world.key(AwsKind::RdsInstance, "");
+    world.thing(&key).present.lifecycle = Lifecycle::Modifying;
+    assert_eq!(news(&world, None), Vec::<String>::new());
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Subscriptions that wait for their owner's consent: SNS neither changes nor removes them.
 
 use serde_json::json;
+use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
+    decisions, inventory,
     names::{OWNER_TAG, OWNER_UID_TAG},
+    plan::Plan,
     planner::{ChangePolicy, DeletionPolicy},
+    report,
     resource::ResourceKey,
 };
 
@@ -123,10 +127,97 @@ fn a_subscription_of_somebody_elses_topic_is_not_ours() {
         world.policies.changes = ChangePolicy::Automatic;
         world.run();
         assert!(
-            !world.log.iter().any(|line| line.contains("|sms|")),
+            world
+                .log
+                .iter()
+                .all(|line| !line.contains("|sms|") || line.starts_with("leave")),
             "{deleting}: {:#?}",
             world.log
         );
         assert!(world.aws.contains_key(&key) && world.aws.contains_key(&topic));
     }
+}
+
+/// Everything that is told of a plan: in the status, in conditions and in events.
+fn told(world: &World, plan: &Plan) -> String {
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let mut told = format!(
+        "{:?} {:?} {:?}",
+        inventory::to_status(&world.inventory, &observed, &[]),
+        decisions::to_status(plan, &world.wanted.owner),
+        report::of_plan(plan, &blueprint, &observed, world.deleting)
+    );
+    for step in &plan.steps {
+        told.push_str(&format!(
+            "{} {} {:?}",
+            report::describe(step),
+            report::change(step),
+            step.changes
+        ));
+    }
+    told
+}
+
+#[test]
+fn nobody_is_named() {
+    let people = ["+15551234567", "jane.doe@octank.example", "hook-secret"];
+    let mut object = read("octank", "orders");
+    object["spec"]["notifications"]["topics"][0]["subscribers"] = json!([
+        {"type": "SMS", "sms": people[0]},
+        {"type": "Email", "email": people[1]},
+        {"type": "HTTPS", "https": "https://shop.example/hook-secret"},
+    ]);
+    for policy in [ChangePolicy::Automatic, ChangePolicy::ApproveAll] {
+        let mut world = World::new(want("octank", &object));
+        world.policies.changes = policy;
+        let mut all = String::new();
+        for stage in 0..3 {
+            match stage {
+                // What is asked for changes; then everything goes.
+                1 => {
+                    let mut other = object.clone();
+                    other["spec"]["notifications"]["topics"][0]["subscribers"][0]["filterPolicy"] =
+                        json!({"size": ["large"]});
+                    other["spec"]["notifications"]["topics"][0]["subscribers"]
+                        .as_array_mut()
+                        .unwrap()
+                        .remove(2);
+                    world.wanted = want("octank", &other);
+                }
+                2 => world.deleting = true,
+                _ => {}
+            }
+            for _ in 0..40 {
+                let plan = world.plan();
+                all.push_str(&told(&world, &plan));
+                world.approved = plan.approval_hash();
+                world.pass();
+                world.tick();
+            }
+        }
+        assert!(all.contains("|sms|+1555•••67 #"), "it is not told at all");
+        for person in people {
+            assert!(!all.contains(person), "{person} is named");
+        }
+    }
+}
+
+#[test]
+fn names_of_an_earlier_version_are_read() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let observed = world.observe();
+    let mut items = inventory::to_status(&world.inventory, &observed, &[]);
+    for item in &mut items {
+        if let Some((start, _)) = item.name.split_once("|sms|") {
+            item.name = format!("{start}|sms|+15550100");
+        }
+    }
+    let status = Status {
+        inventory: items,
+        ..Status::default()
+    };
+    assert_eq!(inventory::from_status(&status), world.inventory);
+    world.inventory = inventory::from_status(&status);
+    assert!(world.plan().is_empty());
 }

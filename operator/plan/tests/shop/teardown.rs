@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource},
     failure::{Class, Failure},
-    observed::Observed,
-    plan::{Action, Plan},
+    observed::{Lifecycle, Observed},
+    plan::{Action, Blocker, Plan},
     planner::DeletionPolicy,
     resource::ResourceKind,
 };
@@ -207,4 +208,46 @@ fn what_aws_is_working_on_is_waited_for() {
         };
         assert_eq!(step.action, Action::Wait, "{lifecycle:?}");
     }
+}
+
+#[test]
+fn a_failed_database_that_is_protected_needs_a_person_and_holds_up_only_what_it_needs() {
+    let mut world = ending("octank", "orders", DeletionPolicy::Delete);
+    let database = world.key(AwsKind::RdsInstance, "");
+    let failed = Lifecycle::Failed("RDS reports the instance as incompatible-network".into());
+    world.thing(&database).present.lifecycle = failed.clone();
+    let stuck = world.run();
+    assert_eq!(
+        world.kinds(),
+        ["RdsSubnetGroup", "RdsParameterGroup", "RdsInstance"],
+        "all else is gone"
+    );
+    let step = stuck
+        .steps
+        .iter()
+        .find(|step| step.key == database)
+        .unwrap();
+    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
+        panic!("{step:#?}")
+    };
+    assert_eq!(failure.class, Class::Invalid);
+    assert!(
+        failure.message.contains("deletion protection") && failure.remedy.contains("AWS Support"),
+        "{failure:?}"
+    );
+
+    // Once it is mended, or its protection is gone, it goes.
+    world.thing(&database).present.lifecycle = Lifecycle::Available;
+    world.run();
+    assert!(world.aws.is_empty());
+
+    let mut world = ending("octank", "orders", DeletionPolicy::Delete);
+    let thing = world.thing(&database);
+    thing.present.lifecycle = failed;
+    let AwsResource::RdsInstance(found) = &mut thing.present.resource else {
+        unreachable!()
+    };
+    found.deletion_protection = false;
+    world.run();
+    assert!(world.aws.is_empty());
 }

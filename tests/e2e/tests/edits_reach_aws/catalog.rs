@@ -1,8 +1,9 @@
 //! Tables, caches and buckets.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes};
+use shopkeeper_localenv::{AwsFault, FaultKind};
 
 use super::{NAMESPACE, disruptive, edit, make};
 
@@ -145,5 +146,95 @@ spec:
             json!({"stream": null}),
         ),
     ];
-    make(shop, &subject, edits).await
+    make(shop, &subject, edits).await?;
+    two_changes_are_approved_once(shop, &subject, &table, &cache).await
+}
+
+/// Two disruptive changes are approved at once. The first is done while AWS refuses the second, which is done later without being
+/// asked for again.
+async fn two_changes_are_approved_once(
+    shop: &Shop,
+    subject: &Subject,
+    table: &View,
+    cache: &View,
+) -> Result<()> {
+    let control = shop.environment.aws_control()?;
+    control
+        .add_fault(&AwsFault::new(
+            FaultKind::ServerFault,
+            "elasticache",
+            "ModifyReplicationGroup",
+        ))
+        .await?;
+    shop.merge(
+        subject,
+        json!({"spec": {"products": {"indexes": []}, "cache": {"nodeType": "cache.r7g.large"}}}),
+    )
+    .await?;
+    shop.until_condition(subject, "Ready", "False", "ApprovalRequired")
+        .await?;
+    let plan = shop.plan_of(subject).await?;
+    equals(
+        "what waits for approval",
+        &decided(&plan),
+        &json!([
+            ["DynamoDbTable", "Downtime", false],
+            ["CacheReplicationGroup", "Failover", false]
+        ]),
+    )?;
+    ensure!(
+        plan["steps"][1]["change"] == "nodeType cache.m7g.large -> cache.r7g.large",
+        "the plan does not say what changes: {plan}"
+    );
+    shop.approve(subject).await?;
+
+    let without = json!({"status": "ACTIVE", "indexes": {"by-brand": null}});
+    shop.until("the index is gone", PATIENCE, async || {
+        includes("the table", &shop.look(table).await?, &without)
+    })
+    .await?;
+    shop.until("what is left is approved", PATIENCE, async || {
+        equals(
+            "what is left",
+            &decided(&shop.plan_of(subject).await?),
+            &json!([["CacheReplicationGroup", "Failover", true]]),
+        )
+    })
+    .await?;
+    // The approval is in the status: the annotation may be about something else by now.
+    shop.annotate(subject, "shopkeeper.dev/approve", "another")
+        .await?;
+    shop.request_pass(subject, "2026-11-24T12:00:00Z").await?;
+    let plan = shop.plan_of(subject).await?;
+    ensure!(plan["hash"].is_null(), "it is asked for again: {plan}");
+    includes(
+        "the cache",
+        &shop.look(cache).await?,
+        &json!({"nodeType": "cache.m7g.large"}),
+    )?;
+
+    control.clear_faults().await?;
+    shop.request_pass(subject, "2026-11-24T13:00:00Z").await?;
+    let object = shop.until_ready(subject).await?;
+    includes(
+        "the cache",
+        &shop.look(cache).await?,
+        &json!({"status": "available", "nodeType": "cache.r7g.large"}),
+    )?;
+    ensure!(
+        object["status"]["plan"].is_null(),
+        "a plan is left: {}",
+        object["status"]["plan"]
+    );
+    Ok(())
+}
+
+/// Kind, effect and whether it was approved, of each step.
+fn decided(plan: &Value) -> Value {
+    plan["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|step| json!([step["kind"], step["effect"], step["approved"]]))
+        .collect()
 }

@@ -215,5 +215,29 @@ pub async fn the_orders_have_their_data(shop: &Shop) -> Result<()> {
         ship["subscriptions"]["sms +15550100"].is_object(),
         "no SMS when something ships: {ship}"
     );
+    people_are_not_named(shop).await
+}
+
+/// The number and the address of those who are told stand in AWS and in the specification, and nowhere else.
+async fn people_are_not_named(shop: &Shop) -> Result<()> {
+    let orders = shop.get("OrderService", "shop", "orders").await?;
+    let status = orders["status"].to_string();
+    for shortened in ["|sms|+1•••00 #", "|email|s•••@octank.example #"] {
+        ensure!(
+            status.contains(shortened),
+            "no subscription is {shortened}: {status}"
+        );
+    }
+    let events = serde_json::to_string(&shop.list("Event", "shop", "").await?)?;
+    let operator = shop.operator.as_ref().context("the operator runs")?;
+    for (place, text) in [
+        ("the status", status),
+        ("an event", events),
+        ("the log", operator.log()?),
+    ] {
+        for person in ["15550100", "sales@octank"] {
+            ensure!(!text.contains(person), "{place} names {person}");
+        }
+    }
     Ok(())
 }

@@ -654,6 +654,30 @@ def test_a_creation_may_fail(aws: Fixture) -> None:
     assert refused(aws.describe) == "DBInstanceNotFound"
 
 
+def test_a_failed_instance_keeps_its_protection(aws: Fixture) -> None:
+    modify = lambda **given: aws.rds.modify_db_instance(  # noqa: E731
+        DBInstanceIdentifier="orders", ApplyImmediately=True, **given
+    )
+    outcomes = lambda state: aws.double.control(  # noqa: E731
+        "PUT", "config", {"outcomes": {"rds.db-instance.creating": {"then": state, "count": 1}}}
+    )
+    outcomes("incompatible-network")
+    aws.create(DeletionProtection=True)
+    assert aws.status() == "incompatible-network"
+    assert refused(lambda: modify(DeletionProtection=False)) == "InvalidDBInstanceState"
+    delete = lambda: aws.rds.delete_db_instance(DBInstanceIdentifier="orders", SkipFinalSnapshot=True)  # noqa: E731
+    assert refused(delete) == "InvalidParameterCombination"
+
+
+def test_an_instance_whose_storage_is_full_takes_more(aws: Fixture) -> None:
+    aws.double.control("PUT", "config", {"outcomes": {"rds.db-instance.creating": {"then": "storage-full", "count": 1}}})
+    aws.create()
+    assert aws.status() == "storage-full"
+    before = aws.describe()["AllocatedStorage"]
+    aws.rds.modify_db_instance(DBInstanceIdentifier="orders", AllocatedStorage=before * 2, ApplyImmediately=True)
+    assert aws.describe()["AllocatedStorage"] == before * 2
+
+
 def test_roles_logs_and_backups_hang_on_an_instance(aws: Fixture) -> None:
     aws.create()
     role = {"RoleArn": "arn:aws:iam::123456789012:role/import", "FeatureName": "s3Import"}

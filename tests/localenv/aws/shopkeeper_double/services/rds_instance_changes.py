@@ -120,7 +120,10 @@ def _check_group_after_upgrade(instance: Instance, version: str, new_group: str 
 @operation
 def modify_db_instance(backend: Any, params: Shape) -> Shape:
     instance = find_instance(backend, params.get("DBInstanceIdentifier"))
-    need_instance_state(instance, "Database instance is not in available state.")
+    # An instance whose storage is full takes changes: more storage is the way out. One that failed takes none.
+    need_instance_state(
+        instance, "Database instance is not in available state.", "available", "storage-optimization", "storage-full"
+    )
     at_once = bool(params.get("ApplyImmediately"))
 
     # Everything is checked before anything is changed.

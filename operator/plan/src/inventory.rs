@@ -1,9 +1,11 @@
-//! The inventory: what a custom resource owns, in its status.
+//! The inventory: what a custom resource owns, in its status. Pure.
 
 use std::collections::BTreeSet;
 
 use shopkeeper_api::status::{InventoryItem, Status};
-use shopkeeper_plan::{
+
+use crate::{
+    aws::{AwsKind, sns_subscription::shortened_name},
     blueprint::Blueprint,
     observed::{Observation, Observed},
     plan::{Action, Operation, Plan},
@@ -13,18 +15,20 @@ use shopkeeper_plan::{
 };
 
 /// The inventory of a status.
-pub(super) fn from_status(status: &Status) -> Inventory {
+#[must_use]
+pub fn from_status(status: &Status) -> Inventory {
     status
         .inventory
         .iter()
         .filter_map(|item| {
             let kind = ResourceKind::from_id(&item.kind)?;
-            let key = ResourceKey {
-                kind,
-                name: item.name.clone(),
+            let name = match kind {
+                // Earlier versions wrote telephone numbers and addresses in full.
+                ResourceKind::Aws(AwsKind::SnsSubscription) => shortened_name(&item.name),
+                _ => item.name.clone(),
             };
             Some((
-                key,
+                ResourceKey { kind, name },
                 InventoryEntry {
                     role: item.role.clone(),
                     applied: item.applied.clone(),
@@ -34,15 +38,22 @@ pub(super) fn from_status(status: &Status) -> Inventory {
         .collect()
 }
 
-/// The inventory for a status.
-pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<InventoryItem> {
+/// The inventory for a status that had `before`.
+#[must_use]
+pub fn to_status(
+    inventory: &Inventory,
+    observed: &Observed,
+    before: &[InventoryItem],
+) -> Vec<InventoryItem> {
     inventory
         .iter()
-        .map(|(key, entry)| InventoryItem {
-            kind: key.kind.id().to_owned(),
-            name: key.name.clone(),
-            role: entry.role.clone(),
-            id: match key.kind {
+        .map(|(key, entry)| {
+            // Of what could not be observed now, what was known is still the best that is known.
+            let unknown = matches!(observed.aws.get(key), Some(Observation::Unknown(_)));
+            let known = before
+                .iter()
+                .find(|item| unknown && item.kind == key.kind.id() && item.name == key.name);
+            let id = match key.kind {
                 ResourceKind::Aws(_) => observed
                     .present(key)
                     .and_then(|present| present.arn.clone()),
@@ -50,19 +61,23 @@ pub(super) fn to_status(inventory: &Inventory, observed: &Observed) -> Vec<Inven
                     .kubernetes
                     .get(key)
                     .map(|object| object.uid.clone()),
-            },
-            state: report::state(key, observed).map(str::to_owned),
-            applied: entry.applied.clone(),
+            };
+            InventoryItem {
+                kind: key.kind.id().to_owned(),
+                name: key.name.clone(),
+                role: entry.role.clone(),
+                id: id.or_else(|| known?.id.clone()),
+                state: report::state(key, observed).map(str::to_owned),
+                note: report::note(key, observed).or_else(|| known?.note.clone()),
+                applied: entry.applied.clone(),
+            }
         })
         .collect()
 }
 
 /// With the AWS resources that the plan is about to make or adopt. Kubernetes objects carry their owner and are found by it.
-pub(super) fn with_intentions(
-    inventory: &Inventory,
-    plan: &Plan,
-    blueprint: &Blueprint,
-) -> Inventory {
+#[must_use]
+pub fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
         if matches!(
@@ -82,7 +97,8 @@ pub(super) fn with_intentions(
 }
 
 /// AWS resources of the inventory that AWS says are not there.
-pub(super) fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKey> {
+#[must_use]
+pub fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<ResourceKey> {
     inventory
         .keys()
         .filter(|key| matches!(observed.aws.get(*key), Some(Observation::Absent)))
@@ -91,13 +107,15 @@ pub(super) fn absent(inventory: &Inventory, observed: &Observed) -> BTreeSet<Res
 }
 
 /// After a pass: what is desired and there, what is on its way in or out. A resource leaves it when AWS says that it is gone,
-/// or when it was handed back.
-pub(super) fn after(
+/// or when it was handed back. At the end of its owner it stays until then, to be told of with all that is kept.
+#[must_use]
+pub fn after(
     intended: &Inventory,
     plan: &Plan,
     blueprint: &Blueprint,
     observed: &Observed,
     gone: &BTreeSet<ResourceKey>,
+    deleting: bool,
 ) -> Inventory {
     let mut next = Inventory::new();
     for (key, entry) in intended {
@@ -109,7 +127,8 @@ pub(super) fn after(
         };
         let being_made =
             step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));
-        let handed_back = step.is_some_and(|step| step.action == Action::Retain && step.is_free());
+        let handed_back =
+            !deleting && step.is_some_and(|step| step.action == Action::Retain && step.is_free());
         if (is_gone && !being_made && !wanted) || handed_back {
             continue;
         }

@@ -1,0 +1,58 @@
+//! What a person decided, between two passes: in the status. Pure.
+
+use shopkeeper_api::status::{PlanSummary, PlannedStep, Status};
+
+use crate::{
+    names::Owner,
+    plan::{Decision, Effect, Plan},
+    report,
+    resource::{ResourceKey, ResourceKind},
+};
+
+/// What was approved and was not seen to be done. An approval is good for one generation.
+#[must_use]
+pub fn from_status(status: &Status, owner: &Owner) -> Vec<Decision> {
+    status
+        .plan
+        .iter()
+        .filter(|plan| plan.generation == Some(owner.generation))
+        .flat_map(|plan| &plan.steps)
+        .filter(|step| step.approved)
+        .filter_map(|step| {
+            Some(Decision {
+                key: ResourceKey {
+                    kind: ResourceKind::from_id(&step.kind)?,
+                    name: step.name.clone(),
+                },
+                change: step.change.clone(),
+                effect: Effect::from_label(&step.effect)?,
+                approved: true,
+                values: step.values.iter().cloned().collect(),
+            })
+        })
+        .collect()
+}
+
+/// The plan for a status: only what a person decides on, since everything else is under way and told by the conditions.
+#[must_use]
+pub fn to_status(plan: &Plan, owner: &Owner) -> Option<PlanSummary> {
+    (!plan.decisions.steps.is_empty()).then(|| PlanSummary {
+        hash: plan.decisions.hash.clone(),
+        summary: report::summary(plan),
+        waiting_for_approval: plan.decisions.hash.is_some(),
+        generation: Some(owner.generation),
+        steps: plan
+            .decisions
+            .steps
+            .iter()
+            .map(|decision| PlannedStep {
+                kind: decision.key.kind.id().to_owned(),
+                name: decision.key.name.clone(),
+                change: decision.change.clone(),
+                effect: decision.effect.label().to_owned(),
+                approved: decision.approved,
+                values: decision.values.iter().cloned().collect(),
+            })
+            .collect(),
+    })
+}

@@ -1,0 +1,338 @@
+//! What AWS does with a step, and what it refuses.
+
+use serde_json::json;
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource, Change},
+    observed::Lifecycle,
+    outputs::Outputs,
+    plan::DeleteMode,
+    resource::{ResourceKey, ResourceKind},
+    sensitive::Sensitive,
+};
+
+use super::{SLOW, Thing, World};
+use crate::invariants::CANARY;
+
+impl World {
+    fn has(&self, kind: AwsKind, name: &str) -> bool {
+        self.aws
+            .get(&ResourceKey::aws(kind, name))
+            .is_some_and(|thing| {
+                matches!(
+                    thing.present.lifecycle,
+                    Lifecycle::Available | Lifecycle::Modifying
+                )
+            })
+    }
+
+    /// What AWS refuses to make a resource without.
+    fn check_needs(&self, desired: &AwsResource) {
+        let role_of = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
+        let met = match desired {
+            AwsResource::RdsInstance(instance) => {
+                self.has(AwsKind::RdsSubnetGroup, &instance.subnet_group)
+                    && self.has(AwsKind::RdsParameterGroup, &instance.parameter_group)
+            }
+            AwsResource::CacheReplicationGroup(group) => {
+                let parameters = group
+                    .parameter_group
+                    .as_ref()
+                    .filter(|name| !name.starts_with("default."));
+                self.has(AwsKind::CacheSubnetGroup, &group.subnet_group)
+                    && parameters.is_none_or(|name| self.has(AwsKind::CacheParameterGroup, name))
+            }
+            AwsResource::NodeGroup(group) => {
+                self.has(AwsKind::IamRole, &role_of(&group.node_role_arn))
+            }
+            AwsResource::PodIdentityAssociation(association) => {
+                self.has(AwsKind::IamRole, &role_of(&association.role_arn))
+            }
+            AwsResource::SnsSubscription(subscription) => self.has(
+                AwsKind::SnsTopic,
+                subscription.topic_arn.rsplit(':').next().unwrap(),
+            ),
+            AwsResource::SqsQueue(queue) => queue.redrive.as_ref().is_none_or(|redrive| {
+                self.has(
+                    AwsKind::SqsQueue,
+                    redrive.dead_letter_arn.rsplit(':').next().unwrap(),
+                )
+            }),
+            _ => true,
+        };
+        assert!(
+            met,
+            "AWS refuses to make {} before what it needs",
+            desired.key()
+        );
+    }
+
+    pub(super) fn create(&mut self, key: &ResourceKey, desired: &AwsResource) {
+        assert!(!self.aws.contains_key(key), "{key} exists");
+        self.check_needs(desired);
+        let mut resource = as_reported(desired);
+        let mut thing = Thing::new(resource.clone());
+        match &mut resource {
+            // Each of these has further settings that creating it does not take.
+            AwsResource::S3Bucket(bucket) => {
+                bucket.versioning = false;
+                bucket.policy = None;
+                bucket.lifecycle.clear();
+                bucket.intelligent_tiering = None;
+                bucket.cors.clear();
+            }
+            AwsResource::DynamoDbTable(table) => {
+                table.point_in_time_recovery.enabled = false;
+                table.time_to_live_attribute = None;
+            }
+            AwsResource::IamRole(role) => {
+                role.inline_policies.clear();
+                role.managed_policy_arns.clear();
+            }
+            AwsResource::KmsKey(found) => {
+                found.alias = None;
+                found.rotation = false;
+            }
+            AwsResource::SnsSubscription(subscription)
+                if subscription.protocol.needs_confirmation() =>
+            {
+                subscription.filter_policy = None;
+                subscription.raw_delivery = false;
+                subscription.dead_letter_arn = None;
+                thing.present.arn = None;
+            }
+            _ => {}
+        }
+        thing.present.empty = Some(true);
+        if let ResourceKind::Aws(kind) = key.kind
+            && kind.usual_minutes() > 0
+        {
+            thing.present.lifecycle = Lifecycle::Creating;
+            thing.present.outputs = Outputs::new();
+            thing.busy = SLOW;
+        }
+        thing.present.resource = resource;
+        self.aws.insert(key.clone(), thing);
+    }
+
+    pub(super) fn update(&mut self, key: &ResourceKey, desired: &AwsResource, fields: &[String]) {
+        let thing = self.aws.get_mut(key).expect("it exists");
+        assert!(
+            thing.present.arn.is_some(),
+            "SNS does not change {key} before it is confirmed"
+        );
+        let table = desired.kind().fields();
+        for field in fields {
+            let known = table.iter().find(|known| known.name == field);
+            let refused = known.is_some_and(|known| {
+                matches!(
+                    known.change,
+                    Change::Refused { .. } | Change::Replace | Change::CreateOnly
+                )
+            });
+            assert!(
+                !refused && (known.is_some() || field == "tags"),
+                "AWS cannot change {field} of {key}"
+            );
+        }
+        // RDS, SQS and EKS take all of them at once; the others one in a call.
+        let at_once = matches!(
+            desired.kind(),
+            AwsKind::RdsInstance | AwsKind::SqsQueue | AwsKind::NodeGroup
+        ) && !fields.contains(&"tags".to_owned());
+        let taken = if at_once { fields } else { &fields[..1] };
+        let mut resource = serde_json::to_value(&thing.present.resource).unwrap();
+        let wanted = serde_json::to_value(as_reported(desired)).unwrap();
+        let mut minutes = 0;
+        for field in taken {
+            if field == "tags" {
+                let tags = wanted["tags"].as_object().unwrap().clone();
+                resource["tags"].as_object_mut().unwrap().extend(tags);
+                continue;
+            }
+            resource[field] = desired
+                .on_the_way(&thing.present.resource, field)
+                .unwrap_or_else(|| wanted[field].clone());
+            minutes += match table
+                .iter()
+                .find(|known| known.name == field)
+                .unwrap()
+                .change
+            {
+                Change::InPlace { minutes, .. } | Change::GrowOnly { minutes, .. } => minutes,
+                _ => 0,
+            };
+        }
+        let resource: AwsResource = serde_json::from_value(resource).unwrap();
+        if minutes == 0 {
+            thing.present.outputs = outputs(&resource);
+            thing.present.resource = resource;
+        } else {
+            thing.present.lifecycle = Lifecycle::Modifying;
+            thing.busy = SLOW;
+            thing.then = Some(resource);
+        }
+    }
+
+    /// What AWS refuses to delete something under.
+    fn check_unused(&self, key: &ResourceKey) {
+        for (other, thing) in &self.aws {
+            let uses = match (&thing.present.resource, key.kind) {
+                (
+                    AwsResource::RdsInstance(instance),
+                    ResourceKind::Aws(AwsKind::RdsSubnetGroup),
+                ) => instance.subnet_group == key.name,
+                (
+                    AwsResource::RdsInstance(instance),
+                    ResourceKind::Aws(AwsKind::RdsParameterGroup),
+                ) => instance.parameter_group == key.name,
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheSubnetGroup),
+                ) => group.subnet_group == key.name,
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheParameterGroup),
+                ) => group.parameter_group.as_ref() == Some(&key.name),
+                (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
+                    group.node_role_arn.ends_with(&format!("/{}", key.name))
+                }
+                _ => false,
+            };
+            assert!(!uses, "AWS refuses to delete {key}, which {other} uses");
+        }
+    }
+
+    pub(super) fn delete(&mut self, key: &ResourceKey, mode: DeleteMode) {
+        self.check_unused(key);
+        let pods = self.pods.get(&key.name).copied().unwrap_or(0);
+        assert!(
+            pods == 0 || key.kind != ResourceKind::Aws(AwsKind::NodeGroup),
+            "{pods} pods go down with {key}"
+        );
+        let thing = self.aws.get_mut(key).expect("it exists");
+        assert!(
+            thing.present.arn.is_some(),
+            "{key} cannot be deleted before it is confirmed"
+        );
+        match &mut thing.present.resource {
+            AwsResource::RdsInstance(instance) if instance.deletion_protection => {
+                instance.deletion_protection = false;
+                return;
+            }
+            AwsResource::DynamoDbTable(table) if table.deletion_protection => {
+                table.deletion_protection = false;
+                return;
+            }
+            AwsResource::S3Bucket(_) if thing.present.empty == Some(false) => {
+                assert_eq!(mode, DeleteMode::Everything, "{key} is not empty");
+                thing.present.empty = Some(true);
+                return;
+            }
+            _ => {}
+        }
+        let ResourceKind::Aws(kind) = key.kind else {
+            unreachable!()
+        };
+        if kind.usual_minutes() == 0 {
+            self.vanish(key);
+        } else {
+            thing.present.lifecycle = Lifecycle::Deleting;
+            thing.busy = SLOW;
+        }
+    }
+
+    pub(super) fn vanish(&mut self, key: &ResourceKey) {
+        let gone = self.aws.remove(key);
+        if let Some(AwsResource::SnsTopic(topic)) = gone.map(|thing| thing.present.resource) {
+            self.aws.retain(|_, thing| !matches!(&thing.present.resource, AwsResource::SnsSubscription(other) if other.topic_arn == topic.arn));
+        }
+    }
+}
+
+/// A resource as AWS reports it once it is as desired: versions in full, and values of its own where none are declared.
+pub fn as_reported(desired: &AwsResource) -> AwsResource {
+    let mut resource = desired.clone();
+    match &mut resource {
+        AwsResource::RdsInstance(instance) => {
+            if !instance.engine_version.contains('.') {
+                instance.engine_version.push_str(".6");
+            }
+            instance.iops.get_or_insert(3000);
+            instance
+                .backup_window
+                .get_or_insert_with(|| "02:00-02:30".into());
+            instance
+                .maintenance_window
+                .get_or_insert_with(|| "sun:04:00-sun:04:30".into());
+        }
+        AwsResource::NodeGroup(group) => {
+            group.version.get_or_insert_with(|| "1.36".into());
+            group
+                .release_version
+                .get_or_insert_with(|| "1.36.0-20260101".into());
+        }
+        AwsResource::CacheReplicationGroup(group) => {
+            group
+                .snapshot_window
+                .get_or_insert_with(|| "04:00-05:00".into());
+            group
+                .maintenance_window
+                .get_or_insert_with(|| "sun:05:00-sun:06:00".into());
+        }
+        AwsResource::SnsTopic(topic) => {
+            topic
+                .policy
+                .get_or_insert_with(|| json!({"Id": "__default_policy_ID"}));
+        }
+        _ => {}
+    }
+    resource
+        .tags_mut()
+        .entry("aws:cloudformation:none".into())
+        .or_default();
+    if matches!(resource, AwsResource::SnsSubscription(_)) {
+        resource.tags_mut().clear();
+    }
+    resource
+}
+
+pub(super) fn arn(resource: &AwsResource) -> Option<String> {
+    Some(format!(
+        "arn:aws:{}:{}",
+        resource.kind().id(),
+        resource.name()
+    ))
+}
+
+/// What a resource tells those that use it.
+pub fn outputs(resource: &AwsResource) -> Outputs {
+    match resource {
+        AwsResource::RdsInstance(instance) => Outputs::new()
+            .with("host", format!("{}.rds.example", instance.identifier))
+            .with("port", instance.port.to_string())
+            .with(
+                "endpoint",
+                format!("{}.rds.example:{}", instance.identifier, instance.port),
+            )
+            .with("username", instance.username.clone())
+            .with_optional("database", instance.database_name.clone())
+            .with_secret("password", Sensitive::new(CANARY)),
+        AwsResource::DynamoDbTable(table) => Outputs::new()
+            .with("tableName", table.name.clone())
+            .with("region", "eu-west-1"),
+        AwsResource::CacheReplicationGroup(group) => Outputs::new()
+            .with("host", format!("{}.cache.example", group.id))
+            .with("port", group.port.to_string())
+            .with("readerHost", format!("{}-ro.cache.example", group.id)),
+        AwsResource::S3Bucket(bucket) => Outputs::new()
+            .with("bucket", bucket.name.clone())
+            .with("region", bucket.region.clone()),
+        AwsResource::SnsTopic(topic) => Outputs::new()
+            .with("arn", topic.arn.clone())
+            .with("topicArn", topic.arn.clone()),
+        AwsResource::SqsQueue(queue) => {
+            Outputs::new().with("queueUrl", format!("https://sqs.example/{}", queue.name))
+        }
+        _ => Outputs::new(),
+    }
+}
