@@ -191,8 +191,8 @@ def _describe(table: Table) -> dict[str, Any]:
 
 def _start(table: Table) -> None:
     """Give a new table what moto does not keep, and let it be CREATING."""
-    table.lifecycle = Lifecycle("dynamodb", "table", settled="ACTIVE")
-    table.warm_lifecycle = Lifecycle("dynamodb", "warm-throughput", settled="ACTIVE")
+    table.lifecycle = Lifecycle("dynamodb", "table", settled="ACTIVE", name=table.name)
+    table.warm_lifecycle = Lifecycle("dynamodb", "warm-throughput", settled="ACTIVE", name=table.name)
     table.table_id = str(mock_random.uuid4())
     table.table_class = None
     table.on_demand_throughput = None
@@ -202,7 +202,7 @@ def _start(table: Table) -> None:
     table.replicas: dict[str, Any] = {}
     table.kinesis_destinations: dict[str, Any] = {}
     table.contributor_insights: dict[str, Any] = {}
-    table.ttl_lifecycle = Lifecycle("dynamodb", "time-to-live", settled="DISABLED")
+    table.ttl_lifecycle = Lifecycle("dynamodb", "time-to-live", settled="DISABLED", name=table.name)
 
 
 def begin_creating(table: Table) -> None:
@@ -266,7 +266,7 @@ def _install_models() -> None:
         before(self, *args, **kwargs)
         self.warm_throughput = {key: value for key, value in self.warm_throughput.items() if key != "Status"}
         self.on_demand_throughput = None
-        self.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE")
+        self.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE", name=self.name)
 
     @replaces(GlobalSecondaryIndex)
     def create(before, dct, table_key_attrs):

@@ -84,8 +84,14 @@ class Resource:
     def __init__(self, values: dict[str, Any], settled: str = "ACTIVE") -> None:
         self.values = values
         self.values.setdefault("tags", {})
-        self.lifecycle = Lifecycle("eks", self.kind, settled)
+        self.lifecycle = Lifecycle("eks", self.kind, settled, name=self.name_in(values))
         self.updates: dict[str, Update] = {}
+
+    @staticmethod
+    def name_in(values: dict[str, Any]) -> str | None:
+        """What the resource is called, by its own name rather than its cluster's."""
+        members = ("nodegroupName", "fargateProfileName", "addonName", "associationId", "principalArn", "name")
+        return next((str(values[member]) for member in members if values.get(member)), None)
 
     @property
     def arn(self) -> str:
