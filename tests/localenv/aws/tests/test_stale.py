@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shopkeeper_double.lifecycle import clock
+from shopkeeper_double.lifecycle import clock, settings
+from test_eks import CLUSTER, Fixture
 
 TRUST = json.dumps(
     {
@@ -244,26 +245,28 @@ class TestWhatIsConcerned:
         sqs.list_queues()
         assert double.calls()[-1]["fault"] is None
 
-    def test_a_node_group_that_is_not_found_yet_and_the_list_without_it(self, double: Any, eks: Any) -> None:
+    def test_a_node_group_that_is_not_found_yet_and_the_list_without_it(self, double: Any) -> None:
+        at = Fixture(double)
+        at.create("search")
         double.fault(kind="stale", service="eks", writes="CreateNodegroup", seconds=30)
-        eks.make_nodegroup("web")
-        client = double.client("eks")
-        found = lambda: client.describe_nodegroup(clusterName="c", nodegroupName="web")  # noqa: E731
-        assert seen(found) == "ResourceNotFoundException"
-        assert client.list_nodegroups(clusterName="c")["nodegroups"] == []
-        assert client.describe_cluster(name="c")["cluster"]["status"] == "ACTIVE"
+        at.create("web")
+        assert seen(lambda: at.describe("web")) == "ResourceNotFoundException"
+        assert at.eks.list_nodegroups(clusterName=CLUSTER)["nodegroups"] == ["search"]
+        assert at.describe("search")["status"] == "ACTIVE"
+        assert at.eks.describe_cluster(name=CLUSTER)["cluster"]["status"] == "ACTIVE"
+        assert [each["fault"] for each in double.calls(service="eks")][-4:] == ["stale", "stale", None, None]
         clock.advance(31)
-        assert found()["nodegroup"]["status"] == "ACTIVE"
+        assert at.describe("web")["status"] == "ACTIVE"
 
-    def test_a_transition_ends_for_the_resource_and_not_for_the_copy(self, double: Any, lasting: None, eks: Any) -> None:
+    def test_a_transition_ends_for_the_resource_and_not_for_the_copy(self, double: Any) -> None:
         """A stale answer neither finishes the resource's transition nor loses it."""
-        eks.make_nodegroup("web")
-        client = double.client("eks")
-        state = lambda: client.describe_nodegroup(clusterName="c", nodegroupName="web")["nodegroup"]["status"]  # noqa: E731
+        at = Fixture(double)
+        settings.change(default_seconds=100.0)
+        told = at.create("web")
         rule = double.fault(kind="stale", service="eks", writes="TagResource")
-        told = client.describe_nodegroup(clusterName="c", nodegroupName="web")["nodegroup"]
-        client.tag_resource(resourceArn=told["nodegroupArn"], tags={"a": "b"})
-        double.settle()
-        assert state() == "CREATING", "as it was"
+        at.eks.tag_resource(resourceArn=told["nodegroupArn"], tags={"a": "b"})
+        clock.advance(101)
+        assert at.describe("web")["status"] == "CREATING", "as it was"
         double.control("DELETE", f"faults?id={rule}")
-        assert state() == "ACTIVE"
+        assert at.describe("web")["status"] == "ACTIVE"
+        assert at.describe("web")["tags"]["a"] == "b"

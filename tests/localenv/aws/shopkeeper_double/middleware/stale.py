@@ -40,12 +40,22 @@ for _lock in (threading.Lock, threading.RLock, threading.Condition, threading.Ev
 
 
 @dataclass
+class Copies:
+    """A service as it was: its backends, and where S3 notes who owns a name."""
+
+    backends: dict[tuple[str, str], BaseBackend]
+    bucket_accounts: dict[Any, Any] | None = None
+
+
+@dataclass
 class Window:
     """The time after one write in which reads may be stale."""
 
-    before: dict[tuple[str, str], BaseBackend]
-    subject: str
+    before: "Copies"
     region: str
+    #: What the write was about: its first resource, by its name and as it was called in the request and in the answer.
+    subject: set[str]
+    #: All that it named, a cluster or topic above its subject too.
     names: set[str]
     until: float | None
     reads_left: int | None
@@ -58,11 +68,11 @@ class Window:
         """Whether a read is about what was written: it names it, or it lists."""
         if not call.resources:
             return True
-        named = {part for name in call.resources for part in _parts(name)}
-        if self.subject in named:
+        named = {part for name in call.resources for part in (name, *_own_names(name))}
+        if self.subject & named:
             return True
         is_list = bool(re.match(r"List(?!Tags|ResourceTags)", call.operation or ""))
-        return bool(self.names & named) if is_list else bool(self.names & set(call.resources))
+        return is_list and bool(self.names & {part for name in call.resources for part in _parts(name)})
 
 
 @dataclass
@@ -81,8 +91,8 @@ class Staleness:
         for rule in speaking:
             window = Window(
                 before=before,
-                subject=_parts(call.resources[0])[-1] if call.resources else "",
                 region=call.region,
+                subject={each for name in call.resources[:1] for each in (name, *_own_names(name))},
                 names={part for name in call.resources for part in _parts(name)},
                 until=None if rule.seconds is None else clock.now() + rule.seconds,
                 reads_left=rule.reads,
@@ -100,7 +110,7 @@ class Staleness:
             return
         text = response.get_data()[:65536].decode("utf-8", "replace")
         for window in windows:
-            window.names.update(GIVEN_NAMES.findall(text)[:50])
+            window.subject.update(GIVEN_NAMES.findall(text)[:50])
 
     def window(self, rule: Rule, call: Call) -> Window | None:
         """The window whose state this read is answered from: that of the newest write it concerns."""
@@ -129,13 +139,20 @@ def _speaks_of(rule: Rule, call: Call) -> bool:
 
 
 def _parts(name: str) -> list[str]:
-    """A name, and the names in an ARN or URL; the last is the resource's own."""
+    """A name, and the names in an ARN or URL."""
     if not name.startswith(("arn:", "http")):
         return [name]
-    return [name, *(part for part in re.split(r"[:/]", name.split(":", 5)[-1] if name[0] == "a" else name) if part)]
+    rest = name.split(":", 5)[-1] if name.startswith("arn:") else name
+    return [name, *(part for part in re.split(r"[:/]", rest) if part)]
 
 
-def _backends(service: str) -> Iterator[tuple[str, Any, str, BaseBackend]]:
+def _own_names(name: str) -> list[str]:
+    """What the resource itself is called in an ARN or URL: its last part, and the one before a UUID."""
+    parts = _parts(name)
+    return parts[-2:] if len(parts) > 2 and re.fullmatch(r"[0-9a-f-]{32,36}", parts[-1]) else parts[-1:]
+
+
+def _backends() -> Iterator[tuple[str, Any, str, BaseBackend]]:
     """(service, the dictionary of an account, region or partition, backend) of every backend in use."""
     for of_service in list(BackendDict._instances):
         for of_account in list(of_service.values()):
@@ -143,12 +160,12 @@ def _backends(service: str) -> Iterator[tuple[str, Any, str, BaseBackend]]:
                 yield of_service.service_name, of_account, region, dict.__getitem__(of_account, region)
 
 
-def _copy_of(service: str, region: str) -> dict[tuple[str, str], BaseBackend]:
+def _copy_of(service: str, region: str) -> Copies:
     """Copies of the service's backends for the region, sharing all that belongs to other services."""
     name = MOTO_NAMES.get(service, service)
     wanted: dict[tuple[str, str], BaseBackend] = {}
     memo: dict[int, Any] = {}
-    for of_service, of_account, of_region, backend in _backends(name):
+    for of_service, of_account, of_region, backend in _backends():
         if of_service == name and of_region in (region, "aws", "global"):
             wanted[of_account._id, of_region] = backend
         else:
@@ -160,19 +177,36 @@ def _copy_of(service: str, region: str) -> dict[tuple[str, str], BaseBackend]:
                 if type(policy).__name__ == "AWSManagedPolicy":
                     memo[id(policy)] = policy
     with frozen_copies():
-        return {key: copy.deepcopy(backend, memo) for key, backend in wanted.items()}
+        copied = {key: copy.deepcopy(backend, memo) for key, backend in wanted.items()}
+    return Copies(copied, dict(_buckets()) if service == "s3" else None)
+
+
+def _buckets() -> dict[Any, Any]:
+    from moto.s3.models import s3_backends
+
+    return s3_backends.bucket_accounts
 
 
 @contextmanager
-def _in_place(copies: dict[tuple[str, str], BaseBackend]) -> Iterator[None]:
+def _in_place(copies: Copies) -> Iterator[None]:
     """Put copies where moto looks for its backends."""
     replaced: list[tuple[Any, str, BaseBackend]] = []
-    for _, of_account, region, backend in _backends(""):
-        if (of_account._id, region) in copies:
+    for _, of_account, region, backend in _backends():
+        if (of_account._id, region) in copies.backends:
             replaced.append((of_account, region, backend))
-            dict.__setitem__(of_account, region, copies[of_account._id, region])
+            dict.__setitem__(of_account, region, copies.backends[of_account._id, region])
+    owners = dict(_buckets()) if copies.bucket_accounts is not None else {}
+    if copies.bucket_accounts is not None:
+        _put(copies.bucket_accounts)
     try:
         yield
     finally:
         for of_account, region, backend in replaced:
             dict.__setitem__(of_account, region, backend)
+        if copies.bucket_accounts is not None:
+            _put(owners)
+
+
+def _put(owners: dict[Any, Any]) -> None:
+    _buckets().clear()
+    _buckets().update(owners)
