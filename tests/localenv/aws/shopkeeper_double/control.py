@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
 from werkzeug.wrappers import Response
 
 from . import services
 from .inventory import inventory
-from .lifecycle import clock, force, settings
+from .lifecycle import clock, force, forget_all, settings
 from .middleware.faults import Rule
 from .middleware.record import CallRecord
 from .middleware.throttle import PRESETS
@@ -44,6 +46,7 @@ class Control:
             ("GET", "faults/applied"): self._wait_for_fault,
             ("POST", "faults/release"): self._release,
             ("POST", "states"): self._force_state,
+            ("POST", "nodes"): self._nodes_replaced,
             ("GET", "config"): lambda query, body: self._config(),
             ("PUT", "config"): self._change_config,
             ("POST", "clock"): self._advance_clock,
@@ -120,6 +123,13 @@ class Control:
             raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
         return {"changed": force(body["service"], body["kind"], body["name"], body.get("state"), body.get("detail"))}
 
+    def _nodes_replaced(self, query: dict[str, str], body: Any) -> Any:
+        from moto.eks.models import eks_backends
+
+        account = os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
+        backend: Any = eks_backends[account][body["region"]]
+        return {"accepted": backend.nodes_replaced(body["cluster"], body["nodegroup"], body["update"])}
+
     def _config(self) -> Any:
         return {
             "transition_seconds": settings.default_seconds,
@@ -150,6 +160,7 @@ class Control:
 
     def _reset(self, query: dict[str, str], body: Any) -> Any:
         _forget_backends()
+        forget_all()
         for module in services.installed:
             if hasattr(module, "reset"):
                 module.reset()

@@ -36,6 +36,9 @@ from typing import Any
 #: The state after a deletion: the resource is no longer described and its name is free again.
 GONE = "(gone)"
 
+#: What AWS says lasts so long, whatever the default is. An override may still shorten it.
+FIXED_SECONDS = {"sqs.queue.deleted-recently": 60.0, "sqs.queue.purging": 60.0}
+
 
 class Clock:
     """Monotonic seconds, which a test may move forward."""
@@ -59,6 +62,10 @@ class Outcome:
     then: str
     count: int | None = None
     detail: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.then == "GONE":  # what is rolled back: an index that could not be made
+            self.then = GONE
 
 
 def _longest_match(globs: Iterable[str], service: str, kind: str, state: str, name: str | None) -> str | None:
@@ -88,7 +95,8 @@ class TransitionSettings:
     def seconds(self, service: str, kind: str, state: str, name: str | None = None) -> float:
         with self._lock:
             glob = _longest_match(self.overrides, service, kind, state, name)
-            return self.default_seconds if glob is None else self.overrides[glob]
+            usual = FIXED_SECONDS.get(f"{service}.{kind}.{state}", self.default_seconds)
+            return usual if glob is None else self.overrides[glob]
 
     def take_outcome(self, service: str, kind: str, state: str, name: str | None = None) -> Outcome | None:
         """How this transition is to end instead of its usual way, counted as used."""
@@ -247,6 +255,11 @@ def drop_gone(resources: MutableMapping[Any, Any], forget: Callable[[Any], Any] 
             resources.pop(key, None)
             if forget is not None:
                 forget(resource)
+
+
+def forget_all() -> None:
+    """The account is emptied: what was in it is no longer found by `force`."""
+    _alive.clear()
 
 
 def force(service: str, kind: str, name: str, state: str | None, detail: dict[str, Any] | None = None) -> int:
