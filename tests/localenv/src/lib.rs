@@ -26,7 +26,9 @@ mod state;
 mod tools;
 
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectReference};
-pub use aws_double::{AwsCall, AwsControl, AwsFault, FaultKind};
+pub use aws_double::{
+    AwsCall, AwsControl, AwsFault, CallFilter, FaultId, FaultKind, Hold, Outcome, RateLimit,
+};
 pub use environment::{Builder, LocalEnvironment};
 pub use operator_process::OperatorProcess;
 pub use python::PythonEnvironment;

@@ -111,10 +111,7 @@ class Control:
         return {"applied": rule.applied >= times, "rule": rule.to_json(), "call": call[0] if call else None}
 
     def _release(self, query: dict[str, str], body: Any) -> Any:
-        rule = self.middleware.faults.get(body["id"])
-        held = rule.gate.held
-        rule.gate.release(answer=bool(body.get("answer", True)))
-        return {"released": held}
+        return {"released": self.middleware.faults.release(body["id"], bool(body.get("answer", True)))}
 
     def _force_state(self, query: dict[str, str], body: Any) -> Any:
         """Put resources into a state that they have come to by themselves: storage-full, DEGRADED, failed."""

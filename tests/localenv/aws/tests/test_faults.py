@@ -152,6 +152,10 @@ class TestChoice:
         double.client("sqs").list_queues()
         other = double.client("sqs", user_agent_appid="someone-else")
         assert refused(other.list_queues)[0] == "RequestThrottled"
+        double.control("DELETE", "faults")
+        double.fault(kind="throttle", service="sqs", except_caller="*app/someone-else*")
+        other.list_queues()
+        assert refused(double.client("sqs").list_queues)[0] == "RequestThrottled"
 
     def test_by_chance_that_comes_out_the_same_for_a_seed(self, double: Any) -> None:
         sqs = double.client("sqs")

@@ -84,6 +84,9 @@ class Middleware:
         if path.startswith("/moto-api"):
             return self.application(environ, start_response)
         call = identify(environ, body)
+        if self.faults.callers_were_cut and connection.has_left(environ):
+            # Sent before its caller was killed and read only now: what the gate held back must not slip through behind it.
+            connection.reset(environ)
         rule = self.faults.gated(call)
         if rule is None:
             return self._answer(call, self._serve(call, environ), environ, start_response)

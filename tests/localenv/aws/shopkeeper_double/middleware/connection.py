@@ -47,6 +47,18 @@ def cut_short(response: Response) -> Response:
     return response
 
 
+def has_left(environ: dict[str, Any]) -> bool:
+    """Whether the caller has closed the connection, as a killed process has."""
+    connection: socket.socket | None = environ.get("werkzeug.socket")
+    if connection is None:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True
+
+
 def wait_for_caller_to_leave(environ: dict[str, Any], seconds: float | None, released: int | None = None) -> bool:
     """Return True once the caller has closed the connection; False after `seconds`, or when `released` is readable."""
     connection: socket.socket | None = environ.get("werkzeug.socket")
@@ -56,7 +68,7 @@ def wait_for_caller_to_leave(environ: dict[str, Any], seconds: float | None, rel
         left = 1.0 if until is None else max(0.0, min(1.0, until - time.monotonic()))
         readable, _, _ = select.select(watched, [], [], left)
         if released is not None and released in readable:
-            return False
+            return has_left(environ)
         if connection is not None and connection in readable:
             try:
                 if connection.recv(1, socket.MSG_PEEK) == b"":

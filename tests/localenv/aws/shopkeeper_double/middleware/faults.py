@@ -49,6 +49,8 @@ class Rule:
     containing: str | None = None
     #: A glob over the caller's user agent.
     caller: str | None = None
+    #: A glob over the user agents of callers that it leaves alone.
+    except_caller: str | None = None
     #: Only writes, or only reads.
     write: bool | None = None
     count: int | None = None
@@ -112,6 +114,8 @@ class Rule:
             return False
         if self.caller is not None and not fnmatch.fnmatchcase(call.user_agent, self.caller):
             return False
+        if self.except_caller is not None and fnmatch.fnmatchcase(call.user_agent, self.except_caller):
+            return False
         if self.containing is not None and not call.contains(self.containing):
             return False
         # The resource of a stale rule is the one that was written; a read that lists names none.
@@ -131,6 +135,8 @@ class Faults:
     _rules: list[Rule] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _ids: count = field(default_factory=lambda: count(1))
+    #: Whether a gate was released by cutting off what it held, since their caller is gone.
+    callers_were_cut: bool = False
 
     def add(self, rule: Rule) -> str:
         with self._changed:
@@ -159,6 +165,14 @@ class Faults:
 
     def stale(self) -> "list[Rule]":
         return [rule for rule in self._rules if rule.kind == "stale"]
+
+    def release(self, identifier: str, answer: bool) -> int:
+        """Let go of what a rule holds; returns how many calls that is."""
+        rule = self.get(identifier)
+        self.callers_were_cut = self.callers_were_cut or not answer
+        held = rule.gate.held
+        rule.gate.release(answer)
+        return held
 
     def gated(self, call: Call) -> Rule | None:
         """The first rule that holds or counts calls such as this one, unless it is done."""
