@@ -168,12 +168,39 @@ class TestRolesAndKeys:
             assert refused(call) == "KMSInvalidStateException"
         kms.describe_key(KeyId=key)
 
+    def test_nothing_is_encrypted_with_a_key_that_goes(self, double: Any) -> None:
+        kms = double.client("kms")
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        queue = double.client("sqs").create_queue(QueueName="q", Attributes={"KmsMasterKeyId": key})["QueueUrl"]
+        topic = double.client("sns").create_topic(Name="t", Attributes={"KmsMasterKeyId": key})["TopicArn"]
+        secrets = double.client("secretsmanager")
+        secrets.create_secret(Name="kept", SecretString="x", KmsKeyId=key)
+        kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+        assert refused(lambda: double.client("sqs").send_message(QueueUrl=queue, MessageBody="x")) == "KmsInvalidState"
+        assert refused(lambda: double.client("sns").publish(TopicArn=topic, Message="x")) == "KMSInvalidState"
+        assert refused(lambda: secrets.create_secret(Name="s", SecretString="x", KmsKeyId=key)) == "EncryptionFailure"
+        assert refused(lambda: secrets.get_secret_value(SecretId="kept")) == "DecryptionFailure"
+        table = lambda: double.client("dynamodb").create_table(  # noqa: E731
+            TableName="t",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+        )
+        assert refused(table) == "ValidationException"
+        kms.cancel_key_deletion(KeyId=key)
+        kms.enable_key(KeyId=key)
+        secrets.get_secret_value(SecretId="kept")
+        double.client("sqs").send_message(QueueUrl=queue, MessageBody="x")
+        table()
+
     def test_the_policy_of_a_key_has_one_name_that_may_be_left_out(self, double: Any) -> None:
         kms = double.client("kms")
         key = kms.create_key()["KeyMetadata"]["KeyId"]
         shown = kms.get_key_policy(KeyId=key)
         assert shown["PolicyName"] == "default" and json.loads(shown["Policy"])["Statement"]
         assert kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"] == shown["Policy"]
+        kms.put_key_policy(KeyId=key, Policy=shown["Policy"])
         assert refused(lambda: kms.get_key_policy(KeyId=key, PolicyName="other")) == "NotFoundException"
 
 

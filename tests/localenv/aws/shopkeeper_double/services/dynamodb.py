@@ -22,6 +22,7 @@ from moto.moto_api._internal import mock_random
 
 from shopkeeper_double.lifecycle import GONE, Lifecycle, drop_gone
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 
 INVALID = "One or more parameter values were invalid: "
 
@@ -84,6 +85,8 @@ def sse_of(backend: DynamoDBBackend, specification: dict[str, Any] | None) -> di
     if specification.get("SSEType", "KMS") != "KMS":
         raise MockValidationException(f"{INVALID}Only KMS server-side encryption is supported: SSEType must be KMS")
     key = specification.get("KMSMasterKeyId")
+    if (problem := unusable(backend.account_id, backend.region_name, key)) is not None:
+        raise MockValidationException(f"KMS validation error: {problem}")
     return {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key_arn(backend, key or "alias/aws/dynamodb")}
 
 
@@ -404,7 +407,7 @@ def _install_responses() -> None:
         return responses.DynamoResult({"TableDescription": {**described, "TableStatus": "DELETING"}})
 
     for operation in ITEM_OPERATIONS:
-        _refuse_while_creating(handler, operation)
+        _refuse_unless_made(handler, operation)
 
     @replaces(handler)
     def describe_limits(before, self):
@@ -418,11 +421,11 @@ def _install_responses() -> None:
         )
 
 
-def _refuse_while_creating(handler: type, operation: str) -> None:
+def _refuse_unless_made(handler: type, operation: str) -> None:
     def guarded(before, self):
         for name in _tables_of_request(self.body):
             table = self.dynamodb_backend.tables.get(name.rsplit("/", 1)[-1])
-            if table is not None and table.lifecycle.state == "CREATING":
+            if table is not None and table.lifecycle.state in ("CREATING", "DELETING"):
                 raise ResourceNotFoundException()
         return before(self)
 

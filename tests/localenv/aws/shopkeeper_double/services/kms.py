@@ -278,9 +278,13 @@ def _install_policies() -> None:
 
     @replaces(response)
     def put_key_policy(before, self):
-        self._validate_cmk_id(self._get_param("KeyId"))
+        key_id = self._get_param("KeyId")
+        self._validate_cmk_id(key_id)
+        if self._get_param("PolicyName") not in (None, "default"):
+            raise NotFoundException("No such policy exists")
         refuse_policy(self._get_param("Policy"), self.current_account)
-        return before(self)
+        self.kms_backend.put_key_policy(key_id, self._get_param("Policy"))
+        return json.dumps(None)
 
 
 def _install_lists() -> None:

@@ -16,6 +16,7 @@ from moto.sqs.exceptions import (
 
 from shopkeeper_double.lifecycle import clock, settings
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 from shopkeeper_double.services._policy_documents import problem_of
 
 RANGES = {
@@ -177,6 +178,13 @@ def _install_backend() -> None:
         self.purging_until.pop(queue_name, None)
         lasting = settings.seconds("sqs", "queue", "deleted-recently", queue_name)
         self.deleted_until[queue_name] = clock.now() + lasting
+
+    @replaces(backend)
+    def send_message(before, self, queue_name, *args, **kwargs):
+        key = self.get_queue(queue_name).kms_master_key_id
+        if (problem := unusable(self.account_id, self.region_name, key)) is not None:
+            raise SQSException("KmsInvalidState", problem)
+        return before(self, queue_name, *args, **kwargs)
 
     @replaces(backend)
     def purge_queue(before, self, queue_name):
