@@ -73,7 +73,9 @@ async fn holds_a_write(control: &AwsControl, iam: &Client) {
     let filter = CallFilter::since(position).writes().took_effect();
     let writes = control.calls(&filter.service("iam")).await.unwrap();
     assert_eq!(writes.len(), if third { 3 } else { 2 });
-    let of_one = CallFilter::since(position).resource("one").operation("CreateRole");
+    let of_one = CallFilter::since(position)
+        .resource("one")
+        .operation("CreateRole");
     assert_eq!(control.calls(&of_one).await.unwrap().len(), 1);
 }
 
@@ -101,7 +103,11 @@ async fn cuts_before_and_after_the_effect(control: &AwsControl, iam: &Client) {
         (FaultKind::Throttle, "Throttling"),
     ] {
         control
-            .add_fault(&AwsFault::new(kind, "iam", "*").containing("refused").times(1))
+            .add_fault(
+                &AwsFault::new(kind, "iam", "*")
+                    .containing("refused")
+                    .times(1),
+            )
             .await
             .unwrap();
         let answer = create_role(iam.clone(), "refused".into()).await;
@@ -113,7 +119,10 @@ async fn reads_are_stale(control: &AwsControl, iam: &Client) {
     let fault = AwsFault::stale("iam").after_writes("Create*").for_reads(1);
     let id = control.add_fault(&fault).await.unwrap();
     create_role(iam.clone(), "late".into()).await.unwrap();
-    assert_eq!(role_code(iam, "late").await.as_deref(), Some("NoSuchEntity"));
+    assert_eq!(
+        role_code(iam, "late").await.as_deref(),
+        Some("NoSuchEntity")
+    );
     assert_eq!(role_code(iam, "late").await, None);
     control.remove_fault(&id).await.unwrap();
 }
@@ -142,7 +151,10 @@ async fn limits_and_outcomes(control: &AwsControl, iam: &Client) {
         shown["outcomes"]["eks.nodegroup.creating/web"]["then"],
         "CREATE_FAILED"
     );
-    assert_eq!(shown["transitions"]["rds.db-instance.creating/orders-*"], 60.0);
+    assert_eq!(
+        shown["transitions"]["rds.db-instance.creating/orders-*"],
+        60.0
+    );
     let changed = control
         .force_state(("eks", "nodegroup"), "nobody", Some("DEGRADED"), None)
         .await

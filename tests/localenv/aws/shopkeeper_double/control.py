@@ -29,6 +29,10 @@ WITHOUT_TURNS = frozenset(
     {("GET", "calls"), ("GET", "faults"), ("POST", "faults"), ("GET", "faults/applied"), ("POST", "faults/release")}
 )
 
+SETTINGS = frozenset(
+    {"transition_seconds", "transitions", "outcomes", "throttle", "throttle_preset", "nodes_are_played"}
+)
+
 
 class Control:
     """Routes and answers; JSON in and out. A request that makes no sense is answered 400 with `error`."""
@@ -137,7 +141,7 @@ class Control:
         }
 
     def _change_config(self, query: dict[str, str], body: Any) -> Any:
-        unknown = set(body) - {"transition_seconds", "transitions", "outcomes", "throttle", "throttle_preset", "nodes_are_played"}
+        unknown = set(body) - SETTINGS
         if unknown:
             raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
         if body.get("throttle_preset") not in (None, *PRESETS):

@@ -13,34 +13,44 @@ from botocore.parsers import ResponseParserError
 from shopkeeper_double.middleware import codes
 from test_core import PROTOCOLS, refused
 
-#: (service, call that needs nothing, code and status of throttling, denial, expired credentials, 500 and 503).
+#: (code, status) of throttling, denial and expired credentials, as most services of a protocol have them.
+JSON = (("ThrottlingException", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400))
+QUERY = (("Throttling", 400), ("AccessDenied", 403), ("ExpiredToken", 403))
+EKS = (("ThrottlingException", 429), ("AccessDeniedException", 403), ("ExpiredTokenException", 403))
+S3 = (("SlowDown", 503), ("AccessDenied", 403), ("ExpiredToken", 400))
+SQS = (("RequestThrottled", 400), *JSON[1:])
+SNS = (QUERY[0], ("AuthorizationError", 403), QUERY[2])
+EC2 = (("RequestLimitExceeded", 503), ("UnauthorizedOperation", 403), ("RequestExpired", 400))
+#: (service, a call that needs nothing, those three, the codes of 500 and 503).
 WORDS = [
-    ("eks", "list_clusters", ("ThrottlingException", 429), ("AccessDeniedException", 403), ("ExpiredTokenException", 403), "ServerException", "ServiceUnavailableException"),
-    ("rds", "describe_db_instances", ("Throttling", 400), ("AccessDenied", 403), ("ExpiredToken", 403), "InternalFailure", "ServiceUnavailable"),
-    ("elasticache", "describe_replication_groups", ("Throttling", 400), ("AccessDenied", 403), ("ExpiredToken", 403), "InternalFailure", "ServiceUnavailable"),
-    ("dynamodb", "list_tables", ("ThrottlingException", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400), "InternalServerError", "ServiceUnavailable"),
-    ("s3", "list_buckets", ("SlowDown", 503), ("AccessDenied", 403), ("ExpiredToken", 400), "InternalError", "ServiceUnavailable"),
-    ("sns", "list_topics", ("Throttling", 400), ("AuthorizationError", 403), ("ExpiredToken", 403), "InternalError", "ServiceUnavailable"),
-    ("sqs", "list_queues", ("RequestThrottled", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400), "InternalFailure", "ServiceUnavailable"),
-    ("kms", "list_keys", ("ThrottlingException", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400), "KMSInternalException", "ServiceUnavailable"),
-    ("iam", "list_roles", ("Throttling", 400), ("AccessDenied", 403), ("ExpiredToken", 403), "ServiceFailure", "ServiceUnavailable"),
-    ("secretsmanager", "list_secrets", ("ThrottlingException", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400), "InternalServiceError", "ServiceUnavailable"),
-    ("ec2", "describe_vpcs", ("RequestLimitExceeded", 503), ("UnauthorizedOperation", 403), ("RequestExpired", 400), "InternalError", "Unavailable"),
-    ("application-autoscaling", "describe_scalable_targets", ("ThrottlingException", 400), ("AccessDeniedException", 400), ("ExpiredTokenException", 400), "InternalServiceException", "ServiceUnavailable"),
-]  # fmt: skip
+    ("eks", "list_clusters", EKS, "ServerException", "ServiceUnavailableException"),
+    ("rds", "describe_db_instances", QUERY, "InternalFailure", "ServiceUnavailable"),
+    ("elasticache", "describe_replication_groups", QUERY, "InternalFailure", "ServiceUnavailable"),
+    ("dynamodb", "list_tables", JSON, "InternalServerError", "ServiceUnavailable"),
+    ("s3", "list_buckets", S3, "InternalError", "ServiceUnavailable"),
+    ("sns", "list_topics", SNS, "InternalError", "ServiceUnavailable"),
+    ("sqs", "list_queues", SQS, "InternalFailure", "ServiceUnavailable"),
+    ("kms", "list_keys", JSON, "KMSInternalException", "ServiceUnavailable"),
+    ("iam", "list_roles", QUERY, "ServiceFailure", "ServiceUnavailable"),
+    ("secretsmanager", "list_secrets", JSON, "InternalServiceError", "ServiceUnavailable"),
+    ("ec2", "describe_vpcs", EC2, "InternalError", "Unavailable"),
+    ("application-autoscaling", "describe_scalable_targets", JSON, "InternalServiceException", "ServiceUnavailable"),
+]
 
 
 class TestWords:
     """Every service says it in its own words."""
 
-    @pytest.mark.parametrize(("service", "method", "throttled", "denied", "expired", "broken", "away"), WORDS)
+    @pytest.mark.parametrize(("service", "method", "refusals", "broken", "away"), WORDS, ids=[each[0] for each in WORDS])
     def test_each_service_has_its_codes(
-        self, double: Any, service: str, method: str, throttled: Any, denied: Any, expired: Any, broken: str, away: str
+        self, double: Any, service: str, method: str, refusals: Any, broken: str, away: str
     ) -> None:
-        call = getattr(double.client(service), method)
-        if service == "application-autoscaling":
-            before, call = call, lambda: before(ServiceNamespace="dynamodb")
-        for kind, expected in (("throttle", throttled), ("access_denied", denied), ("expired_credentials", expired)):
+        needed = {"ServiceNamespace": "dynamodb"} if service == "application-autoscaling" else {}
+
+        def call() -> Any:
+            return getattr(double.client(service), method)(**needed)
+
+        for kind, expected in zip(("throttle", "access_denied", "expired_credentials"), refusals, strict=True):
             double.fault(kind=kind, service=service, count=1)
             assert refused(call) == expected, kind
         double.fault(kind="5xx", service=service, count=1)
@@ -61,11 +71,9 @@ class TestWords:
             shapes = [model.shape_for(name) for name in model.shape_names]
             if operation is not None:
                 shapes = model.operation_model(operation).error_shapes
-            known = {
-                shape.metadata.get("error", {}).get("code", shape.name): shape.metadata.get("error", {}).get("httpStatusCode")
-                for shape in shapes
-                if getattr(shape, "metadata", {}).get("exception")
-            }
+            errors = [each for each in shapes if getattr(each, "metadata", {}).get("exception")]
+            told = [(each.name, each.metadata.get("error", {})) for each in errors]
+            known = {error.get("code", name): error.get("httpStatusCode") for name, error in told}
             assert code in known, (service, operation, code)
             if known[code] is not None:
                 assert status == known[code], (service, operation)

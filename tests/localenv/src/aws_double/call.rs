@@ -120,7 +120,9 @@ mod tests {
 
     #[test]
     fn a_filter_is_a_query() {
-        let filter = CallFilter::since(7).service("eks").resource("arn:aws:x/y z");
+        let filter = CallFilter::since(7)
+            .service("eks")
+            .resource("arn:aws:x/y z");
         assert_eq!(
             filter.query(),
             "since=7&service=eks&resource=arn%3Aaws%3Ax%2Fy%20z"

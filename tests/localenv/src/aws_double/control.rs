@@ -54,8 +54,8 @@ impl AwsControl {
         self.calls(&CallFilter::since(position).writes()).await
     }
 
-    /// The calls that a filter picks, oldest first, without those of the environment's own simulation. Fails where the double
-    /// has forgotten some of them: it keeps the latest hundred thousand.
+    /// The calls that a filter picks, oldest first, without those of the environment's own simulation. Fails where the
+    /// double has forgotten some of them: it keeps the latest hundred thousand.
     pub async fn calls(&self, filter: &CallFilter) -> Result<Vec<AwsCall>> {
         let path = format!("calls?{}", filter.query());
         let mut answer = self.request(Method::GET, &path, None).await?;
@@ -83,8 +83,8 @@ impl AwsControl {
         Ok(FaultId(id.to_owned()))
     }
 
-    /// Waits until a rule was applied so many times; returns the call that it was last applied to. Fails when that does not
-    /// happen in time.
+    /// Waits until a rule was applied so many times; returns the call that it was last applied to. Fails when that does
+    /// not happen in time.
     pub async fn fault_applied(
         &self,
         id: &FaultId,
@@ -101,7 +101,10 @@ impl AwsControl {
                 return Ok(serde_json::from_value(answer["call"].take())?);
             }
             if left.is_zero() {
-                bail!("the fault was not applied within {within:?}: {}", answer["rule"]);
+                bail!(
+                    "the fault was not applied within {within:?}: {}",
+                    answer["rule"]
+                );
             }
         }
     }
@@ -151,11 +154,14 @@ impl AwsControl {
     /// Makes transitions end in another state than they would.
     pub async fn script_outcome(&self, outcome: &Outcome) -> Result<()> {
         let outcomes = Map::from_iter([outcome.entry()]);
-        self.configure(json!({"outcomes": outcomes})).await.map(drop)
+        self.configure(json!({"outcomes": outcomes}))
+            .await
+            .map(drop)
     }
 
-    /// Puts resources into a state that they come to by themselves (`storage-full`, `DEGRADED`), or back into their usual one;
-    /// `name` is a glob. Returns how many there are. `detail` is what the service tells of it, as in [`Outcome::telling`].
+    /// Puts resources into a state that they come to by themselves (`storage-full`, `DEGRADED`), or back into their usual
+    /// one; `name` is a glob. Returns how many there are. `detail` is what the service tells of it, as in
+    /// [`Outcome::telling`].
     pub async fn force_state(
         &self,
         (service, kind): (&str, &str),

@@ -117,9 +117,10 @@ impl AwsFault {
         }
     }
 
-    /// Reads of a service are answered as before each write: for a time ([`AwsFault::lasting`], by the double's clock) or for
-    /// some reads after it ([`AwsFault::for_reads`]); for ever where neither is said. What was created is not found, what was
-    /// deleted is still listed, what was changed shows its old values and tags. [`AwsFault::on_resource`] picks what was written.
+    /// Reads of a service are answered as before each write: for a time ([`AwsFault::lasting`], by the double's clock)
+    /// or for some reads after it ([`AwsFault::for_reads`]); for ever where neither is said. What was created is not
+    /// found, what was deleted is still listed, what was changed shows its old values and tags.
+    /// [`AwsFault::on_resource`] picks what was written.
     pub fn stale(service: &str) -> Self {
         Self::new(FaultKind::Stale, service, "*")
     }

@@ -7,10 +7,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::REGION;
 use crate::control_plane::{Folders, POLL, START_TIMEOUT};
 use crate::processes::{ChildProcess, ProcessSpecification};
 use crate::python::{self, PythonEnvironment};
-use crate::REGION;
 
 /// A running double.
 pub(crate) struct AwsDouble {

@@ -12,8 +12,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// `transition` is a glob over `service.kind.state`, in lower case: `rds.db-instance.creating`. `then` is a state in AWS's
-    /// spelling (`incompatible-parameters`, `CREATE_FAILED`), or `GONE` for what is rolled back.
+    /// `transition` is a glob over `service.kind.state`, in lower case: `rds.db-instance.creating`. `then` is a state in
+    /// AWS's spelling (`incompatible-parameters`, `CREATE_FAILED`), or `GONE` for what is rolled back.
     pub fn new(transition: &str, then: &str) -> Self {
         Self {
             transition: transition.into(),

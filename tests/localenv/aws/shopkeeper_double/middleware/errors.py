@@ -58,8 +58,8 @@ def server_fault(call: Call, status: int = 500) -> AwsError:
 
 
 def expired(call: Call) -> AwsError:
-    common = ("ExpiredTokenException", 400 if call.protocol == "json" else 403) if _speaks_json(call) else ("ExpiredToken", 403)
-    code, status = EXPIRED.get(call.service, common)
+    json_code = ("ExpiredTokenException", 400 if call.protocol == "json" else 403)
+    code, status = EXPIRED.get(call.service, json_code if _speaks_json(call) else ("ExpiredToken", 403))
     told = "Request has expired." if code == "RequestExpired" else "The security token included in the request is expired"
     return AwsError(code, told, status)
 

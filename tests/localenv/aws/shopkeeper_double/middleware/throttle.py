@@ -10,10 +10,8 @@ from typing import Any
 
 from .calls import Call
 
-#: What AWS publishes for the services that Shopkeeper calls. EKS, ElastiCache, IAM, S3, SNS and SQS publish no figure for their
-#: control plane.
-#:   RDS: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html and the quota of Route 53 and DynamoDB pages;
-#:   EC2: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html, where each action has a bucket of its own.
+#: What AWS publishes for the services that Shopkeeper calls, in the quotas of RDS, DynamoDB and Route 53 and in "Request
+#: throttling for the Amazon EC2 API". EKS, ElastiCache, IAM, S3, SNS and SQS publish no figure for their control plane.
 PUBLISHED: dict[str, dict[str, Any]] = {
     "rds": {"burst": 300, "rate": 12},
     "dynamodb": {"burst": 2500, "rate": 2500},
