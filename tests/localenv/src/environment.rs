@@ -109,6 +109,8 @@ impl Builder {
             let seed = double.seed(python, &endpoint, None).await?;
             let control = AwsControl::new(&endpoint);
             control.set_transition(self.transition).await?;
+            // AWS keeps the name of a deleted queue for a minute; here everything lasts as long as the rest.
+            control.set_transition_of("sqs.*", self.transition).await?;
             (self.progress)("the AWS double is up");
             anyhow::Ok(Some(Aws {
                 control,

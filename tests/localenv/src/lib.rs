@@ -28,7 +28,9 @@ mod tools;
 
 pub use api_proxy::{ApiHold, ApiProxy, ApiWrite, Refusal};
 pub use audit::{AuditEvent, AuditLog, AuditUser, ObjectReference};
-pub use aws_double::{AwsCall, AwsControl, AwsFault, FaultKind};
+pub use aws_double::{
+    AwsCall, AwsControl, AwsFault, CallFilter, FaultId, FaultKind, Hold, Outcome, RateLimit,
+};
 pub use environment::{Builder, LocalEnvironment};
 pub use operator_process::OperatorProcess;
 pub use python::PythonEnvironment;

@@ -300,6 +300,11 @@ async fn nodes_follow_their_node_group() {
         .cluster_name(cluster)
         .nodegroup_name("orders");
     upgrade.version("1.36").send().await.unwrap();
+    // EKS is not done before the old node is gone.
+    until_active(&eks, cluster).await;
+    let nodes = nodes_of(&client, "orders").await;
+    assert_eq!(nodes.len(), 1, "an active group has its own nodes only");
+    assert_ne!(nodes[0].name_any(), node, "an active group has new nodes");
     eventually("all pods on a node of the new version", || async {
         let nodes = nodes_of(&client, "orders").await;
         assert!(

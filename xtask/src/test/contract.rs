@@ -12,11 +12,13 @@ use crate::repository;
 const SERVICES: &str = "eks,rds,elasticache,dynamodb,s3,iam,kms,messaging,secretsmanager";
 
 /// The suite calls again without waiting nearly everywhere, and looks for the state in between where EKS deletes something.
-const TRANSITIONS: [&str; 4] = [
+const TRANSITIONS: [&str; 6] = [
     "--transition",
     "dynamodb.*=0",
     "--transition",
     "eks.*.deleting=1",
+    "--transition",
+    "sqs.*=0",
 ];
 
 /// How a group of operations came out.

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.model_instances import reset_model_data
 from werkzeug.wrappers import Response
 
 from . import services
 from .inventory import inventory
-from .lifecycle import clock, settings
-from .middleware.calls import CallRecord
+from .lifecycle import clock, force, forget_all, settings
 from .middleware.faults import Rule
+from .middleware.record import CallRecord
+from .middleware.throttle import PRESETS
 
 if TYPE_CHECKING:
     from .middleware import Middleware
+
+#: What looks at no resource, so that it need not wait for its turn among the calls (and may itself wait for one).
+WITHOUT_TURNS = frozenset(
+    {("GET", "calls"), ("GET", "faults"), ("POST", "faults"), ("GET", "faults/applied"), ("POST", "faults/release")}
+)
+
+SETTINGS = frozenset(
+    {"transition_seconds", "transitions", "outcomes", "throttle", "throttle_preset", "nodes_are_played"}
+)
 
 
 class Control:
@@ -35,6 +47,10 @@ class Control:
             ("GET", "faults"): lambda query, body: {"faults": self.middleware.faults.list()},
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): lambda query, body: {"removed": self.middleware.faults.remove(query.get("id"))},
+            ("GET", "faults/applied"): self._wait_for_fault,
+            ("POST", "faults/release"): self._release,
+            ("POST", "states"): self._force_state,
+            ("POST", "nodes"): self._nodes_replaced,
             ("GET", "config"): lambda query, body: self._config(),
             ("PUT", "config"): self._change_config,
             ("POST", "clock"): self._advance_clock,
@@ -52,12 +68,14 @@ class Control:
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
             parsed = json.loads(body) if body else None
+            if (method, name) in WITHOUT_TURNS:
+                return _json(handler(query, parsed))
             with self.middleware.turn:
                 return _json(handler(query, parsed))
         except ValueError as wrong:
             return _json({"error": str(wrong)}, 400)
         except (TypeError, KeyError, AttributeError) as wrong:
-            if body:  # JSON of another shape than the handler takes
+            if body or isinstance(wrong, KeyError):  # JSON or a query of another shape than the handler takes
                 return _json({"error": f"{type(wrong).__name__}: {wrong}"}, 400)
             raise
 
@@ -70,14 +88,16 @@ class Control:
         }
 
     def _calls(self, query: dict[str, str], body: Any) -> Any:
-        write = query.get("write")
+        last = self.record.last
         entries = self.record.select(
             since=int(query.get("since", 0)),
             service=query.get("service"),
             operation=query.get("operation"),
-            write=None if write is None else write.lower() in ("1", "true", "yes"),
+            write=_yes(query.get("write")),
+            resource=query.get("resource"),
+            effect=_yes(query.get("effect")),
         )
-        return {"last": self.record.last, "calls": entries}
+        return {"first": self.record.first, "last": max([last, *(each["seq"] for each in entries[-1:])]), "calls": entries}
 
     def _forget_calls(self, query: dict[str, str], body: Any) -> Any:
         self.record.clear()
@@ -87,19 +107,50 @@ class Control:
         rules = [Rule.from_json(each) for each in (body if isinstance(body, list) else [body])]
         return {"ids": [self.middleware.faults.add(rule) for rule in rules]}
 
+    def _wait_for_fault(self, query: dict[str, str], body: Any) -> Any:
+        """Answers once the rule was applied (`times` times), or after `seconds`."""
+        times, seconds = int(query.get("times", 1)), float(query.get("seconds", 30))
+        rule = self.middleware.faults.wait(query["id"], times, seconds)
+        call = [] if rule.last_call is None else self.record.select(since=rule.last_call - 1)[:1]
+        return {"applied": rule.applied >= times, "rule": rule.to_json(), "call": call[0] if call else None}
+
+    def _release(self, query: dict[str, str], body: Any) -> Any:
+        return {"released": self.middleware.faults.release(body["id"], bool(body.get("answer", True)))}
+
+    def _force_state(self, query: dict[str, str], body: Any) -> Any:
+        """Put resources into a state that they have come to by themselves: storage-full, DEGRADED, failed."""
+        unknown = set(body) - {"service", "kind", "name", "state", "detail"}
+        if unknown:
+            raise ValueError(f"unknown field {', '.join(sorted(unknown))}")
+        return {"changed": force(body["service"], body["kind"], body["name"], body.get("state"), body.get("detail"))}
+
+    def _nodes_replaced(self, query: dict[str, str], body: Any) -> Any:
+        from moto.eks.models import eks_backends
+
+        account = os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
+        backend: Any = eks_backends[account][body["region"]]
+        return {"accepted": backend.nodes_replaced(body["cluster"], body["nodegroup"], body["update"])}
+
     def _config(self) -> Any:
         return {
             "transition_seconds": settings.default_seconds,
             "transitions": dict(settings.overrides),
+            "nodes_are_played": settings.nodes_are_played,
             "outcomes": {glob: asdict(outcome) for glob, outcome in settings.outcomes.items()},
             "throttle": self.middleware.throttle.describe(),
         }
 
     def _change_config(self, query: dict[str, str], body: Any) -> Any:
-        unknown = set(body) - {"transition_seconds", "transitions", "outcomes", "throttle"}
+        unknown = set(body) - SETTINGS
         if unknown:
             raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
-        settings.change(body.get("transition_seconds"), body.get("transitions"), body.get("outcomes"))
+        if body.get("throttle_preset") not in (None, *PRESETS):
+            raise ValueError(f"throttle_preset must be one of {', '.join(PRESETS)}")
+        settings.change(
+            body.get("transition_seconds"), body.get("transitions"), body.get("outcomes"), body.get("nodes_are_played")
+        )
+        if body.get("throttle_preset"):
+            self.middleware.throttle.change({**PRESETS[body["throttle_preset"]]})
         if "throttle" in body:
             self.middleware.throttle.change(body["throttle"])
         return self._config()
@@ -110,13 +161,14 @@ class Control:
 
     def _reset(self, query: dict[str, str], body: Any) -> Any:
         _forget_backends()
+        forget_all()
         for module in services.installed:
             if hasattr(module, "reset"):
                 module.reset()
         self.record.clear()
         self.middleware.faults.remove()
         self.middleware.throttle.clear()
-        self.middleware.earlier.clear()
+        self.middleware.stale.clear()
         settings.outcomes.clear()
         return {"status": "ok"}
 
@@ -134,6 +186,10 @@ def _forget_backends() -> None:
         backends.clear()
     BackendDict._instances.clear()
     reset_model_data()
+
+
+def _yes(given: str | None) -> bool | None:
+    return None if given is None else given.lower() in ("1", "true", "yes")
 
 
 def _json(answer: Any, status: int = 200) -> Response:

@@ -18,7 +18,7 @@ from werkzeug.serving import BaseWSGIServer, make_server  # noqa: E402
 from . import services  # noqa: E402
 from .control import Control  # noqa: E402
 from .middleware import Middleware  # noqa: E402
-from .middleware.calls import CallRecord  # noqa: E402
+from .middleware.record import CallRecord  # noqa: E402
 
 
 # Common errors such as throttling are in no service's model; moto warns of each one it writes.
@@ -40,6 +40,10 @@ class RequestHandler(MotoRequestHandler):
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         pass
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        """Reset by a fault rule, or left by the caller: either way there is no next request on it."""
+        self.close_connection = True
 
 
 def create_application(calls_log: str | None = None) -> Middleware:

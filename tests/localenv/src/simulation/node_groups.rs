@@ -29,6 +29,9 @@ pub(super) struct NodeGroup {
     pub(super) version: String,
     /// What a node is replaced for when it changes: version, AMI release and launch template.
     pub(super) template: String,
+    /// The version update under way, which ends when all nodes are of its template.
+    pub(super) rollout: Option<String>,
+    cluster: String,
 }
 
 /// What EKS does with the nodes of a group.
@@ -49,6 +52,17 @@ struct Entry {
     status: Option<String>,
     cluster: Option<String>,
     detail: Option<Detail>,
+    rollout: Option<Rollout>,
+}
+
+/// The nodes that a version update asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollout {
+    update: String,
+    version: Option<String>,
+    release_version: Option<String>,
+    launch_template: Option<Value>,
 }
 
 /// A node group in EKS's own terms, as DescribeNodegroup has them.
@@ -107,6 +121,25 @@ pub(super) async fn list(control: &AwsControl) -> Result<Vec<NodeGroup>> {
     Ok(groups)
 }
 
+/// Tells the double that someone plays the nodes, so that version updates last until they are replaced.
+pub(super) async fn take_part(control: &AwsControl) -> Result<()> {
+    control
+        .configure(json!({"nodes_are_played": true}))
+        .await
+        .map(drop)
+}
+
+/// Tells the double that all nodes of a group are of the template that its version update asks for.
+pub(super) async fn replaced(control: &AwsControl, group: &NodeGroup, update: &str) -> Result<()> {
+    let report = json!({
+        "region": REGION, "cluster": group.cluster, "nodegroup": group.name, "update": update,
+    });
+    control
+        .request(Method::POST, "nodes", Some(report))
+        .await
+        .map(drop)
+}
+
 impl From<Entry> for NodeGroup {
     fn from(entry: Entry) -> Self {
         let detail = entry.detail.unwrap_or_default();
@@ -121,9 +154,24 @@ impl From<Entry> for NodeGroup {
             Some(percentage) => (desired * percentage).div_ceil(100),
             None => detail.update_config.max_unavailable.unwrap_or(1),
         };
-        let version = detail.version.unwrap_or_else(|| "1.36".into());
+        let (rollout, version, release, launch_template) = match entry.rollout {
+            Some(asked) => (
+                Some(asked.update),
+                asked.version,
+                asked.release_version,
+                asked.launch_template,
+            ),
+            None => (
+                None,
+                detail.version,
+                detail.release_version,
+                detail.launch_template,
+            ),
+        };
+        let version = version.unwrap_or_else(|| "1.36".into());
+        let cluster = entry.cluster.unwrap_or_default();
         Self {
-            key: format!("{}/{}", entry.cluster.unwrap_or_default(), entry.name),
+            key: format!("{cluster}/{}", entry.name),
             name: entry.name,
             phase,
             desired,
@@ -138,8 +186,10 @@ impl From<Entry> for NodeGroup {
             subnets: detail.subnets.unwrap_or_default(),
             instance_types: detail.instance_types.unwrap_or_default(),
             capacity_type: detail.capacity_type.unwrap_or_else(|| "ON_DEMAND".into()),
-            template: json!([version, detail.release_version, detail.launch_template]).to_string(),
+            template: json!([version, release, launch_template]).to_string(),
             version,
+            rollout,
+            cluster,
         }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct NodeJoiner {
     control: AwsControl,
     zones: SubnetZones,
     next_address: u16,
+    /// Whether the double knows that nodes are played.
+    takes_part: bool,
 }
 
 impl NodeJoiner {
@@ -37,6 +39,7 @@ impl NodeJoiner {
             control,
             zones,
             next_address: 0x0100,
+            takes_part: false,
         }
     }
 
@@ -55,6 +58,10 @@ impl NodeJoiner {
     }
 
     async fn round(&mut self) -> Result<()> {
+        if !self.takes_part {
+            node_groups::take_part(&self.control).await?;
+            self.takes_part = true;
+        }
         let groups = node_groups::list(&self.control).await?;
         let api: Api<Node> = Api::all(self.client.clone());
         let mut members: HashMap<String, Vec<Node>> = HashMap::new();
@@ -88,7 +95,15 @@ impl NodeJoiner {
         match group.phase {
             Phase::Creating => Ok(()),
             Phase::Deleting => self.terminate(api, &staying).await,
-            Phase::Running => self.scale(api, group, staying).await,
+            Phase::Running => {
+                if let Some(update) = &group.rollout
+                    && terminating.is_empty()
+                    && is_complete(group, &staying)
+                {
+                    node_groups::replaced(&self.control, group, update).await?;
+                }
+                self.scale(api, group, staying).await
+            }
         }
     }
 
@@ -222,6 +237,14 @@ fn unless_gone<T>(result: kube::Result<T>) -> Result<()> {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a group has all the nodes it wants, each of its template and ready.
+fn is_complete(group: &NodeGroup, staying: &[Node]) -> bool {
+    staying.len() == group.desired
+        && staying
+            .iter()
+            .all(|node| !nodes::is_outdated(node, group) && nodes::is_ready(node))
 }
 
 /// The zone with the fewest of these nodes, the first of them.

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
-import select
-import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.wrappers import Response
 
-from .calls import Call, CallRecord, identify
+from . import connection
+from .calls import Call, identify
 from .errors import (
     AwsError,
     denied,
     error_code_of,
+    expired,
     not_implemented,
     quota_reached,
     response_for,
@@ -26,11 +28,35 @@ from .errors import (
     throttled,
 )
 from .faults import Faults, Rule
-from .stale import EarlierAnswers
+from .record import CallRecord
+from .stale import Staleness
 from .throttle import Throttle
 
-#: Calls of these services may wait inside moto (long polling), so they do not take turns.
-WITHOUT_TURNS = frozenset({"sqs"})
+#: Calls that may wait inside moto (long polling), so they do not take turns.
+WITHOUT_TURNS = frozenset({("sqs", "ReceiveMessage")})
+#: Kinds of faults that refuse a call.
+ERRORS: dict[str, Callable[[Call], AwsError]] = {
+    "throttle": throttled,
+    "access_denied": denied,
+    "expired_credentials": expired,
+    "quota": quota_reached,
+}
+#: Kinds of faults whose caller gets no answer.
+UNANSWERED = frozenset({"timeout", "reset", "lost_response"})
+
+
+@dataclass
+class Answer:
+    """What a call comes to: its answer, how that reaches the caller, and what the record says of it."""
+
+    entry: dict[str, Any]
+    response: Response | None
+    rule: Rule | None = None
+
+    @property
+    def had_effect(self) -> bool:
+        """A write that was carried out, or a read that was answered."""
+        return bool(self.entry["effect"]) or (not self.entry["write"] and self.entry["error_code"] is None)
 
 
 class Middleware:
@@ -43,7 +69,7 @@ class Middleware:
         self.record = record
         self.faults = Faults()
         self.throttle = Throttle()
-        self.earlier = EarlierAnswers()
+        self.stale = Staleness()
         self.crashes = 0
         self._control = control
         #: Calls take turns: moto checks, then creates, without locks of its own, and services look into each other.
@@ -58,77 +84,60 @@ class Middleware:
         if path.startswith("/moto-api"):
             return self.application(environ, start_response)
         call = identify(environ, body)
-        if not self.throttle.admits(call):
-            return self._refuse(call, throttled(call), "throttle", environ, start_response)
-        rule = self.faults.take(call)
+        if self.faults.callers_were_cut and connection.has_left(environ):
+            # Sent before its caller was killed and read only now: what the gate held back must not slip through behind it.
+            connection.reset(environ)
+        rule = self.faults.gated(call)
         if rule is None:
-            response = self._perform(call, environ, body)
-            return self._answer(call, response, None, environ, start_response)
-        return self._fail(rule, call, environ, body, start_response)
+            return self._answer(call, self._serve(call, environ), environ, start_response)
+        return self._through_gate(rule, call, environ, start_response)
 
-    def _fail(
-        self, rule: Rule, call: Call, environ: dict[str, Any], body: bytes, start_response: Any
-    ) -> Iterable[bytes]:
-        if rule.kind == "stale":
-            earlier = None if call.is_write else self.earlier.before_last_write(call, environ, body)
-            response = self._perform(call, environ, body) if earlier is None else earlier
-            fault = None if earlier is None else rule.kind
-            return self._answer(call, response, fault, environ, start_response)
-        if rule.kind == "latency":
-            time.sleep(rule.seconds or 0.0)
-            return self._answer(call, self._perform(call, environ, body), rule.kind, environ, start_response)
-        if rule.kind == "timeout":
-            _wait_for_caller_to_leave(environ, rule.seconds)
-            self.record.add(call, None, None, rule.kind)
-            _cut(environ)
-        if rule.kind == "lost_response":
-            response = self._perform(call, environ, body)
-            self.record.add(call, None, error_code_of(response), rule.kind)
-            _cut(environ)
-        if rule.kind == "truncated":
-            response = self._perform(call, environ, body)
-            self.record.add(call, response.status_code, error_code_of(response), rule.kind)
-            return _half(response, environ, start_response)
-        if rule.kind == "error":
-            error = AwsError(rule.code or "", rule.message or "Injected by a fault rule.", rule.status)
-        elif rule.kind == "throttle":
-            error = throttled(call)
-        elif rule.kind == "access_denied":
-            error = denied(call)
-        elif rule.kind == "quota":
-            error = quota_reached(call)
-        else:
-            error = server_fault(call, rule.status or 500)
-        if rule.code or rule.message or rule.status:
-            error = AwsError(rule.code or error.code, rule.message or error.message, rule.status or error.status)
-        return self._refuse(call, error, rule.kind, environ, start_response)
+    # --- carrying out -----------------------------------------------------------------------------------------------
 
-    def _refuse(
-        self, call: Call, error: AwsError, fault: str, environ: dict[str, Any], start_response: Any
-    ) -> Iterable[bytes]:
-        response = _marked(response_for(call, error), call)
-        self.record.add(call, response.status_code, error.code, fault)
-        return response(environ, start_response)
+    def _serve(self, call: Call, environ: dict[str, Any]) -> Answer:
+        """Carry the call out, unless it is throttled or a rule is against it, and record it."""
+        if not self.throttle.admits(call):
+            return self._refuse(call, throttled(call), "throttle", None)
+        rule = self.faults.take(call, lambda rule, call: self.stale.window(rule, call) is not None)
+        if rule is not None:
+            if rule.kind in ERRORS or rule.kind in ("error", "5xx"):
+                answer = self._refuse(call, _error_of(rule, call), rule.kind, rule)
+            elif rule.kind in ("timeout", "reset"):
+                answer = Answer(self.record.add(call, None, None, rule.kind, effect=False), None, rule)
+            else:
+                answer = self._perform(call, environ, rule)
+            self.faults.tell(rule, answer.entry["seq"])
+            return answer
+        return self._perform(call, environ, None)
 
-    def _answer(
-        self, call: Call, response: Response, fault: str | None, environ: dict[str, Any], start_response: Any
-    ) -> Iterable[bytes]:
-        self.record.add(call, response.status_code, error_code_of(response), fault)
-        return _marked(response, call)(environ, start_response)
+    def _refuse(self, call: Call, error: AwsError, fault: str, rule: Rule | None) -> Answer:
+        response = response_for(call, error)
+        return Answer(self.record.add(call, response.status_code, error.code, fault, effect=False), response, rule)
 
-    def _perform(self, call: Call, environ: dict[str, Any], body: bytes) -> Response:
-        """Let moto do it. What moto lacks, and its crashes, become errors that an SDK can read."""
-        response = self._perform_by_moto(call, environ)
-        self.earlier.remember(call, environ, body, response)
-        return response
+    def _perform(self, call: Call, environ: dict[str, Any], rule: Rule | None) -> Answer:
+        """Let moto do it, and record it before the next call has its turn."""
+        with nullcontext() if (call.service, call.operation) in WITHOUT_TURNS else self.turn:
+            if rule is not None and rule.kind == "stale":
+                window = self.stale.window(rule, call)
+                if window is None:  # it ended meanwhile
+                    rule, response = None, self._perform_by_moto(call, environ)
+                else:
+                    response = self.stale.answer(window, lambda: self._perform_by_moto(call, environ))
+            else:
+                stale = self.faults.stale() if call.is_write else []
+                windows = self.stale.before_write(call, stale) if stale else []
+                response = self._perform_by_moto(call, environ)
+                if windows:
+                    self.stale.after_write(windows, response)
+            fault = None if rule is None else rule.kind
+            status = None if fault in UNANSWERED else response.status_code
+            effect = call.is_write and response.status_code < 400
+            return Answer(self.record.add(call, status, error_code_of(response), fault, effect), response, rule)
 
     def _perform_by_moto(self, call: Call, environ: dict[str, Any]) -> Response:
+        """What moto lacks, and its crashes, become errors that an SDK can read."""
         try:
-            if call.service in WITHOUT_TURNS:
-                response = Response.from_app(self.application, environ, buffered=True)
-            else:
-                with self.turn:
-                    response = Response.from_app(self.application, environ, buffered=True)
+            response = Response.from_app(self.application, environ, buffered=True)
         except NotImplementedError:
             return response_for(call, not_implemented(call))
         except Exception as crash:
@@ -141,6 +150,68 @@ class Middleware:
         if _is_missing_route(response):
             return response_for(call, not_implemented(call))
         return response
+
+    # --- answering --------------------------------------------------------------------------------------------------
+
+    def _answer(self, call: Call, answer: Answer, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Bring the answer to the caller, or what the rule leaves of it."""
+        response, rule = answer.response, answer.rule
+        if rule is not None and rule.kind == "latency":
+            time.sleep(rule.seconds or 0.0)
+            self.record.answered(answer.entry, call, answer.entry["status"])
+        if rule is not None and rule.kind == "timeout":
+            connection.wait_for_caller_to_leave(environ, rule.seconds)
+            self.record.answered(answer.entry, call, None)
+        if response is None or (rule is not None and rule.kind in UNANSWERED):
+            connection.reset(environ)
+        assert response is not None
+        if rule is not None and rule.kind == "truncated":
+            return connection.half_of(_marked(response, call), environ, start_response)
+        if rule is not None and rule.kind == "truncated_body":
+            response = connection.cut_short(response)
+        return _marked(response, call)(environ, start_response)
+
+    def _through_gate(
+        self, rule: Rule, call: Call, environ: dict[str, Any], start_response: Any
+    ) -> Iterable[bytes]:
+        """One call at a time, until the gate shuts; then wait for its release."""
+        gate = rule.gate
+        with gate.turn:
+            answer: Answer | None = None
+            waits, is_the_one = gate.stops_before()
+            if waits:
+                gate.enter()
+            if is_the_one:
+                self.faults.tell(rule, self.record.last)
+            if not waits:
+                answer = self._serve(call, environ)
+                waits, is_the_one = gate.stops_after(answer.had_effect)
+                if waits:
+                    gate.enter()
+                    answer.entry.update(fault=rule.kind, status=None)
+                if is_the_one:
+                    self.faults.tell(rule, answer.entry["seq"])
+        if waits:
+            try:
+                left = connection.wait_for_caller_to_leave(environ, rule.seconds, gate.released)
+            finally:
+                gate.leave()
+            if left or not gate.is_open or not gate.answers:
+                if answer is None:
+                    self.record.add(call, None, None, rule.kind, effect=False)
+                connection.reset(environ)
+            if answer is not None and answer.response is not None:
+                self.record.answered(answer.entry, call, answer.response.status_code)
+        if answer is None:
+            answer = self._serve(call, environ)
+        return self._answer(call, answer, environ, start_response)
+
+
+def _error_of(rule: Rule, call: Call) -> AwsError:
+    if rule.kind == "error":
+        return AwsError(rule.code or "", rule.message or "Injected by a fault rule.", rule.status)
+    error = ERRORS[rule.kind](call) if rule.kind in ERRORS else server_fault(call, rule.status or 500)
+    return AwsError(rule.code or error.code, rule.message or error.message, rule.status or error.status)
 
 
 def _marked(response: Response, call: Call) -> Response:
@@ -167,44 +238,3 @@ def _read_body(environ: dict[str, Any]) -> bytes:
     environ["wsgi.input"] = io.BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
     return body
-
-
-def _cut(environ: dict[str, Any]) -> None:
-    """Close the connection without an answer. Does not return."""
-    _hang_up(environ)
-    raise ConnectionAbortedError("cut by a fault rule")
-
-
-def _hang_up(environ: dict[str, Any]) -> None:
-    connection: socket.socket | None = environ.get("werkzeug.socket")
-    if connection is not None:
-        try:
-            connection.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the caller has left already
-            pass
-
-
-def _wait_for_caller_to_leave(environ: dict[str, Any], seconds: float | None) -> None:
-    """Return once the caller has closed the connection, or after `seconds`."""
-    connection: socket.socket | None = environ.get("werkzeug.socket")
-    until = None if seconds is None else time.monotonic() + seconds
-    while until is None or time.monotonic() < until:
-        if connection is None:
-            time.sleep(0.05)
-            continue
-        left = 1.0 if until is None else max(0.0, min(1.0, until - time.monotonic()))
-        readable, _, _ = select.select([connection], [], [], left)
-        if readable and connection.recv(1, socket.MSG_PEEK) == b"":
-            return
-        if readable:  # more data is there but nothing closed: look again a little later
-            time.sleep(0.05)
-
-
-def _half(response: Response, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-    """Announce the whole answer, send half of it, and cut."""
-    whole = response.get_data()
-    response.headers["Content-Length"] = str(len(whole))
-    start_response(response.status, response.get_wsgi_headers(environ).to_wsgi_list())
-    yield whole[: len(whole) // 2]
-    _hang_up(environ)
-    raise ConnectionAbortedError("truncated by a fault rule")

@@ -1,21 +1,20 @@
-"""What a request means (service, operation, resources), and the record of all calls."""
+"""What a request means: service, operation, resources, parameters, and who sent it."""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import sys
-import threading
 import time
-import uuid
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO
-from urllib.parse import parse_qs
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus
 
 import botocore.session
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.request import Request
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
@@ -34,15 +33,17 @@ MODEL_BY_SIGNING_NAME = {
 }
 READS = re.compile(
     r"^(Describe|List|Get|Head|Query|Scan|BatchGet|TransactGet|Search|Lookup|Select|Simulate|Decode|Estimate|Validate|Verify"
-    r"|Check|Test|Receive|Decrypt|Encrypt|ReEncrypt|GenerateData|GenerateMac|GenerateRandom|Assume|Count|Poll)"
+    r"|Check|Test(?!Failover)|Receive|Decrypt|Encrypt|ReEncrypt|GenerateData|GenerateMac|GenerateRandom|Assume|Count|Poll)"
 )
 NAMES_A_RESOURCE = re.compile(
     r"(Name|Names|Identifier|Identifiers|Id|Ids|ARN|Arn|Arns|Url|Bucket|name|Key|Namespace|namespace|serviceAccount)$"
 )
-SCOPE = re.compile(r"Credential=[^/,&]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
+SCOPE = re.compile(r"Credential=([^/,&]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 #: What an operation does to its subject, cut off its name to find the subject: CreateDBInstance is about a DBInstance.
 VERB = re.compile(r"^(Create|Delete|Modify|Update|Describe|Get|List|Put|Start|Stop|Reboot|Restore|Tag|Untag|Set|Add|Remove)")
-RECORD_LIMIT = 100_000
+
+#: How much of an XML document the record keeps.
+LARGEST_XML = 4096
 
 
 @dataclass
@@ -57,15 +58,33 @@ class Call:
     path: str
     content_type: str
     user_agent: str
+    query: str = ""
+    body: bytes = b""
+    account: str = ""
+    access_key: str = ""
     resources: list[str] = field(default_factory=list)
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: What was asked, as its protocol has it: members of a JSON document, fields of a form, parts of a path.
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str = field(default_factory=lambda: _new_identifier())
     began: float = field(default_factory=time.time)
 
-    @property
+    @functools.cached_property
     def is_write(self) -> bool:
         if self.operation:
             return not READS.match(self.operation)
         return self.method not in ("GET", "HEAD")
+
+    def contains(self, text: str) -> bool:
+        """Whether the request has this in its path, its query or its body, as it was sent or decoded."""
+        if text.encode() in self.body or text in self.path or text in self.query:
+            return True
+        return text in unquote_plus(self.query) or text in unquote_plus(self.body.decode("utf-8", "replace"))
+
+
+def _new_identifier() -> str:
+    """A random UUID."""
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 @functools.lru_cache(maxsize=1)
@@ -73,23 +92,24 @@ def _known_services() -> frozenset[str]:
     return frozenset(botocore.session.get_session().get_available_services())
 
 
-def _service_and_region(headers: Mapping[str, str], query: str, path: str) -> tuple[str, str]:
+def _signature(headers: Mapping[str, str], query: str, path: str) -> tuple[str, str, str]:
+    """The service, the region and the access key that the request was signed with."""
     scope = SCOPE.search(headers.get("Authorization", "")) or SCOPE.search(
         query.replace("X-Amz-Credential", "Credential").replace("%2F", "/").replace("%2f", "/")
     )
     if scope is None:  # unsigned: only S3 is used that way (public objects)
-        return "s3", "us-east-1"
-    region, signing_name = scope.group(1), scope.group(2).lower()
+        return "s3", "us-east-1", ""
+    access_key, region, signing_name = scope.group(1), scope.group(2), scope.group(3).lower()
     target = headers.get("X-Amz-Target", "")
     if signing_name == "dynamodb" and target.startswith("DynamoDBStreams"):
-        return "dynamodbstreams", region
+        return "dynamodbstreams", region, access_key
     if signing_name == "s3" and path.startswith("/v20180820/"):
-        return "s3control", region
+        return "s3control", region, access_key
     if signing_name == "ses" and path.startswith("/v2/"):
-        return "sesv2", region
+        return "sesv2", region, access_key
     if signing_name == "es":
-        return ("opensearch" if path.startswith("/2021-01-01/") else "es"), region
-    return MODEL_BY_SIGNING_NAME.get(signing_name, signing_name), region
+        return ("opensearch" if path.startswith("/2021-01-01/") else "es"), region, access_key
+    return MODEL_BY_SIGNING_NAME.get(signing_name, signing_name), region, access_key
 
 
 def _named_resources(operation: str | None, parameters: Mapping[str, Any]) -> list[str]:
@@ -118,7 +138,7 @@ def identify(environ: dict[str, Any], body: bytes) -> Call:
     request = Request({**environ, "wsgi.input": None})
     query = environ.get("QUERY_STRING", "")
     path = request.raw_path
-    service, region = _service_and_region(request.headers, query, path)
+    service, region, access_key = _signature(request.headers, query, path)
     content_type = environ.get("CONTENT_TYPE", "")
     call = Call(
         service=service,
@@ -129,6 +149,10 @@ def identify(environ: dict[str, Any], body: bytes) -> Call:
         path=path,
         content_type=content_type,
         user_agent=sys.intern(environ.get("HTTP_USER_AGENT", "")),
+        query=query,
+        body=body,
+        account=_account_of(access_key),
+        access_key=access_key,
     )
     parameters: dict[str, Any] = {}
     target = request.headers.get("X-Amz-Target")
@@ -156,8 +180,24 @@ def identify(environ: dict[str, Any], body: bytes) -> Call:
             parameters = {}
         if call.protocol == "rest-json":
             parameters = {**_json_object(body), **parameters}
+        elif call.protocol == "rest-xml" and call.is_write and body[:1] == b"<":
+            parameters = {**parameters, "Body": body[:LARGEST_XML].decode("utf-8", "replace")}
+    call.parameters = parameters
     call.resources = _named_resources(call.operation, parameters)
     return call
+
+
+def _account_of(access_key: str) -> str:
+    """The account that an access key belongs to: that of an IAM user who has it, else the double's own."""
+    own = os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
+    iam = sys.modules.get("moto.iam.models")
+    if iam is None:
+        return own
+    for account, of_account in list(iam.iam_backends.items()):
+        for backend in list(of_account.values()):
+            if access_key in backend.access_keys:
+                return str(account)
+    return own
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -168,62 +208,3 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
-
-
-class CallRecord:
-    """Every call in order, in memory (the last 100 000) and, where a path is given, as a line of JSON in a file."""
-
-    def __init__(self, log_path: str | None = None) -> None:
-        self._lock = threading.Lock()
-        self._entries: deque[dict[str, Any]] = deque(maxlen=RECORD_LIMIT)
-        self._sequence = 0
-        self._log: TextIO | None = open(log_path, "a", encoding="utf-8", buffering=1) if log_path else None
-
-    def add(self, call: Call, status: int | None, error_code: str | None, fault: str | None) -> None:
-        """`status` None: the caller got no answer (the connection was cut)."""
-        entry = {
-            "seq": 0,
-            "time": call.began,
-            "duration_ms": round((time.time() - call.began) * 1000, 1),
-            "service": call.service,
-            "operation": call.operation,
-            "region": call.region,
-            "resources": call.resources,
-            "write": call.is_write,
-            "status": status,
-            "error_code": error_code,
-            "fault": fault,
-            "user_agent": call.user_agent,
-            "request_id": call.request_id,
-        }
-        with self._lock:
-            self._sequence += 1
-            entry["seq"] = self._sequence
-            self._entries.append(entry)
-            if self._log is not None:
-                self._log.write(json.dumps(entry, separators=(",", ":")) + "\n")
-
-    def select(
-        self, since: int = 0, service: str | None = None, operation: str | None = None, write: bool | None = None
-    ) -> list[dict[str, Any]]:
-        """Calls with a sequence number above `since`, oldest first."""
-        with self._lock:
-            entries = list(self._entries)
-        return [
-            entry
-            for entry in entries
-            if entry["seq"] > since
-            and (service is None or entry["service"] == service)
-            and (operation is None or entry["operation"] == operation)
-            and (write is None or entry["write"] == write)
-        ]
-
-    @property
-    def last(self) -> int:
-        with self._lock:
-            return self._sequence
-
-    def clear(self) -> None:
-        """Forget the entries. Sequence numbers go on, so that a reader's `since` stays valid."""
-        with self._lock:
-            self._entries.clear()

@@ -19,46 +19,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from .calls import Call
-
-#: Services whose common errors differ from those of their protocol: (throttled, status), from each service's reference.
-THROTTLED = {
-    "ec2": ("RequestLimitExceeded", 503),
-    "s3": ("SlowDown", 503),
-    "sqs": ("RequestThrottled", 400),
-    "eks": ("ThrottlingException", 429),
-    "route53": ("Throttling", 400),
-}
-DENIED = {
-    "ec2": ("UnauthorizedOperation", 403),
-    "s3": ("AccessDenied", 403),
-    "sns": ("AuthorizationError", 403),
-}
-#: What a reached quota is called: by (service, operation), or by (service, None).
-QUOTA = {
-    ("eks", None): ("ResourceLimitExceededException", 400),
-    ("rds", "CreateDBInstance"): ("InstanceQuotaExceeded", 400),
-    ("rds", "CreateDBInstanceReadReplica"): ("InstanceQuotaExceeded", 400),
-    ("rds", "CreateDBCluster"): ("DBClusterQuotaExceededFault", 403),
-    ("rds", "CreateDBSubnetGroup"): ("DBSubnetGroupQuotaExceeded", 400),
-    ("rds", "CreateDBParameterGroup"): ("DBParameterGroupQuotaExceeded", 400),
-    ("rds", "CreateDBSnapshot"): ("SnapshotQuotaExceeded", 400),
-    ("rds", None): ("StorageQuotaExceeded", 400),
-    ("elasticache", "CreateReplicationGroup"): ("ClusterQuotaForCustomerExceeded", 400),
-    ("elasticache", "CreateCacheSubnetGroup"): ("CacheSubnetGroupQuotaExceeded", 400),
-    ("elasticache", "CreateCacheParameterGroup"): ("CacheParameterGroupQuotaExceeded", 400),
-    ("elasticache", None): ("NodeQuotaForCustomerExceeded", 400),
-    ("s3", None): ("TooManyBuckets", 400),
-    ("sns", "Subscribe"): ("SubscriptionLimitExceeded", 403),
-    ("sns", None): ("TopicLimitExceeded", 403),
-    ("sqs", None): ("OverLimit", 403),
-    ("iam", None): ("LimitExceeded", 409),
-    ("ec2", "CreateVpc"): ("VpcLimitExceeded", 400),
-    ("ec2", "CreateSubnet"): ("SubnetLimitExceeded", 400),
-    ("ec2", "AllocateAddress"): ("AddressLimitExceeded", 400),
-    ("ec2", "CreateNatGateway"): ("NatGatewayLimitExceeded", 400),
-    ("ec2", None): ("ResourceLimitExceeded", 400),
-}
-
+from .codes import DENIED, EXPIRED, QUOTA, SERVER_FAULT, THROTTLED
 
 @dataclass(frozen=True)
 class AwsError:
@@ -91,11 +52,16 @@ def quota_reached(call: Call) -> AwsError:
 
 
 def server_fault(call: Call, status: int = 500) -> AwsError:
-    if call.service == "s3":
-        code = {500: "InternalError", 503: "ServiceUnavailable"}.get(status, "InternalError")
-    else:
-        code = "ServiceUnavailable" if status == 503 else "InternalFailure"
+    common = "ServiceUnavailable" if status == 503 else "InternalFailure"
+    code = SERVER_FAULT.get((call.service, status), common)
     return AwsError(code, "The request processing has failed because of an unknown error, exception or failure.", status)
+
+
+def expired(call: Call) -> AwsError:
+    json_code = ("ExpiredTokenException", 400 if call.protocol == "json" else 403)
+    code, status = EXPIRED.get(call.service, json_code if _speaks_json(call) else ("ExpiredToken", 403))
+    told = "Request has expired." if code == "RequestExpired" else "The security token included in the request is expired"
+    return AwsError(code, told, status)
 
 
 def not_implemented(call: Call) -> AwsError:
@@ -148,6 +114,9 @@ def error_code_of(response: Response) -> str | None:
     """The AWS error code in an answer, or None when the call succeeded."""
     if response.status_code < 400:
         return None
+    from_query = response.headers.get("x-amzn-query-error")
+    if from_query:  # SQS, whose older codes SDKs show
+        return from_query.split(";")[0]
     from_header = response.headers.get("x-amzn-ErrorType")
     if from_header:
         return from_header.split(":")[0].split("#")[-1]

@@ -37,7 +37,7 @@ class Record(dict[str, Any]):
     ) -> None:
         super().__init__(shape)
         self.kind = kind
-        self.lifecycle = Lifecycle(service, kind, settled)
+        self.lifecycle = Lifecycle(service, kind, settled, name=_name_of(shape))
         self.status_key = status_key
         self.tags: dict[str, str] = tag_map(tags)
         #: What the API does not show: settings that restores and modifications need.
@@ -70,6 +70,11 @@ class Record(dict[str, Any]):
         shape[self.status_key] = status or current
         shape["TagList"] = tag_list(self.tags)
         return shape
+
+
+def _name_of(shape: Shape) -> str | None:
+    """What a resource is called: the first member of its shape that names it. Shapes begin with their own name."""
+    return next((str(value) for key, value in shape.items() if key.endswith(("Identifier", "Name", "Id")) and value), None)
 
 
 def tag_map(tags: Iterable[Shape] | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ from moto.moto_api._internal import mock_random
 
 from shopkeeper_double.lifecycle import GONE, Lifecycle, drop_gone
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 
 INVALID = "One or more parameter values were invalid: "
 
@@ -84,6 +85,8 @@ def sse_of(backend: DynamoDBBackend, specification: dict[str, Any] | None) -> di
     if specification.get("SSEType", "KMS") != "KMS":
         raise MockValidationException(f"{INVALID}Only KMS server-side encryption is supported: SSEType must be KMS")
     key = specification.get("KMSMasterKeyId")
+    if (problem := unusable(backend.account_id, backend.region_name, key)) is not None:
+        raise MockValidationException(f"KMS validation error: {problem}")
     return {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key_arn(backend, key or "alias/aws/dynamodb")}
 
 
@@ -191,8 +194,8 @@ def _describe(table: Table) -> dict[str, Any]:
 
 def _start(table: Table) -> None:
     """Give a new table what moto does not keep, and let it be CREATING."""
-    table.lifecycle = Lifecycle("dynamodb", "table", settled="ACTIVE")
-    table.warm_lifecycle = Lifecycle("dynamodb", "warm-throughput", settled="ACTIVE")
+    table.lifecycle = Lifecycle("dynamodb", "table", settled="ACTIVE", name=table.name)
+    table.warm_lifecycle = Lifecycle("dynamodb", "warm-throughput", settled="ACTIVE", name=table.name)
     table.table_id = str(mock_random.uuid4())
     table.table_class = None
     table.on_demand_throughput = None
@@ -202,7 +205,7 @@ def _start(table: Table) -> None:
     table.replicas: dict[str, Any] = {}
     table.kinesis_destinations: dict[str, Any] = {}
     table.contributor_insights: dict[str, Any] = {}
-    table.ttl_lifecycle = Lifecycle("dynamodb", "time-to-live", settled="DISABLED")
+    table.ttl_lifecycle = Lifecycle("dynamodb", "time-to-live", settled="DISABLED", name=table.name)
 
 
 def begin_creating(table: Table) -> None:
@@ -266,7 +269,7 @@ def _install_models() -> None:
         before(self, *args, **kwargs)
         self.warm_throughput = {key: value for key, value in self.warm_throughput.items() if key != "Status"}
         self.on_demand_throughput = None
-        self.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE")
+        self.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE", name=self.name)
 
     @replaces(GlobalSecondaryIndex)
     def create(before, dct, table_key_attrs):
@@ -404,7 +407,7 @@ def _install_responses() -> None:
         return responses.DynamoResult({"TableDescription": {**described, "TableStatus": "DELETING"}})
 
     for operation in ITEM_OPERATIONS:
-        _refuse_while_creating(handler, operation)
+        _refuse_unless_made(handler, operation)
 
     @replaces(handler)
     def describe_limits(before, self):
@@ -418,11 +421,11 @@ def _install_responses() -> None:
         )
 
 
-def _refuse_while_creating(handler: type, operation: str) -> None:
+def _refuse_unless_made(handler: type, operation: str) -> None:
     def guarded(before, self):
         for name in _tables_of_request(self.body):
             table = self.dynamodb_backend.tables.get(name.rsplit("/", 1)[-1])
-            if table is not None and table.lifecycle.state == "CREATING":
+            if table is not None and table.lifecycle.state in ("CREATING", "DELETING"):
                 raise ResourceNotFoundException()
         return before(self)
 

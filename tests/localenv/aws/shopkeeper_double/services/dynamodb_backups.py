@@ -64,7 +64,7 @@ def _restored(backend: DynamoDBBackend, new: Table, source: Table, body: dict[st
         ]
     new.pending_changes = []
     for index in new.global_indexes:
-        index.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE")
+        index.lifecycle = Lifecycle("dynamodb", "global-secondary-index", settled="ACTIVE", name=index.name)
     begin_creating(new)
     description = new.describe()["TableDescription"]
     return responses.DynamoResult({"TableDescription": {**description, "TableStatus": "CREATING"}})
@@ -74,7 +74,7 @@ def _install_backups() -> None:
     @replaces(Backup)
     def __init__(before, self, *args, **kwargs):
         before(self, *args, **kwargs)
-        self.lifecycle = Lifecycle("dynamodb", "backup", settled="AVAILABLE")
+        self.lifecycle = Lifecycle("dynamodb", "backup", settled="AVAILABLE", name=self.name)
         self.lifecycle.begin("CREATING")
 
     without_id = Backup.summary.fget

@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
 from .eks_backend import ADDONS, EksBackend
-from .eks_resources import DEFAULT_VERSION, PLATFORM_VERSION, SUPPORTED_VERSIONS, not_found, now
+from .eks_resources import DEFAULT_VERSION, PLATFORM_VERSION, SUPPORTED_VERSIONS, TEMPLATE, not_found, now
 
 INVENTORY_SERVICES = ("eks",)
 
@@ -276,8 +276,10 @@ def inventory(account_id: str, region: str) -> list[dict[str, Any]]:
             if resource.kind != "cluster":
                 entry["cluster"] = cluster.name
             if resource.kind == "nodegroup":
-                shown = ("scalingConfig", "instanceTypes", "labels", "taints", "version", "subnets", "capacityType")
+                shown = ("scalingConfig", "updateConfig", "instanceTypes", "labels", "taints", "subnets", "capacityType", *TEMPLATE)
                 entry["detail"] = {key: values[key] for key in shown if key in values}
+                if rollout := resource.rolling_out():  # type: ignore[attr-defined]
+                    entry["rollout"] = rollout
             if resource.kind == "pod-identity-association":
                 entry["detail"] = {key: values[key] for key in ("namespace", "serviceAccount", "roleArn")}
             found.append(entry)

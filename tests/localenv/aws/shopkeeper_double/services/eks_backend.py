@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shopkeeper_double.lifecycle import GONE
+from shopkeeper_double.lifecycle import GONE, settings
 
 from . import eks_nodegroups as rules
 from .eks_clusters import ClusterBackend
@@ -110,6 +110,7 @@ class EksBackend(ClusterBackend):
         if p.get("remoteAccess"):
             values["resources"]["remoteAccessSecurityGroup"] = f"sg-0{identifier.replace('-', '')[:16]}"
         nodegroup = Nodegroup(values)
+        nodegroup.role_exists = lambda: self.has_role(values["nodeRole"])
         nodegroup.lifecycle.begin("CREATING")
         cluster.nodegroups[name] = nodegroup
         return nodegroup
@@ -185,7 +186,25 @@ class EksBackend(ClusterBackend):
             changes["releaseVersion"] = rules.release_for(version, p.get("releaseVersion"), values["amiType"])
             told.update({"Version": changes["version"], "ReleaseVersion": changes["releaseVersion"]})
         self._refuse_second_update(nodegroup, "VersionUpdate")
-        return self._begin_update(nodegroup, "VersionUpdate", told, lambda: values.update(changes))
+
+        def effect() -> None:
+            values.update(changes)
+            nodegroup.rollout = None
+
+        # The group is UPDATING until its nodes are replaced, where someone plays them.
+        nodegroup.rollout = None
+        waits = lambda: settings.nodes_are_played and nodegroup.rollout is not None  # noqa: E731
+        update = self._begin_update(nodegroup, "VersionUpdate", told, effect, waits)
+        nodegroup.rollout = (update, changes)
+        return update
+
+    def nodes_replaced(self, cluster_name: str, name: str, update_id: str) -> bool:
+        """Whoever plays the nodes says that those of an update are there and the old ones gone."""
+        nodegroup = self.nodegroup(self.cluster(cluster_name), name)
+        if nodegroup.rollout is None or nodegroup.rollout[0].id != update_id:
+            return False
+        nodegroup.rollout = None
+        return True
 
     def delete_nodegroup(self, cluster_name: str, name: str) -> Nodegroup:
         nodegroup = self.nodegroup(self.cluster(cluster_name), name)

@@ -95,6 +95,13 @@ class ClusterBackend(BaseBackend, TaggableResourcesMixin):
                 return role
         raise invalid_parameter(missing)
 
+    def has_role(self, arn: str) -> bool:
+        try:
+            self.role(arn, "")
+        except ServiceException:
+            return False
+        return True
+
     def subnets(self, identifiers: list[str]) -> list[Any]:
         found = {subnet.id: subnet for zone in self.ec2.subnets.values() for subnet in zone.values()}
         absent = [each for each in identifiers if each not in found]
@@ -277,12 +284,19 @@ class ClusterBackend(BaseBackend, TaggableResourcesMixin):
         running = resource.running_update()
         if running is not None:
             raise in_use(f"Cannot {kind} because {what} {name} currently has update {running.id} in progress")
-        if kind != "deletion" and resource.lifecycle.state in ("CREATING", "DELETING"):
+        failed = ("CREATE_FAILED", "DELETE_FAILED", "FAILED")
+        if kind != "deletion" and resource.lifecycle.state in ("CREATING", "DELETING", *failed):
             raise in_use(f"{what.capitalize()} {name} cannot be updated as it is currently not in Active State")
 
     def _begin_update(
-        self, resource: Resource, kind: str, told: dict[str, Any], effect: Callable[[], Any] | None = None
+        self,
+        resource: Resource,
+        kind: str,
+        told: dict[str, Any],
+        effect: Callable[[], Any] | None = None,
+        unless: Callable[[], bool] | None = None,
     ) -> Update:
+        """`unless` is true as long as the update has to wait for something beyond its time."""
         update = Update(resource, kind, told)
 
         def settled() -> None:
@@ -291,7 +305,7 @@ class ClusterBackend(BaseBackend, TaggableResourcesMixin):
             resource.values["modifiedAt"] = now()
             update.finished()
 
-        resource.lifecycle.begin("UPDATING", on_settled=settled)
+        resource.lifecycle.begin("UPDATING", on_settled=settled, unless=unless)
         return update
 
     def updated_resource(self, p: dict[str, Any]) -> Resource:

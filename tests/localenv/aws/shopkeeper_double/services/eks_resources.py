@@ -6,6 +6,7 @@ import base64
 import datetime
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -75,6 +76,24 @@ def authority_data(name: str) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.PEM)).decode()
 
 
+#: What a node is replaced for when it changes.
+TEMPLATE = ("version", "releaseVersion", "launchTemplate")
+_NO_CAPACITY = {
+    "code": "AsgInstanceLaunchFailures",
+    "message": "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have sufficient "
+    "capacity in the Availability Zone you requested.",
+}
+#: The usual health issue of a node group that failed.
+HEALTH = {
+    "CREATE_FAILED": _NO_CAPACITY,
+    "DEGRADED": _NO_CAPACITY,
+    "DELETE_FAILED": {
+        "code": "Ec2SecurityGroupDeletionFailure",
+        "message": "DependencyViolation - resource has a dependent object",
+    },
+}
+
+
 class Resource:
     """Something with values, tags, and a state that lasts. `kind` names it in the transition settings."""
 
@@ -84,8 +103,14 @@ class Resource:
     def __init__(self, values: dict[str, Any], settled: str = "ACTIVE") -> None:
         self.values = values
         self.values.setdefault("tags", {})
-        self.lifecycle = Lifecycle("eks", self.kind, settled)
+        self.lifecycle = Lifecycle("eks", self.kind, settled, name=self.name_in(values))
         self.updates: dict[str, Update] = {}
+
+    @staticmethod
+    def name_in(values: dict[str, Any]) -> str | None:
+        """What the resource is called, by its own name rather than its cluster's."""
+        members = ("nodegroupName", "fargateProfileName", "addonName", "associationId", "principalArn", "name")
+        return next((str(values[member]) for member in members if values.get(member)), None)
 
     @property
     def arn(self) -> str:
@@ -136,32 +161,53 @@ class Update:
 
     def shape(self) -> dict[str, Any]:
         status = self.status
-        errors = [] if status != "Failed" else [
-            {
-                "errorCode": "NodeCreationFailure",
-                "errorMessage": "Couldn't proceed with upgrade process as new nodes are not joining node group",
-                "resourceIds": [self._resource.values.get("nodegroupName") or self._resource.arn],
-            }
-        ]
-        return {**self._values, "status": status, "errors": errors}
+        if status == "Failed" and not self._values["errors"]:
+            told = self._resource.lifecycle.detail or {}
+            message = "Couldn't proceed with upgrade process as new nodes are not joining node group"
+            self._values["errors"] = [
+                {
+                    "errorCode": told.get("errorCode", "NodeCreationFailure"),
+                    "errorMessage": told.get("errorMessage", message),
+                    "resourceIds": [self._resource.values.get("nodegroupName") or self._resource.arn],
+                }
+            ]
+        return {**self._values, "status": status}
 
 
 class Nodegroup(Resource):
     kind = "nodegroup"
     arn_member = "nodegroupArn"
 
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        #: Whether the nodes' role is still in IAM.
+        self.role_exists: Callable[[], bool] = lambda: True
+        #: The version update that new nodes are being made for, and what they are made of.
+        self.rollout: tuple[Update, dict[str, Any]] | None = None
+
+    def rolling_out(self) -> dict[str, Any] | None:
+        """What nodes are being replaced for, as those who play them need it."""
+        if self.rollout is None or self.lifecycle.state != "UPDATING":
+            return None
+        update, changes = self.rollout
+        return {"update": update.id, **{key: self.values[key] for key in TEMPLATE if key in self.values}, **changes}
+
     def shape(self) -> dict[str, Any]:
-        """A node group that failed says why in `health`, as the usual cause: no capacity for its instance types."""
+        """A node group that failed says why in `health`; where a test says nothing, no capacity for its instance types."""
         shown = super().shape()
-        if shown["status"] in ("CREATE_FAILED", "DEGRADED"):
-            group = self.values["resources"]["autoScalingGroups"][0]["name"]
-            issue = {
-                "code": "AsgInstanceLaunchFailures",
-                "message": "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have "
-                "sufficient capacity in the Availability Zone you requested.",
-                "resourceIds": [group],
+        if shown["status"] == "ACTIVE" and not self.role_exists():
+            shown["status"] = "DEGRADED"
+            told = {
+                "code": "IamNodeRoleNotFound",
+                "message": f"We couldn't find the IAM role {shown['nodeRole']} for your managed node group.",
+                "resourceIds": [shown["nodeRole"]],
             }
-            shown["health"] = {"issues": [issue]}
+        elif shown["status"] in ("CREATE_FAILED", "DEGRADED", "DELETE_FAILED"):
+            told = {**HEALTH[shown["status"]], **(self.lifecycle.detail or {})}
+            told.setdefault("resourceIds", [self.values["resources"]["autoScalingGroups"][0]["name"]])
+        else:
+            return shown
+        shown["health"] = {"issues": [told]}
         return shown
 
 

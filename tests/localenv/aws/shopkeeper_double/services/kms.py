@@ -267,10 +267,24 @@ def _install_policies() -> None:
         return before(self)
 
     @replaces(response)
-    def put_key_policy(before, self):
+    def get_key_policy(before, self):
+        # The only name there is; it may be left out.
+        name = self._get_param("PolicyName") or "default"
+        if name != "default":
+            raise NotFoundException("No such policy exists")
         self._validate_cmk_id(self._get_param("KeyId"))
+        policy = self.kms_backend.get_key_policy(self._get_param("KeyId")) or "{}"
+        return json.dumps({"Policy": policy, "PolicyName": name})
+
+    @replaces(response)
+    def put_key_policy(before, self):
+        key_id = self._get_param("KeyId")
+        self._validate_cmk_id(key_id)
+        if self._get_param("PolicyName") not in (None, "default"):
+            raise NotFoundException("No such policy exists")
         refuse_policy(self._get_param("Policy"), self.current_account)
-        return before(self)
+        self.kms_backend.put_key_policy(key_id, self._get_param("Policy"))
+        return json.dumps(None)
 
 
 def _install_lists() -> None:

@@ -10,6 +10,7 @@ from moto.secretsmanager import models, responses
 from moto.secretsmanager.exceptions import InvalidRequestException, SecretsManagerClientError, ValidationException
 
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 from shopkeeper_double.services._policy_documents import problem_of, statements_of
 
 MARKED = "You can't perform this operation on the secret because it was marked for deletion."
@@ -37,6 +38,33 @@ class PublicPolicy(SecretsManagerClientError):
         super().__init__("PublicPolicyException", "You specified a policy that grants broad access to the secret")
 
 
+class KeyFailure(SecretsManagerClientError):
+    """`code` is EncryptionFailure or DecryptionFailure."""
+
+    def __init__(self, code: str, problem: str) -> None:
+        what = "encrypt" if code == "EncryptionFailure" else "decrypt"
+        super().__init__(code, f"Secrets Manager can't {what} the protected secret text using the provided KMS key. {problem}")
+
+
+def _install_keys() -> None:
+    backend = models.SecretsManagerBackend
+
+    @replaces(backend)
+    def _add_secret(before, self, secret_id, *args, **kwargs):
+        held = self.secrets.get(secret_id)
+        key = kwargs.get("kms_key_id") or (held.kms_key_id if held is not None else None)
+        if (problem := unusable(self.account_id, self.region_name, key)) is not None:
+            raise KeyFailure("EncryptionFailure", problem)
+        return before(self, secret_id, *args, **kwargs)
+
+    @replaces(backend)
+    def get_secret_value(before, self, secret_id, *args, **kwargs):
+        held = self.secrets.get(secret_id) if self._is_valid_identifier(secret_id) else None
+        if held is not None and (problem := unusable(self.account_id, self.region_name, held.kms_key_id)) is not None:
+            raise KeyFailure("DecryptionFailure", problem)
+        return before(self, secret_id, *args, **kwargs)
+
+
 def drop_deleted(backend: models.SecretsManagerBackend) -> None:
     """A secret is gone, and its name free, once its recovery window is over."""
     for secret in list(backend.secrets.values()):
@@ -56,6 +84,7 @@ def _refuse_while_scheduled(operation: str) -> None:
 
 
 def install() -> None:
+    _install_keys()
     response = responses.SecretsManagerResponse
     for operation in REFUSED_WHILE_SCHEDULED:
         _refuse_while_scheduled(operation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import camelcase_to_underscores, ensure_boolean
 from moto.sns import models, responses
@@ -13,6 +14,7 @@ from moto.sqs.exceptions import QueueDoesNotExist
 from moto.sqs.models import sqs_backends
 
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 from shopkeeper_double.services._policy_documents import allows, problem_of
 
 DESTINATIONS = ("HTTP", "Firehose", "Lambda", "Application", "SQS")
@@ -128,6 +130,16 @@ def _install_topics() -> None:
         return before(self)
 
 
+def _install_keys() -> None:
+    @replaces(models.SNSBackend)
+    def publish(before, self, message, arn, *args, **kwargs):
+        topic = self.topics.get(arn)
+        key = getattr(topic, "kms_master_key_id", None)
+        if (problem := unusable(self.account_id, self.region_name, key)) is not None:
+            raise ServiceException("KMSInvalidState", problem)
+        return before(self, message, arn, *args, **kwargs)
+
+
 def _install_subscriptions() -> None:
     response, backend = responses.SNSResponse, models.SNSBackend
 
@@ -225,5 +237,6 @@ def _to_dead_letters(
 
 
 def install() -> None:
+    _install_keys()
     _install_topics()
     _install_subscriptions()

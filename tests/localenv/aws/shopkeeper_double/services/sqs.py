@@ -16,6 +16,7 @@ from moto.sqs.exceptions import (
 
 from shopkeeper_double.lifecycle import clock, settings
 from shopkeeper_double.services import replaces
+from shopkeeper_double.services._keys import unusable
 from shopkeeper_double.services._policy_documents import problem_of
 
 RANGES = {
@@ -147,6 +148,8 @@ def _install_backend() -> None:
         before(self, *args, **kwargs)
         #: Names that are not free yet, and when they are.
         self.deleted_until: dict[str, float] = {}
+        #: Until when a queue is being purged.
+        self.purging_until: dict[str, float] = {}
 
     @replaces(backend)
     def create_queue(before, self, name, tags=None, **kwargs):
@@ -172,8 +175,28 @@ def _install_backend() -> None:
     @replaces(backend)
     def delete_queue(before, self, queue_name):
         before(self, queue_name)
-        lasting = settings.seconds("sqs", "queue", "deleted-recently")
+        self.purging_until.pop(queue_name, None)
+        lasting = settings.seconds("sqs", "queue", "deleted-recently", queue_name)
         self.deleted_until[queue_name] = clock.now() + lasting
+
+    @replaces(backend)
+    def send_message(before, self, queue_name, *args, **kwargs):
+        key = self.get_queue(queue_name).kms_master_key_id
+        if (problem := unusable(self.account_id, self.region_name, key)) is not None:
+            raise SQSException("KmsInvalidState", problem)
+        return before(self, queue_name, *args, **kwargs)
+
+    @replaces(backend)
+    def purge_queue(before, self, queue_name):
+        queue = self.get_queue(queue_name)
+        if self.purging_until.get(queue_name, 0.0) > clock.now():
+            raise SQSException(
+                "AWS.SimpleQueueService.PurgeQueueInProgress",
+                f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
+            )
+        queue.last_purged_at = None  # moto goes by the machine's clock
+        before(self, queue_name)
+        self.purging_until[queue_name] = clock.now() + settings.seconds("sqs", "queue", "purging", queue_name)
 
     @replaces(backend)
     def set_queue_attributes(before, self, queue_name, attributes):
