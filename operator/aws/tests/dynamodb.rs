@@ -4,7 +4,7 @@
 
 mod double;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use double::{Double, change, converge, owner_tags, remove, token};
@@ -59,6 +59,7 @@ fn orders() -> DynamoDbTable {
         global_indexes: [("by-state".to_owned(), index("state", None))].into(),
         local_indexes: [("by-time".to_owned(), local)].into(),
         capacity: ON_DEMAND,
+        autoscaled: BTreeSet::new(),
         table_class: TableClass::Standard,
         kms_key_arn: None,
         point_in_time_recovery: PointInTimeRecovery {

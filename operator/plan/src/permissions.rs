@@ -107,6 +107,7 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::NodeGroup => NODE_GROUP,
         AwsKind::PodIdentityAssociation => POD_IDENTITY_ASSOCIATION,
         AwsKind::DynamoDbTable => DYNAMODB_TABLE,
+        AwsKind::ScalableTarget => SCALABLE_TARGET,
         AwsKind::CacheSubnetGroup => CACHE_SUBNET_GROUP,
         AwsKind::CacheParameterGroup => CACHE_PARAMETER_GROUP,
         AwsKind::CacheReplicationGroup => CACHE_REPLICATION_GROUP,
@@ -188,6 +189,18 @@ const DYNAMODB_TABLE: &[Call] = &[
     change("dynamodb", "UpdateContinuousBackups"),
     change("dynamodb", "UpdateTable"),
     change("dynamodb", "UpdateTimeToLive"),
+];
+
+// The call that registers a target also changes one, and then carries no tags.
+const SCALABLE_TARGET: &[Call] = &[
+    look("application-autoscaling", "DescribeScalableTargets"),
+    look("application-autoscaling", "DescribeScalingPolicies"),
+    look("application-autoscaling", "ListTagsForResource"),
+    make("application-autoscaling", "RegisterScalableTarget"),
+    make("application-autoscaling", "TagResource"),
+    change("application-autoscaling", "DeregisterScalableTarget"),
+    change("application-autoscaling", "PutScalingPolicy"),
+    change("application-autoscaling", "RegisterScalableTarget"),
 ];
 
 const CACHE_SUBNET_GROUP: &[Call] = &[
@@ -318,8 +331,16 @@ const SQS_QUEUE: &[Call] = &[
 /// Services whose calls make them use the Platform's key on the operator's behalf.
 const USING_KEYS: [&str; 4] = ["dynamodb", "elasticache", "rds", "secretsmanager"];
 
+/// What other services look at as the caller: Application Auto Scaling at the alarms of its policies.
+const LOOKED_AT_FOR_US: [&str; 1] = ["cloudwatch:DescribeAlarms"];
+
 /// Services that have to be allowed a role of their own in the account, the first time they are used.
-const SERVICE_LINKED: [&str; 3] = ["eks-nodegroup", "elasticache", "rds"];
+const SERVICE_LINKED: [&str; 4] = [
+    "dynamodb.application-autoscaling",
+    "eks-nodegroup",
+    "elasticache",
+    "rds",
+];
 
 /// Services that roles of ours are given to: EKS for nodes, Pod Identity for pods.
 const PASSED_TO: [&str; 3] = [
@@ -340,7 +361,15 @@ pub fn policy() -> Value {
     let account =
         json!({"StringEqualsIfExists": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}});
     let statements = [
-        statement("Look", actions(Reach::Look), &everything, None),
+        statement(
+            "Look",
+            actions(Reach::Look)
+                .into_iter()
+                .chain(LOOKED_AT_FOR_US.map(str::to_owned))
+                .collect(),
+            &everything,
+            None,
+        ),
         statement(
             "MakeWithTheTagOfThisCluster",
             actions(Reach::Make),
@@ -404,6 +433,18 @@ pub fn policy() -> Value {
             &json!("arn:*:iam::*:role/aws-service-role/*"),
             Some(
                 json!({"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED.map(|service| format!("{service}.amazonaws.com"))}}),
+            ),
+        ),
+        // Application Auto Scaling makes the alarms of its policies with a role of its own, and refuses whoever could not make them
+        // in its place.
+        statement(
+            "AlarmsThroughAutoscaling",
+            ["DeleteAlarms", "PutMetricAlarm"]
+                .map(|action| format!("cloudwatch:{action}"))
+                .to_vec(),
+            &json!("arn:*:cloudwatch:*:*:alarm:TargetTracking*"),
+            Some(
+                json!({"StringEquals": {"aws:CalledViaLast": "application-autoscaling.amazonaws.com"}}),
             ),
         ),
         // RDS makes, rotates and tags the secret of a master password as the caller; the operator reads it for bindings.

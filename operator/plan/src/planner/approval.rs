@@ -1,6 +1,6 @@
 //! Which steps wait for a person.
 
-use super::{ChangePolicy, Input};
+use super::{ChangePolicy, Input, scaling};
 use crate::plan::{Action, Blocker, Effect, Operation, Plan, Step};
 
 /// Blocks the steps that the policy wants approved, unless their hash was approved.
@@ -28,6 +28,7 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
                 .retain(|blocker| *blocker != Blocker::Approval);
         }
     } else {
+        scaling::hold_with_their_tables(&mut plan.steps);
         plan.steps.append(&mut harmless);
         plan.steps.sort_by(|one, other| one.key.cmp(&other.key));
     }

@@ -19,6 +19,7 @@ use crate::{
 
 mod approval;
 mod ownership;
+mod scaling;
 mod teardown;
 
 pub use ownership::Ownership;
@@ -339,11 +340,13 @@ impl<'a> Planner<'a> {
             .iter()
             .map(|difference| difference.field.name.to_owned())
             .collect();
+        // What an autoscaler has set goes along unchanged in a call that sets what is ours.
+        let yielding = desired.yielding_to(&present.resource);
         let mut step = step(
             key,
             Action::Update,
             Operation::AwsUpdate {
-                desired: Box::new(desired.clone()),
+                desired: Box::new(yielding),
                 fields,
             },
         );
@@ -376,6 +379,8 @@ impl<'a> Planner<'a> {
             step.blocked_by.push(Blocker::DriftReported);
         }
         step.blocked_by.extend(self.unmet(node));
+        step.blocked_by
+            .extend(scaling::in_the_way(key, differences, self.input));
         step
     }
 
@@ -508,7 +513,7 @@ impl<'a> Planner<'a> {
     fn unmet(&self, node: &Node) -> Vec<Blocker> {
         node.depends_on
             .iter()
-            .filter(|key| !is_usable(key, self.input))
+            .filter(|key| !is_usable(key, self.input) || !self.is_fit_for(node, key))
             .cloned()
             .map(Blocker::Resource)
             .collect()
@@ -520,11 +525,21 @@ impl<'a> Planner<'a> {
         node.depends_on
             .iter()
             .filter(|key| {
-                !is_usable(key, self.input) || !(self.was_applied(key) || self.is_as_desired(key))
+                !is_usable(key, self.input)
+                    || !self.is_fit_for(node, key)
+                    || !(self.was_applied(key) || self.is_as_desired(key))
             })
             .cloned()
             .map(Blocker::Resource)
             .collect()
+    }
+
+    /// Whether a dependency is as AWS wants it to be for this node: a scalable target needs a table of provisioned capacity.
+    fn is_fit_for(&self, node: &Node, dependency: &ResourceKey) -> bool {
+        match (&node.wanted, self.input.observed.present(dependency)) {
+            (Wanted::Aws(desired), Some(present)) => desired.can_rest_on(&present.resource),
+            _ => true,
+        }
     }
 
     /// Whether it was complete before. A later change of it may wait for a person, be refused, or be drift that is only told: pods

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeletionPolicy, Input, Ownership, ownership, step, waiting};
+use super::{
+    DeletionPolicy, Input, Ownership, ownership,
+    scaling::{self, End},
+    step, waiting,
+};
 use crate::{
     aws::{AwsKind, Holding},
     failure::{Class, Failure},
-    kubernetes::KubernetesKind,
     observed::{Lifecycle, Observation, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
@@ -95,11 +98,9 @@ pub(super) fn plan_leftovers(
             )
         })
         .collect();
-    // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
-    // wanted would be waiting for ever.
-    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added.into_iter().partition(|step| {
-        step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
-    });
+    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added
+        .into_iter()
+        .partition(|step| scaling::end(&step.key, input) == End::AtOnce);
     steps.append(&mut scalers);
     for step in &mut added {
         if step.is_free() {
@@ -177,7 +178,14 @@ fn take_down_aws(
     if present.is_unconfirmed() {
         return None;
     }
-    let Fate::Delete(mode) = fate(kind, present.empty, input.policies.deletion) else {
+    let fate = match scaling::end(key, input) {
+        // What it scales is kept whatever the policy, and is wanted without it.
+        End::AtOnce | End::AfterWhatItScales if !input.deleting => {
+            Fate::Delete(DeleteMode::Everything)
+        }
+        _ => fate(kind, present.empty, input.policies.deletion),
+    };
+    let Fate::Delete(mode) = fate else {
         return Some(step(key, Action::Retain, Operation::Forget));
     };
     match present.lifecycle {
