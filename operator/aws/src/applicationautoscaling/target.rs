@@ -315,22 +315,26 @@ fn refusal<E>(operation: &str, error: &CallError<E>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let mut failure = classify(operation, error);
-    let code = failure.code.as_deref();
-    if code == Some("LimitExceededException") {
-        failure.class = Class::Invalid;
-        failure.remedy =
-            "raise the quota of Application Auto Scaling, or remove what is not used".to_owned();
-    } else if code == Some("ValidationException") {
-        if failure.message.contains("not authorized") {
-            // It tries beforehand what it will do for its caller.
-            failure.class = Class::Denied;
-            failure.remedy = "add the action to the operator's IAM policy".to_owned();
-        } else if failure.message.contains("does not exist") {
-            // It hears of a new table or index some seconds after DynamoDB.
-            failure.class = Class::NotReady;
+    told_apart(classify(operation, error))
+}
+
+fn told_apart(mut failure: Failure) -> Failure {
+    let says = |words: &str| failure.message.contains(words);
+    let (class, remedy) = match failure.code.as_deref() {
+        Some("LimitExceededException") => (
+            Class::Invalid,
+            "raise the quota of Application Auto Scaling, or remove what is not used",
+        ),
+        // It tries beforehand what it will do for its caller.
+        Some("ValidationException") if says("not authorized") => {
+            (Class::Denied, "add the action to the operator's IAM policy")
         }
-    }
+        // It hears of a new table or index some seconds after DynamoDB.
+        Some("ValidationException") if says("does not exist") => (Class::NotReady, ""),
+        _ => return failure,
+    };
+    failure.class = class;
+    failure.remedy = remedy.to_owned();
     failure
 }
 
@@ -357,6 +361,20 @@ mod tests {
             scale_in_disabled: false,
             tags: Tags::new(),
         }
+    }
+
+    #[test]
+    fn a_validation_that_failed_is_told_apart_by_what_it_says() {
+        let class = |code: &str, message: &str| {
+            told_apart(Failure::new(Class::Invalid, message).with_code(code)).class
+        };
+        let missing = "User: arn:aws:sts::1:assumed-role/shopkeeper is not authorized to perform: cloudwatch:PutMetricAlarm";
+        assert_eq!(class("ValidationException", missing), Class::Denied);
+        let new = "DynamoDB table does not exist: table/orders";
+        assert_eq!(class("ValidationException", new), Class::NotReady);
+        let other = "Maximum capacity cannot be less than minimum capacity";
+        assert_eq!(class("ValidationException", other), Class::Invalid);
+        assert_eq!(class("LimitExceededException", "500"), Class::Invalid);
     }
 
     #[test]

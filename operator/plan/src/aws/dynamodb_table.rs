@@ -295,8 +295,7 @@ impl AwsSpecification for DynamoDbTable {
         let mut yielding = self.clone();
         for scaled in std::mem::take(&mut yielding.autoscaled) {
             let index = scaled.index.as_deref();
-            if let Some(throughput) = self.throughput(index) {
-                let throughput = yielding.throughput(index).unwrap_or(throughput);
+            if let Some(throughput) = yielding.throughput(index) {
                 yielding.set_throughput(
                     index,
                     throughput.with(scaled.units, scaled.in_place(observed)),

@@ -44,12 +44,21 @@ impl ScalableDimension {
             .find(|dimension| dimension.as_str() == text)
     }
 
+    /// The units that it is.
+    #[must_use]
+    pub const fn units(self) -> Units {
+        match self {
+            Self::TableReads | Self::IndexReads => Units::Read,
+            Self::TableWrites | Self::IndexWrites => Units::Write,
+        }
+    }
+
     /// The metric that its policy tracks, as AWS names it: what is consumed, in percent of what is provisioned.
     #[must_use]
     pub const fn metric(self) -> &'static str {
-        match self {
-            Self::TableReads | Self::IndexReads => "DynamoDBReadCapacityUtilization",
-            Self::TableWrites | Self::IndexWrites => "DynamoDBWriteCapacityUtilization",
+        match self.units() {
+            Units::Read => "DynamoDBReadCapacityUtilization",
+            Units::Write => "DynamoDBWriteCapacityUtilization",
         }
     }
 }

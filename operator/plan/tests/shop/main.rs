@@ -14,6 +14,7 @@ mod properties;
 mod removal;
 mod reported;
 mod resolving;
+mod scaling;
 mod subscriptions;
 mod teardown;
 mod world;

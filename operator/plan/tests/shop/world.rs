@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Change},
+    aws::{
+        AwsKind, AwsResource, AwsSpecification, Capacity, Change, DynamoDbTable, ScalableTarget,
+    },
     blueprint::Blueprint,
     failure::Failure,
     kubernetes::{KubernetesKind, KubernetesObject},
@@ -280,6 +282,7 @@ impl World {
         for key in gone {
             self.vanish(&key);
         }
+        moved |= self.scale();
         self.tick_kubernetes() || moved
     }
 
@@ -388,6 +391,9 @@ impl World {
                 AwsKind::SnsTopic,
                 subscription.topic_arn.rsplit(':').next().unwrap(),
             ),
+            AwsResource::ScalableTarget(target) => self
+                .scaled_table(target)
+                .is_some_and(|table| desired.can_rest_on(&table.into())),
             AwsResource::SqsQueue(queue) => queue.redrive.as_ref().is_none_or(|redrive| {
                 self.has(
                     AwsKind::SqsQueue,
@@ -401,6 +407,99 @@ impl World {
             "AWS refuses to make {} before what it needs",
             desired.key()
         );
+    }
+
+    /// The table that a target scales, or an index of which it does, where it is usable.
+    fn scaled_table(&self, target: &ScalableTarget) -> Option<DynamoDbTable> {
+        let name = target.name();
+        let (table, _) = ScalableTarget::table_of(&name)?;
+        let thing = self
+            .aws
+            .get(&ResourceKey::aws(AwsKind::DynamoDbTable, table))?;
+        match &thing.present.resource {
+            AwsResource::DynamoDbTable(found) if self.has(AwsKind::DynamoDbTable, table) => {
+                Some(found.clone())
+            }
+            _ => None,
+        }
+    }
+
+    fn targets(&self) -> Vec<ScalableTarget> {
+        self.aws
+            .values()
+            .filter_map(|thing| match &thing.present.resource {
+                AwsResource::ScalableTarget(target) => Some(target.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What nobody may do to a table that is scaled: AWS would let it, and set it back or fail from then on.
+    fn check_unscaled(&self, key: &ResourceKey, wanted: &AwsResource) {
+        let (AwsResource::DynamoDbTable(wanted), AwsResource::DynamoDbTable(found)) =
+            (wanted, &self.aws[key].present.resource)
+        else {
+            return;
+        };
+        for target in self.targets() {
+            let name = target.name();
+            let Some((table, index)) = ScalableTarget::table_of(&name) else {
+                continue;
+            };
+            // An index that goes takes its capacity with it.
+            if table != key.name || index.is_some_and(|index| !wanted.global_indexes.contains_key(index)) {
+                continue;
+            }
+            let units = |table: &DynamoDbTable| {
+                table
+                    .throughput(index)
+                    .map(|throughput| throughput.of(target.dimension.units()))
+            };
+            // What is not there yet, or comes back, begins with what is asked for.
+            if let Some(found) = units(found) {
+                assert_eq!(units(wanted), Some(found), "{key} is changed against {name}");
+            }
+        }
+    }
+
+    /// Autoscalers bring what they scale into their range; there is no load by which they would do more.
+    fn scale(&mut self) -> bool {
+        let mut moved = false;
+        for target in self.targets() {
+            let name = target.name();
+            let Some(mut table) = self.scaled_table(&target) else {
+                continue;
+            };
+            let (_, index) = ScalableTarget::table_of(&name).expect("it scales a table");
+            let units = target.dimension.units();
+            let Some(found) = table.throughput(index) else {
+                continue;
+            };
+            let number = found
+                .of(units)
+                .max(target.min_capacity.into())
+                .min(target.max_capacity.into());
+            let key = ResourceKey::aws(AwsKind::DynamoDbTable, &table.name);
+            let thing = self.thing(&key);
+            if number == found.of(units)
+                || target.suspended
+                || thing.present.lifecycle != Lifecycle::Available
+            {
+                continue;
+            }
+            match index {
+                None => table.capacity = Capacity::Provisioned(found.with(units, number)),
+                Some(index) => {
+                    table.global_indexes.get_mut(index).expect("it is there").provisioned =
+                        Some(found.with(units, number));
+                }
+            }
+            thing.present.lifecycle = Lifecycle::Modifying;
+            thing.busy = SLOW;
+            thing.then = Some(table.into());
+            moved = true;
+        }
+        moved
     }
 
     fn create(&mut self, key: &ResourceKey, desired: &AwsResource) {
@@ -429,6 +528,12 @@ impl World {
                 found.alias = None;
                 found.rotation = false;
             }
+            AwsResource::ScalableTarget(target) => {
+                target.target_utilization = None;
+                target.scale_in_cooldown_seconds = 0;
+                target.scale_out_cooldown_seconds = 0;
+                target.scale_in_disabled = false;
+            }
             AwsResource::SnsSubscription(subscription)
                 if subscription.protocol.needs_confirmation() =>
             {
@@ -452,6 +557,9 @@ impl World {
     }
 
     fn update(&mut self, key: &ResourceKey, desired: &AwsResource, fields: &[String]) {
+        if fields.iter().any(|field| field == "capacity" || field == "globalIndexes") {
+            self.check_unscaled(key, desired);
+        }
         let thing = self.aws.get_mut(key).expect("it exists");
         assert!(
             thing.present.arn.is_some(),
@@ -705,6 +813,8 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
                 .maintenance_window
                 .get_or_insert_with(|| "sun:05:00-sun:06:00".into());
         }
+        // DynamoDB does not say who sets them.
+        AwsResource::DynamoDbTable(table) => table.autoscaled.clear(),
         AwsResource::SnsTopic(topic) => {
             topic
                 .policy
