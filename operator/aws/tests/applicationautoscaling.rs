@@ -112,14 +112,38 @@ async fn a_target_is_made_changed_and_removed() {
     );
     assert!(present.arn.unwrap().contains(":scalable-target/"));
 
-    change(&double, &account, &mut reads, |target| target.min_capacity = 7).await;
-    change(&double, &account, &mut reads, |target| target.max_capacity = 90).await;
-    change(&double, &account, &mut reads, |target| target.suspended = true).await;
-    change(&double, &account, &mut reads, |target| target.suspended = false).await;
-    change(&double, &account, &mut reads, |target| target.target_utilization = Some(55.5)).await;
-    change(&double, &account, &mut reads, |target| target.scale_in_cooldown_seconds = 120).await;
-    change(&double, &account, &mut reads, |target| target.scale_out_cooldown_seconds = 60).await;
-    change(&double, &account, &mut reads, |target| target.scale_in_disabled = true).await;
+    change(&double, &account, &mut reads, |target| {
+        target.min_capacity = 7
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.max_capacity = 90
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.suspended = true
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.suspended = false
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.target_utilization = Some(55.5)
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.scale_in_cooldown_seconds = 120
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.scale_out_cooldown_seconds = 60
+    })
+    .await;
+    change(&double, &account, &mut reads, |target| {
+        target.scale_in_disabled = true
+    })
+    .await;
     change(&double, &account, &mut reads, |target| {
         target.tags.insert("team".into(), "shop".into());
     })
@@ -144,7 +168,10 @@ async fn a_target_is_made_changed_and_removed() {
         .send()
         .await
         .unwrap();
-    assert!(left.scaling_policies().is_empty(), "its policy went with it");
+    assert!(
+        left.scaling_policies().is_empty(),
+        "its policy went with it"
+    );
 }
 
 #[tokio::test]
@@ -176,7 +203,11 @@ async fn each_dimension_of_a_table_and_its_index_is_a_target_of_its_own() {
     }
     remove(&double, &account, all[0].clone(), DeleteMode::Everything).await;
     let other = AwsResource::from(all[1].clone()).name();
-    assert!(look(&account, AwsKind::ScalableTarget, &other).await.is_some());
+    assert!(
+        look(&account, AwsKind::ScalableTarget, &other)
+            .await
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -264,7 +295,11 @@ async fn refusals_are_told_apart() {
         .delete(&present, DeleteMode::Everything, &token)
         .await
         .unwrap();
-    assert!(look(&account, AwsKind::ScalableTarget, &reads.name()).await.is_none());
+    assert!(
+        look(&account, AwsKind::ScalableTarget, &reads.name())
+            .await
+            .is_none()
+    );
 
     dynamodb(&double)
         .update_table()

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ProvisionedThroughput};
 use double::{Double, change, converge, owner_tags, remove, token};
 use shopkeeper_plan::{
     aws::{
-        AutoscaledUnits, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
-        Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
+        AutoscaledUnits, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType,
+        PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
     },
     plan::DeleteMode,
 };

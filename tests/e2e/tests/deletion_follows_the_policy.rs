@@ -181,9 +181,15 @@ async fn catalog_under_retain(shop: &Shop) -> Result<()> {
     let deletions: Vec<String> = shop.steps_since(mark, "octank-deletion-retained").await?;
     let of_data = |call: &&String| {
         (call.contains("Delete") || call.contains("Deregister"))
-            && ["application-autoscaling", "dynamodb", "elasticache", "s3", "rds"]
-                .iter()
-                .any(|service| call.starts_with(service))
+            && [
+                "application-autoscaling",
+                "dynamodb",
+                "elasticache",
+                "s3",
+                "rds",
+            ]
+            .iter()
+            .any(|service| call.starts_with(service))
     };
     ensure!(
         !deletions.iter().any(|call| of_data(&call)),

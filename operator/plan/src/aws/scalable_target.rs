@@ -170,10 +170,7 @@ mod tests {
     #[test]
     fn the_name_says_which_table_and_index_is_scaled() {
         let name = "table/shop.orders|dynamodb:table:ReadCapacityUnits";
-        assert_eq!(
-            ScalableTarget::table_of(name),
-            Some(("shop.orders", None))
-        );
+        assert_eq!(ScalableTarget::table_of(name), Some(("shop.orders", None)));
         let name = "table/orders/index/by-state|dynamodb:index:WriteCapacityUnits";
         assert_eq!(
             ScalableTarget::table_of(name),
@@ -181,8 +178,14 @@ mod tests {
         );
         assert_eq!(
             ScalableTarget::parse_name(name),
-            Some(("table/orders/index/by-state", ScalableDimension::IndexWrites))
+            Some((
+                "table/orders/index/by-state",
+                ScalableDimension::IndexWrites
+            ))
         );
-        assert_eq!(ScalableTarget::parse_name("table/orders|rds:cluster:x"), None);
+        assert_eq!(
+            ScalableTarget::parse_name("table/orders|rds:cluster:x"),
+            None
+        );
     }
 }

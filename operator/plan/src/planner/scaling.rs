@@ -118,6 +118,7 @@ pub(super) fn hold_with_their_tables(steps: &mut [Step]) {
     }) {
         let table = ScalableTarget::table_of(&step.key.name)
             .and_then(|(name, _)| waiting.iter().find(|table| table.name == name));
-        step.blocked_by.extend(table.cloned().map(Blocker::Resource));
+        step.blocked_by
+            .extend(table.cloned().map(Blocker::Resource));
     }
 }

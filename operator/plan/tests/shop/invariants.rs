@@ -205,12 +205,11 @@ fn may_delete(kind: AwsKind, present: &Present, mode: DeleteMode, input: &Input<
         AwsKind::IamRole | AwsKind::NodeGroup | AwsKind::PodIdentityAssociation
     );
     // An autoscaler that is not wanted would fight over what is.
-    let scales_what_stays = ScalableTarget::table_of(&present.resource.name()).is_some_and(
-        |(table, _)| {
+    let scales_what_stays =
+        ScalableTarget::table_of(&present.resource.name()).is_some_and(|(table, _)| {
             let table = ResourceKey::aws(AwsKind::DynamoDbTable, table);
             !input.deleting && input.blueprint.get(&table).is_some()
-        },
-    );
+        });
     match input.policies.deletion {
         DeletionPolicy::Retain => holds_nothing || scales_what_stays,
         DeletionPolicy::Snapshot => match kind {

@@ -31,38 +31,40 @@ fn specification() -> impl Strategy<Value = Value> {
         1..30_i32,
         capacity(),
     )
-        .prop_map(|(orders, removed, replicas, instance_type, days, capacity)| {
-            let mut object = read("octank", if orders { "orders" } else { "catalog" });
-            let blocks: &[&str] = if orders {
-                &["database", "notifications"]
-            } else {
-                &["products", "cache", "media"]
-            };
-            for (block, gone) in blocks.iter().zip(&removed) {
-                if *gone {
-                    without(&mut object, &format!("/spec/{block}"));
-                    object["spec"]["bindings"]
-                        .as_array_mut()
-                        .unwrap()
-                        .retain(|binding| binding["resource"] != json!(block));
+        .prop_map(
+            |(orders, removed, replicas, instance_type, days, capacity)| {
+                let mut object = read("octank", if orders { "orders" } else { "catalog" });
+                let blocks: &[&str] = if orders {
+                    &["database", "notifications"]
+                } else {
+                    &["products", "cache", "media"]
+                };
+                for (block, gone) in blocks.iter().zip(&removed) {
+                    if *gone {
+                        without(&mut object, &format!("/spec/{block}"));
+                        object["spec"]["bindings"]
+                            .as_array_mut()
+                            .unwrap()
+                            .retain(|binding| binding["resource"] != json!(block));
+                    }
                 }
-            }
-            if removed[3] {
-                object["spec"]["scaling"] =
-                    json!({"type": "Fixed", "fixed": {"replicas": replicas}});
-            }
-            object["spec"]["nodes"]["nodeGroup"]["instanceTypes"] = json!([instance_type]);
-            if let Some(products) = object.pointer_mut("/spec/products") {
-                products["capacity"] = capacity;
-            }
-            if let Some(rds) = object.pointer_mut("/spec/database/rds") {
-                rds["backupRetentionDays"] = json!(days);
-            }
-            if let Some(queue) = object.pointer_mut("/spec/notifications/queues/0") {
-                queue["maxReceives"] = json!(days);
-            }
-            object
-        })
+                if removed[3] {
+                    object["spec"]["scaling"] =
+                        json!({"type": "Fixed", "fixed": {"replicas": replicas}});
+                }
+                object["spec"]["nodes"]["nodeGroup"]["instanceTypes"] = json!([instance_type]);
+                if let Some(products) = object.pointer_mut("/spec/products") {
+                    products["capacity"] = capacity;
+                }
+                if let Some(rds) = object.pointer_mut("/spec/database/rds") {
+                    rds["backupRetentionDays"] = json!(days);
+                }
+                if let Some(queue) = object.pointer_mut("/spec/notifications/queues/0") {
+                    queue["maxReceives"] = json!(days);
+                }
+                object
+            },
+        )
 }
 
 /// How the capacity of a table is bought: by request, as fixed numbers, or scaled, in all mixtures.
@@ -71,7 +73,10 @@ fn capacity() -> impl Strategy<Value = Value> {
         prop_oneof![
             (1..50_i32).prop_map(|number| (Some(number), None)),
             (1..50_i32, 0..50_i32, 20..90_i32).prop_map(|(min, more, target)| {
-                (None, Some(json!({"min": min, "max": min + more, "targetUtilization": target})))
+                (
+                    None,
+                    Some(json!({"min": min, "max": min + more, "targetUtilization": target})),
+                )
             }),
         ]
     };

@@ -66,7 +66,11 @@ fn scale_to(world: &mut World, read: i64, write: i64) {
     let units = Throughput { read, write };
     let table = table(world);
     table.capacity = Capacity::Provisioned(units);
-    table.global_indexes.get_mut(BY_CATEGORY).unwrap().provisioned = Some(units);
+    table
+        .global_indexes
+        .get_mut(BY_CATEGORY)
+        .unwrap()
+        .provisioned = Some(units);
 }
 
 fn targets(world: &World) -> Vec<String> {
@@ -129,11 +133,19 @@ fn a_scaled_table_is_made_with_targets_for_it_and_its_indexes() {
     );
     let found = target(&mut world);
     assert_eq!(
-        (found.min_capacity, found.max_capacity, found.target_utilization),
+        (
+            found.min_capacity,
+            found.max_capacity,
+            found.target_utilization
+        ),
         (5, 500, Some(60.0))
     );
     assert_eq!(
-        (found.scale_in_cooldown_seconds, found.scale_out_cooldown_seconds, found.scale_in_disabled),
+        (
+            found.scale_in_cooldown_seconds,
+            found.scale_out_cooldown_seconds,
+            found.scale_in_disabled
+        ),
         (120, 30, true)
     );
     let key = world.key(AwsKind::ScalableTarget, "WriteCapacityUnits");
@@ -141,7 +153,11 @@ fn a_scaled_table_is_made_with_targets_for_it_and_its_indexes() {
         unreachable!()
     };
     assert_eq!(
-        (found.target_utilization, found.scale_in_cooldown_seconds, found.scale_in_disabled),
+        (
+            found.target_utilization,
+            found.scale_in_cooldown_seconds,
+            found.scale_in_disabled
+        ),
         (Some(70.0), 0, false),
         "the defaults"
     );
@@ -156,7 +172,10 @@ fn what_the_autoscaler_sets_is_left_alone_and_is_no_drift() {
         scale_to(&mut world, 312, 17);
         assert!(world.run().is_empty(), "{drift:?}");
         assert_eq!(world.log, Vec::<String>::new(), "{drift:?}");
-        assert_eq!(units(&mut world), (throughput(312, 17), throughput(312, 17)));
+        assert_eq!(
+            units(&mut world),
+            (throughput(312, 17), throughput(312, 17))
+        );
     }
 }
 
@@ -185,7 +204,10 @@ fn from_fixed_numbers_nothing_is_taken_away() {
     switch(&mut world, scaled((5, 500), (2, 50)));
     assert!(world.run().is_empty());
     assert_eq!(all(&world, "update DynamoDbTable"), Vec::<usize>::new());
-    assert_eq!(units(&mut world), (throughput(100, 40), throughput(100, 40)));
+    assert_eq!(
+        units(&mut world),
+        (throughput(100, 40), throughput(100, 40))
+    );
     assert_eq!(targets(&world).len(), 4);
 }
 
@@ -211,10 +233,17 @@ fn targets_come_once_the_table_is_provisioned_which_begins_with_the_most() {
         .collect();
     assert_eq!(waiting.len(), 4);
     for step in waiting {
-        assert_eq!(step.blocked_by, [Blocker::Resource(key.clone())], "{step:#?}");
+        assert_eq!(
+            step.blocked_by,
+            [Blocker::Resource(key.clone())],
+            "{step:#?}"
+        );
     }
     assert!(world.run().is_empty());
-    assert_eq!(units(&mut world), (throughput(500, 50), throughput(500, 50)));
+    assert_eq!(
+        units(&mut world),
+        (throughput(500, 50), throughput(500, 50))
+    );
     assert_eq!(targets(&world).len(), 4);
 }
 
@@ -280,9 +309,7 @@ fn a_table_that_waits_for_approval_to_go_is_scaled_until_then_and_asks_once() {
     let plan = world.run();
     assert_eq!(targets(&world).len(), 4, "{:#?}", world.log);
     assert!(
-        plan.steps
-            .iter()
-            .all(|step| plan.waits_for_a_person(step)),
+        plan.steps.iter().all(|step| plan.waits_for_a_person(step)),
         "{plan:#?}"
     );
     world.approved = plan.approval_hash();
@@ -327,14 +354,21 @@ fn what_somebody_changed_of_a_target_is_set_back() {
         assert!(world.run().is_empty());
         assert_eq!(*target(&mut world), before);
         assert!(
-            world.log.iter().all(|line| line.starts_with("update ScalableTarget")),
+            world
+                .log
+                .iter()
+                .all(|line| line.starts_with("update ScalableTarget")),
             "{:#?}",
             world.log
         );
         let key = reads(&world);
         world.aws.remove(&key);
         assert!(world.run().is_empty());
-        assert_eq!(*target(&mut world), before, "and comes back when it was taken away");
+        assert_eq!(
+            *target(&mut world),
+            before,
+            "and comes back when it was taken away"
+        );
     }
 }
 
@@ -343,7 +377,9 @@ fn with_a_foreign_target() -> World {
     let scaled_before = settled(scaled((5, 500), (2, 50)));
     let key = reads(&scaled_before);
     let mut foreign = scaled_before.aws[&key].present.resource.clone();
-    foreign.tags_mut().retain(|name, _| name != OWNER_TAG && name != OWNER_UID_TAG);
+    foreign
+        .tags_mut()
+        .retain(|name, _| name != OWNER_TAG && name != OWNER_UID_TAG);
     let mut world = settled(fixed(100, 40));
     world.aws.insert(key, Thing::new(foreign));
     world
@@ -384,7 +420,10 @@ fn a_target_whose_tags_are_somebody_elses_by_now_holds_up_nothing() {
         .iter()
         .find(|step| step.key.kind.id() == "DynamoDbTable")
         .unwrap();
-    assert!(!step.blocked_by.contains(&Blocker::Resource(key)), "{step:#?}");
+    assert!(
+        !step.blocked_by.contains(&Blocker::Resource(key)),
+        "{step:#?}"
+    );
     assert_eq!(step.blocked_by.len(), 3, "{step:#?}");
 }
 
@@ -394,7 +433,9 @@ fn pods_do_not_wait_for_autoscaling() {
     for (key, node) in world.draft().iter() {
         if key.kind.id() != "ScalableTarget" {
             assert!(
-                node.depends_on.iter().all(|other| other.kind.id() != "ScalableTarget"),
+                node.depends_on
+                    .iter()
+                    .all(|other| other.kind.id() != "ScalableTarget"),
                 "{key}"
             );
         }

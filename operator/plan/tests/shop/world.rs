@@ -447,7 +447,9 @@ impl World {
                 continue;
             };
             // An index that goes takes its capacity with it.
-            if table != key.name || index.is_some_and(|index| !wanted.global_indexes.contains_key(index)) {
+            if table != key.name
+                || index.is_some_and(|index| !wanted.global_indexes.contains_key(index))
+            {
                 continue;
             }
             let units = |table: &DynamoDbTable| {
@@ -457,7 +459,11 @@ impl World {
             };
             // What is not there yet, or comes back, begins with what is asked for.
             if let Some(found) = units(found) {
-                assert_eq!(units(wanted), Some(found), "{key} is changed against {name}");
+                assert_eq!(
+                    units(wanted),
+                    Some(found),
+                    "{key} is changed against {name}"
+                );
             }
         }
     }
@@ -490,8 +496,11 @@ impl World {
             match index {
                 None => table.capacity = Capacity::Provisioned(found.with(units, number)),
                 Some(index) => {
-                    table.global_indexes.get_mut(index).expect("it is there").provisioned =
-                        Some(found.with(units, number));
+                    table
+                        .global_indexes
+                        .get_mut(index)
+                        .expect("it is there")
+                        .provisioned = Some(found.with(units, number));
                 }
             }
             thing.present.lifecycle = Lifecycle::Modifying;
@@ -557,7 +566,10 @@ impl World {
     }
 
     fn update(&mut self, key: &ResourceKey, desired: &AwsResource, fields: &[String]) {
-        if fields.iter().any(|field| field == "capacity" || field == "globalIndexes") {
+        if fields
+            .iter()
+            .any(|field| field == "capacity" || field == "globalIndexes")
+        {
             self.check_unscaled(key, desired);
         }
         let thing = self.aws.get_mut(key).expect("it exists");

@@ -24,7 +24,11 @@ impl Aws {
             let Some(index) = index_of(target.resource_id(), table) else {
                 continue;
             };
-            let units = if target.scalable_dimension().as_str().ends_with("ReadCapacityUnits") {
+            let units = if target
+                .scalable_dimension()
+                .as_str()
+                .ends_with("ReadCapacityUnits")
+            {
                 "reads"
             } else {
                 "writes"

@@ -25,10 +25,7 @@ spec:
     .await?;
     shop.until_ready(&subject).await?;
     let name = shop.made(&subject, "DynamoDbTable", "products").await?;
-    let (table, scaling) = (
-        View::Table(name.clone()),
-        View::Autoscaling(name.clone()),
-    );
+    let (table, scaling) = (View::Table(name.clone()), View::Autoscaling(name.clone()));
     let capacity = |capacity: Value| json!({"products": {"capacity": capacity}});
     let scaled = |provisioned: Value| capacity(json!({"provisioned": provisioned}));
 
