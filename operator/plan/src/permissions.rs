@@ -1,4 +1,4 @@
-//! What the operator itself may do in AWS: one table, from which its IAM policy is written.
+//! What the operator itself may do in AWS: one table, from which its IAM policies are written.
 //!
 //! A call that is not in the table is refused by AWS in every account that uses the policy, so a test in `shopkeeper-aws` holds
 //! the table against the calls that its modules make.
@@ -349,12 +349,13 @@ const PASSED_TO: [&str; 3] = [
     "pods.eks.amazonaws.com",
 ];
 
-/// The operator's IAM policy.
+/// The operator's IAM policies by name: `look`, which reads, and `change`. Two, because one would be longer than IAM lets a managed
+/// policy be.
 ///
 /// Its own cluster is told by the tag `eks-cluster-name` of its session: EKS Pod Identity gives it to every session, and for
 /// IRSA it has to be on the role.
 #[must_use]
-pub fn policy() -> Value {
+pub fn policies() -> [(&'static str, Value); 2] {
     let own = "${aws:PrincipalTag/eks-cluster-name}";
     let everything = json!("*");
     // IAM knows no resource for some of these calls, and then no account of it either.
@@ -478,7 +479,11 @@ pub fn policy() -> Value {
             ),
         ),
     ];
-    json!({"Version": "2012-10-17", "Statement": statements})
+    let (look, change): (Vec<Value>, Vec<Value>) = statements
+        .into_iter()
+        .partition(|statement| statement["Sid"] == "Look");
+    let document = |statements| json!({"Version": "2012-10-17", "Statement": statements});
+    [("look", document(look)), ("change", document(change))]
 }
 
 /// Every action of one reach, once each.
@@ -512,13 +517,31 @@ mod tests {
     const LONGEST_POLICY: usize = 6144;
 
     #[test]
-    fn the_policy_fits_into_a_managed_policy() {
-        let length = policy()
-            .to_string()
-            .chars()
-            .filter(|character| !character.is_whitespace())
-            .count();
-        assert!(length <= LONGEST_POLICY, "{length}");
+    fn each_policy_fits_into_a_managed_policy() {
+        for (name, policy) in policies() {
+            let length = policy
+                .to_string()
+                .chars()
+                .filter(|character| !character.is_whitespace())
+                .count();
+            assert!(length <= LONGEST_POLICY, "{name}: {length}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_changed_by_the_policy_that_looks() {
+        let [(name, look), _] = policies();
+        assert_eq!(name, "look");
+        let actions = look["Statement"][0]["Action"].as_array().unwrap();
+        assert!(actions.len() > 30);
+        for action in actions {
+            let (_, operation) = action.as_str().unwrap().split_once(':').unwrap();
+            let looks = ["Describe", "Get", "List"];
+            assert!(
+                looks.iter().any(|verb| operation.starts_with(verb)),
+                "{action}"
+            );
+        }
     }
 
     #[test]

@@ -141,7 +141,8 @@ impl AwsSpecification for ScalableTarget {
     fn can_rest_on(&self, other: &AwsResource) -> bool {
         match other {
             AwsResource::DynamoDbTable(table) => {
-                let index = Self::table_of(&self.name()).and_then(|(_, index)| index);
+                let name = self.name();
+                let index = Self::table_of(&name).and_then(|(_, index)| index);
                 matches!(table.capacity, Capacity::Provisioned(_))
                     && index.is_none_or(|index| table.global_indexes.contains_key(index))
             }
