@@ -90,7 +90,9 @@ fn files() -> Result<Vec<(PathBuf, String)>> {
     ));
     files.push(("config/rbac.yaml".into(), manifests::rbac(&crds)?));
     files.push(("config/operator.yaml".into(), manifests::operator()?));
-    files.push(("config/iam-policy.json".into(), manifests::iam_policy()?));
+    for (name, policy) in manifests::iam_policies()? {
+        files.push((Path::new("config").join(name), policy));
+    }
     Ok(files)
 }
 

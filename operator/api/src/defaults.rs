@@ -73,6 +73,10 @@ pub const KEY_ROTATION_PERIOD_DAYS: i32 = 365;
 
 /// `recoveryPeriodDays` of a table.
 pub const TABLE_RECOVERY_PERIOD_DAYS: i32 = 35;
+/// `targetUtilization` of the scaled capacity of a table, in percent.
+pub const CAPACITY_TARGET_PERCENT: i32 = 70;
+/// `scaleInCooldownSeconds` and `scaleOutCooldownSeconds` of the scaled capacity of a table.
+pub const CAPACITY_COOLDOWN_SECONDS: i32 = 0;
 
 /// `cache.version` for Valkey.
 pub const VALKEY_VERSION: &str = "8.1";

@@ -86,7 +86,7 @@ pub struct Status {
     pub replicas: Option<Replicas>,
     /// Everything it owns, in Kubernetes and in AWS.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"]))]
     pub inventory: Vec<InventoryItem>,
     /// The Platform it was first made on. It stays there: another one means another account, region, cluster or other names,
     /// and data does not move by itself.
@@ -151,10 +151,10 @@ pub struct InventoryItem {
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name in Kubernetes or AWS.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 1024))]
     pub name: String,
     /// Part it plays, such as `database` or `frontends.web`.
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 512))]
     pub role: String,
     /// ARN in AWS, uid in Kubernetes; empty until it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,7 +131,7 @@ pub struct Index {
     /// Attributes copied into the index. Immutable. Default: All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projection: Option<Projection>,
-    /// Capacity of the index in a table of provisioned capacity. Default: that of the table.
+    /// Capacity of the index in a table of provisioned capacity, fixed or scaled by itself. Default: as the table's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned: Option<ProvisionedCapacity>,
     /// Throughput that the index must serve at once. It only grows.
@@ -225,16 +225,68 @@ pub struct OnDemandCapacity {
     pub max_write: Option<i64>,
 }
 
-/// Reserved capacity, in units a second.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Reserved capacity, in units a second: reads and writes are each a fixed number, or scaled within a range.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.read) != (has(self.autoscale) && has(self.autoscale.read))")
+        .message("reads need either a number in read or a range in autoscale.read"),
+    validation = Rule::new("has(self.write) != (has(self.autoscale) && has(self.autoscale.write))")
+        .message("writes need either a number in write or a range in autoscale.write")
+)]
 pub struct ProvisionedCapacity {
+    /// Read units, where they are fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub read: Option<i64>,
+    /// Write units, where they are fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub write: Option<i64>,
+    /// As many units as the load needs, by Application Auto Scaling. What is there when it begins stays until the load says
+    /// otherwise; a table that was on demand begins with the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscale: Option<CapacityAutoscale>,
+}
+
+/// Which units are scaled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CapacityAutoscale {
     /// Read units.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub read: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<CapacityRange>,
     /// Write units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<CapacityRange>,
+}
+
+/// As many units as the load needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.min <= self.max").message("min must not exceed max: lower min or raise max"))]
+pub struct CapacityRange {
+    /// Fewest units.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub write: i64,
+    pub min: i32,
+    /// Most units: the upper limit of cost.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max: i32,
+    /// Target of what is consumed, in percent of what is provisioned. Default: 70.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 20, max = 90))]
+    pub target_utilization: Option<i32>,
+    /// Seconds after units were taken away until more are. DynamoDB allows only some decreases a day. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub scale_in_cooldown_seconds: Option<i32>,
+    /// Seconds after units were added until more are. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub scale_out_cooldown_seconds: Option<i32>,
+    /// `Disabled` only adds units and never takes any away. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<Toggle>,
 }
 
 /// Throughput to be ready for, in units a second.

@@ -26,6 +26,7 @@ pub struct Scope {
 /// The clients for one account and region. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Account {
+    pub(crate) applicationautoscaling: aws_sdk_applicationautoscaling::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) eks: aws_sdk_eks::Client,
     pub(crate) elasticache: aws_sdk_elasticache::Client,
@@ -84,6 +85,7 @@ impl Account {
             };
         }
         Self {
+            applicationautoscaling: client!(aws_sdk_applicationautoscaling),
             dynamodb: client!(aws_sdk_dynamodb),
             eks: client!(aws_sdk_eks),
             elasticache: client!(aws_sdk_elasticache),

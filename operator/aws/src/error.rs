@@ -72,6 +72,12 @@ const CODES: &[(&str, Class, &str)] = &[
     ),
     ("ExpiredToken", Class::Transient, ""),
     ("ExpiredTokenException", Class::Transient, ""),
+    // The role that Application Auto Scaling makes for itself is kept from the alarms.
+    (
+        "FailedResourceAccessException",
+        Class::Denied,
+        "let the service-linked role of Application Auto Scaling reach CloudWatch's alarms",
+    ),
     (
         "OptInRequired",
         Class::Denied,
@@ -84,6 +90,7 @@ const CODES: &[(&str, Class, &str)] = &[
     ("OperationAborted", Class::Conflict, ""),
     ("ConcurrentModification", Class::Conflict, ""),
     ("ConcurrentModificationException", Class::Conflict, ""),
+    ("ConcurrentUpdateException", Class::Conflict, ""),
     ("DeleteConflict", Class::Conflict, ""),
     ("EntityAlreadyExists", Class::Conflict, ""),
     ("AlreadyExistsException", Class::Conflict, ""),
@@ -109,6 +116,8 @@ const CODES: &[(&str, Class, &str)] = &[
     ("CacheSubnetGroupInUse", Class::NotReady, ""),
     ("InvalidCacheParameterGroupState", Class::NotReady, ""),
     ("DependencyViolation", Class::NotReady, ""),
+    // A target of Application Auto Scaling that went meanwhile: the next pass sees what is there.
+    ("ObjectNotFoundException", Class::NotReady, ""),
     ("KMSInvalidStateException", Class::NotReady, ""),
     ("BucketNotEmpty", Class::NotReady, ""),
     // DynamoDB takes a while to switch point-in-time recovery on.
@@ -172,6 +181,7 @@ const CODES: &[(&str, Class, &str)] = &[
     ("InternalFailure", Class::Transient, ""),
     ("InternalError", Class::Transient, ""),
     ("InternalServerError", Class::Transient, ""),
+    ("InternalServiceException", Class::Transient, ""),
     ("ServerException", Class::Transient, ""),
     ("ServiceFailure", Class::Transient, ""),
     ("ServiceUnavailable", Class::Transient, ""),

@@ -7,6 +7,7 @@
 //! One module for each AWS service, one file for each kind of resource; [`registry`] ties them to the kinds.
 
 pub mod account;
+pub mod applicationautoscaling;
 mod arn;
 pub mod calls;
 pub mod dynamodb;

@@ -9,7 +9,7 @@ use shopkeeper_plan::{
 
 use crate::{
     account::{Account, Scope},
-    dynamodb, eks, elasticache, iam, kms, rds,
+    applicationautoscaling, dynamodb, eks, elasticache, iam, kms, rds,
     resource::{ClientToken, Found, ResourceApi},
     s3, sns, sqs,
 };
@@ -70,6 +70,7 @@ registry! {
     NodeGroup => eks::NodeGroupApi;
     PodIdentityAssociation => eks::PodIdentityAssociationApi;
     DynamoDbTable => dynamodb::TableApi;
+    ScalableTarget => applicationautoscaling::TargetApi;
     CacheSubnetGroup => elasticache::SubnetGroupApi;
     CacheParameterGroup => elasticache::ParameterGroupApi;
     CacheReplicationGroup => elasticache::ReplicationGroupApi;

@@ -4,14 +4,14 @@
 
 mod double;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ProvisionedThroughput};
 use double::{Double, change, converge, owner_tags, remove, token};
 use shopkeeper_plan::{
     aws::{
-        AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
-        Projection, SecondaryIndex, StreamView, TableClass, Throughput,
+        AutoscaledUnits, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType,
+        PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
     },
     plan::DeleteMode,
 };
@@ -59,6 +59,7 @@ fn orders() -> DynamoDbTable {
         global_indexes: [("by-state".to_owned(), index("state", None))].into(),
         local_indexes: [("by-time".to_owned(), local)].into(),
         capacity: ON_DEMAND,
+        autoscaled: BTreeSet::new(),
         table_class: TableClass::Standard,
         kms_key_arn: None,
         point_in_time_recovery: PointInTimeRecovery {
@@ -232,6 +233,52 @@ async fn a_table_is_made_changed_and_removed() {
 
     remove(&double, &account, table, DeleteMode::Everything).await;
     assert_eq!(backups(&double).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_fixed_number_changes_beside_one_that_is_scaled() {
+    let double = Double::start();
+    let account = double.account();
+    let mut table = orders();
+    table.global_indexes = BTreeMap::new();
+    table.capacity = Capacity::Provisioned(Throughput { read: 5, write: 5 });
+    table.autoscaled = [AutoscaledUnits {
+        index: None,
+        units: Units::Read,
+        min: 5,
+        max: 500,
+    }]
+    .into();
+    converge(&double, &account, table.clone()).await;
+    let scaled = ProvisionedThroughput::builder()
+        .read_capacity_units(312)
+        .write_capacity_units(5)
+        .build()
+        .unwrap();
+    aws_sdk_dynamodb::Client::new(&double.configuration())
+        .update_table()
+        .table_name(&table.name)
+        .provisioned_throughput(scaled)
+        .send()
+        .await
+        .unwrap();
+    double.settle();
+    double.forget_calls();
+    converge(&double, &account, table.clone()).await;
+    assert_eq!(double.writes(), Vec::<String>::new());
+
+    let present = change(&double, &account, &mut table, |table| {
+        table.capacity = Capacity::Provisioned(Throughput { read: 5, write: 6 });
+    })
+    .await;
+    let AwsResource::DynamoDbTable(found) = present.resource else {
+        unreachable!()
+    };
+    let expected = Throughput {
+        read: 312,
+        write: 6,
+    };
+    assert_eq!(found.capacity, Capacity::Provisioned(expected));
 }
 
 #[tokio::test]

@@ -23,11 +23,11 @@ pub const TAGS: Field = Field::harmless("tags");
 
 /// The fields in which an AWS resource differs from what is desired, in the order of its field table, tags last.
 ///
-/// Fields that are not managed (`null`, unless leaving out means taking away), that are only set at creation, or that have
-/// outgrown the desired value do not differ.
+/// Fields that are not managed (`null`, unless leaving out means taking away), that are only set at creation, that have outgrown
+/// the desired value, or that an autoscaler owns do not differ.
 #[must_use]
 pub fn aws(desired: &AwsResource, observed: &AwsResource) -> Vec<Difference> {
-    let wanted = desired.to_value();
+    let wanted = desired.yielding_to(observed).to_value();
     let found = observed.to_value();
     let mut differences: Vec<_> = desired
         .kind()

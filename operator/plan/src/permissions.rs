@@ -1,4 +1,4 @@
-//! What the operator itself may do in AWS: one table, from which its IAM policy is written.
+//! What the operator itself may do in AWS: one table, from which its IAM policies are written.
 //!
 //! A call that is not in the table is refused by AWS in every account that uses the policy, so a test in `shopkeeper-aws` holds
 //! the table against the calls that its modules make.
@@ -107,6 +107,7 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::NodeGroup => NODE_GROUP,
         AwsKind::PodIdentityAssociation => POD_IDENTITY_ASSOCIATION,
         AwsKind::DynamoDbTable => DYNAMODB_TABLE,
+        AwsKind::ScalableTarget => SCALABLE_TARGET,
         AwsKind::CacheSubnetGroup => CACHE_SUBNET_GROUP,
         AwsKind::CacheParameterGroup => CACHE_PARAMETER_GROUP,
         AwsKind::CacheReplicationGroup => CACHE_REPLICATION_GROUP,
@@ -188,6 +189,18 @@ const DYNAMODB_TABLE: &[Call] = &[
     change("dynamodb", "UpdateContinuousBackups"),
     change("dynamodb", "UpdateTable"),
     change("dynamodb", "UpdateTimeToLive"),
+];
+
+// The call that registers a target also changes one, and then carries no tags.
+const SCALABLE_TARGET: &[Call] = &[
+    look("application-autoscaling", "DescribeScalableTargets"),
+    look("application-autoscaling", "DescribeScalingPolicies"),
+    look("application-autoscaling", "ListTagsForResource"),
+    make("application-autoscaling", "RegisterScalableTarget"),
+    make("application-autoscaling", "TagResource"),
+    change("application-autoscaling", "DeregisterScalableTarget"),
+    change("application-autoscaling", "PutScalingPolicy"),
+    change("application-autoscaling", "RegisterScalableTarget"),
 ];
 
 const CACHE_SUBNET_GROUP: &[Call] = &[
@@ -318,8 +331,16 @@ const SQS_QUEUE: &[Call] = &[
 /// Services whose calls make them use the Platform's key on the operator's behalf.
 const USING_KEYS: [&str; 4] = ["dynamodb", "elasticache", "rds", "secretsmanager"];
 
+/// What other services look at as the caller: Application Auto Scaling at the alarms of its policies.
+const LOOKED_AT_FOR_US: [&str; 1] = ["cloudwatch:DescribeAlarms"];
+
 /// Services that have to be allowed a role of their own in the account, the first time they are used.
-const SERVICE_LINKED: [&str; 3] = ["eks-nodegroup", "elasticache", "rds"];
+const SERVICE_LINKED: [&str; 4] = [
+    "dynamodb.application-autoscaling",
+    "eks-nodegroup",
+    "elasticache",
+    "rds",
+];
 
 /// Services that roles of ours are given to: EKS for nodes, Pod Identity for pods.
 const PASSED_TO: [&str; 3] = [
@@ -328,19 +349,28 @@ const PASSED_TO: [&str; 3] = [
     "pods.eks.amazonaws.com",
 ];
 
-/// The operator's IAM policy.
+/// The operator's IAM policies by name: `look`, which reads, and `change`. Two, because one would be longer than IAM lets a managed
+/// policy be.
 ///
 /// Its own cluster is told by the tag `eks-cluster-name` of its session: EKS Pod Identity gives it to every session, and for
 /// IRSA it has to be on the role.
 #[must_use]
-pub fn policy() -> Value {
+pub fn policies() -> [(&'static str, Value); 2] {
     let own = "${aws:PrincipalTag/eks-cluster-name}";
     let everything = json!("*");
     // IAM knows no resource for some of these calls, and then no account of it either.
     let account =
         json!({"StringEqualsIfExists": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}});
     let statements = [
-        statement("Look", actions(Reach::Look), &everything, None),
+        statement(
+            "Look",
+            actions(Reach::Look)
+                .into_iter()
+                .chain(LOOKED_AT_FOR_US.map(str::to_owned))
+                .collect(),
+            &everything,
+            None,
+        ),
         statement(
             "MakeWithTheTagOfThisCluster",
             actions(Reach::Make),
@@ -406,6 +436,18 @@ pub fn policy() -> Value {
                 json!({"StringEquals": {"iam:AWSServiceName": SERVICE_LINKED.map(|service| format!("{service}.amazonaws.com"))}}),
             ),
         ),
+        // Application Auto Scaling makes the alarms of its policies with a role of its own, and refuses whoever could not make them
+        // in its place.
+        statement(
+            "AlarmsThroughAutoscaling",
+            ["DeleteAlarms", "PutMetricAlarm"]
+                .map(|action| format!("cloudwatch:{action}"))
+                .to_vec(),
+            &json!("arn:*:cloudwatch:*:*:alarm:TargetTracking*"),
+            Some(
+                json!({"StringEquals": {"aws:CalledViaLast": "application-autoscaling.amazonaws.com"}}),
+            ),
+        ),
         // RDS makes, rotates and tags the secret of a master password as the caller; the operator reads it for bindings.
         statement(
             "MasterPasswords",
@@ -437,7 +479,11 @@ pub fn policy() -> Value {
             ),
         ),
     ];
-    json!({"Version": "2012-10-17", "Statement": statements})
+    let (look, change): (Vec<Value>, Vec<Value>) = statements
+        .into_iter()
+        .partition(|statement| statement["Sid"] == "Look");
+    let document = |statements| json!({"Version": "2012-10-17", "Statement": statements});
+    [("look", document(look)), ("change", document(change))]
 }
 
 /// Every action of one reach, once each.
@@ -471,13 +517,31 @@ mod tests {
     const LONGEST_POLICY: usize = 6144;
 
     #[test]
-    fn the_policy_fits_into_a_managed_policy() {
-        let length = policy()
-            .to_string()
-            .chars()
-            .filter(|character| !character.is_whitespace())
-            .count();
-        assert!(length <= LONGEST_POLICY, "{length}");
+    fn each_policy_fits_into_a_managed_policy() {
+        for (name, policy) in policies() {
+            let length = policy
+                .to_string()
+                .chars()
+                .filter(|character| !character.is_whitespace())
+                .count();
+            assert!(length <= LONGEST_POLICY, "{name}: {length}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_changed_by_the_policy_that_looks() {
+        let [(name, look), _] = policies();
+        assert_eq!(name, "look");
+        let actions = look["Statement"][0]["Action"].as_array().unwrap();
+        assert!(actions.len() > 30);
+        for action in actions {
+            let (_, operation) = action.as_str().unwrap().split_once(':').unwrap();
+            let looks = ["Describe", "Get", "List"];
+            assert!(
+                looks.iter().any(|verb| operation.starts_with(verb)),
+                "{action}"
+            );
+        }
     }
 
     #[test]

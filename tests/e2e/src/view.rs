@@ -10,6 +10,8 @@ use crate::{Shop, Subject};
 pub enum View {
     /// A DynamoDB table by name.
     Table(String),
+    /// The autoscaling of a DynamoDB table and its indexes, by the name of the table.
+    Autoscaling(String),
     /// An ElastiCache replication group by id.
     Cache(String),
     /// An S3 bucket by name.
@@ -37,6 +39,7 @@ impl Shop {
     pub async fn look(&self, view: &View) -> Result<Value> {
         match view {
             View::Table(name) => self.aws.table(name).await,
+            View::Autoscaling(table) => self.aws.autoscaling(table).await,
             View::Cache(id) => self.aws.cache(id).await,
             View::Bucket(name) => self.aws.bucket(name).await,
             View::Database(identifier) => self.aws.database(identifier).await,

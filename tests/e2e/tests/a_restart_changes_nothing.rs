@@ -17,7 +17,9 @@ metadata: {name: catalog, namespace: shop}
 spec:
   workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
   nodes: {type: NodeGroup, nodeGroup: {instanceTypes: [m7g.large], min: 1, max: 3}}
-  products: {keys: {partition: {name: id, type: String}}}
+  products:
+    keys: {partition: {name: id, type: String}}
+    capacity: {type: Provisioned, provisioned: {autoscale: {read: {min: 5, max: 50}, write: {min: 5, max: 50}}}}
   cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1}
   media: {archiveAfterInactiveDays: 180}
 ";

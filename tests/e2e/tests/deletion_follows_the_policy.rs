@@ -64,7 +64,9 @@ metadata: {{name: {name}, namespace: {NAMESPACE}}}
 spec:
   workload: {{image: registry.example/catalog:1, ports: [{{name: http, containerPort: 8080}}]}}
   nodes: {{type: NodeGroup, nodeGroup: {{min: 1, max: 3}}}}
-  products: {{keys: {{partition: {{name: id, type: String}}}}}}
+  products:
+    keys: {{partition: {{name: id, type: String}}}}
+    capacity: {{type: Provisioned, provisioned: {{read: 5, autoscale: {{write: {{min: 5, max: 50}}}}}}}}
   cache: {{engine: Valkey, nodeType: cache.t4g.small, replicas: 1}}
   media: {{archiveAfterInactiveDays: 180}}
   policy: {{deletion: {policy}}}
@@ -160,6 +162,7 @@ async fn catalog_under_retain(shop: &Shop) -> Result<()> {
     let left = left(shop, &subject).await?;
     for kept in [
         "dynamodb:table",
+        "application-autoscaling:scalable-target",
         "elasticache:replication-group",
         "elasticache:subnet-group",
         "s3:bucket",
@@ -177,10 +180,16 @@ async fn catalog_under_retain(shop: &Shop) -> Result<()> {
     );
     let deletions: Vec<String> = shop.steps_since(mark, "octank-deletion-retained").await?;
     let of_data = |call: &&String| {
-        call.contains("Delete")
-            && ["dynamodb", "elasticache", "s3", "rds"]
-                .iter()
-                .any(|service| call.starts_with(service))
+        (call.contains("Delete") || call.contains("Deregister"))
+            && [
+                "application-autoscaling",
+                "dynamodb",
+                "elasticache",
+                "s3",
+                "rds",
+            ]
+            .iter()
+            .any(|service| call.starts_with(service))
     };
     ensure!(
         !deletions.iter().any(|call| of_data(&call)),
@@ -223,7 +232,11 @@ async fn catalog_under_snapshot(shop: &Shop) -> Result<()> {
         shop,
         mark,
         &table,
-        &["dynamodb:CreateBackup", "dynamodb:DeleteTable"],
+        &[
+            "application-autoscaling:DeregisterScalableTarget",
+            "dynamodb:CreateBackup",
+            "dynamodb:DeleteTable",
+        ],
     )
     .await?;
     in_order(
@@ -280,6 +293,16 @@ async fn catalog_under_delete(shop: &Shop) -> Result<()> {
             "eks:DeleteNodegroup",
             "dynamodb:DeleteTable",
             "iam:DeleteRole",
+        ],
+    )
+    .await?;
+    in_order(
+        shop,
+        mark,
+        &table,
+        &[
+            "application-autoscaling:DeregisterScalableTarget",
+            "dynamodb:DeleteTable",
         ],
     )
     .await?;

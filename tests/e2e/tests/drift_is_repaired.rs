@@ -6,6 +6,7 @@
 //! Rows R3, R4, R10, R11, R12, R13, R18, R22, R29 of the requirements.
 
 use anyhow::{Context as _, Result, ensure};
+use aws_sdk_applicationautoscaling::types::{ScalableDimension, ServiceNamespace, SuspendedState};
 use aws_sdk_dynamodb::types::PointInTimeRecoverySpecification;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -94,7 +95,9 @@ metadata: {name: catalog, namespace: drift}
 spec:
   workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
   nodes: {type: NodeGroup, nodeGroup: {min: 1, max: 3}}
-  products: {keys: {partition: {name: id, type: String}}}
+  products:
+    keys: {partition: {name: id, type: String}}
+    capacity: {type: Provisioned, provisioned: {read: 5, autoscale: {write: {min: 5, max: 50}}}}
   cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1}
   media: {archiveAfterInactiveDays: 180}
   bindings:
@@ -112,6 +115,11 @@ spec:
     let role = shop.made(&subject, "IamRole", "identity.role").await?;
     let aws = &shop.aws;
     let object = |kind: &'static str, name: &str| Subject::new(kind, NAMESPACE, name);
+    let scaled = format!("table/{table}");
+    let (namespace, writes) = (
+        ServiceNamespace::Dynamodb,
+        ScalableDimension::DynamoDbTableWriteCapacityUnits,
+    );
     let drifts = vec![
         Drift {
             what: "the table's point-in-time recovery",
@@ -128,6 +136,38 @@ spec:
             made: async { aws.dynamodb.update_table().table_name(&table).deletion_protection_enabled(false).send().await.map(drop).map_err(Into::into) }
                 .boxed_local(),
             view: View::Table(table.clone()),
+        },
+        Drift {
+            what: "the range of the table's autoscaling, which is suspended as well",
+            made: async {
+                let state = SuspendedState::builder().dynamic_scaling_out_suspended(true).build();
+                let call = aws.applicationautoscaling.register_scalable_target().service_namespace(namespace.clone()).resource_id(&scaled);
+                call.scalable_dimension(writes.clone()).max_capacity(9).suspended_state(state).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Autoscaling(table.clone()),
+        },
+        Drift {
+            what: "the policy of the table's autoscaling, deleted",
+            made: async {
+                let call = aws.applicationautoscaling.delete_scaling_policy().service_namespace(namespace.clone()).resource_id(&scaled);
+                let name = format!("DynamoDBWriteCapacityUtilization:{scaled}");
+                call.scalable_dimension(writes.clone()).policy_name(name).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Autoscaling(table.clone()),
+        },
+        Drift {
+            what: "the table's autoscaling, taken away",
+            made: async {
+                let call = aws.applicationautoscaling.deregister_scalable_target().service_namespace(namespace.clone()).resource_id(&scaled);
+                call.scalable_dimension(writes.clone()).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Autoscaling(table.clone()),
         },
         Drift {
             what: "the bucket's versioning",

@@ -220,12 +220,15 @@ fn documents(objects: &[Value]) -> Result<String> {
     Ok(text)
 }
 
-/// The operator's IAM policy as JSON, which has no place for a remark on where it comes from.
-pub(super) fn iam_policy() -> Result<String> {
-    Ok(format!(
-        "{}\n",
-        serde_json::to_string_pretty(&permissions::policy())?
-    ))
+/// The operator's IAM policies by file name, as JSON, which has no place for a remark on where it comes from.
+pub(super) fn iam_policies() -> Result<Vec<(String, String)>> {
+    permissions::policies()
+        .into_iter()
+        .map(|(name, policy)| {
+            let text = serde_json::to_string_pretty(&policy)?;
+            Ok((format!("iam-policy-{name}.json"), format!("{text}\n")))
+        })
+        .collect()
 }
 
 #[cfg(test)]

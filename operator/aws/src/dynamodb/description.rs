@@ -1,6 +1,6 @@
 //! From DynamoDB's descriptions to the terms of what can be desired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types as sdk;
 use shopkeeper_plan::{
@@ -75,6 +75,8 @@ impl Descriptions {
             global_indexes,
             local_indexes,
             capacity: capacity(&table, on_demand),
+            // Who sets them, DynamoDB does not say.
+            autoscaled: BTreeSet::new(),
             table_class: match table
                 .table_class_summary()
                 .and_then(|summary| summary.table_class())

@@ -329,8 +329,10 @@ pub async fn converge(
             assert_eq!(again.outputs, present.outputs);
             return again;
         }
+        // As the planner does with what an autoscaler owns.
+        let yielding = desired.yielding_to(&present.resource);
         account
-            .update(&desired, &present, &last, &token)
+            .update(&yielding, &present, &last, &token)
             .await
             .unwrap();
     }

@@ -60,6 +60,50 @@ pub struct Throughput {
     pub write: i64,
 }
 
+/// One of the two kinds of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Units {
+    /// Read units.
+    Read,
+    /// Write units.
+    Write,
+}
+
+impl Throughput {
+    /// The number of these units.
+    #[must_use]
+    pub const fn of(self, units: Units) -> i64 {
+        match units {
+            Units::Read => self.read,
+            Units::Write => self.write,
+        }
+    }
+
+    /// The same with another number of these units.
+    #[must_use]
+    pub const fn with(mut self, units: Units, number: i64) -> Self {
+        match units {
+            Units::Read => self.read = number,
+            Units::Write => self.write = number,
+        }
+        self
+    }
+}
+
+/// Units that an autoscaler sets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AutoscaledUnits {
+    /// The global index whose units they are; `None` for those of the table.
+    pub index: Option<String>,
+    /// Which.
+    pub units: Units,
+    /// Fewest.
+    pub min: i64,
+    /// Most.
+    pub max: i64,
+}
+
 /// How capacity is bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +115,7 @@ pub enum Capacity {
         /// Most write request units a second.
         max_write: Option<i64>,
     },
-    /// A fixed number of units a second.
+    /// A number of units a second: fixed, or the one to begin with where [`DynamoDbTable::autoscaled`] has them.
     Provisioned(Throughput),
 }
 
@@ -133,6 +177,9 @@ pub struct DynamoDbTable {
     pub local_indexes: BTreeMap<String, SecondaryIndex>,
     /// Capacity.
     pub capacity: Capacity,
+    /// Provisioned units that an autoscaler sets: ours only when the table or index is made, or becomes provisioned.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub autoscaled: BTreeSet<AutoscaledUnits>,
     /// Storage class.
     pub table_class: TableClass,
     /// ARN of the KMS key; `None` for the key that DynamoDB owns.
@@ -158,6 +205,50 @@ pub struct DynamoDbTable {
 
 /// Switching billing or class takes a while, and each is allowed only a few times in 24 hours or 30 days.
 const UPDATE_MINUTES: u16 = 1;
+
+impl DynamoDbTable {
+    /// The provisioned units of the table, or of one of its global indexes; `None` on demand, and where there is no such index.
+    #[must_use]
+    pub fn throughput(&self, index: Option<&str>) -> Option<Throughput> {
+        match (self.capacity, index) {
+            (Capacity::OnDemand { .. }, _) => None,
+            (Capacity::Provisioned(of_table), None) => Some(of_table),
+            (Capacity::Provisioned(_), Some(index)) => self.global_indexes.get(index)?.provisioned,
+        }
+    }
+
+    fn set_throughput(&mut self, index: Option<&str>, throughput: Throughput) {
+        match index {
+            None => self.capacity = Capacity::Provisioned(throughput),
+            Some(index) => {
+                if let Some(index) = self.global_indexes.get_mut(index) {
+                    index.provisioned = Some(throughput);
+                }
+            }
+        }
+    }
+}
+
+impl AutoscaledUnits {
+    /// How many there should be in a table that is there already.
+    fn in_place(&self, observed: &DynamoDbTable) -> i64 {
+        let within = |number: i64| number.max(self.min).min(self.max);
+        match (
+            observed.throughput(self.index.as_deref()),
+            observed.throughput(None),
+        ) {
+            (Some(found), _) => found.of(self.units),
+            // On demand it took any load, and nobody knows which: it starts with the most, and the autoscaler takes away what is
+            // not used.
+            (None, None) => self.max,
+            // A new index that takes fewer writes than its table holds up the writes of the table.
+            (None, Some(of_table)) => match self.units {
+                Units::Read => self.min,
+                Units::Write => within(of_table.write),
+            },
+        }
+    }
+}
 
 impl AwsSpecification for DynamoDbTable {
     const KIND: AwsKind = AwsKind::DynamoDbTable;
@@ -209,5 +300,130 @@ impl AwsSpecification for DynamoDbTable {
             _ => false,
         };
         replaced.then_some(serde_json::Value::Null)
+    }
+
+    /// What an autoscaler sets is as it is, within its range or not: it brings it there itself.
+    fn yielding_to(&self, observed: &Self) -> Self {
+        let mut yielding = self.clone();
+        for scaled in std::mem::take(&mut yielding.autoscaled) {
+            let index = scaled.index.as_deref();
+            if let Some(throughput) = yielding.throughput(index) {
+                yielding.set_throughput(
+                    index,
+                    throughput.with(scaled.units, scaled.in_place(observed)),
+                );
+            }
+        }
+        yielding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key {
+            partition: KeyAttribute {
+                name: "id".into(),
+                r#type: KeyType::String,
+            },
+            sort: None,
+        }
+    }
+
+    fn table(capacity: Capacity, index: Option<Throughput>) -> DynamoDbTable {
+        let by = SecondaryIndex {
+            key: key(),
+            projection: Projection::All,
+            provisioned: index,
+        };
+        DynamoDbTable {
+            name: "orders".into(),
+            key: key(),
+            global_indexes: [("by".to_owned(), by)].into(),
+            local_indexes: BTreeMap::new(),
+            capacity,
+            autoscaled: BTreeSet::new(),
+            table_class: TableClass::Standard,
+            kms_key_arn: None,
+            point_in_time_recovery: PointInTimeRecovery {
+                enabled: false,
+                days: None,
+            },
+            time_to_live_attribute: None,
+            deletion_protection: false,
+            warm_read_units: None,
+            warm_write_units: None,
+            index_warm_units: BTreeMap::new(),
+            stream: None,
+            tags: Tags::new(),
+        }
+    }
+
+    const fn units(read: i64, write: i64) -> Throughput {
+        Throughput { read, write }
+    }
+
+    /// Reads of the table and both of the index are scaled, writes of the table are fixed.
+    fn desired() -> DynamoDbTable {
+        let mut table = table(Capacity::Provisioned(units(5, 7)), Some(units(2, 3)));
+        let scaled = |index: Option<&str>, units, min, max| AutoscaledUnits {
+            index: index.map(str::to_owned),
+            units,
+            min,
+            max,
+        };
+        table.autoscaled = [
+            scaled(None, Units::Read, 5, 100),
+            scaled(Some("by"), Units::Read, 2, 50),
+            scaled(Some("by"), Units::Write, 3, 60),
+        ]
+        .into();
+        table
+    }
+
+    #[test]
+    fn what_an_autoscaler_has_set_is_left_and_what_is_fixed_is_not() {
+        let observed = table(Capacity::Provisioned(units(40, 90)), Some(units(1, 70)));
+        let wanted = desired().yielding_to(&observed);
+        assert_eq!(wanted.capacity, Capacity::Provisioned(units(40, 7)));
+        assert_eq!(wanted.global_indexes["by"].provisioned, Some(units(1, 70)));
+        assert!(wanted.autoscaled.is_empty());
+    }
+
+    #[test]
+    fn a_table_that_was_on_demand_starts_with_the_most() {
+        let on_demand = Capacity::OnDemand {
+            max_read: None,
+            max_write: None,
+        };
+        let wanted = desired().yielding_to(&table(on_demand, None));
+        assert_eq!(wanted.capacity, Capacity::Provisioned(units(100, 7)));
+        assert_eq!(wanted.global_indexes["by"].provisioned, Some(units(50, 60)));
+    }
+
+    #[test]
+    fn a_new_index_takes_the_writes_of_its_table() {
+        for (of_table, expected) in [(40, 40), (1, 3), (1000, 60)] {
+            let mut observed = table(Capacity::Provisioned(units(9, of_table)), None);
+            observed.global_indexes.clear();
+            let wanted = desired().yielding_to(&observed);
+            assert_eq!(
+                wanted.global_indexes["by"].provisioned,
+                Some(units(2, expected))
+            );
+        }
+    }
+
+    #[test]
+    fn on_demand_there_is_nothing_to_yield() {
+        let on_demand = Capacity::OnDemand {
+            max_read: None,
+            max_write: None,
+        };
+        let wanted = table(on_demand, None);
+        let observed = table(Capacity::Provisioned(units(9, 9)), Some(units(9, 9)));
+        assert_eq!(wanted.yielding_to(&observed), wanted);
     }
 }

@@ -21,6 +21,7 @@ mod rds_instance;
 mod rds_parameter_group;
 mod rds_subnet_group;
 mod s3_bucket;
+mod scalable_target;
 pub mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
@@ -29,8 +30,8 @@ pub use cache_parameter_group::CacheParameterGroup;
 pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
 pub use cache_subnet_group::CacheSubnetGroup;
 pub use dynamodb_table::{
-    Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection,
-    SecondaryIndex, StreamView, TableClass, Throughput,
+    AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
+    Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
 };
 pub use iam_role::IamRole;
 pub use kms_key::KmsKey;
@@ -40,6 +41,7 @@ pub use rds_instance::RdsInstance;
 pub use rds_parameter_group::RdsParameterGroup;
 pub use rds_subnet_group::RdsSubnetGroup;
 pub use s3_bucket::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket};
+pub use scalable_target::{ScalableDimension, ScalableTarget};
 pub use sns_subscription::{SnsSubscription, SubscriptionProtocol};
 pub use sns_topic::SnsTopic;
 pub use sqs_queue::{RedrivePolicy, SqsQueue};
@@ -192,7 +194,8 @@ pub enum Holding {
     Key,
     /// Something that data needs to exist: kept where the data is kept.
     Support,
-    /// Connections between resources and to subscribers: kept where data is retained, and lost without harm otherwise.
+    /// Connections between resources and to subscribers, and what scales data: kept where data is retained, and lost without harm
+    /// otherwise.
     Wiring,
     /// Nothing: always deleted with its owner.
     Nothing,
@@ -221,6 +224,16 @@ pub trait AwsSpecification:
     /// The value that a field has for a while on its way to the desired one, where AWS does not go there at once.
     fn on_the_way(&self, _observed: &Self, _field: &str) -> Option<serde_json::Value> {
         None
+    }
+    /// What is desired once what others own is taken as it is: what an autoscaler sets is only ours to begin with.
+    #[must_use]
+    fn yielding_to(&self, _observed: &Self) -> Self {
+        self.clone()
+    }
+    /// Whether a resource that it depends on, as observed, is such that AWS lets this one be made and changed. That it exists and is
+    /// ours is looked at elsewhere.
+    fn can_rest_on(&self, _other: &AwsResource) -> bool {
+        true
     }
 }
 
@@ -318,6 +331,21 @@ macro_rules! registry {
                 }
             }
 
+            /// What is desired once what others own is taken as it is. See [`AwsSpecification::yielding_to`].
+            #[must_use]
+            pub fn yielding_to(&self, observed: &Self) -> Self {
+                match (self, observed) {
+                    $((Self::$kind(desired), Self::$kind(observed)) => Self::$kind(desired.yielding_to(observed)),)+
+                    _ => self.clone(),
+                }
+            }
+
+            /// Whether AWS lets it be made on another as that is now. See [`AwsSpecification::can_rest_on`].
+            #[must_use]
+            pub fn can_rest_on(&self, other: &Self) -> bool {
+                match self { $(Self::$kind(resource) => resource.can_rest_on(other),)+ }
+            }
+
             /// Its fields by name.
             #[must_use]
             pub fn to_value(&self) -> serde_json::Value {
@@ -339,7 +367,7 @@ macro_rules! registry {
     };
 }
 
-// Teardown stages: 20 what routes identity and messages, 30 compute, 40 data, 50 what data and compute need, 60 keys.
+// Teardown stages: 20 what routes identity and messages, 30 compute and what scales data, 40 data, 50 what data and compute need, 60 keys.
 // Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), so that nothing uses a resource any more
 // when it goes.
 registry! {
@@ -353,6 +381,8 @@ registry! {
     PodIdentityAssociation, "Pod Identity association", stage 20, Nothing, minutes 0;
     /// A DynamoDB table.
     DynamoDbTable, "DynamoDB table", stage 40, Data, minutes 1;
+    /// A scalable target with its target tracking policy.
+    ScalableTarget, "scalable target", stage 30, Wiring, minutes 0;
     /// An ElastiCache subnet group.
     CacheSubnetGroup, "ElastiCache subnet group", stage 50, Support, minutes 0;
     /// An ElastiCache parameter group.

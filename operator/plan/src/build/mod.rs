@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    aws::{AwsKind, PodIdentityAssociation},
+    aws::{AwsKind, AwsResource, PodIdentityAssociation},
     blueprint::{Blueprint, MissingOutput, Section},
     kubernetes::{
         KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, ingress, network_policy,
@@ -24,12 +24,16 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
     let mut blueprint = Blueprint::default();
     let mut data_keys = Vec::new();
     for resource in &resolved.data {
-        data_keys.push(blueprint.aws(
+        let key = blueprint.aws(
             Section::Data,
             resource.role.clone(),
             resource.resource.clone(),
             &resource.depends_on,
-        ));
+        );
+        // Pods use a table, and do not wait for its autoscaling.
+        if !matches!(resource.resource, AwsResource::ScalableTarget(_)) {
+            data_keys.push(key);
+        }
     }
     for component in &resolved.components {
         ComponentBuilder {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{ChangePolicy, Input};
+use super::{ChangePolicy, Input, scaling};
 use crate::{
     aws::Change,
     difference::{self, Difference, canonical},
@@ -87,6 +87,7 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
     }
     decided.sort_by(|one, other| one.key.cmp(&other.key));
     decided.truncate(ASKED_AT_ONCE);
+    scaling::hold_with_their_tables(&mut steps);
     steps.sort_by(|one, other| one.key.cmp(&other.key));
     plan.decisions.steps = decided;
     plan.steps = steps;

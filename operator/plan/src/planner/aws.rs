@@ -3,7 +3,7 @@
 use super::{
     DriftPolicy, Planner,
     ownership::{self, Ownership},
-    step,
+    scaling, step,
 };
 use crate::{
     aws::{AwsKind, AwsResource, Change, Tags},
@@ -147,11 +147,13 @@ impl Planner<'_> {
             .iter()
             .map(|difference| difference.field.name.to_owned())
             .collect();
+        // What an autoscaler has set goes along unchanged in a call that sets what is ours.
+        let yielding = desired.yielding_to(&present.resource);
         let mut step = step(
             key,
             Action::Update,
             Operation::AwsUpdate {
-                desired: Box::new(desired.clone()),
+                desired: Box::new(yielding),
                 fields,
             },
         );
@@ -184,6 +186,8 @@ impl Planner<'_> {
             step.blocked_by.push(Blocker::DriftReported);
         }
         step.blocked_by.extend(self.unmet(node));
+        step.blocked_by
+            .extend(scaling::in_the_way(key, differences, self.input));
         step
     }
 

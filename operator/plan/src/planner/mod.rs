@@ -16,6 +16,7 @@ mod approval;
 mod aws;
 mod kubernetes;
 mod ownership;
+mod scaling;
 mod teardown;
 
 pub use ownership::Ownership;
@@ -174,7 +175,7 @@ impl<'a> Planner<'a> {
     fn unmet(&self, node: &Node) -> Vec<Blocker> {
         node.depends_on
             .iter()
-            .filter(|key| !is_usable(key, self.input))
+            .filter(|key| !is_usable(key, self.input) || !self.is_fit_for(node, key))
             .cloned()
             .map(Blocker::Resource)
             .collect()
@@ -186,11 +187,21 @@ impl<'a> Planner<'a> {
         node.depends_on
             .iter()
             .filter(|key| {
-                !is_usable(key, self.input) || !(self.was_applied(key) || self.is_as_desired(key))
+                !is_usable(key, self.input)
+                    || !self.is_fit_for(node, key)
+                    || !(self.was_applied(key) || self.is_as_desired(key))
             })
             .cloned()
             .map(Blocker::Resource)
             .collect()
+    }
+
+    /// Whether a dependency is as AWS wants it to be for this node: a scalable target needs a table of provisioned capacity.
+    fn is_fit_for(&self, node: &Node, dependency: &ResourceKey) -> bool {
+        match (&node.wanted, self.input.observed.present(dependency)) {
+            (Wanted::Aws(desired), Some(present)) => desired.can_rest_on(&present.resource),
+            _ => true,
+        }
     }
 
     /// Whether it was complete before. A later change of it may wait for a person, be refused, or be drift that is only told: pods

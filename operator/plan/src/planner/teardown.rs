@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{DeletionPolicy, Input, Ownership, ownership, step, waiting};
+use super::{
+    DeletionPolicy, Input, Ownership, ownership,
+    scaling::{self, End},
+    step, waiting,
+};
 use crate::{
     aws::{AwsKind, AwsResource, Holding},
     failure::{Class, Failure},
-    kubernetes::KubernetesKind,
     observed::{Lifecycle, Observation, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
@@ -96,12 +99,10 @@ pub(super) fn plan_leftovers(
             )
         })
         .collect();
-    // An autoscaler sets the replicas of its Deployment back for as long as it is there: waiting for the Deployment to be as it is
-    // wanted would be waiting for ever.
     keep_what_is_needed(&mut added);
-    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added.into_iter().partition(|step| {
-        step.key.kind == ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler)
-    });
+    let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added
+        .into_iter()
+        .partition(|step| scaling::end(&step.key, input) == End::AtOnce);
     steps.append(&mut scalers);
     for step in &mut added {
         if step.is_free() && !matches!(step.operation, Operation::LeaveBehind(_)) {
@@ -223,7 +224,14 @@ fn take_down_aws(
         let failure = || ownership::lost(key, present, input);
         return known.then(|| step(key, Action::Retain, Operation::LeaveBehind(failure())));
     }
-    let Fate::Delete(mode) = fate(kind, present.empty, input.policies.deletion) else {
+    let fate = match scaling::end(key, input) {
+        // What it scales is kept whatever the policy, and is wanted without it.
+        End::AtOnce | End::AfterWhatItScales if !input.deleting => {
+            Fate::Delete(DeleteMode::Everything)
+        }
+        _ => fate(kind, present.empty, input.policies.deletion),
+    };
+    let Fate::Delete(mode) = fate else {
         return Some(step(key, Action::Retain, Operation::Forget));
     };
     match present.lifecycle {

@@ -21,10 +21,10 @@ impl Resolve for CatalogService {
         };
         let mut data = Vec::new();
         if let Some(products) = &self.spec.products {
-            data.push(table::table(context, "products", "products", products));
+            data.extend(table::table(context, "products", "products", products));
         }
         for named in &self.spec.tables {
-            data.push(table::table(
+            data.extend(table::table(
                 context,
                 &format!("tables.{}", named.name),
                 &named.name,

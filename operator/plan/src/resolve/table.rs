@@ -3,28 +3,29 @@
 use shopkeeper_api::{
     Toggle, defaults,
     table::{
-        self as api, AttributeType, Index, KeyAttribute as ApiKeyAttribute, ProjectionType,
-        ProvisionedCapacity, TableCapacityType,
+        self as api, AttributeType, CapacityRange, Index, KeyAttribute as ApiKeyAttribute,
+        ProjectionType, ProvisionedCapacity, TableCapacityType,
     },
 };
 
 use super::{Context, DataResource};
 use crate::aws::{
-    Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection,
-    SecondaryIndex, StreamView, TableClass, Throughput,
+    AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
+    Projection, ScalableTarget, SecondaryIndex, StreamView, TableClass, Throughput, Units,
 };
 
 /// Longest name of a table.
 const LONGEST_NAME: usize = 255;
 
-/// A table for a role such as `products`.
+/// A table for a role such as `products`, and the targets of its autoscaling.
 pub(super) fn table(
     context: Context<'_>,
     role: &str,
     name_part: &str,
     declared: &api::Table,
-) -> DataResource {
+) -> Vec<DataResource> {
     let capacity = capacity(declared);
+    let scaled = scaled(declared);
     let table = DynamoDbTable {
         name: declared
             .table_name
@@ -58,6 +59,15 @@ pub(super) fn table(
             })
             .collect(),
         capacity,
+        autoscaled: scaled
+            .iter()
+            .map(|scaled| AutoscaledUnits {
+                index: scaled.index.map(str::to_owned),
+                units: scaled.units,
+                min: scaled.range.min.into(),
+                max: scaled.range.max.into(),
+            })
+            .collect(),
         table_class: match declared.table_class {
             Some(api::TableClass::StandardInfrequentAccess) => TableClass::StandardInfrequentAccess,
             Some(api::TableClass::Standard) | None => TableClass::Standard,
@@ -94,7 +104,103 @@ pub(super) fn table(
         }),
         tags: context.tags(),
     };
-    DataResource::bound(role, "", role, table)
+    let targets: Vec<_> = scaled
+        .iter()
+        .map(|scaled| {
+            let target = scaled.target(&table.name, context.tags());
+            DataResource::hidden(scaled.role(role), target)
+        })
+        .collect();
+    let table = DataResource::bound(role, "", role, table);
+    let after = [table.key()];
+    let mut resources = vec![table];
+    resources.extend(targets.into_iter().map(|target| target.after(&after)));
+    resources
+}
+
+/// Units that are scaled, and how.
+struct Scaled<'a> {
+    index: Option<&'a str>,
+    units: Units,
+    range: &'a CapacityRange,
+}
+
+impl Scaled<'_> {
+    fn role(&self, table: &str) -> String {
+        let units = match self.units {
+            Units::Read => "read",
+            Units::Write => "write",
+        };
+        self.index.map_or_else(
+            || format!("{table}.autoscale.{units}"),
+            |index| format!("{table}.indexes.{index}.autoscale.{units}"),
+        )
+    }
+
+    fn target(&self, table: &str, tags: crate::aws::Tags) -> ScalableTarget {
+        let range = self.range;
+        let percent = range
+            .target_utilization
+            .unwrap_or(defaults::CAPACITY_TARGET_PERCENT);
+        let cooldown =
+            |declared: Option<i32>| declared.unwrap_or(defaults::CAPACITY_COOLDOWN_SECONDS);
+        ScalableTarget {
+            resource_id: ScalableTarget::resource_of(table, self.index),
+            dimension: self.units.dimension(self.index.is_some()),
+            min_capacity: range.min,
+            max_capacity: range.max,
+            suspended: false,
+            target_utilization: Some(percent.into()),
+            scale_in_cooldown_seconds: cooldown(range.scale_in_cooldown_seconds),
+            scale_out_cooldown_seconds: cooldown(range.scale_out_cooldown_seconds),
+            scale_in_disabled: range
+                .scale_in
+                .is_some_and(|scale_in| !scale_in.is_enabled()),
+            tags,
+        }
+    }
+}
+
+/// What is scaled of a table and its indexes.
+fn scaled(declared: &api::Table) -> Vec<Scaled<'_>> {
+    let Some(of_table) = provisioned(declared) else {
+        return Vec::new();
+    };
+    let of_indexes = declared.indexes.iter().map(|index| {
+        let capacity = index.provisioned.as_ref().unwrap_or(of_table);
+        (Some(index.name.as_str()), capacity)
+    });
+    std::iter::once((None, of_table))
+        .chain(of_indexes)
+        .flat_map(|(index, capacity)| {
+            [Units::Read, Units::Write]
+                .into_iter()
+                .filter_map(move |units| {
+                    Some(Scaled {
+                        index,
+                        units,
+                        range: range(capacity, units)?,
+                    })
+                })
+        })
+        .collect()
+}
+
+fn range(capacity: &ProvisionedCapacity, units: Units) -> Option<&CapacityRange> {
+    let autoscale = capacity.autoscale.as_ref()?;
+    match units {
+        Units::Read => autoscale.read.as_ref(),
+        Units::Write => autoscale.write.as_ref(),
+    }
+}
+
+/// The capacity block of a table that is not on demand.
+fn provisioned(declared: &api::Table) -> Option<&ProvisionedCapacity> {
+    let capacity = declared.capacity.as_ref()?;
+    capacity
+        .provisioned
+        .as_ref()
+        .filter(|_| capacity.type_ == TableCapacityType::Provisioned)
 }
 
 fn attribute(declared: &ApiKeyAttribute) -> KeyAttribute {
@@ -113,25 +219,23 @@ fn capacity(declared: &api::Table) -> Capacity {
         .capacity
         .as_ref()
         .and_then(|capacity| capacity.on_demand.as_ref());
-    match declared
-        .capacity
-        .as_ref()
-        .map(|capacity| (capacity.type_, capacity.provisioned.as_ref()))
-    {
-        Some((TableCapacityType::Provisioned, Some(provisioned))) => {
-            Capacity::Provisioned(throughput(provisioned))
-        }
-        _ => Capacity::OnDemand {
+    provisioned(declared).map_or_else(
+        || Capacity::OnDemand {
             max_read: on_demand.and_then(|ceiling| ceiling.max_read),
             max_write: on_demand.and_then(|ceiling| ceiling.max_write),
         },
-    }
+        |declared| Capacity::Provisioned(throughput(declared)),
+    )
 }
 
+/// The fixed numbers; the fewest of what is scaled, with which a new table begins.
 fn throughput(declared: &ProvisionedCapacity) -> Throughput {
+    let number = |fixed: Option<i64>, units| {
+        fixed.unwrap_or_else(|| range(declared, units).map_or(1, |range| range.min.into()))
+    };
     Throughput {
-        read: declared.read,
-        write: declared.write,
+        read: number(declared.read, Units::Read),
+        write: number(declared.write, Units::Write),
     }
 }
 

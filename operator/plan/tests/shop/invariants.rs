@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Holding},
+    aws::{AwsKind, AwsResource, Holding, ScalableTarget},
     blueprint::{Blueprint, Wanted},
     kubernetes::DESIRED_ANNOTATION,
     names::OWNER_UID_TAG,
@@ -146,7 +146,7 @@ fn check_step(step: &Step, input: &Input<'_>) {
             (Operation::AwsDelete { mode }, Some(Observation::Present(present))) => {
                 assert!(is_ours(present, input), "{key} is not ours and is deleted");
                 assert!(
-                    may_delete(kind, present, *mode, input.policies.deletion),
+                    may_delete(kind, present, *mode, input),
                     "{key} is deleted with {mode:?} under {:?}",
                     input.policies.deletion
                 );
@@ -208,13 +208,19 @@ fn check_dependencies(step: &Step, input: &Input<'_>) {
 }
 
 /// The deletion policy, written down a second time: what each kind may lose under each of them.
-fn may_delete(kind: AwsKind, present: &Present, mode: DeleteMode, policy: DeletionPolicy) -> bool {
+fn may_delete(kind: AwsKind, present: &Present, mode: DeleteMode, input: &Input<'_>) -> bool {
     let holds_nothing = matches!(
         kind,
         AwsKind::IamRole | AwsKind::NodeGroup | AwsKind::PodIdentityAssociation
     );
-    match policy {
-        DeletionPolicy::Retain => holds_nothing,
+    // An autoscaler that is not wanted would fight over what is.
+    let scales_what_stays =
+        ScalableTarget::table_of(&present.resource.name()).is_some_and(|(table, _)| {
+            let table = ResourceKey::aws(AwsKind::DynamoDbTable, table);
+            !input.deleting && input.blueprint.get(&table).is_some()
+        });
+    match input.policies.deletion {
+        DeletionPolicy::Retain => holds_nothing || scales_what_stays,
         DeletionPolicy::Snapshot => match kind {
             AwsKind::KmsKey => false,
             AwsKind::S3Bucket | AwsKind::SqsQueue => present.empty == Some(true),

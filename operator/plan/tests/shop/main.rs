@@ -12,6 +12,7 @@ mod invariants;
 mod nodes;
 mod properties;
 mod removal;
+mod replicas;
 mod reported;
 mod resolving;
 mod scaling;

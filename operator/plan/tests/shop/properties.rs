@@ -32,36 +32,72 @@ fn specification() -> impl Strategy<Value = Value> {
         1..4_i32,
         prop_oneof!["m7g.large", "m7g.xlarge", "m7i.large"],
         1..30_i32,
+        capacity(),
     )
-        .prop_map(|(orders, removed, replicas, instance_type, days)| {
-            let mut object = read("octank", if orders { "orders" } else { "catalog" });
-            let blocks: &[&str] = if orders {
-                &["database", "notifications"]
-            } else {
-                &["products", "cache", "media"]
-            };
-            for (block, gone) in blocks.iter().zip(&removed) {
-                if *gone {
-                    without(&mut object, &format!("/spec/{block}"));
-                    object["spec"]["bindings"]
-                        .as_array_mut()
-                        .unwrap()
-                        .retain(|binding| binding["resource"] != json!(block));
+        .prop_map(
+            |(orders, removed, replicas, instance_type, days, capacity)| {
+                let mut object = read("octank", if orders { "orders" } else { "catalog" });
+                let blocks: &[&str] = if orders {
+                    &["database", "notifications"]
+                } else {
+                    &["products", "cache", "media"]
+                };
+                for (block, gone) in blocks.iter().zip(&removed) {
+                    if *gone {
+                        without(&mut object, &format!("/spec/{block}"));
+                        object["spec"]["bindings"]
+                            .as_array_mut()
+                            .unwrap()
+                            .retain(|binding| binding["resource"] != json!(block));
+                    }
+                }
+                if removed[3] {
+                    object["spec"]["scaling"] =
+                        json!({"type": "Fixed", "fixed": {"replicas": replicas}});
+                }
+                object["spec"]["nodes"]["nodeGroup"]["instanceTypes"] = json!([instance_type]);
+                if let Some(products) = object.pointer_mut("/spec/products") {
+                    products["capacity"] = capacity;
+                }
+                if let Some(rds) = object.pointer_mut("/spec/database/rds") {
+                    rds["backupRetentionDays"] = json!(days);
+                }
+                if let Some(queue) = object.pointer_mut("/spec/notifications/queues/0") {
+                    queue["maxReceives"] = json!(days);
+                }
+                object
+            },
+        )
+}
+
+/// How the capacity of a table is bought: by request, as fixed numbers, or scaled, in all mixtures.
+fn capacity() -> impl Strategy<Value = Value> {
+    let units = || {
+        prop_oneof![
+            (1..50_i32).prop_map(|number| (Some(number), None)),
+            (1..50_i32, 0..50_i32, 20..90_i32).prop_map(|(min, more, target)| {
+                (
+                    None,
+                    Some(json!({"min": min, "max": min + more, "targetUtilization": target})),
+                )
+            }),
+        ]
+    };
+    prop_oneof![
+        Just(json!({"type": "OnDemand"})),
+        (units(), units()).prop_map(|((read, reads), (write, writes))| {
+            let mut provisioned = json!({"autoscale": {}});
+            for (name, fixed, range) in [("read", read, reads), ("write", write, writes)] {
+                if let Some(fixed) = fixed {
+                    provisioned[name] = json!(fixed);
+                }
+                if let Some(range) = range {
+                    provisioned["autoscale"][name] = range;
                 }
             }
-            if removed[3] {
-                object["spec"]["scaling"] =
-                    json!({"type": "Fixed", "fixed": {"replicas": replicas}});
-            }
-            object["spec"]["nodes"]["nodeGroup"]["instanceTypes"] = json!([instance_type]);
-            if let Some(rds) = object.pointer_mut("/spec/database/rds") {
-                rds["backupRetentionDays"] = json!(days);
-            }
-            if let Some(queue) = object.pointer_mut("/spec/notifications/queues/0") {
-                queue["maxReceives"] = json!(days);
-            }
-            object
-        })
+            json!({"type": "Provisioned", "provisioned": provisioned})
+        }),
+    ]
 }
 
 /// A specification with much in it that only changes with approval.
@@ -163,6 +199,7 @@ fn drift(
     let mut value = serde_json::to_value(resource).unwrap();
     let other = match &value[field.name] {
         Value::Bool(value) => json!(!value),
+        Value::Number(number) if number.is_f64() => json!(f64::from(how)),
         Value::Number(number) => json!(number.as_i64().unwrap() + i64::from(how % 5) - 2),
         Value::String(text) if how.is_multiple_of(2) => json!(format!("{text}x")),
         Value::String(_) => json!("Redis"),

@@ -21,6 +21,7 @@ use crate::{fixture::Wanted, invariants};
 
 mod aws;
 mod kubernetes;
+mod scaling;
 
 pub use aws::{as_reported, outputs};
 
@@ -305,6 +306,7 @@ impl World {
         for key in gone {
             self.vanish(&key);
         }
+        moved |= self.scale_tables();
         self.tick_kubernetes() || moved
     }
 

@@ -6,6 +6,7 @@
 mod compute;
 mod data;
 mod messaging;
+mod scaling;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub(crate) const APPLICATION: &str = "app/shopkeeper-e2e";
 /// Clients for every service that the operator uses.
 #[derive(Clone, Debug)]
 pub struct Aws {
+    /// Application Auto Scaling.
+    pub applicationautoscaling: aws_sdk_applicationautoscaling::Client,
     /// DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// EKS.
@@ -49,6 +52,7 @@ impl Aws {
             .app_name(AppName::new("shopkeeper-e2e")?)
             .build();
         Ok(Self {
+            applicationautoscaling: aws_sdk_applicationautoscaling::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             eks: aws_sdk_eks::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),

@@ -9,6 +9,7 @@
 mod catalog;
 mod nodes;
 mod orders;
+mod scaling;
 
 use std::time::Instant;
 
@@ -60,6 +61,10 @@ async fn edits_reach_aws() -> Result<()> {
         (
             "edits of the data of orders",
             orders::data_of_orders(&shop).boxed_local(),
+        ),
+        (
+            "edits of the autoscaling of a table",
+            scaling::of_a_table(&shop).boxed_local(),
         ),
         (
             "edits of pods and nodes",
@@ -117,6 +122,7 @@ async fn make(shop: &Shop, subject: &Subject, edits: Vec<Edit>) -> Result<()> {
 fn name_of(view: &View) -> &str {
     match view {
         View::Table(name)
+        | View::Autoscaling(name)
         | View::Cache(name)
         | View::Bucket(name)
         | View::Database(name)

@@ -51,6 +51,9 @@ impl World {
                 AwsKind::SnsTopic,
                 subscription.topic_arn.rsplit(':').next().unwrap(),
             ),
+            AwsResource::ScalableTarget(target) => self
+                .scaled_table(target)
+                .is_some_and(|table| desired.can_rest_on(&table.into())),
             AwsResource::SqsQueue(queue) => queue.redrive.as_ref().is_none_or(|redrive| {
                 self.has(
                     AwsKind::SqsQueue,
@@ -92,6 +95,12 @@ impl World {
                 found.alias = None;
                 found.rotation = false;
             }
+            AwsResource::ScalableTarget(target) => {
+                target.target_utilization = None;
+                target.scale_in_cooldown_seconds = 0;
+                target.scale_out_cooldown_seconds = 0;
+                target.scale_in_disabled = false;
+            }
             AwsResource::SnsSubscription(subscription)
                 if subscription.protocol.needs_confirmation() =>
             {
@@ -115,6 +124,12 @@ impl World {
     }
 
     pub(super) fn update(&mut self, key: &ResourceKey, desired: &AwsResource, fields: &[String]) {
+        if fields
+            .iter()
+            .any(|field| field == "capacity" || field == "globalIndexes")
+        {
+            self.check_unscaled(key, desired);
+        }
         let thing = self.aws.get_mut(key).expect("it exists");
         assert!(
             thing.present.arn.is_some(),
@@ -279,6 +294,8 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
                 .maintenance_window
                 .get_or_insert_with(|| "sun:05:00-sun:06:00".into());
         }
+        // DynamoDB does not say who sets them.
+        AwsResource::DynamoDbTable(table) => table.autoscaled.clear(),
         AwsResource::SnsTopic(topic) => {
             topic
                 .policy

@@ -70,7 +70,7 @@ impl World {
     }
 
     /// What an autoscaler does.
-    pub fn scale(&mut self, deployment: &str, replicas: u32) {
+    pub fn scale_deployment(&mut self, deployment: &str, replicas: u32) {
         let key = ResourceKey::kubernetes(KubernetesKind::Deployment, deployment);
         let body = &mut self.kubernetes.get_mut(&key).expect("it exists").body;
         body["spec"]["replicas"] = json!(replicas);
@@ -89,7 +89,10 @@ impl World {
             .unwrap_or_default();
         merge(&mut body, &desired.comparable());
         if desired.kind == KubernetesKind::Deployment {
-            apply_replicas(&mut body, &desired.to_apply(existing.map(|object| &object.body)));
+            apply_replicas(
+                &mut body,
+                &desired.to_apply(existing.map(|object| &object.body)),
+            );
         }
         // An apply leaves what others added; it is taken away apart, if it is to be.
         if self.policies.drift == DriftPolicy::Report {

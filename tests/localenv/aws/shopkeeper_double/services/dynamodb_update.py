@@ -208,7 +208,8 @@ def _index_change(asked: dict[str, Any]) -> Callable[[Table], None]:
     return change
 
 
-def _apply(table: Table, body: dict[str, Any], sse: dict[str, Any] | None) -> None:
+def apply(table: Table, body: dict[str, Any], sse: dict[str, Any] | None = None) -> None:
+    """Begin an update that was not refused: the table is UPDATING until it takes effect."""
     for definition in body.get("AttributeDefinitions") or []:
         if definition["AttributeName"] not in {each["AttributeName"] for each in table.attr}:
             table.attr = [*table.attr, definition]
@@ -234,6 +235,7 @@ def _apply(table: Table, body: dict[str, Any], sse: dict[str, Any] | None) -> No
     if body.get("DeletionProtectionEnabled") is not None:
         table.deletion_protection_enabled = body["DeletionProtectionEnabled"]
     _update_indexes(table, body.get("GlobalSecondaryIndexUpdates") or [])
+    table.lifecycle.begin("UPDATING")
 
 
 def install() -> None:
@@ -249,9 +251,8 @@ def install() -> None:
         replicas = dynamodb_replicas.planned(backend, table, body.get("ReplicaUpdates") or [])
         if body.get("StreamSpecification"):
             backend.update_table_streams(table, body["StreamSpecification"])
-        _apply(table, body, sse)
+        apply(table, body, sse)
         for change in replicas:
             change()
-        table.lifecycle.begin("UPDATING")
         described = table.describe()["TableDescription"]
         return responses.DynamoResult({"TableDescription": {**described, "TableStatus": "UPDATING"}})

@@ -1,0 +1,5 @@
+//! Application Auto Scaling.
+
+mod target;
+
+pub(crate) use target::TargetApi;

@@ -1,0 +1,81 @@
+//! Who says how many pods there are, and what a change of that does to the pods that run.
+
+use serde_json::{Value, json};
+use shopkeeper_plan::{kubernetes::KubernetesKind, resource::ResourceKey};
+
+use crate::{
+    fixture::{read, want},
+    world::World,
+};
+
+/// The orders of a shop, scaled like this.
+fn orders(scaling: &Value, image: &str) -> crate::fixture::Wanted {
+    let mut object = read("octank", "orders");
+    object["spec"]["scaling"] = scaling.clone();
+    object["spec"]["workload"]["image"] = json!(image);
+    want("octank", &object)
+}
+
+fn deployment(world: &mut World) -> &mut Value {
+    let key = ResourceKey::kubernetes(KubernetesKind::Deployment, "orders");
+    &mut world.kubernetes.get_mut(&key).unwrap().body
+}
+
+fn replicas(world: &mut World) -> u64 {
+    deployment(world)["spec"]["replicas"].as_u64().unwrap()
+}
+
+/// Runs, and sees after each pass that no fewer pods are wanted than these.
+fn never_below(world: &mut World, least: u64) {
+    for _ in 0..10 {
+        world.pass();
+        assert!(replicas(world) >= least, "{} replicas", replicas(world));
+        world.tick();
+    }
+    assert!(world.plan().is_empty(), "{:#?}", world.plan());
+}
+
+#[test]
+fn no_pod_goes_when_an_autoscaler_comes() {
+    let mut world = World::settled(orders(
+        &json!({"type": "Fixed", "fixed": {"replicas": 3}}),
+        "a:1",
+    ));
+    for (min, expected) in [(2, 3), (5, 5)] {
+        let scaling = json!({"type": "Autoscale", "autoscale": {"min": min, "max": 30, "cpu": 60}});
+        world.wanted = orders(&scaling, "a:1");
+        never_below(&mut world, 3);
+        assert_eq!(replicas(&mut world), expected);
+        // A later change of something else gives nothing up either.
+        world.wanted = orders(&scaling, "a:2");
+        never_below(&mut world, expected);
+    }
+}
+
+#[test]
+fn an_autoscaled_deployment_starts_with_its_fewest_replicas() {
+    let mut world = World::new(orders(
+        &json!({"type": "Autoscale", "autoscale": {"min": 4, "max": 30, "cpu": 60}}),
+        "a:1",
+    ));
+    let key = ResourceKey::kubernetes(KubernetesKind::Deployment, "orders");
+    while !world.kubernetes.contains_key(&key) {
+        world.pass();
+        assert!(world.log.len() < 1000, "it is never made: {:?}", world.log);
+        if !world.kubernetes.contains_key(&key) {
+            world.tick();
+        }
+    }
+    assert_eq!(replicas(&mut world), 4);
+}
+
+#[test]
+fn what_the_autoscaler_set_is_left_alone_by_later_changes() {
+    let scaling = json!({"type": "Autoscale", "autoscale": {"min": 3, "max": 30, "cpu": 60}});
+    let mut world = World::settled(orders(&scaling, "a:1"));
+    world.scale_deployment("orders", 17);
+    world.run();
+    world.wanted = orders(&scaling, "a:2");
+    never_below(&mut world, 17);
+    assert_eq!(replicas(&mut world), 17);
+}
