@@ -94,6 +94,9 @@ const CODES: &[(&str, Class, &str)] = &[
     ("ReplicationGroupAlreadyExists", Class::Conflict, ""),
     ("CacheSubnetGroupAlreadyExists", Class::Conflict, ""),
     ("CacheParameterGroupAlreadyExists", Class::Conflict, ""),
+    ("UserAlreadyExists", Class::Conflict, ""),
+    ("UserGroupAlreadyExists", Class::Conflict, ""),
+    ("ResourceExistsException", Class::Conflict, ""),
     ("BucketAlreadyOwnedByYou", Class::Conflict, ""),
     ("ConcurrentAccess", Class::Conflict, ""),
     ("BackupInUseException", Class::Conflict, ""),
@@ -108,6 +111,12 @@ const CODES: &[(&str, Class, &str)] = &[
     ("InvalidCacheClusterState", Class::NotReady, ""),
     ("CacheSubnetGroupInUse", Class::NotReady, ""),
     ("InvalidCacheParameterGroupState", Class::NotReady, ""),
+    ("InvalidUserState", Class::NotReady, ""),
+    ("InvalidUserGroupState", Class::NotReady, ""),
+    ("DefaultUserAssociatedToUserGroup", Class::NotReady, ""),
+    // A user or user group that another call has just made.
+    ("UserNotFound", Class::NotReady, ""),
+    ("UserGroupNotFound", Class::NotReady, ""),
     ("DependencyViolation", Class::NotReady, ""),
     ("KMSInvalidStateException", Class::NotReady, ""),
     ("BucketNotEmpty", Class::NotReady, ""),
@@ -142,6 +151,16 @@ const CODES: &[(&str, Class, &str)] = &[
         "NodeQuotaForCustomerExceeded",
         Class::Invalid,
         "raise the ElastiCache quota for nodes, or remove what is not used",
+    ),
+    (
+        "UserQuotaExceeded",
+        Class::Invalid,
+        "raise the ElastiCache quota for users, or remove what is not used",
+    ),
+    (
+        "UserGroupQuotaExceeded",
+        Class::Invalid,
+        "raise the ElastiCache quota for user groups, or remove what is not used",
     ),
     (
         "TooManyBuckets",
@@ -179,6 +198,7 @@ const CODES: &[(&str, Class, &str)] = &[
     ("RequestTimeout", Class::Transient, ""),
     ("KMSInternalException", Class::Transient, ""),
     ("DependencyTimeoutException", Class::Transient, ""),
+    ("InternalServiceError", Class::Transient, ""),
 ];
 
 /// Classifies the error of a call. `operation` is AWS's name of it, for the message.

@@ -110,6 +110,9 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::CacheSubnetGroup => CACHE_SUBNET_GROUP,
         AwsKind::CacheParameterGroup => CACHE_PARAMETER_GROUP,
         AwsKind::CacheReplicationGroup => CACHE_REPLICATION_GROUP,
+        AwsKind::CacheUserGroup => CACHE_USER_GROUP,
+        AwsKind::CacheUser => CACHE_USER,
+        AwsKind::SecretsManagerSecret => SECRETS_MANAGER_SECRET,
         AwsKind::RdsSubnetGroup => RDS_SUBNET_GROUP,
         AwsKind::RdsParameterGroup => RDS_PARAMETER_GROUP,
         AwsKind::RdsInstance => RDS_INSTANCE,
@@ -220,6 +223,33 @@ const CACHE_REPLICATION_GROUP: &[Call] = &[
     change("elasticache", "DeleteReplicationGroup"),
     change("elasticache", "IncreaseReplicaCount"),
     change("elasticache", "ModifyReplicationGroup"),
+];
+
+const CACHE_USER_GROUP: &[Call] = &[
+    look("elasticache", "DescribeUserGroups"),
+    look("elasticache", "ListTagsForResource"),
+    make("elasticache", "AddTagsToResource"),
+    make("elasticache", "CreateUserGroup"),
+    change("elasticache", "DeleteUserGroup"),
+    change("elasticache", "ModifyUserGroup"),
+];
+
+const CACHE_USER: &[Call] = &[
+    look("elasticache", "DescribeUsers"),
+    look("elasticache", "ListTagsForResource"),
+    make("elasticache", "AddTagsToResource"),
+    make("elasticache", "CreateUser"),
+    change("elasticache", "DeleteUser"),
+    change("elasticache", "ModifyUser"),
+];
+
+// What is in them is read by a statement of its own.
+const SECRETS_MANAGER_SECRET: &[Call] = &[
+    look("secretsmanager", "DescribeSecret"),
+    make("secretsmanager", "CreateSecret"),
+    make("secretsmanager", "TagResource"),
+    change("secretsmanager", "DeleteSecret"),
+    change("secretsmanager", "UpdateSecret"),
 ];
 
 const RDS_SUBNET_GROUP: &[Call] = &[
@@ -419,6 +449,12 @@ pub fn policy() -> Value {
             .to_vec(),
             &json!("arn:*:secretsmanager:*:*:secret:rds!*"),
             Some(account),
+        ),
+        statement(
+            "CachePasswords",
+            vec!["secretsmanager:GetSecretValue".to_owned()],
+            &json!("arn:*:secretsmanager:*:*:secret:shopkeeper/*"),
+            Some(json!({"StringEquals": {format!("aws:ResourceTag/{CLUSTER_TAG}"): own}})),
         ),
         statement(
             "KeysThroughServices",

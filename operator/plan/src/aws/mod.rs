@@ -12,6 +12,8 @@ use crate::{plan::Effect, resource::ResourceKey};
 mod cache_parameter_group;
 mod cache_replication_group;
 mod cache_subnet_group;
+mod cache_user;
+mod cache_user_group;
 mod dynamodb_table;
 mod iam_role;
 mod kms_key;
@@ -21,6 +23,7 @@ mod rds_instance;
 mod rds_parameter_group;
 mod rds_subnet_group;
 mod s3_bucket;
+mod secrets_manager_secret;
 mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
@@ -28,6 +31,10 @@ mod sqs_queue;
 pub use cache_parameter_group::CacheParameterGroup;
 pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
 pub use cache_subnet_group::CacheSubnetGroup;
+pub use cache_user::{
+    AccessString, CacheAuthentication, CacheUser, DEFAULT_USER_NAME, password_secret,
+};
+pub use cache_user_group::CacheUserGroup;
 pub use dynamodb_table::{
     Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery, Projection,
     SecondaryIndex, StreamView, TableClass, Throughput,
@@ -40,6 +47,7 @@ pub use rds_instance::RdsInstance;
 pub use rds_parameter_group::RdsParameterGroup;
 pub use rds_subnet_group::RdsSubnetGroup;
 pub use s3_bucket::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket};
+pub use secrets_manager_secret::SecretsManagerSecret;
 pub use sns_subscription::{SnsSubscription, SubscriptionProtocol};
 pub use sns_topic::SnsTopic;
 pub use sqs_queue::{RedrivePolicy, SqsQueue};
@@ -326,7 +334,7 @@ macro_rules! registry {
     };
 }
 
-// Teardown stages: 20 what routes identity and messages, 30 compute, 40 data, 50 what data and compute need, 60 keys.
+// Teardown stages: 20 what routes identity and messages, 30 compute, 40 data, 50 to 52 what data and compute need, 60 keys.
 // Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), so that nothing uses a resource any more
 // when it goes.
 registry! {
@@ -346,6 +354,12 @@ registry! {
     CacheParameterGroup, "ElastiCache parameter group", stage 50, Support, minutes 0;
     /// An ElastiCache replication group.
     CacheReplicationGroup, "ElastiCache replication group", stage 40, Data, minutes 10;
+    /// An ElastiCache user group.
+    CacheUserGroup, "ElastiCache user group", stage 50, Support, minutes 1;
+    /// An ElastiCache user.
+    CacheUser, "ElastiCache user", stage 51, Support, minutes 0;
+    /// A Secrets Manager secret with a password.
+    SecretsManagerSecret, "Secrets Manager secret", stage 52, Support, minutes 0;
     /// An RDS subnet group.
     RdsSubnetGroup, "RDS subnet group", stage 50, Support, minutes 0;
     /// An RDS parameter group.

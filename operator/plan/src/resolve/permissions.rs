@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::DataResource;
-use crate::{aws::AwsResource, facts::PlatformFacts};
+use crate::{
+    aws::{AwsResource, CacheAuthentication},
+    facts::PlatformFacts,
+};
 
 /// The statements of the policy for a data tier.
 pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec<Value> {
@@ -59,6 +62,22 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
                     "Resource": platform.arn("sqs", &queue.name),
                 }));
                 through_kms.insert("sqs");
+            }
+            // For the user that the workload connects as; AWS asks for the cache beside the user.
+            AwsResource::CacheUser(user)
+                if resource.binding.is_some() && user.authentication == CacheAuthentication::Iam =>
+            {
+                let caches = data.iter().filter_map(|other| match &other.resource {
+                    AwsResource::CacheReplicationGroup(group) => {
+                        Some(platform.arn("elasticache", &format!("replicationgroup:{}", group.id)))
+                    }
+                    _ => None,
+                });
+                let mut arns: Vec<String> = caches.collect();
+                arns.push(platform.arn("elasticache", &format!("user:{}", user.id)));
+                statements.push(
+                    json!({"Effect": "Allow", "Action": "elasticache:Connect", "Resource": arns}),
+                );
             }
             _ => {}
         }
