@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Change},
+    aws::{AwsKind, AwsResource, Change, password_secret},
     blueprint::Blueprint,
     failure::Failure,
     kubernetes::{KubernetesKind, KubernetesObject},
@@ -375,8 +375,18 @@ impl World {
                     .parameter_group
                     .as_ref()
                     .filter(|name| !name.starts_with("default."));
+                let users = group.user_group.as_ref();
                 self.has(AwsKind::CacheSubnetGroup, &group.subnet_group)
+                    && users.is_none_or(|name| self.has(AwsKind::CacheUserGroup, name))
                     && parameters.is_none_or(|name| self.has(AwsKind::CacheParameterGroup, name))
+            }
+            AwsResource::CacheUserGroup(group) => group
+                .users
+                .iter()
+                .all(|id| self.has(AwsKind::CacheUser, id)),
+            AwsResource::CacheUser(user) => {
+                user.password_current.is_none()
+                    || self.has(AwsKind::SecretsManagerSecret, &password_secret(&user.id))
             }
             AwsResource::NodeGroup(group) => {
                 self.has(AwsKind::IamRole, &role_of(&group.node_role_arn))
@@ -528,6 +538,18 @@ impl World {
                     AwsResource::CacheReplicationGroup(group),
                     ResourceKind::Aws(AwsKind::CacheParameterGroup),
                 ) => group.parameter_group.as_ref() == Some(&key.name),
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheUserGroup),
+                ) => group.user_group.as_ref() == Some(&key.name),
+                // ElastiCache takes other users out of their groups; we do not leave that to it.
+                (AwsResource::CacheUserGroup(group), ResourceKind::Aws(AwsKind::CacheUser)) => {
+                    group.users.contains(&key.name)
+                }
+                (
+                    AwsResource::CacheUser(user),
+                    ResourceKind::Aws(AwsKind::SecretsManagerSecret),
+                ) => user.password_current.is_some() && password_secret(&user.id) == key.name,
                 (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
                     group.node_role_arn.ends_with(&format!("/{}", key.name))
                 }
@@ -750,6 +772,14 @@ pub fn outputs(resource: &AwsResource) -> Outputs {
             .with("host", format!("{}.cache.example", group.id))
             .with("port", group.port.to_string())
             .with("readerHost", format!("{}-ro.cache.example", group.id)),
+        AwsResource::CacheUser(user) => {
+            let outputs = Outputs::new().with("username", user.user_name.clone());
+            if user.password_current == Some(true) {
+                outputs.with_secret("password", Sensitive::new(CANARY))
+            } else {
+                outputs
+            }
+        }
         AwsResource::S3Bucket(bucket) => Outputs::new()
             .with("bucket", bucket.name.clone())
             .with("region", bucket.region.clone()),
