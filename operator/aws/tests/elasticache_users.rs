@@ -81,7 +81,9 @@ fn password(present: &Present) -> Option<String> {
 
 async fn present(double: &Double, kind: AwsKind, name: &str) -> Present {
     // Another process, which knows no password yet.
-    look(&double.account(), kind, name).await.expect("it exists")
+    look(&double.account(), kind, name)
+        .await
+        .expect("it exists")
 }
 
 async fn subnets(double: &Double, seed: &Seed) {
@@ -160,7 +162,11 @@ async fn a_password_is_generated_once_and_given_to_the_user() {
     let first = password(&made).expect("a password");
     assert_eq!(first.len(), 64);
     let other = present(&double, AwsKind::CacheUser, APP).await;
-    assert_eq!(password(&other), Some(first.clone()), "another process reads the same");
+    assert_eq!(
+        password(&other),
+        Some(first.clone()),
+        "another process reads the same"
+    );
 
     change(&double, &account, &mut secret, |secret| {
         secret.description = "of the carts of the shop".into();
@@ -192,7 +198,11 @@ async fn a_rotated_password_is_taken_over_and_the_one_before_is_still_good() {
     let account = double.account();
     let found = look(&account, AwsKind::CacheUser, APP).await.unwrap();
     assert_eq!(differing(&user.clone().into(), &found), ["passwordCurrent"]);
-    assert_eq!(password(&found), None, "not told before ElastiCache takes it");
+    assert_eq!(
+        password(&found),
+        None,
+        "not told before ElastiCache takes it"
+    );
     double.forget_calls();
     let taken = converge(&double, &account, user).await;
     assert_eq!(double.writes(), ["ModifyUser", "AddTagsToResource"]);
@@ -210,9 +220,18 @@ async fn a_secret_that_was_made_once_more_gives_its_user_another_password() {
     let (secret, user) = (secret(&key), app(CacheAuthentication::Password));
     converge(&double, &double.account(), secret.clone()).await;
     let first = converge(&double, &double.account(), user.clone()).await;
-    remove(&double, &double.account(), secret.clone(), DeleteMode::Everything).await;
+    remove(
+        &double,
+        &double.account(),
+        secret.clone(),
+        DeleteMode::Everything,
+    )
+    .await;
     let without = present(&double, AwsKind::CacheUser, APP).await;
-    assert_eq!(differing(&user.clone().into(), &without), ["passwordCurrent"]);
+    assert_eq!(
+        differing(&user.clone().into(), &without),
+        ["passwordCurrent"]
+    );
     assert_eq!(password(&without), None);
     converge(&double, &double.account(), secret).await;
     let second = converge(&double, &double.account(), user).await;
@@ -228,9 +247,20 @@ async fn a_secret_that_is_about_to_go_is_not_made_again() {
     let secrets = aws_sdk_secretsmanager::Client::new(&double.configuration());
     let delete = secrets.delete_secret().secret_id(password_secret(APP));
     delete.recovery_window_in_days(7).send().await.unwrap();
-    let found = present(&double, AwsKind::SecretsManagerSecret, &password_secret(APP)).await;
+    let found = present(
+        &double,
+        AwsKind::SecretsManagerSecret,
+        &password_secret(APP),
+    )
+    .await;
     assert!(matches!(found.lifecycle, Lifecycle::Failed(_)), "{found:?}");
-    remove(&double, &double.account(), secret(&key), DeleteMode::Everything).await;
+    remove(
+        &double,
+        &double.account(),
+        secret(&key),
+        DeleteMode::Everything,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -265,11 +295,17 @@ async fn who_does_not_authenticate_has_a_password_that_nobody_knows() {
     assert_eq!(user.authentication, CacheAuthentication::Password);
 
     let client = aws_sdk_elasticache::Client::new(&double.configuration());
-    let open = client.modify_user().user_id(nobody().id).no_password_required(true);
+    let open = client
+        .modify_user()
+        .user_id(nobody().id)
+        .no_password_required(true);
     open.access_string("on ~* +@all").send().await.unwrap();
     double.settle();
     let drifted = present(&double, AwsKind::CacheUser, &nobody().id).await;
-    assert_eq!(differing(&nobody().into(), &drifted), ["accessString", "authentication"]);
+    assert_eq!(
+        differing(&nobody().into(), &drifted),
+        ["accessString", "authentication"]
+    );
     double.forget_calls();
     converge(&double, &account, nobody()).await;
     assert_eq!(double.writes(), ["ModifyUser"]);
@@ -303,13 +339,19 @@ async fn a_group_is_made_changed_and_removed() {
     busy.user_ids_to_remove(APP).send().await.unwrap();
     let found = present(&double, AwsKind::CacheUserGroup, "shop-carts").await;
     assert_eq!(found.lifecycle, Lifecycle::Modifying);
-    let desired: AwsResource = users.clone().into();
+    let desired: AwsResource = group(&["shop-carts-default"]).into();
     let fields = ["users".to_owned()];
-    let refused = account.update(&desired, &found, &fields, &token(&desired)).await;
+    let refused = account
+        .update(&desired, &found, &fields, &token(&desired))
+        .await;
     assert_eq!(refused.unwrap_err().class, Class::NotReady);
     let nobody_there = present(&double, AwsKind::CacheUser, &nobody().id).await;
     let kept = account
-        .delete(&nobody_there, DeleteMode::Everything, &token(&nobody().into()))
+        .delete(
+            &nobody_there,
+            DeleteMode::Everything,
+            &token(&nobody().into()),
+        )
         .await;
     assert_eq!(kept.unwrap_err().class, Class::NotReady);
 
@@ -339,11 +381,18 @@ async fn a_cache_takes_a_user_group_exchanges_it_and_gives_it_up() {
     assert_eq!(double.writes(), ["ModifyReplicationGroup"; 3]);
 
     let client = aws_sdk_elasticache::Client::new(&double.configuration());
-    let others = client.create_user_group().user_group_id("others").engine("redis");
+    let others = client
+        .create_user_group()
+        .user_group_id("others")
+        .engine("redis");
     others.user_ids("shop-carts-default").send().await.unwrap();
     double.settle();
-    let attach = client.modify_replication_group().replication_group_id("shop-carts");
-    let attach = attach.user_group_ids_to_add("others").user_group_ids_to_remove("shop-carts");
+    let attach = client
+        .modify_replication_group()
+        .replication_group_id("shop-carts");
+    let attach = attach
+        .user_group_ids_to_add("others")
+        .user_group_ids_to_remove("shop-carts");
     attach.apply_immediately(true).send().await.unwrap();
     double.settle();
     let found = present(&double, AwsKind::CacheReplicationGroup, "shop-carts").await;
@@ -355,9 +404,18 @@ async fn a_cache_takes_a_user_group_exchanges_it_and_gives_it_up() {
     assert_eq!(back.other_user_group, None);
 
     double.forget_calls();
-    change(&double, &account, &mut cache, |cache| cache.user_group = None).await;
+    change(&double, &account, &mut cache, |cache| {
+        cache.user_group = None
+    })
+    .await;
     assert_eq!(double.writes(), ["ModifyReplicationGroup"]);
-    remove(&double, &account, group(&["shop-carts-default"]), DeleteMode::Snapshot).await;
+    remove(
+        &double,
+        &account,
+        group(&["shop-carts-default"]),
+        DeleteMode::Snapshot,
+    )
+    .await;
 }
 
 #[tokio::test]

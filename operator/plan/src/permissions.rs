@@ -123,6 +123,9 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
     }
 }
 
+/// For the services whose descriptions are many and tell of settings alone: named one by one they would not fit into the policy.
+const DESCRIBE: &[&str] = &["Describe*"];
+
 const KMS_KEY: &[Call] = &[
     look("kms", "DescribeKey"),
     look("kms", "GetKeyPolicy"),
@@ -194,7 +197,7 @@ const DYNAMODB_TABLE: &[Call] = &[
 ];
 
 const CACHE_SUBNET_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheSubnetGroups"),
+    look("elasticache", "DescribeCacheSubnetGroups").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateCacheSubnetGroup"),
@@ -203,8 +206,8 @@ const CACHE_SUBNET_GROUP: &[Call] = &[
 ];
 
 const CACHE_PARAMETER_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheParameterGroups"),
-    look("elasticache", "DescribeCacheParameters"),
+    look("elasticache", "DescribeCacheParameterGroups").renamed(DESCRIBE),
+    look("elasticache", "DescribeCacheParameters").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateCacheParameterGroup"),
@@ -214,8 +217,8 @@ const CACHE_PARAMETER_GROUP: &[Call] = &[
 ];
 
 const CACHE_REPLICATION_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheClusters"),
-    look("elasticache", "DescribeReplicationGroups"),
+    look("elasticache", "DescribeCacheClusters").renamed(DESCRIBE),
+    look("elasticache", "DescribeReplicationGroups").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateReplicationGroup"),
@@ -226,7 +229,7 @@ const CACHE_REPLICATION_GROUP: &[Call] = &[
 ];
 
 const CACHE_USER_GROUP: &[Call] = &[
-    look("elasticache", "DescribeUserGroups"),
+    look("elasticache", "DescribeUserGroups").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateUserGroup"),
@@ -235,7 +238,7 @@ const CACHE_USER_GROUP: &[Call] = &[
 ];
 
 const CACHE_USER: &[Call] = &[
-    look("elasticache", "DescribeUsers"),
+    look("elasticache", "DescribeUsers").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateUser"),
@@ -243,17 +246,18 @@ const CACHE_USER: &[Call] = &[
     change("elasticache", "ModifyUser"),
 ];
 
-// What is in them is read by a statement of its own.
+// What is in them is only read where they are ours.
 const SECRETS_MANAGER_SECRET: &[Call] = &[
     look("secretsmanager", "DescribeSecret"),
     make("secretsmanager", "CreateSecret"),
     make("secretsmanager", "TagResource"),
     change("secretsmanager", "DeleteSecret"),
+    change("secretsmanager", "GetSecretValue"),
     change("secretsmanager", "UpdateSecret"),
 ];
 
 const RDS_SUBNET_GROUP: &[Call] = &[
-    look("rds", "DescribeDBSubnetGroups"),
+    look("rds", "DescribeDBSubnetGroups").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBSubnetGroup"),
@@ -262,8 +266,8 @@ const RDS_SUBNET_GROUP: &[Call] = &[
 ];
 
 const RDS_PARAMETER_GROUP: &[Call] = &[
-    look("rds", "DescribeDBParameterGroups"),
-    look("rds", "DescribeDBParameters"),
+    look("rds", "DescribeDBParameterGroups").renamed(DESCRIBE),
+    look("rds", "DescribeDBParameters").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBParameterGroup"),
@@ -273,7 +277,7 @@ const RDS_PARAMETER_GROUP: &[Call] = &[
 ];
 
 const RDS_INSTANCE: &[Call] = &[
-    look("rds", "DescribeDBInstances"),
+    look("rds", "DescribeDBInstances").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBInstance"),
@@ -402,7 +406,8 @@ pub fn policy() -> Value {
             &everything,
             Some(account.clone()),
         ),
-        // Named in the same requests as resources of ours: AWS's default groups, and the last snapshot that is not made yet.
+        // Named in the same requests as resources of ours: AWS's default groups, a user group that makes room for
+        // ours, and the last snapshot that is not made yet.
         statement(
             "NamedBesideOurs",
             [
@@ -416,6 +421,7 @@ pub fn policy() -> Value {
             &json!([
                 "arn:*:elasticache:*:*:parametergroup:default*",
                 "arn:*:elasticache:*:*:snapshot:*",
+                "arn:*:elasticache:*:*:usergroup:*",
                 "arn:*:rds:*:*:og:default*",
                 "arn:*:rds:*:*:pg:default*",
                 "arn:*:rds:*:*:snapshot:*",
@@ -449,12 +455,6 @@ pub fn policy() -> Value {
             .to_vec(),
             &json!("arn:*:secretsmanager:*:*:secret:rds!*"),
             Some(account),
-        ),
-        statement(
-            "CachePasswords",
-            vec!["secretsmanager:GetSecretValue".to_owned()],
-            &json!("arn:*:secretsmanager:*:*:secret:shopkeeper/*"),
-            Some(json!({"StringEquals": {format!("aws:ResourceTag/{CLUSTER_TAG}"): own}})),
         ),
         statement(
             "KeysThroughServices",

@@ -65,7 +65,7 @@ spec:
   workload: {{image: registry.example/catalog:1, ports: [{{name: http, containerPort: 8080}}]}}
   nodes: {{type: NodeGroup, nodeGroup: {{min: 1, max: 3}}}}
   products: {{keys: {{partition: {{name: id, type: String}}}}}}
-  cache: {{engine: Valkey, nodeType: cache.t4g.small, replicas: 1}}
+  cache: {{engine: Valkey, nodeType: cache.t4g.small, replicas: 1, users: [{{name: app, authentication: Password}}]}}
   media: {{archiveAfterInactiveDays: 180}}
   policy: {{deletion: {policy}}}
 "
@@ -162,6 +162,9 @@ async fn catalog_under_retain(shop: &Shop) -> Result<()> {
         "dynamodb:table",
         "elasticache:replication-group",
         "elasticache:subnet-group",
+        "elasticache:user-group",
+        "elasticache:user",
+        "secretsmanager:secret",
         "s3:bucket",
     ] {
         ensure!(
@@ -224,6 +227,18 @@ async fn catalog_under_snapshot(shop: &Shop) -> Result<()> {
         mark,
         &table,
         &["dynamodb:CreateBackup", "dynamodb:DeleteTable"],
+    )
+    .await?;
+    in_order(
+        shop,
+        mark,
+        &cache,
+        &[
+            "elasticache:DeleteReplicationGroup",
+            "elasticache:DeleteUserGroup",
+            "elasticache:DeleteUser",
+            "secretsmanager:DeleteSecret",
+        ],
     )
     .await?;
     in_order(

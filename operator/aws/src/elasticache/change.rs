@@ -238,7 +238,10 @@ mod tests {
             transit_encryption: TransitEncryption::Preferred,
             ..group()
         };
-        for order in [["transitEncryption", "userGroup"], ["userGroup", "transitEncryption"]] {
+        for order in [
+            ["transitEncryption", "userGroup"],
+            ["userGroup", "transitEncryption"],
+        ] {
             let fields = fields(&order);
             assert_eq!(
                 next(&closed, &open, &fields),

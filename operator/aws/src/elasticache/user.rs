@@ -5,7 +5,6 @@ use aws_sdk_elasticache::types as sdk;
 use shopkeeper_plan::{
     aws::{AccessString, CacheAuthentication, CacheUser, Tags, password_secret},
     failure::Failure,
-    observed::Lifecycle,
     outputs::Outputs,
     plan::DeleteMode,
     sensitive::Sensitive,
@@ -29,7 +28,11 @@ const PASSWORD_VERSION_TAG: &str = "shopkeeper.dev/password-version";
 
 #[async_trait]
 impl ResourceApi<CacheUser> for UserApi<'_> {
-    async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<CacheUser>>, Failure> {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<CacheUser>>, Failure> {
         let answer = self
             .0
             .elasticache
@@ -59,7 +62,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         let (password_current, outputs) = if authentication == CacheAuthentication::Password {
             self.with_password(name, &tags, outputs).await?
         } else {
-            (None, outputs)
+            (Some(true), outputs)
         };
         let resource = CacheUser {
             id: name.to_owned(),
@@ -104,7 +107,8 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         fields: &[String],
         _token: &ClientToken,
     ) -> Result<(), Failure> {
-        let proves_otherwise = differs(fields, "authentication") || differs(fields, "passwordCurrent");
+        let proves_otherwise =
+            differs(fields, "authentication") || differs(fields, "passwordCurrent");
         if !proves_otherwise && !differs(fields, "accessString") {
             return if differs(fields, "tags") {
                 add_tags(self.0, found.arn.as_deref(), &desired.tags).await
@@ -118,7 +122,8 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         } else {
             (None, None)
         };
-        let access = differs(fields, "accessString").then(|| desired.access_string.as_str().to_owned());
+        let access =
+            differs(fields, "accessString").then(|| desired.access_string.as_str().to_owned());
         self.0
             .elasticache
             .modify_user()

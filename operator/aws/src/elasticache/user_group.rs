@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use shopkeeper_plan::{
-    aws::CacheUserGroup, failure::Failure, outputs::Outputs, plan::DeleteMode,
-};
+use shopkeeper_plan::{aws::CacheUserGroup, failure::Failure, outputs::Outputs, plan::DeleteMode};
 
 use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
 use crate::{

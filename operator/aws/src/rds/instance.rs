@@ -174,12 +174,7 @@ impl InstanceApi<'_> {
             Some("rotating") => self.0.passwords.forget(arn),
             Some(_) => {}
         }
-        match self
-            .0
-            .passwords
-            .read(&self.0.secretsmanager, arn)
-            .await
-        {
+        match self.0.passwords.read(&self.0.secretsmanager, arn).await {
             Ok(password) => (outputs.with_secret("password", password.value), None),
             Err(failure) => (outputs, Some(failure)),
         }

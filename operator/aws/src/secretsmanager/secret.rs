@@ -177,6 +177,10 @@ mod tests {
         let (one, other) = (generate(), generate());
         assert_ne!(one, other);
         assert_eq!(one.expose().len(), PASSWORD_LENGTH);
-        assert!(one.expose().chars().all(|character| character.is_ascii_alphanumeric()));
+        assert!(
+            one.expose()
+                .chars()
+                .all(|character| character.is_ascii_alphanumeric())
+        );
     }
 }

@@ -31,7 +31,8 @@ pub struct CacheUser {
     pub access_string: AccessString,
     /// How it proves who it is.
     pub authentication: CacheAuthentication,
-    /// Whether its password is the present one in the secret [`password_secret`]; `None` where there is no such secret.
+    /// Whether it has no other password than the present one in the secret [`password_secret`], as is true of one without a password.
+    /// `None` where there is no such secret.
     pub password_current: Option<bool>,
     /// Tags.
     pub tags: Tags,
@@ -58,6 +59,11 @@ impl AwsSpecification for CacheUser {
         self.id.clone()
     }
     tagged!();
+
+    /// Nobody works as the default user, which is switched off.
+    fn effect(&self, _observed: &Self, field: &str) -> Option<Effect> {
+        (field == "authentication" && self.user_name == DEFAULT_USER_NAME).then_some(Effect::None)
+    }
 }
 
 /// An access string in the form in which ElastiCache gives it back: the state, keys, channels, commands; and the commands begin
@@ -126,7 +132,10 @@ mod tests {
             ("on ~* &* +@all", "on ~* &* +@all"),
             ("off +get ~keys*", "off ~keys* -@all +get"),
             ("on  allkeys allcommands -keys", "on ~* +@all -keys"),
-            ("on &news:* ~a:* %R~b:* +@read", "on ~a:* %R~b:* &news:* -@all +@read"),
+            (
+                "on &news:* ~a:* %R~b:* +@read",
+                "on ~a:* %R~b:* &news:* -@all +@read",
+            ),
             ("off", "off -@all"),
         ] {
             assert_eq!(AccessString::from(written.to_owned()).as_str(), given_back);

@@ -60,6 +60,14 @@ pub(super) fn gather(
     }
 }
 
+/// Whether every resource asks of its clients what is declared, and nothing else from before.
+pub(super) fn are_in_force(resolved: &Resolved, observed: &Observed) -> bool {
+    resolved
+        .data
+        .iter()
+        .all(|resource| not_in_force(&resource.resource, &resource.key(), observed).is_none())
+}
+
 /// What clients of a cache have to send is not told before the cache asks for it, which may wait for a person: until then
 /// their pods stay as they are.
 fn not_in_force(

@@ -6,9 +6,9 @@ use shopkeeper_api::{Toggle, cache as api, defaults};
 
 use super::{Context, DataResource};
 use crate::aws::{
-    AccessString, AwsResource, CacheAuthentication, CacheEngine, CacheParameterGroup, CacheReplicationGroup,
-    CacheSubnetGroup, CacheUser, CacheUserGroup, DEFAULT_USER_NAME, SecretsManagerSecret, TransitEncryption,
-    password_secret,
+    AccessString, AwsResource, CacheAuthentication, CacheEngine, CacheParameterGroup,
+    CacheReplicationGroup, CacheSubnetGroup, CacheUser, CacheUserGroup, DEFAULT_USER_NAME,
+    SecretsManagerSecret, TransitEncryption, password_secret,
 };
 
 /// Longest id of a replication group.
@@ -128,7 +128,11 @@ fn users(
         let secret = (authentication == api::CacheAuthentication::Password).then(|| {
             let secret = SecretsManagerSecret {
                 name: password_secret(&id),
-                description: format!("Password of {} for the cache of {}", id, context.owner.path()),
+                description: format!(
+                    "Password of {} for the cache of {}",
+                    id,
+                    context.owner.path()
+                ),
                 username: id.clone(),
                 kms_key_arn: context.platform.key_arn.clone(),
                 tags: context.tags(),

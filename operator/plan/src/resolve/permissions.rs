@@ -4,9 +4,14 @@ use serde_json::{Value, json};
 
 use super::DataResource;
 use crate::{
-    aws::{AwsResource, CacheAuthentication},
+    aws::{AwsKind, AwsResource, CacheAuthentication},
     facts::PlatformFacts,
+    observed::Observed,
+    resource::ResourceKey,
 };
+
+/// What a role needs to connect to a cache with IAM.
+const CONNECT: &str = "elasticache:Connect";
 
 /// The statements of the policy for a data tier.
 pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec<Value> {
@@ -65,7 +70,8 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
             }
             // For the user that the workload connects as; AWS asks for the cache beside the user.
             AwsResource::CacheUser(user)
-                if resource.binding.is_some() && user.authentication == CacheAuthentication::Iam =>
+                if resource.binding.is_some()
+                    && user.authentication == CacheAuthentication::Iam =>
             {
                 let caches = data.iter().filter_map(|other| match &other.resource {
                     AwsResource::CacheReplicationGroup(group) => {
@@ -75,9 +81,7 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
                 });
                 let mut arns: Vec<String> = caches.collect();
                 arns.push(platform.arn("elasticache", &format!("user:{}", user.id)));
-                statements.push(
-                    json!({"Effect": "Allow", "Action": "elasticache:Connect", "Resource": arns}),
-                );
+                statements.push(json!({"Effect": "Allow", "Action": CONNECT, "Resource": arns}));
             }
             _ => {}
         }
@@ -95,4 +99,23 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
         }));
     }
     statements
+}
+
+/// Keeps the right to connect that a role has, where the statements have none: the cache still asks for it, and the pods that run
+/// would be locked out before a person agreed to the change.
+pub(crate) fn keep_connecting(statements: &mut Vec<Value>, observed: &Observed, role: &str) {
+    let connects =
+        |statement: &Value| [json!(CONNECT), json!([CONNECT])].contains(&statement["Action"]);
+    if statements.iter().any(connects) {
+        return;
+    }
+    let key = ResourceKey::aws(AwsKind::IamRole, role);
+    if let Some(AwsResource::IamRole(role)) = observed.present(&key).map(|found| &found.resource) {
+        let found = role
+            .inline_policies
+            .values()
+            .filter_map(|policy| policy["Statement"].as_array())
+            .flatten();
+        statements.extend(found.filter(|statement| connects(statement)).cloned());
+    }
 }

@@ -107,9 +107,17 @@ fn a_running_cache_gets_its_first_users_with_leave_and_its_pods_not_before() {
     let plan = world.run();
     assert_eq!(
         changed(&plan),
-        [("CacheReplicationGroup userGroup".to_owned(), Effect::Downtime, true)]
+        [(
+            "CacheReplicationGroup userGroup".to_owned(),
+            Effect::Downtime,
+            true
+        )]
     );
-    assert_eq!(before, binding(&world), "no password that the cache would refuse");
+    assert_eq!(
+        before,
+        binding(&world),
+        "no password that the cache would refuse"
+    );
     assert_eq!(pods, world.kubernetes);
     // All that has no effect is there already.
     world.at("create CacheUserGroup");
@@ -117,7 +125,7 @@ fn a_running_cache_gets_its_first_users_with_leave_and_its_pods_not_before() {
     world.approved = plan.approval_hash();
     assert!(world.run().is_empty());
     assert!(world.at("update CacheReplicationGroup") < world.at("apply Secret/catalog-cache"));
-    assert!(world.at("apply Secret/catalog-cache") < world.at("apply Deployment"));
+    assert!(world.at("update CacheReplicationGroup") < world.at("apply Deployment"));
     assert!(binding(&world)["password"].is_string());
 }
 
@@ -125,7 +133,10 @@ fn a_running_cache_gets_its_first_users_with_leave_and_its_pods_not_before() {
 fn the_last_user_leaves_a_running_cache_with_leave_and_then_all_that_was_for_users() {
     let mut world = about_to(&password(), &json!([]));
     let plan = world.run();
-    assert!(binding(&world)["password"].is_string(), "the cache asks for it");
+    assert!(
+        binding(&world)["password"].is_string(),
+        "the cache asks for it"
+    );
     assert!(world.log.is_empty(), "{:#?}", world.log);
     world.approved = plan.approval_hash();
     assert!(world.run_approving().is_empty());
@@ -149,14 +160,21 @@ fn a_user_more_or_less_is_a_matter_of_the_group() {
     let mut world = about_to(&password(), &both);
     let pods = world.kubernetes.clone();
     assert!(world.run().is_empty());
-    assert!(world.at("create CacheUser/octank-shop-catalog-reports") < world.at("update CacheUserGroup"));
+    assert!(
+        world.at("create CacheUser/octank-shop-catalog-reports")
+            < world.at("update CacheUserGroup")
+    );
     assert_eq!(pods, world.kubernetes, "it is nothing to the pods");
 
     world.log.clear();
     world.wanted = want("octank", &catalog(&password()));
     assert!(world.run().is_empty());
     let gone = "save and delete CacheUser/octank-shop-catalog-reports";
-    assert!(world.at("update CacheUserGroup") < world.at(gone), "{:#?}", world.log);
+    assert!(
+        world.at("update CacheUserGroup") < world.at(gone),
+        "{:#?}",
+        world.log
+    );
 }
 
 #[test]
@@ -167,7 +185,11 @@ fn another_way_to_authenticate_waits_and_the_pods_with_it() {
     let plan = world.run();
     assert_eq!(
         changed(&plan),
-        [("CacheUser authentication".to_owned(), Effect::Downtime, true)]
+        [(
+            "CacheUser authentication".to_owned(),
+            Effect::Downtime,
+            true
+        )]
     );
     assert_eq!(before, binding(&world));
 
@@ -176,6 +198,30 @@ fn another_way_to_authenticate_waits_and_the_pods_with_it() {
     assert!(world.run().is_empty());
     assert!(world.at("update CacheUser") < world.at("save and delete SecretsManagerSecret"));
     assert!(binding(&world)["username"].is_string());
+}
+
+#[test]
+fn a_password_in_place_of_iam_waits_as_a_whole() {
+    let iam = json!([{"name": "app", "authentication": "IAM"}]);
+    let mut world = about_to(&iam, &password());
+    let plan = world.run();
+    assert_eq!(
+        changed(&plan),
+        [(
+            "CacheUser authentication".to_owned(),
+            Effect::Downtime,
+            true
+        )]
+    );
+    assert!(
+        world.log.iter().all(|line| !line.starts_with("update")),
+        "{:#?}",
+        world.log
+    );
+    assert!(binding(&world).get("password").is_none());
+    world.approved = plan.approval_hash();
+    assert!(world.run().is_empty());
+    assert!(binding(&world)["password"].is_string());
 }
 
 #[test]
@@ -225,11 +271,13 @@ fn a_user_group_that_somebody_attached_is_left_alone_where_no_users_are_declared
 fn a_role_may_connect_as_the_user_of_its_workload_and_as_no_other() {
     let users = json!([{"name": "app"}, {"name": "reports"}]);
     let world = World::settled(want("octank", &catalog(&users)));
-    let role = world.key(AwsKind::IamRole, CACHE);
-    let AwsResource::IamRole(role) = &world.aws[&role].present.resource else {
+    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, CACHE)];
+    let AwsResource::IamRole(role) = &role.present.resource else {
         unreachable!()
     };
-    let statements = role.inline_policies["shopkeeper"]["Statement"].as_array().unwrap();
+    let statements = role.inline_policies["shopkeeper"]["Statement"]
+        .as_array()
+        .unwrap();
     let connect: Vec<&Value> = statements
         .iter()
         .filter(|statement| statement["Action"] == json!("elasticache:Connect"))
@@ -238,13 +286,20 @@ fn a_role_may_connect_as_the_user_of_its_workload_and_as_no_other() {
     let arn = |resource: &str| format!("arn:aws:elasticache:eu-west-1:123456789012:{resource}");
     assert_eq!(
         connect,
-        [&json!([arn(&format!("replicationgroup:{CACHE}")), arn(&format!("user:{USER}"))])]
+        [&json!([
+            arn(&format!("replicationgroup:{CACHE}")),
+            arn(&format!("user:{USER}"))
+        ])]
     );
     assert!(!world.kinds().contains(&"SecretsManagerSecret"));
     let given = binding(&world);
     assert!(given["username"].is_string() && given.get("password").is_none());
     let of_pods = (world.wanted.blueprint)(&world.observe());
-    assert!(of_pods.iter().all(|(_, node)| !matches!(node.wanted, Wanted::Pending(_))));
+    assert!(
+        of_pods
+            .iter()
+            .all(|(_, node)| !matches!(node.wanted, Wanted::Pending(_)))
+    );
 }
 
 #[test]

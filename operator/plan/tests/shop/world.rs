@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Change, password_secret},
+    aws::{AwsKind, AwsResource, CacheAuthentication, Change, password_secret},
     blueprint::Blueprint,
     failure::Failure,
     kubernetes::{KubernetesKind, KubernetesObject},
@@ -549,7 +549,11 @@ impl World {
                 (
                     AwsResource::CacheUser(user),
                     ResourceKind::Aws(AwsKind::SecretsManagerSecret),
-                ) => user.password_current.is_some() && password_secret(&user.id) == key.name,
+                ) => {
+                    user.authentication == CacheAuthentication::Password
+                        && user.password_current.is_some()
+                        && password_secret(&user.id) == key.name
+                }
                 (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
                     group.node_role_arn.ends_with(&format!("/{}", key.name))
                 }
@@ -713,6 +717,10 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
                 .maintenance_window
                 .get_or_insert_with(|| "sun:04:00-sun:04:30".into());
         }
+        // Without a password there is none that could be an old one.
+        AwsResource::CacheUser(user) if user.authentication != CacheAuthentication::Password => {
+            user.password_current = Some(true);
+        }
         AwsResource::NodeGroup(group) => {
             group.version.get_or_insert_with(|| "1.36".into());
             group
@@ -774,7 +782,9 @@ pub fn outputs(resource: &AwsResource) -> Outputs {
             .with("readerHost", format!("{}-ro.cache.example", group.id)),
         AwsResource::CacheUser(user) => {
             let outputs = Outputs::new().with("username", user.user_name.clone());
-            if user.password_current == Some(true) {
+            if user.authentication == CacheAuthentication::Password
+                && user.password_current == Some(true)
+            {
                 outputs.with_secret("password", Sensitive::new(CANARY))
             } else {
                 outputs
