@@ -68,21 +68,6 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
                 }));
                 through_kms.insert("sqs");
             }
-            // For the user that the workload connects as; AWS asks for the cache beside the user.
-            AwsResource::CacheUser(user)
-                if resource.binding.is_some()
-                    && user.authentication == CacheAuthentication::Iam =>
-            {
-                let caches = data.iter().filter_map(|other| match &other.resource {
-                    AwsResource::CacheReplicationGroup(group) => {
-                        Some(platform.arn("elasticache", &format!("replicationgroup:{}", group.id)))
-                    }
-                    _ => None,
-                });
-                let mut arns: Vec<String> = caches.collect();
-                arns.push(platform.arn("elasticache", &format!("user:{}", user.id)));
-                statements.push(json!({"Effect": "Allow", "Action": CONNECT, "Resource": arns}));
-            }
             _ => {}
         }
     }
@@ -98,11 +83,32 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
             "Condition": {"StringEquals": {"kms:ViaService": services}},
         }));
     }
+    statements.extend(connecting(platform, data));
     statements
 }
 
+/// What the user needs that the workload connects to its cache as, where it does so with IAM. AWS asks for the cache beside the
+/// user.
+fn connecting(platform: &PlatformFacts, data: &[DataResource]) -> Option<Value> {
+    let user = data.iter().find_map(|resource| match &resource.resource {
+        AwsResource::CacheUser(user)
+            if resource.binding.is_some() && user.authentication == CacheAuthentication::Iam =>
+        {
+            Some(platform.arn("elasticache", &format!("user:{}", user.id)))
+        }
+        _ => None,
+    })?;
+    let cache = data.iter().find_map(|resource| match &resource.resource {
+        AwsResource::CacheReplicationGroup(group) => {
+            Some(platform.arn("elasticache", &format!("replicationgroup:{}", group.id)))
+        }
+        _ => None,
+    })?;
+    Some(json!({"Effect": "Allow", "Action": CONNECT, "Resource": [cache, user]}))
+}
+
 /// Keeps the right to connect that a role has, where the statements have none: the cache still asks for it, and the pods that run
-/// would be locked out before a person agreed to the change.
+/// would be locked out before a person agreed to the change. It comes last, as in [`statements`].
 pub(crate) fn keep_connecting(statements: &mut Vec<Value>, observed: &Observed, role: &str) {
     let connects =
         |statement: &Value| [json!(CONNECT), json!([CONNECT])].contains(&statement["Action"]);
