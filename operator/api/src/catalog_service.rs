@@ -68,7 +68,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)))")
-        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>")
+        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>"),
+    validation = Rule::new("!has(self.cache) || !has(self.cache.users) || !has(self.identity) || self.identity.type != 'None' || self.cache.users.all(u, (has(u.authentication) && u.authentication == 'Password') || (has(self.cache.applicationUser) && self.cache.applicationUser != u.name))")
+        .message("identity.type None cannot sign tokens for a cache: set authentication Password for the user that the workload connects as, or another identity.type")
 )]
 pub struct CatalogServiceSpec {
     /// The Platform to run on. May be left out where there is only one.

@@ -2,6 +2,7 @@
 //! was written with what is stored; they are filled in when a spec is resolved.
 
 use crate::{
+    cache::CacheAuthentication,
     identity::IdentityType,
     nodes::CapacityType,
     policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy},
@@ -86,6 +87,10 @@ pub const REDIS_VERSION: &str = "7.1";
 pub const CACHE_REPLICAS: i32 = 1;
 /// `cache.snapshotRetentionDays`.
 pub const CACHE_SNAPSHOT_RETENTION_DAYS: i32 = 1;
+/// `cache.users[].authentication`.
+pub const CACHE_AUTHENTICATION: CacheAuthentication = CacheAuthentication::IAM;
+/// `cache.users[].accessString`.
+pub const CACHE_ACCESS_STRING: &str = "on ~* &* +@all";
 
 /// `media.archiveAfterInactiveDays`.
 pub const ARCHIVE_AFTER_INACTIVE_DAYS: i32 = 180;

@@ -39,3 +39,8 @@ pub const DAILY_WINDOW: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]
 pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 /// Name of a table or index of DynamoDB, which is also a name that an IAM policy can hold.
 pub const TABLE_NAME: &str = "^[a-zA-Z0-9_.-]{3,255}$";
+/// Name of a user of a cache: no two hyphens in a row, which ElastiCache refuses in ids.
+pub const CACHE_USER: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
+/// Access string of a cache user. Words that set a password, such as `>secret`, are not among those it knows.
+pub const ACCESS_STRING: &str =
+    r"^(on|off)( (~[^ ]+|%(R|W|RW)~[^ ]+|&[^ ]+|[+-]@?[a-z][a-z0-9|_-]*))*$";

@@ -7,7 +7,7 @@ use shopkeeper_plan::aws::Tags;
 
 use crate::{
     calls::{CallObserver, CallRecorder},
-    secretsmanager::MasterPasswords,
+    secretsmanager::Passwords,
 };
 
 /// What an observation needs to know beside a name.
@@ -38,7 +38,7 @@ pub struct Account {
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
-    pub(crate) master_passwords: Arc<MasterPasswords>,
+    pub(crate) passwords: Arc<Passwords>,
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
     recorder: CallRecorder,
     configuration: SdkConfig,
@@ -102,7 +102,7 @@ impl Account {
             secretsmanager: client!(aws_sdk_secretsmanager),
             sns: client!(aws_sdk_sns),
             sqs: client!(aws_sdk_sqs),
-            master_passwords: Arc::default(),
+            passwords: Arc::default(),
             cache_tags: Arc::default(),
             recorder,
             configuration,

@@ -101,6 +101,9 @@ const CODES: &[(&str, Class, &str)] = &[
     ("ReplicationGroupAlreadyExists", Class::Conflict, ""),
     ("CacheSubnetGroupAlreadyExists", Class::Conflict, ""),
     ("CacheParameterGroupAlreadyExists", Class::Conflict, ""),
+    ("UserAlreadyExists", Class::Conflict, ""),
+    ("UserGroupAlreadyExists", Class::Conflict, ""),
+    ("ResourceExistsException", Class::Conflict, ""),
     ("BucketAlreadyOwnedByYou", Class::Conflict, ""),
     ("ConcurrentAccess", Class::Conflict, ""),
     ("BackupInUseException", Class::Conflict, ""),
@@ -115,6 +118,12 @@ const CODES: &[(&str, Class, &str)] = &[
     ("InvalidCacheClusterState", Class::NotReady, ""),
     ("CacheSubnetGroupInUse", Class::NotReady, ""),
     ("InvalidCacheParameterGroupState", Class::NotReady, ""),
+    ("InvalidUserState", Class::NotReady, ""),
+    ("InvalidUserGroupState", Class::NotReady, ""),
+    ("DefaultUserAssociatedToUserGroup", Class::NotReady, ""),
+    // A user or user group that another call has just made.
+    ("UserNotFound", Class::NotReady, ""),
+    ("UserGroupNotFound", Class::NotReady, ""),
     ("DependencyViolation", Class::NotReady, ""),
     // A target of Application Auto Scaling that went meanwhile: the next pass sees what is there.
     ("ObjectNotFoundException", Class::NotReady, ""),
@@ -153,6 +162,16 @@ const CODES: &[(&str, Class, &str)] = &[
         "raise the ElastiCache quota for nodes, or remove what is not used",
     ),
     (
+        "UserQuotaExceeded",
+        Class::Invalid,
+        "raise the ElastiCache quota for users, or remove what is not used",
+    ),
+    (
+        "UserGroupQuotaExceeded",
+        Class::Invalid,
+        "raise the ElastiCache quota for user groups, or remove what is not used",
+    ),
+    (
         "TooManyBuckets",
         Class::Invalid,
         "raise the S3 quota for buckets, or remove what is not used",
@@ -189,6 +208,7 @@ const CODES: &[(&str, Class, &str)] = &[
     ("RequestTimeout", Class::Transient, ""),
     ("KMSInternalException", Class::Transient, ""),
     ("DependencyTimeoutException", Class::Transient, ""),
+    ("InternalServiceError", Class::Transient, ""),
 ];
 
 /// Classifies the error of a call. `operation` is AWS's name of it, for the message.

@@ -11,7 +11,7 @@ use crate::{
     account::{Account, Scope},
     applicationautoscaling, dynamodb, eks, elasticache, iam, kms, rds,
     resource::{ClientToken, Found, ResourceApi},
-    s3, sns, sqs,
+    s3, secretsmanager, sns, sqs,
 };
 
 macro_rules! registry {
@@ -74,6 +74,9 @@ registry! {
     CacheSubnetGroup => elasticache::SubnetGroupApi;
     CacheParameterGroup => elasticache::ParameterGroupApi;
     CacheReplicationGroup => elasticache::ReplicationGroupApi;
+    CacheUserGroup => elasticache::UserGroupApi;
+    CacheUser => elasticache::UserApi;
+    SecretsManagerSecret => secretsmanager::SecretApi;
     RdsSubnetGroup => rds::SubnetGroupApi;
     RdsParameterGroup => rds::ParameterGroupApi;
     RdsInstance => rds::InstanceApi;

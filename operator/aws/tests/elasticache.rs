@@ -52,6 +52,8 @@ fn carts(security_groups: BTreeSet<String>) -> CacheReplicationGroup {
         subnet_group: "shop-carts".into(),
         parameter_group: None,
         security_groups,
+        user_group: None,
+        other_user_group: None,
         port: 6379,
         snapshot_retention_days: 1,
         snapshot_window: Some("02:00-03:00".into()),

@@ -111,6 +111,9 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::CacheSubnetGroup => CACHE_SUBNET_GROUP,
         AwsKind::CacheParameterGroup => CACHE_PARAMETER_GROUP,
         AwsKind::CacheReplicationGroup => CACHE_REPLICATION_GROUP,
+        AwsKind::CacheUserGroup => CACHE_USER_GROUP,
+        AwsKind::CacheUser => CACHE_USER,
+        AwsKind::SecretsManagerSecret => SECRETS_MANAGER_SECRET,
         AwsKind::RdsSubnetGroup => RDS_SUBNET_GROUP,
         AwsKind::RdsParameterGroup => RDS_PARAMETER_GROUP,
         AwsKind::RdsInstance => RDS_INSTANCE,
@@ -120,6 +123,9 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::SqsQueue => SQS_QUEUE,
     }
 }
+
+/// For the services whose descriptions are many and tell of settings alone: named one by one they would not fit into the policy.
+const DESCRIBE: &[&str] = &["Describe*"];
 
 const KMS_KEY: &[Call] = &[
     look("kms", "DescribeKey"),
@@ -204,7 +210,7 @@ const SCALABLE_TARGET: &[Call] = &[
 ];
 
 const CACHE_SUBNET_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheSubnetGroups"),
+    look("elasticache", "DescribeCacheSubnetGroups").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateCacheSubnetGroup"),
@@ -213,8 +219,8 @@ const CACHE_SUBNET_GROUP: &[Call] = &[
 ];
 
 const CACHE_PARAMETER_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheParameterGroups"),
-    look("elasticache", "DescribeCacheParameters"),
+    look("elasticache", "DescribeCacheParameterGroups").renamed(DESCRIBE),
+    look("elasticache", "DescribeCacheParameters").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateCacheParameterGroup"),
@@ -224,8 +230,8 @@ const CACHE_PARAMETER_GROUP: &[Call] = &[
 ];
 
 const CACHE_REPLICATION_GROUP: &[Call] = &[
-    look("elasticache", "DescribeCacheClusters"),
-    look("elasticache", "DescribeReplicationGroups"),
+    look("elasticache", "DescribeCacheClusters").renamed(DESCRIBE),
+    look("elasticache", "DescribeReplicationGroups").renamed(DESCRIBE),
     look("elasticache", "ListTagsForResource"),
     make("elasticache", "AddTagsToResource"),
     make("elasticache", "CreateReplicationGroup"),
@@ -235,8 +241,36 @@ const CACHE_REPLICATION_GROUP: &[Call] = &[
     change("elasticache", "ModifyReplicationGroup"),
 ];
 
+const CACHE_USER_GROUP: &[Call] = &[
+    look("elasticache", "DescribeUserGroups").renamed(DESCRIBE),
+    look("elasticache", "ListTagsForResource"),
+    make("elasticache", "AddTagsToResource"),
+    make("elasticache", "CreateUserGroup"),
+    change("elasticache", "DeleteUserGroup"),
+    change("elasticache", "ModifyUserGroup"),
+];
+
+const CACHE_USER: &[Call] = &[
+    look("elasticache", "DescribeUsers").renamed(DESCRIBE),
+    look("elasticache", "ListTagsForResource"),
+    make("elasticache", "AddTagsToResource"),
+    make("elasticache", "CreateUser"),
+    change("elasticache", "DeleteUser"),
+    change("elasticache", "ModifyUser"),
+];
+
+// What is in them is only read where they are ours.
+const SECRETS_MANAGER_SECRET: &[Call] = &[
+    look("secretsmanager", "DescribeSecret"),
+    make("secretsmanager", "CreateSecret"),
+    make("secretsmanager", "TagResource"),
+    change("secretsmanager", "DeleteSecret"),
+    change("secretsmanager", "GetSecretValue"),
+    change("secretsmanager", "UpdateSecret"),
+];
+
 const RDS_SUBNET_GROUP: &[Call] = &[
-    look("rds", "DescribeDBSubnetGroups"),
+    look("rds", "DescribeDBSubnetGroups").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBSubnetGroup"),
@@ -245,8 +279,8 @@ const RDS_SUBNET_GROUP: &[Call] = &[
 ];
 
 const RDS_PARAMETER_GROUP: &[Call] = &[
-    look("rds", "DescribeDBParameterGroups"),
-    look("rds", "DescribeDBParameters"),
+    look("rds", "DescribeDBParameterGroups").renamed(DESCRIBE),
+    look("rds", "DescribeDBParameters").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBParameterGroup"),
@@ -256,7 +290,7 @@ const RDS_PARAMETER_GROUP: &[Call] = &[
 ];
 
 const RDS_INSTANCE: &[Call] = &[
-    look("rds", "DescribeDBInstances"),
+    look("rds", "DescribeDBInstances").renamed(DESCRIBE),
     look("rds", "ListTagsForResource"),
     make("rds", "AddTagsToResource"),
     make("rds", "CreateDBInstance"),
@@ -402,7 +436,8 @@ pub fn policies() -> [(&'static str, Value); 2] {
             &everything,
             Some(account.clone()),
         ),
-        // Named in the same requests as resources of ours: AWS's default groups, and the last snapshot that is not made yet.
+        // Named in the same requests as resources of ours: AWS's default groups, a user group that makes room for
+        // ours, and the last snapshot that is not made yet.
         statement(
             "NamedBesideOurs",
             [
@@ -416,6 +451,7 @@ pub fn policies() -> [(&'static str, Value); 2] {
             &json!([
                 "arn:*:elasticache:*:*:parametergroup:default*",
                 "arn:*:elasticache:*:*:snapshot:*",
+                "arn:*:elasticache:*:*:usergroup:*",
                 "arn:*:rds:*:*:og:default*",
                 "arn:*:rds:*:*:pg:default*",
                 "arn:*:rds:*:*:snapshot:*",

@@ -14,6 +14,8 @@ pub enum View {
     Autoscaling(String),
     /// An ElastiCache replication group by id.
     Cache(String),
+    /// The users of a cache by their group.
+    CacheUsers(String),
     /// An S3 bucket by name.
     Bucket(String),
     /// An RDS instance by identifier.
@@ -41,6 +43,7 @@ impl Shop {
             View::Table(name) => self.aws.table(name).await,
             View::Autoscaling(table) => self.aws.autoscaling(table).await,
             View::Cache(id) => self.aws.cache(id).await,
+            View::CacheUsers(group) => self.aws.cache_users(group).await,
             View::Bucket(name) => self.aws.bucket(name).await,
             View::Database(identifier) => self.aws.database(identifier).await,
             View::Parameters(name) => self.aws.database_parameters(name).await,

@@ -67,7 +67,7 @@ spec:
   products:
     keys: {{partition: {{name: id, type: String}}}}
     capacity: {{type: Provisioned, provisioned: {{read: 5, autoscale: {{write: {{min: 5, max: 50}}}}}}}}
-  cache: {{engine: Valkey, nodeType: cache.t4g.small, replicas: 1}}
+  cache: {{engine: Valkey, nodeType: cache.t4g.small, replicas: 1, users: [{{name: app, authentication: Password}}]}}
   media: {{archiveAfterInactiveDays: 180}}
   policy: {{deletion: {policy}}}
 "
@@ -165,6 +165,9 @@ async fn catalog_under_retain(shop: &Shop) -> Result<()> {
         "application-autoscaling:scalable-target",
         "elasticache:replication-group",
         "elasticache:subnet-group",
+        "elasticache:user-group",
+        "elasticache:user",
+        "secretsmanager:secret",
         "s3:bucket",
     ] {
         ensure!(
@@ -236,6 +239,18 @@ async fn catalog_under_snapshot(shop: &Shop) -> Result<()> {
             "application-autoscaling:DeregisterScalableTarget",
             "dynamodb:CreateBackup",
             "dynamodb:DeleteTable",
+        ],
+    )
+    .await?;
+    in_order(
+        shop,
+        mark,
+        &cache,
+        &[
+            "elasticache:DeleteReplicationGroup",
+            "elasticache:DeleteUserGroup",
+            "elasticache:DeleteUser",
+            "secretsmanager:DeleteSecret",
         ],
     )
     .await?;

@@ -98,7 +98,7 @@ spec:
   products:
     keys: {partition: {name: id, type: String}}
     capacity: {type: Provisioned, provisioned: {read: 5, autoscale: {write: {min: 5, max: 50}}}}
-  cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1}
+  cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1, users: [{name: app, authentication: Password}]}
   media: {archiveAfterInactiveDays: 180}
   bindings:
     - {resource: products, env: [{name: PRODUCTS_TABLE, template: '{{tableName}}'}]}
@@ -110,6 +110,10 @@ spec:
     let bucket = shop.made(&subject, "S3Bucket", "media").await?;
     let cache = shop
         .made(&subject, "CacheReplicationGroup", "cache")
+        .await?;
+    let user = shop.made(&subject, "CacheUser", "cache.users.app").await?;
+    let nobody = shop
+        .made(&subject, "CacheUser", "cache.users.default")
         .await?;
     let group = shop.made(&subject, "NodeGroup", "nodes").await?;
     let role = shop.made(&subject, "IamRole", "identity.role").await?;
@@ -207,6 +211,33 @@ spec:
             }
             .boxed_local(),
             view: View::Cache(cache.clone()),
+        },
+        Drift {
+            what: "what a user of the cache may do",
+            made: async {
+                let call = aws.elasticache.modify_user().user_id(&user).access_string("off -@all");
+                call.send().await.map(drop).map_err(Into::into)
+            }
+            .boxed_local(),
+            view: View::CacheUsers(cache.clone()),
+        },
+        Drift {
+            what: "what those may do who do not authenticate",
+            made: async {
+                let call = aws.elasticache.modify_user().user_id(&nobody).access_string("on ~* +@all");
+                call.no_password_required(true).send().await.map(drop).map_err(Into::into)
+            }
+            .boxed_local(),
+            view: View::CacheUsers(cache.clone()),
+        },
+        Drift {
+            what: "the users of the cache",
+            made: async {
+                let call = aws.elasticache.modify_user_group().user_group_id(&cache);
+                call.user_ids_to_remove(&user).send().await.map(drop).map_err(Into::into)
+            }
+            .boxed_local(),
+            view: View::CacheUsers(cache.clone()),
         },
         Drift {
             what: "the node group's labels",

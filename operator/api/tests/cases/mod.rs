@@ -138,6 +138,13 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "cache", "multiAZ Enabled needs a replica", "cache: {multiAZ: Enabled, replicas: 0}", "cache: {multiAZ: Enabled, replicas: 1}"),
     update("CatalogService", "cache", "engine can only change from Redis to Valkey", "{}", "cache: {engine: Redis}", "{}"),
     create("CatalogService", "cache", "snapshotWindow needs snapshotRetentionDays", "cache: {snapshotWindow: '02:00-03:00', snapshotRetentionDays: 0}", "cache: {snapshotWindow: '02:00-03:00', snapshotRetentionDays: 1}"),
+    create("CatalogService", "cache", "users need transitEncryption Required", "cache: {users: [{name: app}], transitEncryption: Preferred}", "cache: {users: [{name: app}], transitEncryption: Required}"),
+    create("CatalogService", "cache", "users need Redis 6.0 or later", "cache: {engine: Redis, version: '5.0.6', users: [{name: app, authentication: Password}]}", "cache: {engine: Redis, version: '6.2', users: [{name: app, authentication: Password}]}"),
+    create("CatalogService", "cache", "users[].authentication IAM needs Redis 7.0 or later", "cache: {engine: Redis, version: '6.2', users: [{name: app}]}", "cache: {engine: Redis, version: '7.1', users: [{name: app}]}"),
+    create("CatalogService", "cache", "users[].name cannot be default", "cache: {users: [{name: default}]}", "cache: {users: [{name: app}]}"),
+    create("CatalogService", "cache", "applicationUser must name a member of users", "cache: {users: [{name: app}], applicationUser: other}", "cache: {users: [{name: app}], applicationUser: app}"),
+    create("CatalogService", "cache", "applicationUser must be set where there are several users", "cache: {users: [{name: app}, {name: reports}]}", "cache: {users: [{name: app}, {name: reports}], applicationUser: app}"),
+    create("CatalogService", "spec", "identity.type None cannot sign tokens for a cache", "{identity: {type: None}, cache: {users: [{name: app}]}}", "{identity: {type: None}, cache: {users: [{name: app, authentication: Password}, {name: reports}], applicationUser: app}}"),
     create("CatalogService", "media", "deepArchiveAfterInactiveDays must be more", "media: {deepArchiveAfterInactiveDays: 180}", "media: {deepArchiveAfterInactiveDays: 365}"),
     update("CatalogService", "media", "bucketName is immutable", "media: {bucketName: octank-media}", "media: {bucketName: other-media}", "media: {bucketName: octank-media}"),
 

@@ -23,6 +23,8 @@ pub(super) enum Change {
     MultiAz,
     /// ModifyReplicationGroup: one step towards what is desired.
     TransitEncryption(TransitEncryption),
+    /// ModifyReplicationGroup: whose users get in.
+    UserGroup,
     /// IncreaseReplicaCount.
     MoreReplicas,
     /// DecreaseReplicaCount.
@@ -70,6 +72,22 @@ fn change_of(
         }
         "parameterGroup" => Some(Change::ParameterGroup),
         "nodeType" => Some(Change::NodeType),
+        // Users need TLS: it comes before them and goes after them.
+        "userGroup"
+            if desired.user_group.is_some()
+                && observed.transit_encryption != TransitEncryption::Required
+                && differs(fields, "transitEncryption") =>
+        {
+            change_of(desired, observed, fields, "transitEncryption")
+        }
+        "userGroup" => Some(Change::UserGroup),
+        "transitEncryption"
+            if desired.user_group.is_none()
+                && observed.user_group.is_some()
+                && differs(fields, "userGroup") =>
+        {
+            Some(Change::UserGroup)
+        }
         "transitEncryption" => Some(Change::TransitEncryption(
             observed
                 .transit_encryption
@@ -115,6 +133,8 @@ mod tests {
             subnet_group: "carts".into(),
             parameter_group: None,
             security_groups: BTreeSet::new(),
+            user_group: None,
+            other_user_group: None,
             port: 6379,
             snapshot_retention_days: 1,
             snapshot_window: None,
@@ -191,6 +211,41 @@ mod tests {
         assert_eq!(
             next(&none, &off, &fields(&["replicas"])),
             Some(Change::FewerReplicas)
+        );
+    }
+
+    #[test]
+    fn users_come_after_tls_and_go_before_it() {
+        let open = CacheReplicationGroup {
+            transit_encryption: TransitEncryption::Disabled,
+            ..group()
+        };
+        let closed = CacheReplicationGroup {
+            user_group: Some("carts".into()),
+            ..group()
+        };
+        let halfway = CacheReplicationGroup {
+            transit_encryption: TransitEncryption::Preferred,
+            ..group()
+        };
+        for order in [
+            ["transitEncryption", "userGroup"],
+            ["userGroup", "transitEncryption"],
+        ] {
+            let fields = fields(&order);
+            assert_eq!(
+                next(&closed, &open, &fields),
+                Some(Change::TransitEncryption(TransitEncryption::Preferred))
+            );
+            assert_eq!(
+                next(&closed, &halfway, &fields),
+                Some(Change::TransitEncryption(TransitEncryption::Required))
+            );
+            assert_eq!(next(&open, &closed, &fields), Some(Change::UserGroup));
+        }
+        assert_eq!(
+            next(&closed, &group(), &fields(&["userGroup"])),
+            Some(Change::UserGroup)
         );
     }
 

@@ -9,6 +9,7 @@ use aws_sdk_elasticache::types::Tag;
 use shopkeeper_plan::{
     aws::Tags,
     failure::{Class, Failure},
+    observed::Lifecycle,
 };
 
 use crate::{
@@ -20,10 +21,14 @@ mod change;
 mod parameter_group;
 mod replication_group;
 mod subnet_group;
+mod user;
+mod user_group;
 
 pub(crate) use parameter_group::ParameterGroupApi;
 pub(crate) use replication_group::ReplicationGroupApi;
 pub(crate) use subnet_group::SubnetGroupApi;
+pub(crate) use user::UserApi;
+pub(crate) use user_group::UserGroupApi;
 
 /// The codes for a resource that does not exist; the query protocol appends `Fault` to some.
 const MISSING: &[&str] = &[
@@ -35,6 +40,10 @@ const MISSING: &[&str] = &[
     "ReplicationGroupNotFound",
     "CacheClusterNotFound",
     "CacheClusterNotFoundFault",
+    "UserNotFound",
+    "UserNotFoundFault",
+    "UserGroupNotFound",
+    "UserGroupNotFoundFault",
 ];
 
 /// The codes for a resource that ElastiCache works on.
@@ -44,6 +53,20 @@ const BUSY: &[&str] = &[
     "InvalidCacheClusterState",
     "InvalidCacheClusterStateFault",
 ];
+
+/// The engine of users and user groups: those of `redis` serve caches of both engines, also while one becomes the other.
+const ENGINE: &str = "redis";
+
+/// Where a user or a user group is in its life.
+fn lifecycle(status: Option<&str>) -> Lifecycle {
+    match status {
+        Some("active") => Lifecycle::Available,
+        Some("creating") => Lifecycle::Creating,
+        Some("deleting") => Lifecycle::Deleting,
+        // `modifying`, and what is not documented: usable, not open for changes.
+        _ => Lifecycle::Modifying,
+    }
+}
 
 /// The tags that were last seen on caches, by ARN.
 #[derive(Debug, Default)]

@@ -94,6 +94,7 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
             .cache_subnet_group_name(desired.subnet_group.to_lowercase())
             .set_cache_parameter_group_name(desired.parameter_group.clone())
             .set_security_group_ids(security_groups(desired))
+            .set_user_group_ids(desired.user_group.clone().map(|group| vec![group]))
             .port(desired.port)
             .snapshot_retention_limit(desired.snapshot_retention_days)
             .set_snapshot_window(desired.snapshot_window.clone())
@@ -145,6 +146,16 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
                 modify.set_cache_parameter_group_name(desired.parameter_group.clone())
             }
             Change::NodeType => modify.cache_node_type(&desired.node_type),
+            Change::UserGroup => modify
+                .set_user_group_ids_to_add(desired.user_group.clone().map(|group| vec![group]))
+                .set_user_group_ids_to_remove(
+                    found
+                        .resource
+                        .user_group
+                        .clone()
+                        .or(found.resource.other_user_group.clone())
+                        .map(|group| vec![group]),
+                ),
             // ElastiCache refuses another zone without takeover.
             Change::MultiAz => modify
                 .automatic_failover_enabled(desired.multi_az)
@@ -335,6 +346,11 @@ fn found(
         .with_optional("endpoint", host.map(|host| format!("{host}:{port}")))
         .with_optional("readerHost", reader.and_then(|endpoint| endpoint.address()))
         .with_optional("arn", group.arn());
+    let (ours, others): (Vec<_>, Vec<_>) = group
+        .user_group_ids()
+        .iter()
+        .cloned()
+        .partition(|user_group| user_group == name);
     let resource = CacheReplicationGroup {
         id: name.to_owned(),
         description: group.description().unwrap_or_default().to_owned(),
@@ -385,6 +401,8 @@ fn found(
                     .collect()
             })
             .unwrap_or_default(),
+        user_group: ours.into_iter().next(),
+        other_user_group: others.into_iter().next(),
         port,
         snapshot_retention_days: group.snapshot_retention_limit().unwrap_or_default(),
         snapshot_window: group.snapshot_window().map(str::to_owned),

@@ -114,7 +114,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             return Ok(());
         }
         if let Some(secret_arn) = found.outputs.plain("secretArn") {
-            self.0.master_passwords.forget(secret_arn);
+            self.0.passwords.forget(secret_arn);
         }
         let identifier = &found.resource.identifier;
         if found.resource.deletion_protection {
@@ -174,16 +174,11 @@ impl InstanceApi<'_> {
         match secret.secret_status() {
             Some("creating") | None => return (outputs, None),
             // Some time during the rotation the old password stops working.
-            Some("rotating") => self.0.master_passwords.forget(arn),
+            Some("rotating") => self.0.passwords.forget(arn),
             Some(_) => {}
         }
-        match self
-            .0
-            .master_passwords
-            .read(&self.0.secretsmanager, arn)
-            .await
-        {
-            Ok(password) => (outputs.with_secret("password", password), None),
+        match self.0.passwords.read(&self.0.secretsmanager, arn).await {
+            Ok(password) => (outputs.with_secret("password", password.value), None),
             Err(failure) => (outputs, Some(failure)),
         }
     }

@@ -67,6 +67,13 @@ pub struct CacheReplicationGroup {
     /// Security groups; empty leaves what AWS gives, the VPC's default one, and does not manage it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub security_groups: BTreeSet<String>,
+    /// The user group of the same id as this one, whose users are the only ones to get in. `None` for none: whoever reaches the
+    /// cache gets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_group: Option<String>,
+    /// A user group with another id, that somebody attached. It makes room for ours, and is left alone where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_user_group: Option<String>,
     /// Port.
     pub port: i32,
     /// Days a daily snapshot is kept; 0 makes none.
@@ -102,6 +109,8 @@ impl AwsSpecification for CacheReplicationGroup {
         ),
         Field::in_place("parameterGroup", Effect::Restart, 5),
         Field::harmless("securityGroups"),
+        // Clients that connect as they did before are refused until they have been replaced.
+        Field::in_place("userGroup", Effect::Downtime, 5).clearable(),
         Field::refused(
             "port",
             "restore the port, or make another cache and switch over",

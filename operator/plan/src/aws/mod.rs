@@ -12,6 +12,8 @@ use crate::{plan::Effect, resource::ResourceKey, sensitive::fingerprint};
 mod cache_parameter_group;
 mod cache_replication_group;
 mod cache_subnet_group;
+mod cache_user;
+mod cache_user_group;
 mod dynamodb_table;
 mod iam_role;
 mod kms_key;
@@ -22,6 +24,7 @@ mod rds_parameter_group;
 mod rds_subnet_group;
 mod s3_bucket;
 mod scalable_target;
+mod secrets_manager_secret;
 pub mod sns_subscription;
 mod sns_topic;
 mod sqs_queue;
@@ -29,6 +32,10 @@ mod sqs_queue;
 pub use cache_parameter_group::CacheParameterGroup;
 pub use cache_replication_group::{CacheEngine, CacheReplicationGroup, TransitEncryption};
 pub use cache_subnet_group::CacheSubnetGroup;
+pub use cache_user::{
+    AccessString, CacheAuthentication, CacheUser, DEFAULT_USER_NAME, password_secret,
+};
+pub use cache_user_group::CacheUserGroup;
 pub use dynamodb_table::{
     AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
     Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
@@ -42,6 +49,7 @@ pub use rds_parameter_group::RdsParameterGroup;
 pub use rds_subnet_group::RdsSubnetGroup;
 pub use s3_bucket::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket};
 pub use scalable_target::{ScalableDimension, ScalableTarget};
+pub use secrets_manager_secret::SecretsManagerSecret;
 pub use sns_subscription::{SnsSubscription, SubscriptionProtocol};
 pub use sns_topic::SnsTopic;
 pub use sqs_queue::{RedrivePolicy, SqsQueue};
@@ -367,7 +375,8 @@ macro_rules! registry {
     };
 }
 
-// Teardown stages: 20 what routes identity and messages, 30 compute and what scales data, 40 data, 50 what data and compute need, 60 keys.
+// Teardown stages: 20 what routes identity and messages, 30 compute and what scales data, 40 data, 50 to 52 what data and compute need,
+// 60 keys.
 // Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), so that nothing uses a resource any more
 // when it goes.
 registry! {
@@ -389,6 +398,12 @@ registry! {
     CacheParameterGroup, "ElastiCache parameter group", stage 50, Support, minutes 0;
     /// An ElastiCache replication group.
     CacheReplicationGroup, "ElastiCache replication group", stage 40, Data, minutes 10;
+    /// An ElastiCache user group.
+    CacheUserGroup, "ElastiCache user group", stage 50, Support, minutes 1;
+    /// An ElastiCache user.
+    CacheUser, "ElastiCache user", stage 51, Support, minutes 0;
+    /// A Secrets Manager secret with a password.
+    SecretsManagerSecret, "Secrets Manager secret", stage 52, Support, minutes 0;
     /// An RDS subnet group.
     RdsSubnetGroup, "RDS subnet group", stage 50, Support, minutes 0;
     /// An RDS parameter group.

@@ -216,9 +216,13 @@ impl ComponentBuilder<'_> {
                 tags,
             }
         };
-        let permissions = || {
+        let permissions = |role: &str| {
             if component.role.is_empty() {
-                permissions::statements(platform, &self.resolved.data)
+                let mut statements = permissions::statements(platform, &self.resolved.data);
+                if !outputs::are_in_force(self.resolved, self.observed) {
+                    permissions::keep_connecting(&mut statements, self.observed, role);
+                }
+                statements
             } else {
                 Vec::new()
             }
@@ -233,7 +237,9 @@ impl ComponentBuilder<'_> {
                     &[],
                 )]
             }
-            ComponentIdentity::Irsa(draft) => match draft.with_permissions(permissions()) {
+            ComponentIdentity::Irsa(draft) => match draft
+                .with_permissions(permissions(draft.name()))
+            {
                 Some(role) => {
                     vec![
                         self.blueprint
@@ -242,22 +248,24 @@ impl ComponentBuilder<'_> {
                 }
                 None => Vec::new(),
             },
-            ComponentIdentity::PodIdentity(draft) => match draft.with_permissions(permissions()) {
-                Some(role) => {
-                    let arn = platform.iam_arn(&format!("role/{}", role.name));
-                    let role =
-                        self.blueprint
-                            .aws(Section::Workload, part("identity.role"), role, &[]);
-                    let association = self.blueprint.aws(
-                        Section::Workload,
-                        part("identity.association"),
-                        association(arn),
-                        std::slice::from_ref(&role),
-                    );
-                    vec![role, association]
+            ComponentIdentity::PodIdentity(draft) => {
+                match draft.with_permissions(permissions(draft.name())) {
+                    Some(role) => {
+                        let arn = platform.iam_arn(&format!("role/{}", role.name));
+                        let role =
+                            self.blueprint
+                                .aws(Section::Workload, part("identity.role"), role, &[]);
+                        let association = self.blueprint.aws(
+                            Section::Workload,
+                            part("identity.association"),
+                            association(arn),
+                            std::slice::from_ref(&role),
+                        );
+                        vec![role, association]
+                    }
+                    None => Vec::new(),
                 }
-                None => Vec::new(),
-            },
+            }
         }
     }
 

@@ -44,6 +44,7 @@ pub(super) fn gather(
                     resource: key.clone(),
                     output: (*name).to_owned(),
                 }));
+                missing.extend(not_in_force(&resource.resource, &key, observed));
                 outputs.merge(prefix, &derive(&resource.resource, found));
             }
             None => missing.push(MissingOutput {
@@ -53,10 +54,67 @@ pub(super) fn gather(
         }
     }
     if missing.is_empty() {
-        Ok(outputs)
+        Ok(with_credentials(outputs))
     } else {
         Err(missing)
     }
+}
+
+/// Whether every resource asks of its clients what is declared, and nothing else from before.
+pub(super) fn are_in_force(resolved: &Resolved, observed: &Observed) -> bool {
+    resolved
+        .data
+        .iter()
+        .all(|resource| not_in_force(&resource.resource, &resource.key(), observed).is_none())
+}
+
+/// What clients of a cache have to send is not told before the cache asks for it, which may wait for a person: until then
+/// their pods stay as they are.
+fn not_in_force(
+    desired: &AwsResource,
+    key: &ResourceKey,
+    observed: &Observed,
+) -> Option<MissingOutput> {
+    let found = observed.present(key).map(|present| &present.resource);
+    let output = match (desired, found) {
+        (
+            AwsResource::CacheReplicationGroup(desired),
+            Some(AwsResource::CacheReplicationGroup(found)),
+        ) => (desired.user_group != found.user_group).then_some("username"),
+        (AwsResource::CacheUser(desired), Some(AwsResource::CacheUser(found))) => {
+            let is_known = desired.password_current.is_none()
+                || observed
+                    .outputs(key)
+                    .is_some_and(|outputs| outputs.get("password").is_some());
+            (desired.authentication != found.authentication || !is_known).then_some("password")
+        }
+        _ => None,
+    };
+    output.map(|output| MissingOutput {
+        resource: key.clone(),
+        output: output.to_owned(),
+    })
+}
+
+/// The address of a cache with the name and the password of its user in it.
+fn with_credentials(outputs: Outputs) -> Outputs {
+    let (Some(host), Some(port), Some("rediss"), Some(username)) = (
+        outputs.plain("host"),
+        outputs.plain("port"),
+        outputs.plain("scheme"),
+        outputs.plain("username"),
+    ) else {
+        return outputs;
+    };
+    let Some(Output::Secret(password)) = outputs.get("password") else {
+        return outputs;
+    };
+    let uri = format!(
+        "rediss://{}:{}@{host}:{port}",
+        percent_encode(username),
+        percent_encode(password.expose())
+    );
+    outputs.with_secret("uri", Sensitive::new(uri))
 }
 
 fn parts<'a>(resolved: &'a Resolved, binding: &'a str) -> impl Iterator<Item = &'a DataResource> {
@@ -133,6 +191,10 @@ fn derive(resource: &AwsResource, found: &Outputs) -> Outputs {
             if let (Some(host), Some(port)) = (found.plain("host"), found.plain("port")) {
                 let url = format!("{scheme}://{host}:{port}");
                 outputs = outputs.with("url", url.clone()).with("uri", url);
+                // What a token is signed for.
+                if group.user_group.is_some() {
+                    outputs = outputs.with("cacheName", group.id.clone());
+                }
                 if let Some(reader) = found.plain("readerHost") {
                     outputs = outputs.with("readerEndpoint", format!("{reader}:{port}"));
                 }

@@ -1,10 +1,14 @@
 //! ElastiCache.
 
+use std::collections::BTreeSet;
+
 use shopkeeper_api::{Toggle, cache as api, defaults};
 
 use super::{Context, DataResource};
 use crate::aws::{
-    CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, TransitEncryption,
+    AccessString, AwsResource, CacheAuthentication, CacheEngine, CacheParameterGroup,
+    CacheReplicationGroup, CacheSubnetGroup, CacheUser, CacheUserGroup, DEFAULT_USER_NAME,
+    SecretsManagerSecret, TransitEncryption, password_secret,
 };
 
 /// Longest id of a replication group.
@@ -12,7 +16,7 @@ const LONGEST_ID: usize = 40;
 /// Port of Valkey and Redis.
 const PORT: i32 = 6379;
 
-/// A cache with its subnet group, and a parameter group where parameters are declared.
+/// A cache with its subnet group, a parameter group where parameters are declared, and a user group where users are.
 pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataResource> {
     let id = context.name("", LONGEST_ID);
     let subnet_group = CacheSubnetGroup {
@@ -53,7 +57,7 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
             Some(api::TransitEncryption::Required) | None => TransitEncryption::Required,
         },
         kms_key_arn: Some(context.platform.key_arn.clone()),
-        subnet_group: id,
+        subnet_group: id.clone(),
         // By name also where it is the engine's own: left out, a group that was declared before would stay.
         parameter_group: Some(
             parameter_group
@@ -61,6 +65,9 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
                 .map_or_else(|| format!("default.{family}"), |group| group.name.clone()),
         ),
         security_groups: context.security_groups(),
+        // By the same id, by which it is known from one that somebody else attached.
+        user_group: (!declared.users.is_empty()).then(|| id.clone()),
+        other_user_group: None,
         port: PORT,
         snapshot_retention_days: declared
             .snapshot_retention_days
@@ -77,9 +84,98 @@ pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataReso
     let subnet_group = DataResource::hidden("cache.subnets", subnet_group);
     let mut resources = vec![subnet_group];
     resources.extend(parameter_group.map(|group| DataResource::hidden("cache.parameters", group)));
-    let after: Vec<_> = resources.iter().map(DataResource::key).collect();
+    let mut after: Vec<_> = resources.iter().map(DataResource::key).collect();
+    let (members, users) = users(context, declared, id);
+    after.extend(members.iter().map(DataResource::key));
+    // The cache comes first: it is what a binding is named by.
     resources.push(DataResource::bound("cache", "", "cache", group).after(&after));
+    resources.extend(members);
+    resources.extend(users);
     resources
+}
+
+/// The user group of a cache, and its users with their passwords; nothing where no users are declared.
+fn users(
+    context: Context<'_>,
+    declared: &api::Cache,
+    group_id: String,
+) -> (Option<DataResource>, Vec<DataResource>) {
+    if declared.users.is_empty() {
+        return (None, Vec::new());
+    }
+    let application = declared
+        .application_user
+        .as_deref()
+        .or_else(|| declared.users.first().map(|user| user.name.as_str()));
+    // Connections that do not authenticate are of this user. ElastiCache's own may do everything; this one nothing, and nobody
+    // knows its password.
+    let nobody = CacheUser {
+        id: context.name(DEFAULT_USER_NAME, LONGEST_ID),
+        user_name: DEFAULT_USER_NAME.to_owned(),
+        access_string: AccessString::nothing(),
+        authentication: CacheAuthentication::Password,
+        password_current: None,
+        tags: context.tags(),
+    };
+    let mut ids = BTreeSet::from([nobody.id.clone()]);
+    let mut resources = vec![DataResource::hidden("cache.users.default", nobody)];
+    for user in &declared.users {
+        let role = format!("cache.users.{}", user.name);
+        let id = context.name(&user.name, LONGEST_ID);
+        let authentication = user
+            .authentication
+            .unwrap_or(defaults::CACHE_AUTHENTICATION);
+        let secret = (authentication == api::CacheAuthentication::Password).then(|| {
+            let secret = SecretsManagerSecret {
+                name: password_secret(&id),
+                description: format!(
+                    "Password of {} for the cache of {}",
+                    id,
+                    context.owner.path()
+                ),
+                username: id.clone(),
+                kms_key_arn: context.platform.key_arn.clone(),
+                tags: context.tags(),
+            };
+            DataResource::hidden(format!("{role}.password"), secret)
+        });
+        let access = user
+            .access_string
+            .as_deref()
+            .unwrap_or(defaults::CACHE_ACCESS_STRING);
+        let member = CacheUser {
+            user_name: id.clone(),
+            access_string: AccessString::from(access.to_owned()),
+            authentication: match authentication {
+                api::CacheAuthentication::IAM => CacheAuthentication::Iam,
+                api::CacheAuthentication::Password => CacheAuthentication::Password,
+            },
+            password_current: secret.is_some().then_some(true),
+            tags: context.tags(),
+            id: id.clone(),
+        };
+        ids.insert(id);
+        let member = if application == Some(user.name.as_str()) {
+            DataResource::bound("cache", "", role, member)
+        } else {
+            DataResource::hidden(role, member)
+        };
+        let after: Vec<_> = secret.iter().map(DataResource::key).collect();
+        resources.extend(secret);
+        resources.push(member.after(&after));
+    }
+    let after: Vec<_> = resources
+        .iter()
+        .filter(|resource| matches!(resource.resource, AwsResource::CacheUser(_)))
+        .map(DataResource::key)
+        .collect();
+    let group = CacheUserGroup {
+        id: group_id,
+        users: ids,
+        tags: context.tags(),
+    };
+    let group = DataResource::hidden("cache.users", group).after(&after);
+    (Some(group), resources)
 }
 
 /// The parameter group family of an engine version: counted by the major, but for the versions of Redis before 7.
@@ -101,7 +197,6 @@ fn family(engine: api::CacheEngine, version: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        aws::AwsResource,
         facts::{PlatformFacts, VpcFacts},
         names::Owner,
         resolve::References,

@@ -37,6 +37,12 @@ pub struct RoleDraft {
 }
 
 impl RoleDraft {
+    /// Name of the role.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.role.name
+    }
+
     /// The role with these permissions beside those that were declared; `None` where there are none at all, because a
     /// workload that needs nothing of AWS gets nothing.
     #[must_use]

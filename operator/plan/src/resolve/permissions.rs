@@ -3,7 +3,15 @@
 use serde_json::{Value, json};
 
 use super::DataResource;
-use crate::{aws::AwsResource, facts::PlatformFacts};
+use crate::{
+    aws::{AwsKind, AwsResource, CacheAuthentication},
+    facts::PlatformFacts,
+    observed::Observed,
+    resource::ResourceKey,
+};
+
+/// What a role needs to connect to a cache with IAM.
+const CONNECT: &str = "elasticache:Connect";
 
 /// The statements of the policy for a data tier.
 pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec<Value> {
@@ -75,5 +83,45 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
             "Condition": {"StringEquals": {"kms:ViaService": services}},
         }));
     }
+    statements.extend(connecting(platform, data));
     statements
+}
+
+/// What the user needs that the workload connects to its cache as, where it does so with IAM. AWS asks for the cache beside the
+/// user.
+fn connecting(platform: &PlatformFacts, data: &[DataResource]) -> Option<Value> {
+    let user = data.iter().find_map(|resource| match &resource.resource {
+        AwsResource::CacheUser(user)
+            if resource.binding.is_some() && user.authentication == CacheAuthentication::Iam =>
+        {
+            Some(platform.arn("elasticache", &format!("user:{}", user.id)))
+        }
+        _ => None,
+    })?;
+    let cache = data.iter().find_map(|resource| match &resource.resource {
+        AwsResource::CacheReplicationGroup(group) => {
+            Some(platform.arn("elasticache", &format!("replicationgroup:{}", group.id)))
+        }
+        _ => None,
+    })?;
+    Some(json!({"Effect": "Allow", "Action": CONNECT, "Resource": [cache, user]}))
+}
+
+/// Keeps the right to connect that a role has, where the statements have none: the cache still asks for it, and the pods that run
+/// would be locked out before a person agreed to the change. It comes last, as in [`statements`].
+pub(crate) fn keep_connecting(statements: &mut Vec<Value>, observed: &Observed, role: &str) {
+    let connects =
+        |statement: &Value| [json!(CONNECT), json!([CONNECT])].contains(&statement["Action"]);
+    if statements.iter().any(connects) {
+        return;
+    }
+    let key = ResourceKey::aws(AwsKind::IamRole, role);
+    if let Some(AwsResource::IamRole(role)) = observed.present(&key).map(|found| &found.resource) {
+        let found = role
+            .inline_policies
+            .values()
+            .filter_map(|policy| policy["Statement"].as_array())
+            .flatten();
+        statements.extend(found.filter(|statement| connects(statement)).cloned());
+    }
 }

@@ -60,7 +60,13 @@ fn before_anything_is_known_what_waits_says_for_what() {
 
 #[test]
 fn a_password_is_in_its_secret_and_nowhere_else() {
-    let world = World::settled(want("octank", &read("octank", "orders")));
+    for (name, secret) in [("orders", "orders-database"), ("catalog", "catalog-cache")] {
+        of_a_password(name, secret);
+    }
+}
+
+fn of_a_password(name: &str, secret: &str) {
+    let world = World::settled(want("octank", &read("octank", name)));
     let blueprint = (world.wanted.blueprint)(&world.observe());
     let mut found = Vec::new();
     for (key, node) in blueprint.iter() {
@@ -80,5 +86,5 @@ fn a_password_is_in_its_secret_and_nowhere_else() {
             );
         }
     }
-    assert_eq!(found, ["Secret orders-database"]);
+    assert_eq!(found, [format!("Secret {secret}")]);
 }

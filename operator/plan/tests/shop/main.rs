@@ -5,6 +5,7 @@
 mod adoption;
 mod approval;
 mod built;
+mod cache_users;
 mod convergence;
 mod drift;
 mod fixture;

@@ -105,6 +105,11 @@ fn what_remains_is_what_the_policy_says() {
             "DynamoDbTable",
             "CacheSubnetGroup",
             "CacheReplicationGroup",
+            "CacheUserGroup",
+            // Of the application, and of those who do not authenticate.
+            "CacheUser",
+            "CacheUser",
+            "SecretsManagerSecret",
             "S3Bucket"
         ]
     );

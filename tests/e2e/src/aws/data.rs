@@ -131,6 +131,7 @@ impl Aws {
             "key": group.kms_key_id(),
             "subnetGroup": subnet_group,
             "snapshotRetention": group.snapshot_retention_limit(),
+            "userGroups": group.user_group_ids(),
             "tags": tags(listed.tag_list().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)))),
         }))
     }

@@ -3,6 +3,7 @@
 //! JSON, so that a scenario can compare many fields at once and a failure names the one that is wrong. Each view has the
 //! fields that some scenario looks at.
 
+mod cache_users;
 mod compute;
 mod data;
 mod messaging;

@@ -30,6 +30,7 @@ spec:
         shop.made(&subject, "CacheReplicationGroup", "cache")
             .await?,
     );
+    let users = View::CacheUsers("octank-edits-data".to_owned());
     let bucket = View::Bucket(shop.made(&subject, "S3Bucket", "media").await?);
     let products = |patch: Value| json!({"products": patch});
     let index = |name: &str, attribute: &str| json!({"name": name, "partition": {"name": attribute, "type": "String"}});
@@ -115,6 +116,48 @@ spec:
             &cache,
             json!({"status": "available", "nodeType": "cache.m7g.large"}),
         ),
+        disruptive(
+            "cache.users, the first",
+            json!({"cache": {"users": [{"name": "app"}]}}),
+            &cache,
+            json!({"status": "available", "userGroups": ["octank-edits-data"]}),
+        ),
+        edit(
+            "cache.users, one more",
+            json!({"cache": {"users": [{"name": "app"}, {"name": "reports", "accessString": "on ~* +@read"}], "applicationUser": "app"}}),
+            &users,
+            json!({"status": "active", "users": {
+                "octank-edits-data-app": {"authentication": "iam", "access": "on ~* &* +@all"},
+                "octank-edits-data-reports": {"authentication": "iam", "access": "on ~* -@all +@read"},
+            }}),
+        ),
+        edit(
+            "cache.users[].accessString",
+            json!({"cache": {"users": [{"name": "app", "accessString": "on ~catalog:* +@all -@dangerous"}, {"name": "reports"}]}}),
+            &users,
+            json!({"users": {
+                "octank-edits-data-app": {"status": "active", "access": "on ~catalog:* +@all -@dangerous"},
+                "octank-edits-data-reports": {"status": "active", "access": "on ~* &* +@all"},
+            }}),
+        ),
+        disruptive(
+            "cache.users[].authentication",
+            json!({"cache": {"users": [{"name": "app", "authentication": "Password"}, {"name": "reports"}]}}),
+            &users,
+            json!({"users": {"octank-edits-data-app": {"status": "active", "authentication": "password", "passwords": 1}}}),
+        ),
+        edit(
+            "cache.users, one fewer",
+            json!({"cache": {"users": [{"name": "app", "authentication": "Password"}]}}),
+            &users,
+            json!({"status": "active", "users": {"octank-edits-data-reports": null}}),
+        ),
+        disruptive(
+            "cache.users, none",
+            json!({"cache": {"users": null, "applicationUser": null}}),
+            &cache,
+            json!({"status": "available", "userGroups": []}),
+        ),
         edit(
             "media.archiveAfterInactiveDays",
             json!({"media": {"archiveAfterInactiveDays": 200}}),
@@ -147,6 +190,13 @@ spec:
         ),
     ];
     make(shop, &subject, edits).await?;
+    let left = shop.owned_in_aws(&subject).await?;
+    ensure!(
+        !left
+            .iter()
+            .any(|resource| resource.contains("user") || resource.contains("secret")),
+        "what was for users of the cache is left: {left:?}"
+    );
     two_changes_are_approved_once(shop, &subject, &table, &cache).await
 }
 

@@ -76,6 +76,7 @@ pub async fn the_catalog_has_its_data(shop: &Shop) -> Result<()> {
         "key": key,
         "subnetGroup": cache,
         "snapshotRetention": 1,
+        "userGroups": [cache],
         "tags": tags,
     });
     includes("the cache", &shop.aws.cache(&cache).await?, &expected)?;
@@ -83,6 +84,41 @@ pub async fn the_catalog_has_its_data(shop: &Shop) -> Result<()> {
         "the subnets of the cache",
         json!(shop.aws.cache_subnets(&cache).await?),
         seeded(shop, "private_subnets")?,
+    )?;
+
+    let users = shop.aws.cache_users(&cache).await?;
+    let expected = json!({
+        "status": "active",
+        "caches": [cache],
+        "users": {
+            "octank-shop-catalog-app": {
+                "status": "active",
+                "name": "octank-shop-catalog-app",
+                "access": "on ~* &* +@all",
+                "authentication": "password",
+                "passwords": 1,
+                "tags": tags,
+            },
+            // Whoever does not authenticate.
+            "octank-shop-catalog-default": {
+                "name": "default",
+                "access": "off -@all",
+                "authentication": "password",
+                "tags": tags,
+            },
+        },
+        "tags": tags,
+    });
+    includes("the users of the cache", &users, &expected)?;
+    equals(
+        "the users of the cache",
+        users["users"].as_object().map(serde_json::Map::len),
+        Some(2),
+    )?;
+    includes(
+        "the secret of the cache",
+        &shop.aws.cache_secret("octank-shop-catalog-app").await?,
+        &json!({"key": key, "tags": tags}),
     )?;
 
     let bucket = shop.made(&catalog(), "S3Bucket", "media").await?;

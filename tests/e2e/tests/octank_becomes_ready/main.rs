@@ -54,7 +54,7 @@ async fn octank_becomes_ready() -> Result<()> {
     rights::the_applications_hear_of_their_data(&shop).await?;
     edge::the_back_office_is_internal(&shop).await?;
     edge::only_callers_may_call(&shop).await?;
-    rights::the_password_is_nowhere_else(&shop).await?;
+    rights::the_passwords_are_nowhere_else(&shop).await?;
     kubectl_shows_the_shop(&shop).await?;
     the_second_pass_is_silent(&shop).await?;
     shop.close().await

@@ -138,8 +138,8 @@ pub async fn the_applications_hear_of_their_data(shop: &Shop) -> Result<()> {
     )?;
     let url = text(&of_catalog, "/CACHE_URL")?;
     ensure!(
-        url.starts_with("rediss://") && url.ends_with(":6379"),
-        "CACHE_URL is {url}"
+        url.starts_with("rediss://octank-shop-catalog-app:") && url.ends_with(":6379"),
+        "CACHE_URL does not begin and end as it should"
     );
 
     let of_orders = Value::Object(variables(shop, "orders").await?);
@@ -183,22 +183,33 @@ pub async fn the_applications_hear_of_their_data(shop: &Shop) -> Result<()> {
     Ok(())
 }
 
-/// R29: the master password is in Secrets Manager and in the Secret of the binding.
-pub async fn the_password_is_nowhere_else(shop: &Shop) -> Result<()> {
-    let password = shop.aws.master_password("octank-shop-orders").await?;
+/// R29: passwords are in Secrets Manager and in the Secrets of the bindings.
+pub async fn the_passwords_are_nowhere_else(shop: &Shop) -> Result<()> {
+    let of_database = shop.aws.master_password("octank-shop-orders").await?;
+    is_nowhere_else(shop, &of_database, "orders", "DATABASE_URL").await?;
+    let of_cache = shop.aws.cache_password("octank-shop-catalog-app").await?;
+    is_nowhere_else(shop, &of_cache, "catalog", "CACHE_URL").await
+}
+
+async fn is_nowhere_else(
+    shop: &Shop,
+    password: &str,
+    deployment: &str,
+    variable: &str,
+) -> Result<()> {
     ensure!(
         password.len() >= 8,
         "the password is too short to be searched for"
     );
-    let variables = variables(shop, "orders").await?;
+    let variables = variables(shop, deployment).await?;
     let percent_encoded =
-        percent_encoding::utf8_percent_encode(&password, percent_encoding::NON_ALPHANUMERIC)
+        percent_encoding::utf8_percent_encode(password, percent_encoding::NON_ALPHANUMERIC)
             .to_string();
-    let url = variables["DATABASE_URL"].as_str().unwrap_or_default();
+    let url = variables[variable].as_str().unwrap_or_default();
     let decoded = percent_encoding::percent_decode_str(url).decode_utf8()?;
     ensure!(
-        decoded.contains(&password),
-        "DATABASE_URL does not hold the password"
+        decoded.contains(password),
+        "{variable} does not hold the password"
     );
 
     let mut places = vec![(
@@ -236,8 +247,8 @@ pub async fn the_password_is_nowhere_else(shop: &Shop) -> Result<()> {
     }
     for (place, content) in places {
         ensure!(
-            !content.contains(&password) && !content.contains(&percent_encoded),
-            "the master password is in {place}"
+            !content.contains(password) && !content.contains(&percent_encoded),
+            "the password of {deployment} is in {place}"
         );
     }
     Ok(())

@@ -428,8 +428,67 @@ def test_user_groups_need_a_default_user_and_have_states(slow: Fixture) -> None:
     cache.modify_user_group(UserGroupId="shop", UserIdsToRemove=["app"])
     slow.double.settle()
     assert cache.describe_user_groups(UserGroupId="shop")["UserGroups"][0]["UserIds"] == ["default"]
+    assert refused(lambda: cache.delete_user(UserId="default")) == "InvalidParameterValue"
+    cache.delete_user(UserId="app")
+    assert cache.describe_users(UserId="app")["Users"][0]["Status"] == "deleting"
+    slow.double.settle()
+    assert refused(lambda: cache.describe_users(UserId="app")) == "UserNotFound"
+
+
+def test_a_user_group_comes_and_goes_while_a_cache_is_modified(slow: Fixture) -> None:
+    cache = slow.cache
+    user = {"Engine": "redis", "AccessString": "on ~* +@all", "AuthenticationMode": {"Type": "iam"}}
+    assert refused(lambda: cache.create_user(UserId="app", UserName="other", **user)) == "InvalidParameterCombination"
+    cache.create_user(UserId="app", UserName="app", **user)
+    cache.create_user_group(UserGroupId="shop", Engine="redis", UserIds=["default", "app"])
+    cache.create_user_group(UserGroupId="others", Engine="redis", UserIds=["default"])
+    slow.create(TransitEncryptionEnabled=False, TransitEncryptionMode=None)
+    slow.double.settle()
+    change = lambda **changes: slow.modify(ApplyImmediately=True, **changes)  # noqa: E731
+    assert refused(lambda: change(UserGroupIdsToAdd=["shop"])) == "InvalidParameterCombination"
+    change(TransitEncryptionEnabled=True, TransitEncryptionMode="preferred")
+    slow.double.settle()
+    change(UserGroupIdsToAdd=["shop"])
+    shown = slow.describe()
+    assert (shown["Status"], shown["UserGroupIds"]) == ("modifying", [])
+    assert shown["PendingModifiedValues"]["UserGroups"]["UserGroupIdsToAdd"] == ["shop"]
+    slow.double.settle()
+    assert slow.describe()["UserGroupIds"] == ["shop"]
+    change(UserGroupIdsToAdd=["others"], UserGroupIdsToRemove=["shop"])
+    slow.double.settle()
+    assert slow.describe()["UserGroupIds"] == ["others"]
+    assert refused(lambda: change(UserGroupIdsToRemove=["shop"])) == "InvalidParameterValue"
     cache.delete_user_group(UserGroupId="shop")
-    assert slow.describe().get("UserGroupIds", []) == []
+    assert cache.describe_user_groups(UserGroupId="shop")["UserGroups"][0]["Status"] == "deleting"
+    slow.double.settle()
+    assert refused(lambda: cache.describe_user_groups(UserGroupId="shop")) == "UserGroupNotFound"
+
+
+def test_engines_of_users_and_groups_have_to_fit(aws: Fixture) -> None:
+    cache = aws.cache
+    user = {"AccessString": "on ~* +@all"}
+    password = {"Type": "password", "Passwords": ["abcdefghijklmnop1234"]}
+    cache.create_user(UserId="old", UserName="old", Engine="redis", AuthenticationMode=password, **user)
+    cache.create_user(UserId="open", UserName="open", Engine="redis", NoPasswordRequired=True, **user)
+    cache.create_user(UserId="new", UserName="new", Engine="valkey", AuthenticationMode=password, **user)
+    cache.create_user(UserId="nobody", UserName="default", Engine="redis", AuthenticationMode=password, AccessString="off")
+    make = lambda engine, *users: cache.create_user_group(  # noqa: E731
+        UserGroupId=f"{engine}-users", Engine=engine, UserIds=list(users)
+    )
+    assert refused(lambda: make("redis", "nobody", "new")) == "InvalidParameterCombination"
+    assert refused(lambda: make("valkey", "new", "open")) == "InvalidParameterCombination"
+    make("valkey", "new", "old")
+    make("redis", "nobody", "old")
+    create = lambda name, group, **engine: aws.create(name, UserGroupIds=[group], **engine)  # noqa: E731
+    redis = {"Engine": "redis", "EngineVersion": "7.1"}
+    assert refused(lambda: create("sessions", "valkey-users", **redis)) == "InvalidParameterCombination"
+    create("sessions", "redis-users", **redis)
+    create("carts", "redis-users")
+    create("pages", "valkey-users")
+    assert refused(lambda: cache.delete_user(UserId="nobody")) == "DefaultUserAssociatedToUserGroup"
+    # Any other user leaves its groups.
+    cache.delete_user(UserId="old")
+    assert cache.describe_user_groups(UserGroupId="redis-users")["UserGroups"][0]["UserIds"] == ["nobody"]
 
 
 def test_a_serverless_cache_goes_through_its_states(slow: Fixture) -> None:

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Change},
+    aws::{AwsKind, AwsResource, CacheAuthentication, Change, password_secret},
     observed::Lifecycle,
     outputs::Outputs,
     plan::DeleteMode,
@@ -38,8 +38,18 @@ impl World {
                     .parameter_group
                     .as_ref()
                     .filter(|name| !name.starts_with("default."));
+                let users = group.user_group.as_ref();
                 self.has(AwsKind::CacheSubnetGroup, &group.subnet_group)
+                    && users.is_none_or(|name| self.has(AwsKind::CacheUserGroup, name))
                     && parameters.is_none_or(|name| self.has(AwsKind::CacheParameterGroup, name))
+            }
+            AwsResource::CacheUserGroup(group) => group
+                .users
+                .iter()
+                .all(|id| self.has(AwsKind::CacheUser, id)),
+            AwsResource::CacheUser(user) => {
+                user.password_current.is_none()
+                    || self.has(AwsKind::SecretsManagerSecret, &password_secret(&user.id))
             }
             AwsResource::NodeGroup(group) => {
                 self.has(AwsKind::IamRole, &role_of(&group.node_role_arn))
@@ -208,6 +218,22 @@ impl World {
                     AwsResource::CacheReplicationGroup(group),
                     ResourceKind::Aws(AwsKind::CacheParameterGroup),
                 ) => group.parameter_group.as_ref() == Some(&key.name),
+                (
+                    AwsResource::CacheReplicationGroup(group),
+                    ResourceKind::Aws(AwsKind::CacheUserGroup),
+                ) => group.user_group.as_ref() == Some(&key.name),
+                // ElastiCache takes other users out of their groups; we do not leave that to it.
+                (AwsResource::CacheUserGroup(group), ResourceKind::Aws(AwsKind::CacheUser)) => {
+                    group.users.contains(&key.name)
+                }
+                (
+                    AwsResource::CacheUser(user),
+                    ResourceKind::Aws(AwsKind::SecretsManagerSecret),
+                ) => {
+                    user.authentication == CacheAuthentication::Password
+                        && user.password_current.is_some()
+                        && password_secret(&user.id) == key.name
+                }
                 (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
                     group.node_role_arn.ends_with(&format!("/{}", key.name))
                 }
@@ -280,6 +306,10 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
                 .maintenance_window
                 .get_or_insert_with(|| "sun:04:00-sun:04:30".into());
         }
+        // Without a password there is none that could be an old one.
+        AwsResource::CacheUser(user) if user.authentication != CacheAuthentication::Password => {
+            user.password_current = Some(true);
+        }
         AwsResource::NodeGroup(group) => {
             group.version.get_or_insert_with(|| "1.36".into());
             group
@@ -341,6 +371,16 @@ pub fn outputs(resource: &AwsResource) -> Outputs {
             .with("host", format!("{}.cache.example", group.id))
             .with("port", group.port.to_string())
             .with("readerHost", format!("{}-ro.cache.example", group.id)),
+        AwsResource::CacheUser(user) => {
+            let outputs = Outputs::new().with("username", user.user_name.clone());
+            if user.authentication == CacheAuthentication::Password
+                && user.password_current == Some(true)
+            {
+                outputs.with_secret("password", Sensitive::new(CANARY))
+            } else {
+                outputs
+            }
+        }
         AwsResource::S3Bucket(bucket) => Outputs::new()
             .with("bucket", bucket.name.clone())
             .with("region", bucket.region.clone()),

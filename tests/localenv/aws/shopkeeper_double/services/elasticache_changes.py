@@ -78,7 +78,7 @@ def modify_replication_group(backend: Any, params: Shape) -> Shape:
         new_group = find_parameter_group(backend, params["CacheParameterGroupName"])
         check_family(new_group, engine, version)
     tls = params.get("TransitEncryptionEnabled", group["TransitEncryptionEnabled"])
-    added = check_user_groups(backend, params.get("UserGroupIdsToAdd"), tls)
+    added = check_user_groups(backend, params.get("UserGroupIdsToAdd"), tls, engine)
     removed = list(group["UserGroupIds"]) if params.get("RemoveUserGroups") else list(params.get("UserGroupIdsToRemove") or [])
     unknown = [name for name in removed if name not in group["UserGroupIds"]]
     if unknown:
@@ -96,14 +96,13 @@ def modify_replication_group(backend: Any, params: Shape) -> Shape:
         # The group stays available; its nodes take the new parameters over.
         group.hidden["parameter_group"] = new_group["CacheParameterGroupName"]
         group.hidden["parameter_apply"].begin("applying")
-    for name in removed:
-        group["UserGroupIds"].remove(name)
-        find(backend, "user_groups", name, "UserGroupNotFound", "UserGroup")["ReplicationGroups"].remove(group.name)
-    for name in added:
-        if name not in group["UserGroupIds"]:
-            group["UserGroupIds"].append(name)
-            find(backend, "user_groups", name, "UserGroupNotFound", "UserGroup")["ReplicationGroups"].append(group.name)
-    lasting = lasting or bool(added or removed)
+    if added or removed:
+        # Shown as pending until the members have taken it over.
+        group.hidden["pending"].setdefault("shown", {})["UserGroups"] = {
+            "UserGroupIdsToAdd": added,
+            "UserGroupIdsToRemove": removed,
+        }
+        lasting = True
 
     pending = group.hidden["pending"]
     for key, value, current in (
@@ -181,6 +180,8 @@ def _apply_pending(group: ReplicationGroup, at_once: bool) -> None:
     if shown.pop("AuthTokenStatus", None):
         group["AuthTokenLastModifiedDate"] = now()
     group["AuthTokenEnabled"] = bool(group.hidden["auth_token"])
+    if user_groups := shown.pop("UserGroups", None):
+        _exchange_user_groups(group, user_groups["UserGroupIdsToAdd"], user_groups["UserGroupIdsToRemove"])
     if shown.get("TransitEncryptionEnabled") and "TransitEncryptionMode" not in shown:
         group["TransitEncryptionMode"] = "preferred"
     group.update(shown)
@@ -199,6 +200,16 @@ def _apply_pending(group: ReplicationGroup, at_once: bool) -> None:
             suffix = group.hidden["parameter_group"].removeprefix(old_default)
             name = f"default.{group.engine.family(version)}{suffix}"
             group.hidden["parameter_group"] = find_parameter_group(group.backend, name)["CacheParameterGroupName"]
+
+
+def _exchange_user_groups(group: ReplicationGroup, added: list[str], removed: list[str]) -> None:
+    for name in removed:
+        group["UserGroupIds"].remove(name)
+        find(group.backend, "user_groups", name, "UserGroupNotFound", "UserGroup")["ReplicationGroups"].remove(group.name)
+    for name in added:
+        if name not in group["UserGroupIds"]:
+            group["UserGroupIds"].append(name)
+            find(group.backend, "user_groups", name, "UserGroupNotFound", "UserGroup")["ReplicationGroups"].append(group.name)
 
 
 def _promote(group: ReplicationGroup, member_id: str) -> None:

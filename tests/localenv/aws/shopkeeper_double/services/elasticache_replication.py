@@ -280,11 +280,14 @@ def check_replicas(count: int) -> None:
         )
 
 
-def check_user_groups(backend: Any, names: list[str] | None, encrypted_in_transit: bool) -> list[str]:
+def check_user_groups(backend: Any, names: list[str] | None, encrypted_in_transit: bool, engine: str) -> list[str]:
     for name in names or []:
         group = find(backend, "user_groups", name, "UserGroupNotFound", "UserGroup")
         if group.status != "active":
             raise refuse("InvalidUserGroupState", f"User group {name} is not in active state.")
+        # Valkey takes user groups of both engines.
+        if group["Engine"] == "valkey" and engine != "valkey":
+            raise refuse("InvalidParameterCombination", f"User group {name} of engine valkey cannot be used with engine {engine}.")
     if names and not encrypted_in_transit:
         raise refuse(
             "InvalidParameterCombination", "User group based access control requires encryption-in-transit to be enabled."
@@ -389,7 +392,7 @@ def create_replication_group(backend: Any, params: Shape) -> Shape:
         check_auth_token(params["AuthToken"], tls)
     if params.get("KmsKeyId") and not at_rest:
         raise refuse("InvalidParameterCombination", "A KMS key can only be given when encryption at rest is enabled.")
-    user_groups = check_user_groups(backend, params.get("UserGroupIds"), tls)
+    user_groups = check_user_groups(backend, params.get("UserGroupIds"), tls, engine.name)
     security_groups = check_security_groups(backend, params.get("SecurityGroupIds"))
     tags = check_tags(params.get("Tags"))
 

@@ -1,0 +1,231 @@
+//! ElastiCache users.
+
+use async_trait::async_trait;
+use aws_sdk_elasticache::types as sdk;
+use shopkeeper_plan::{
+    aws::{AccessString, CacheAuthentication, CacheUser, Tags, password_secret},
+    failure::Failure,
+    outputs::Outputs,
+    plan::DeleteMode,
+    sensitive::Sensitive,
+};
+
+use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
+use crate::{
+    account::{Account, Scope},
+    error::{classify, is_code},
+    request::{differs, nothing_to_change, unreadable},
+    resource::{ClientToken, Found, ResourceApi},
+    secretsmanager,
+};
+
+/// Users.
+pub(crate) struct UserApi<'a>(pub(crate) &'a Account);
+
+/// Tag that says which version of its secret the password of a user is. ElastiCache shows no password, and none is written
+/// anywhere to be compared.
+const PASSWORD_VERSION_TAG: &str = "shopkeeper.dev/password-version";
+
+#[async_trait]
+impl ResourceApi<CacheUser> for UserApi<'_> {
+    async fn observe(
+        &self,
+        name: &str,
+        _scope: &Scope,
+    ) -> Result<Option<Found<CacheUser>>, Failure> {
+        let answer = self
+            .0
+            .elasticache
+            .describe_users()
+            .user_id(name)
+            .send()
+            .await;
+        let user = match answer {
+            Ok(answer) => answer.users.unwrap_or_default().into_iter().next(),
+            Err(error) if is_code(&error, MISSING) => None,
+            Err(error) => return Err(classify("DescribeUsers", &error)),
+        };
+        let Some(user) = user else { return Ok(None) };
+        let arn = user
+            .arn()
+            .ok_or_else(|| unreadable("DescribeUsers", "ARN"))?;
+        let tags = tags(self.0, arn).await?;
+        let authentication = match user.authentication().and_then(|mode| mode.r#type()) {
+            Some(sdk::AuthenticationType::Iam) => CacheAuthentication::Iam,
+            Some(sdk::AuthenticationType::Password) => CacheAuthentication::Password,
+            _ => CacheAuthentication::None,
+        };
+        let user_name = user.user_name().unwrap_or_default();
+        let outputs = Outputs::new()
+            .with("username", user_name)
+            .with("userArn", arn);
+        let (password_current, outputs) = if authentication == CacheAuthentication::Password {
+            self.with_password(name, &tags, outputs).await?
+        } else {
+            (Some(true), outputs)
+        };
+        let resource = CacheUser {
+            id: name.to_owned(),
+            user_name: user_name.to_owned(),
+            access_string: AccessString::from(user.access_string().unwrap_or_default().to_owned()),
+            authentication,
+            password_current,
+            tags,
+        };
+        Ok(Some(Found {
+            lifecycle: lifecycle(user.status()),
+            arn: Some(arn.to_owned()),
+            outputs,
+            ..Found::available(resource)
+        }))
+    }
+
+    async fn create(&self, desired: &CacheUser, _token: &ClientToken) -> Result<(), Failure> {
+        let (mode, version) = self.authentication(desired).await?;
+        let mut tags = desired.tags.clone();
+        tags.extend(version);
+        self.0
+            .elasticache
+            .create_user()
+            .user_id(&desired.id)
+            .user_name(&desired.user_name)
+            .engine(ENGINE)
+            .access_string(desired.access_string.as_str())
+            .authentication_mode(mode)
+            .set_tags(Some(tag_list(&tags)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("CreateUser", &error))
+    }
+
+    /// A password is one call, and which version it is another: should the second fail, both are made again.
+    async fn update(
+        &self,
+        desired: &CacheUser,
+        found: &Found<CacheUser>,
+        fields: &[String],
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        let proves_otherwise =
+            differs(fields, "authentication") || differs(fields, "passwordCurrent");
+        if !proves_otherwise && !differs(fields, "accessString") {
+            return if differs(fields, "tags") {
+                add_tags(self.0, found.arn.as_deref(), &desired.tags).await
+            } else {
+                Err(nothing_to_change("ElastiCache user", fields))
+            };
+        }
+        let (mode, version) = if proves_otherwise {
+            let (mode, version) = self.authentication(desired).await?;
+            (Some(mode), version)
+        } else {
+            (None, None)
+        };
+        let access =
+            differs(fields, "accessString").then(|| desired.access_string.as_str().to_owned());
+        self.0
+            .elasticache
+            .modify_user()
+            .user_id(&desired.id)
+            .set_access_string(access)
+            .set_authentication_mode(mode)
+            .send()
+            .await
+            .map_err(|error| classify("ModifyUser", &error))?;
+        match version {
+            Some(version) => {
+                let tag = Tags::from([version]);
+                add_tags(self.0, found.arn.as_deref(), &tag).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn delete(
+        &self,
+        found: &Found<CacheUser>,
+        _mode: DeleteMode,
+        _token: &ClientToken,
+    ) -> Result<(), Failure> {
+        match self
+            .0
+            .elasticache
+            .delete_user()
+            .user_id(&found.resource.id)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if is_code(&error, MISSING) => Ok(()),
+            Err(error) => Err(classify("DeleteUser", &error)),
+        }
+    }
+}
+
+impl UserApi<'_> {
+    /// How a user is to prove who it is, and which version of its secret its password then is. A user without a secret gets a
+    /// password that nobody knows.
+    async fn authentication(
+        &self,
+        desired: &CacheUser,
+    ) -> Result<(sdk::AuthenticationMode, Option<(String, String)>), Failure> {
+        let of = |kind| sdk::AuthenticationMode::builder().r#type(kind);
+        let with = |passwords: Vec<Sensitive>| {
+            let passwords = passwords
+                .iter()
+                .map(|password| password.expose().to_owned())
+                .collect();
+            of(sdk::InputAuthenticationType::Password)
+                .set_passwords(Some(passwords))
+                .build()
+        };
+        match (desired.authentication, desired.password_current) {
+            (CacheAuthentication::Iam, _) => {
+                Ok((of(sdk::InputAuthenticationType::Iam).build(), None))
+            }
+            (CacheAuthentication::None, _) => {
+                Ok((of(sdk::InputAuthenticationType::NoPassword).build(), None))
+            }
+            (CacheAuthentication::Password, None) => {
+                Ok((with(vec![secretsmanager::generate()]), None))
+            }
+            (CacheAuthentication::Password, Some(_)) => {
+                let (client, secret) = (&self.0.secretsmanager, password_secret(&desired.id));
+                // What is sent has to be what is there now.
+                self.0.passwords.forget(&secret);
+                let present = self.0.passwords.read(client, &secret).await?;
+                let mut passwords = vec![present.value];
+                // Pods that read the one before are served until they have been replaced.
+                passwords.extend(secretsmanager::previous(client, &secret).await?);
+                passwords.dedup();
+                let version = (PASSWORD_VERSION_TAG.to_owned(), present.version);
+                Ok((with(passwords), Some(version)))
+            }
+        }
+    }
+
+    /// Whether the password of a user is the one in its secret, and if so the password. A user that nobody gave a password from a
+    /// secret has no secret.
+    async fn with_password(
+        &self,
+        id: &str,
+        tags: &Tags,
+        outputs: Outputs,
+    ) -> Result<(Option<bool>, Outputs), Failure> {
+        let Some(version) = tags.get(PASSWORD_VERSION_TAG) else {
+            return Ok((Some(false), outputs));
+        };
+        let secret = password_secret(id);
+        match self.0.passwords.read(&self.0.secretsmanager, &secret).await {
+            Ok(password) if password.version == *version => {
+                Ok((Some(true), outputs.with_secret("password", password.value)))
+            }
+            Ok(_) => Ok((Some(false), outputs)),
+            Err(failure) if failure.code.as_deref() == Some(secretsmanager::MISSING) => {
+                Ok((Some(false), outputs))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
