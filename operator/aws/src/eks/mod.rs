@@ -11,7 +11,7 @@ mod cluster;
 mod node_group;
 mod pod_identity_association;
 
-pub use cluster::cluster_facts;
+pub use cluster::{cluster_facts, count_node_groups};
 pub(crate) use node_group::NodeGroupApi;
 pub(crate) use pod_identity_association::PodIdentityAssociationApi;
 

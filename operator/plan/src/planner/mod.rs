@@ -19,6 +19,7 @@ use crate::{
 
 mod approval;
 mod ownership;
+mod quotas;
 mod teardown;
 
 pub use ownership::Ownership;
@@ -159,6 +160,8 @@ struct Planner<'a> {
     input: &'a Input<'a>,
     steps: Vec<Step>,
     unchanged: usize,
+    /// Node groups that are to be made, as far as the quota of the cluster has room for them.
+    new_node_groups: u32,
     /// Resources of the blueprint that are exactly as desired and do their work.
     settled: BTreeSet<ResourceKey>,
 }
@@ -169,6 +172,7 @@ impl<'a> Planner<'a> {
             input,
             steps: Vec::new(),
             unchanged: 0,
+            new_node_groups: 0,
             settled: BTreeSet::new(),
         }
     }
@@ -213,6 +217,9 @@ impl<'a> Planner<'a> {
             None => self.wait(key, "was not observed yet"),
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
+                if let Some(failure) = self.over_quota(desired) {
+                    return self.refuse(key, Action::Create, failure);
+                }
                 let mut step = step(
                     key,
                     Action::Create,
@@ -297,6 +304,7 @@ impl<'a> Planner<'a> {
         if differences.is_empty() || present.is_unconfirmed() {
             return self.settle_aws(key, desired, present);
         }
+        let differences = self.within_quota(key, desired, differences);
         let (refused, allowed): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|difference| {
                 matches!(

@@ -13,6 +13,7 @@ use shopkeeper_plan::{
     outputs::Outputs,
     plan::{Action, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, InventoryEntry, Policies},
+    quota::{QuotaUse, Quotas},
     resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
 };
@@ -61,6 +62,8 @@ pub struct World {
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
+    /// What the account may have, and the node groups of others.
+    pub quotas: QuotaUse,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
     pub inventory: Inventory,
@@ -98,6 +101,10 @@ impl World {
             aws: BTreeMap::new(),
             kubernetes: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            quotas: QuotaUse {
+                allowed: Some(Quotas::default()),
+                node_groups: Some(0),
+            },
             pods: BTreeMap::new(),
             inventory: Inventory::new(),
             policies: Policies::default(),
@@ -124,6 +131,13 @@ impl World {
         let draft = self.draft();
         let mut observed = Observed {
             kubernetes: self.kubernetes.clone(),
+            quotas: QuotaUse {
+                node_groups: self
+                    .quotas
+                    .node_groups
+                    .map(|of_others| of_others + self.node_groups()),
+                ..self.quotas
+            },
             ..Observed::default()
         };
         for key in draft
@@ -163,6 +177,14 @@ impl World {
             }
         }
         observed
+    }
+
+    fn node_groups(&self) -> u32 {
+        let groups = self
+            .aws
+            .keys()
+            .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup));
+        u32::try_from(groups.count()).unwrap()
     }
 
     /// The plan for what is there now, looked at closely.

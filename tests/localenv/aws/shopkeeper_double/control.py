@@ -17,6 +17,7 @@ from .inventory import inventory
 from .lifecycle import clock, settings
 from .middleware.calls import CallRecord
 from .middleware.faults import Rule
+from .services import service_quotas
 
 if TYPE_CHECKING:
     from .middleware import Middleware
@@ -93,15 +94,18 @@ class Control:
             "transitions": dict(settings.overrides),
             "outcomes": {glob: asdict(outcome) for glob, outcome in settings.outcomes.items()},
             "throttle": self.middleware.throttle.describe(),
+            "quotas": service_quotas.describe(),
         }
 
     def _change_config(self, query: dict[str, str], body: Any) -> Any:
-        unknown = set(body) - {"transition_seconds", "transitions", "outcomes", "throttle"}
+        unknown = set(body) - {"transition_seconds", "transitions", "outcomes", "throttle", "quotas"}
         if unknown:
             raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
         settings.change(body.get("transition_seconds"), body.get("transitions"), body.get("outcomes"))
         if "throttle" in body:
             self.middleware.throttle.change(body["throttle"])
+        if "quotas" in body:
+            service_quotas.change(body["quotas"])
         return self._config()
 
     def _advance_clock(self, query: dict[str, str], body: Any) -> Any:
