@@ -4,7 +4,8 @@
 //! depends on it, so it must stay cheap to build and free of surprises.
 //!
 //! One file holds one kind, one file holds one shared block. [`crd::all_crds`] is what gets installed: the derived
-//! definitions, finished with what a derive cannot know (bounds, list types, the default status).
+//! definitions, finished with what a derive cannot know (bounds, list types, the default status). [`definition`] compares them with
+//! installed ones.
 
 pub mod bindings;
 pub mod cache;
@@ -12,6 +13,7 @@ pub mod catalog_service;
 pub mod crd;
 pub mod database;
 pub mod defaults;
+pub mod definition;
 pub mod disruption;
 pub mod identity;
 pub mod media;

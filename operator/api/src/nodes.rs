@@ -74,15 +74,16 @@ pub struct NodeGroup {
     pub disk_size: Option<i32>,
     /// Fewest nodes. Default: 3, one in each of three zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 450))]
+    #[schemars(range(min = 0, max = 5000))]
     pub min: Option<i32>,
-    /// Most nodes. Default: three times `min`, and 3 where that is 0.
+    /// Most nodes, as far as the quota of the account goes (450 unless it was raised). Default: three times `min`, and 3 where
+    /// that is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 450))]
+    #[schemars(range(min = 1, max = 5000))]
     pub max: Option<i32>,
     /// Number of nodes to hold, where no autoscaler decides. Default: `min` at creation, and the autoscaler's choice from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 450))]
+    #[schemars(range(min = 0, max = 5000))]
     pub desired: Option<i32>,
     /// Labels of the nodes, beside those that select this group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

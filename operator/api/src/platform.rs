@@ -288,6 +288,10 @@ pub struct PlatformStatus {
     /// The cluster that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterStatus>,
+    /// Quotas of the account in the region that are checked before AWS refuses. Absent where the operator may not read them; AWS's
+    /// defaults are assumed then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<QuotaStatus>,
 }
 
 /// The network that was found.
@@ -363,4 +367,14 @@ pub struct ClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub pod_identity_agent: Option<String>,
+}
+
+/// Quotas of the account in the region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaStatus {
+    /// Managed node groups per cluster (L-6D54EA21).
+    pub node_groups_per_cluster: i32,
+    /// Nodes per managed node group (L-BD136A63).
+    pub nodes_per_node_group: i32,
 }

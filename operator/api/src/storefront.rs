@@ -75,7 +75,9 @@ use crate::{
     validation = Rule::new("!has(self.routes) || !has(self.frontends) || self.routes.all(r, !has(r.frontend) || self.frontends.all(f, f.name != r.frontend || !has(f.exposure) || f.exposure != 'Internal'))")
         .message("routes[].frontend must not be Internal: an Internal frontend has a load balancer of its own, which the internet cannot reach"),
     validation = Rule::new("!has(self.routes) || has(self.hosts) || (has(self.tls) && self.tls.type != 'Discovered')")
-        .message("routes need hosts, by which certificates are found: list the host names that customers use, or set tls.type to Existing or None")
+        .message("routes need hosts, by which certificates are found: list the host names that customers use, or set tls.type to Existing or None"),
+    validation = Rule::new("!has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
+        .message("routes times hosts must not exceed 100, the rules that an Application Load Balancer takes: let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own")
 )]
 pub struct StorefrontSpec {
     /// The Platform to run on. May be left out where there is only one.
@@ -83,15 +85,16 @@ pub struct StorefrontSpec {
     pub platform_ref: Option<PlatformReference>,
     /// Host names that customers use. The first is the one shown as endpoint. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 3, max = 128), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
     /// Workloads that serve pages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub frontends: Vec<Frontend>,
-    /// Which path leads where. An exact path wins over a prefix, and a longer prefix over a shorter one.
+    /// Which path leads where. An exact path wins over a prefix, and a longer prefix over a shorter one. Each path makes one rule
+    /// of the load balancer for each of the hosts, and there can be 100 rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 90), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
     pub routes: Vec<Route>,
     /// TLS of the load balancers. Default: type Discovered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +124,7 @@ pub struct Frontend {
     pub exposure: Option<Exposure>,
     /// Host names of an Internal frontend. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 253), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 128), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
     /// Path that load balancers ask for to see whether a pod is well. Default: the path of its readiness probe, else /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,13 +169,16 @@ pub enum Exposure {
 /// A path and where it leads. Exactly one of `service` and `frontend`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.service) != has(self.frontend)").message("set either service or frontend, not both"))]
+#[x_kube(
+    validation = Rule::new("has(self.service) != has(self.frontend)").message("set either service or frontend, not both"),
+    validation = Rule::new("(has(self.pathType) && self.pathType == 'Exact') || self.path.size() <= 126")
+        .message("a path of type Prefix may have 126 characters: a load balancer matches 128, of which /* are two"),
+    validation = Rule::new(r"!self.path.matches('//|/[.][.]?(/|$)')")
+        .message("path must not contain //, nor . or .. between slashes: Kubernetes refuses them in an Ingress")
+)]
 pub struct Route {
-    /// The path.
-    #[schemars(
-        length(min = 1, max = 128),
-        regex(pattern = r"^/[A-Za-z0-9_.~%!$&'()+,;=:@/-]*$")
-    )]
+    /// The path, of the characters that an Application Load Balancer matches: letters, digits and `_-.$/~'@:+&`.
+    #[schemars(length(min = 1, max = 128), regex(pattern = pattern::LOAD_BALANCER_PATH))]
     pub path: String,
     /// `Prefix` matches the path and what is below it, `Exact` only the path. Default: Prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]

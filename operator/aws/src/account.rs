@@ -8,6 +8,7 @@ use shopkeeper_plan::aws::Tags;
 use crate::{
     calls::{CallObserver, CallRecorder},
     secretsmanager::Passwords,
+    servicequotas::KnownQuotas,
 };
 
 /// What an observation needs to know beside a name.
@@ -35,11 +36,13 @@ pub struct Account {
     pub(crate) rds: aws_sdk_rds::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) secretsmanager: aws_sdk_secretsmanager::Client,
+    pub(crate) servicequotas: aws_sdk_servicequotas::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
     /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
+    pub(crate) quotas: Arc<KnownQuotas>,
     recorder: CallRecorder,
     configuration: SdkConfig,
 }
@@ -100,10 +103,12 @@ impl Account {
                     .build(),
             ),
             secretsmanager: client!(aws_sdk_secretsmanager),
+            servicequotas: client!(aws_sdk_servicequotas),
             sns: client!(aws_sdk_sns),
             sqs: client!(aws_sdk_sqs),
             passwords: Arc::default(),
             cache_tags: Arc::default(),
+            quotas: Arc::default(),
             recorder,
             configuration,
         }

@@ -24,6 +24,7 @@ mod request;
 pub mod resource;
 pub mod s3;
 pub mod secretsmanager;
+pub mod servicequotas;
 pub mod sns;
 pub mod sqs;
 

@@ -1,10 +1,14 @@
-//! Against a real API server, since a scripted one only confirms what its author believes. Each test makes a namespace of its own and
-//! needs a kubeconfig of an administrator: `cargo test -p shopkeeper-kube -- --ignored`, with `KUBECONFIG` set.
+//! Against a real API server, since a scripted one only confirms what its author believes. The tests share the one that the local
+//! environment starts, and each makes a namespace of its own.
 
 // Clippy's leave for tests does not reach the functions beside them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -31,11 +35,34 @@ use shopkeeper_kube::{
     store::{ObjectKey, Readiness},
     watch::{Watch, prune_secret, secret_digest},
 };
+use shopkeeper_localenv::LocalEnvironment;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The environment, while any test uses it. What a static holds is never dropped, and an environment has processes to end.
+static SHARED: Mutex<Weak<LocalEnvironment>> = Mutex::const_new(Weak::new());
+
+async fn environment() -> Arc<LocalEnvironment> {
+    let mut shared = SHARED.lock().await;
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    let started = LocalEnvironment::builder("kube-tests")
+        .aws(false)
+        .nodes(false)
+        .start()
+        .await
+        .unwrap();
+    let started = Arc::new(started);
+    *shared = Arc::downgrade(&started);
+    started
+}
+
 struct World {
+    /// Ends with the last test that uses it.
+    _environment: Arc<LocalEnvironment>,
     config: Config,
     client: Client,
     metrics: Metrics,
@@ -44,7 +71,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let config = Config::infer().await.unwrap();
+        let environment = environment().await;
+        let config = environment.client_config();
         let metrics = Metrics::register(&mut Registry::default());
         let client = client::build(
             config.clone(),
@@ -56,10 +84,11 @@ impl World {
         let made =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         Writer::new(client.clone()).apply(&made).await.unwrap();
-        // The ServiceAccount admission refuses Pods until this one is there; without a controller manager nobody makes it.
+        // The ServiceAccount admission refuses Pods until this one is there, which the controller manager makes when it comes to it.
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": "default"}});
         Writer::new(client.clone()).apply(&account).await.unwrap();
         Self {
+            _environment: environment,
             config,
             client,
             metrics,
@@ -92,7 +121,6 @@ impl World {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn objects_are_applied_created_and_deleted() {
     let world = World::new().await;
     let writer = Writer::new(world.client.clone());
@@ -153,7 +181,6 @@ async fn objects_are_applied_created_and_deleted() {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn pods_are_evicted_and_nodes_cordoned() {
     let world = World::new().await;
     let writer = Writer::new(world.client.clone());
@@ -206,7 +233,6 @@ async fn pods_are_evicted_and_nodes_cordoned() {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn a_status_is_written_once_and_finalizers_with_care() {
     let world = World::new().await;
     // A gated Pod: nothing else touches it, and yet the API server adds to its status.
@@ -267,7 +293,6 @@ async fn a_status_is_written_once_and_finalizers_with_care() {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn watches_follow_what_happens() {
     let world = World::new().await;
     let shutdown = CancellationToken::new();
@@ -370,7 +395,6 @@ async fn watches_follow_what_happens() {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn events_with_other_notes_are_other_events() {
     let world = World::new().await;
     let recorder = Recorder::new(world.client.clone(), "shopkeeper.dev/shopkeeper", "pod-1");
@@ -403,7 +427,6 @@ async fn events_with_other_notes_are_other_events() {
 }
 
 #[tokio::test]
-#[ignore = "needs an API server"]
 async fn leadership_passes_on_when_released() {
     let world = World::new().await;
     let run = |pod| {

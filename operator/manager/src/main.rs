@@ -5,6 +5,7 @@
 
 mod accounts;
 mod cli;
+mod definitions;
 mod key;
 mod memory;
 mod metrics;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 use shopkeeper_aws::calls::CallObserver;
@@ -31,12 +31,18 @@ struct StepLabels {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DefinitionLabels {
+    kind: String,
+}
+
 /// `shopkeeper_*`.
 #[derive(Clone)]
 pub struct ShopMetrics {
     calls: Family<CallLabels, Counter>,
     call_duration: Family<ServiceLabels, Histogram, fn() -> Histogram>,
     steps: Family<StepLabels, Counter>,
+    definitions: Family<DefinitionLabels, Gauge>,
 }
 
 impl fmt::Debug for ShopMetrics {
@@ -54,6 +60,7 @@ impl ShopMetrics {
             calls: Family::default(),
             call_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
             steps: Family::default(),
+            definitions: Family::default(),
         };
         registry.register(
             "shopkeeper_aws_calls",
@@ -67,11 +74,25 @@ impl ShopMetrics {
         );
         registry.register("shopkeeper_plan_steps", "Executed steps by kind of resource, action and result (ok, or the class of the failure)", metrics.steps.clone());
         registry.register(
+            "shopkeeper_definitions_current",
+            "Whether the installed definition of a kind has what this version reads and writes",
+            metrics.definitions.clone(),
+        );
+        registry.register(
             "shopkeeper_build",
             "The running version",
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
         metrics
+    }
+
+    /// Tells whether the definition of a kind is current.
+    pub fn definition(&self, kind: &str, current: bool) {
+        self.definitions
+            .get_or_create(&DefinitionLabels {
+                kind: kind.to_owned(),
+            })
+            .set(i64::from(current));
     }
 
     /// Counts an executed step.

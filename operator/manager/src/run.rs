@@ -1,4 +1,4 @@
-//! Running the operator: caches first, then leadership, then work.
+//! Running the operator: definitions first, then caches, then leadership, then work.
 
 use std::{future::Future, sync::Arc};
 
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accounts::Accounts,
     cli::RunOptions,
+    definitions,
     key::Kind,
     memory::Memory,
     metrics::ShopMetrics,
@@ -74,6 +75,15 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
 
     // Before the first request that may hang: a signal must end the process at any time.
     let signals = signals(shutdown.clone())?;
+    let current = definitions::start(&client, &health, &shop_metrics, &metrics.watch, &shutdown)?;
+    // A replica that could only do harm does not stand for election, so that an older one goes on in a rolling update.
+    if shutdown
+        .run_until_cancelled(definitions::wait_until_current(current))
+        .await
+        .is_none()
+    {
+        return Ok(());
+    }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
     let stores = Stores::start(&client, &queues, &memory, &metrics.watch, &shutdown);

@@ -1,7 +1,7 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Health {
     registry: Arc<Registry>,
     ready: Arc<AtomicBool>,
+    problem: Arc<Mutex<Option<String>>>,
 }
 
 impl Health {
@@ -29,12 +30,25 @@ impl Health {
         Self {
             registry: Arc::new(registry),
             ready: Arc::default(),
+            problem: Arc::default(),
         }
     }
 
     /// The caches are filled: this replica could lead.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// Something keeps this replica from working as it should, whatever else is ready; `None` takes it back.
+    pub fn set_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -77,9 +91,14 @@ async fn metrics(State(health): State<Health>) -> impl IntoResponse {
 }
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
-    if health.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ok")
+    if let Some(problem) = health.problem() {
+        (StatusCode::SERVICE_UNAVAILABLE, problem)
+    } else if health.ready.load(Ordering::Acquire) {
+        (StatusCode::OK, "ok".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "caches are being filled")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "caches are being filled".to_owned(),
+        )
     }
 }

@@ -13,7 +13,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
 };
-use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront};
+use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, status::reason};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
     queue::Lane,
@@ -139,6 +139,27 @@ impl Stores {
                 .list()
                 .into_iter()
                 .map(move |object| (kind, ObjectKey::of(object.as_ref())))
+        }
+        keys(Kind::Storefront, &self.storefronts)
+            .chain(keys(Kind::CatalogService, &self.catalog_services))
+            .chain(keys(Kind::OrderService, &self.order_services))
+            .collect()
+    }
+
+    /// Custom resources of which some resource is held up by a quota.
+    pub fn held_by_quotas(&self) -> Vec<(Kind, ObjectKey)> {
+        fn keys<K: Managed>(
+            kind: Kind,
+            store: &Store<K>,
+        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
+            store.list().into_iter().filter_map(move |object| {
+                let held = object
+                    .shared_status()?
+                    .conditions
+                    .iter()
+                    .any(|condition| condition.reason == reason::QUOTA_EXCEEDED);
+                held.then(|| (kind, ObjectKey::of(object.as_ref())))
+            })
         }
         keys(Kind::Storefront, &self.storefronts)
             .chain(keys(Kind::CatalogService, &self.catalog_services))

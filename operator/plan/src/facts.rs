@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aws::Tags;
+use crate::{aws::Tags, quota::Quotas};
 
 /// An existing VPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct PlatformFacts {
     pub data_security_groups: Vec<String>,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,
+    /// What the account may have in the region; `None` where that could not be read.
+    pub quotas: Option<Quotas>,
     /// Tags of the user for every AWS resource.
     pub tags: Tags,
 }

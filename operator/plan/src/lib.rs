@@ -26,6 +26,7 @@ pub mod outputs;
 pub mod permissions;
 pub mod plan;
 pub mod planner;
+pub mod quota;
 pub mod report;
 pub mod resolve;
 pub mod resource;

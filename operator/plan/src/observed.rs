@@ -8,6 +8,7 @@ use crate::{
     aws::{AwsKind, AwsResource, Tags},
     failure::Failure,
     outputs::Outputs,
+    quota::QuotaUse,
     resource::ResourceKey,
 };
 
@@ -197,6 +198,8 @@ pub struct Observed {
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
     /// Nodes of node groups, by the name of the group: how many are ready, and how many pods of ours still run there.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
+    /// What the account may have, and how much of it there is.
+    pub quotas: QuotaUse,
 }
 
 /// The nodes of one node group, as Kubernetes sees them.

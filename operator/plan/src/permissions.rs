@@ -96,6 +96,7 @@ pub const LOOKUPS: &[Call] = &[
     look("eks", "DescribeAddon"),
     look("ec2", "DescribeVpcs"),
     look("ec2", "DescribeSubnets"),
+    look("servicequotas", "GetServiceQuota"),
 ];
 
 /// What is called for resources of a kind.
@@ -166,6 +167,7 @@ const IAM_ROLE: &[Call] = &[
 
 const NODE_GROUP: &[Call] = &[
     look("eks", "DescribeNodegroup"),
+    look("eks", "ListNodegroups"),
     make("eks", "CreateNodegroup"),
     make("eks", "TagResource"),
     change("eks", "DeleteNodegroup"),

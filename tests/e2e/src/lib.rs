@@ -7,6 +7,7 @@
 
 mod aws;
 mod expect;
+mod http;
 mod kubernetes;
 mod records;
 mod scenarios;
@@ -15,6 +16,7 @@ mod view;
 
 pub use aws::Aws;
 pub use expect::{equals, includes, text};
+pub use http::get;
 pub use kubernetes::Subject;
 pub use records::Ledger;
 pub use scenarios::{Scenario, run_together};

@@ -114,6 +114,22 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
     ("OrderService", "nonsense: true", &["nonsense"]),
 ];
 
+/// What an Application Load Balancer would refuse, and the words of the refusal.
+const REFUSED_ROUTES: &[(&str, &[&str])] = &[
+    (
+        "{hosts: [a.io, b.io, c.io, d.io, e.io, f.io, g.io, h.io, i.io, j.io, k.io, l.io, m.io, n.io, o.io, p.io], routes: [{path: /a, service: {kind: CatalogService, name: a}}, {path: /b, service: {kind: CatalogService, name: a}}, {path: /c, service: {kind: CatalogService, name: a}}, {path: /d, service: {kind: CatalogService, name: a}}, {path: /e, service: {kind: CatalogService, name: a}}, {path: /f, service: {kind: CatalogService, name: a}}, {path: /g, service: {kind: CatalogService, name: a}}]}",
+        &["routes times hosts must not exceed 100"],
+    ),
+    (
+        "{hosts: [a.io], routes: [{path: '/cart(1)', service: {kind: CatalogService, name: a}}]}",
+        &["spec.routes[0].path"],
+    ),
+    (
+        "{hosts: [a.io], routes: [{path: /cart/../admin, service: {kind: CatalogService, name: a}}]}",
+        &["spec.routes[0]", "path must not contain //"],
+    ),
+];
+
 async fn refused_at_admission(shop: &Shop) -> Result<()> {
     for (kind, part, words) in REFUSED {
         let yaml = format!(
@@ -121,6 +137,21 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
         );
         let Err(refusal) = shop.apply(&yaml).await else {
             anyhow::bail!("{kind} with {part} was accepted")
+        };
+        let refusal = format!("{refusal:#}");
+        for word in *words {
+            ensure!(
+                refusal.contains(word),
+                "the refusal of {part} does not say {word:?}: {refusal}"
+            );
+        }
+    }
+    for (part, words) in REFUSED_ROUTES {
+        let yaml = format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: Storefront\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {part}\n"
+        );
+        let Err(refusal) = shop.apply(&yaml).await else {
+            anyhow::bail!("a Storefront with {part} was accepted")
         };
         let refusal = format!("{refusal:#}");
         for word in *words {

@@ -23,7 +23,7 @@ const MANAGE: [&str; 6] = ["create", "delete", "get", "list", "patch", "watch"];
 const WATCH: [&str; 3] = ["get", "list", "watch"];
 
 /// Rights on resources that are neither custom resources nor made by the operator: API group, resource, verbs, and why.
-/// There is none on definitions: they are installed by whoever installs the operator.
+/// Definitions are only looked at ([`rules`]): they are installed by whoever installs the operator.
 const OTHERS: [(&str, &str, &[&str]); 5] = [
     // Their labels decide who may use a Platform, and NetworkPolicies select by them.
     ("", "namespaces", &WATCH),
@@ -103,6 +103,13 @@ fn rules(crds: &[CustomResourceDefinition]) -> Vec<Value> {
         json!({"apiGroups": [group], "resources": sub("status"), "verbs": ["get", "patch"]}),
         // Owner references with blockOwnerDeletion need it where OwnerReferencesPermissionEnforcement is on.
         json!({"apiGroups": [group], "resources": sub("finalizers"), "verbs": ["update"]}),
+        // Whether they are those that the operator was built with. A list or watch of one name is a right on that name.
+        json!({
+            "apiGroups": ["apiextensions.k8s.io"],
+            "resources": ["customresourcedefinitions"],
+            "resourceNames": own.iter().map(|plural| format!("{plural}.{group}")).collect::<Vec<_>>(),
+            "verbs": WATCH,
+        }),
     ];
     let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for kind in KubernetesKind::ALL {

@@ -72,6 +72,26 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
     }))
 }
 
+/// How many managed node groups the cluster has, whoever made them, and whatever their state.
+///
+/// # Errors
+/// AWS's refusal.
+pub async fn count_node_groups(account: &Account, cluster: &str) -> Result<u32, Failure> {
+    let mut pages = account
+        .eks
+        .list_nodegroups()
+        .cluster_name(cluster)
+        .into_paginator()
+        .items()
+        .send();
+    let mut count = 0;
+    while let Some(name) = pages.next().await {
+        name.map_err(|error| classify("ListNodegroups", &error))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Whether the agent is installed as an add-on. A degraded one still serves most nodes.
 async fn has_agent(account: &Account, cluster: &str) -> Result<bool, Failure> {
     match account

@@ -12,7 +12,7 @@ mod node_group;
 mod node_group_description;
 mod pod_identity_association;
 
-pub use cluster::cluster_facts;
+pub use cluster::{cluster_facts, count_node_groups};
 pub(crate) use node_group::NodeGroupApi;
 pub(crate) use pod_identity_association::PodIdentityAssociationApi;
 

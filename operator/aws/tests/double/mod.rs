@@ -144,6 +144,11 @@ impl Double {
         self.control("POST", "faults", rule);
     }
 
+    /// Changes what the account may have, by `<service>/<code of the quota>`.
+    pub fn quotas(&self, values: &Value) {
+        self.control("PUT", "config", &json!({ "quotas": values }));
+    }
+
     /// Ends all faults.
     pub fn remove_faults(&self) {
         self.control("DELETE", "faults", &Value::Null);

@@ -21,6 +21,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    aws::AwsKind,
     blueprint::Blueprint,
     decisions,
     failure::{Class, Failure, retry_after},
@@ -29,7 +30,9 @@ use shopkeeper_plan::{
     observed::Observed,
     plan::{Action, Blocker, Decision, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
+    quota::Quotas,
     report::{self, Report},
+    resource::ResourceKind,
 };
 
 use crate::{
@@ -96,6 +99,8 @@ pub(crate) struct Site<'a> {
     pub session: Arc<Session>,
     pub scope: Scope,
     pub policies: Policies,
+    /// What the account may have, where that is known.
+    pub quotas: Option<Quotas>,
     /// Between two looks at AWS when nothing happens.
     pub interval: Duration,
     /// The blueprint for what was observed.
@@ -220,6 +225,12 @@ impl<K: Scoped> Subject<'_, K> {
         for key in absent.difference(&gone) {
             site.session.observer.forget(key);
         }
+        if gone.iter().any(|key| {
+            key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
+                && (self.deleting() || blueprint.get(key).is_none())
+        }) {
+            self.tell_of_room();
+        }
         let unconfirmed = absent
             .iter()
             .any(|key| blueprint.get(key).is_none_or(|_| self.deleting()) && !gone.contains(key));
@@ -261,6 +272,13 @@ impl<K: Scoped> Subject<'_, K> {
             return Ok(Outcome::requeue_after(memory::CONFIRMATION, Lane::Edit));
         }
         Ok(outcome)
+    }
+
+    /// A node group is gone: those that a quota keeps from making one need not wait for their next try, half an hour away.
+    fn tell_of_room(&self) {
+        for (kind, key) in self.world.stores.held_by_quotas() {
+            self.world.queues.add(kind, key, Lane::Edit);
+        }
     }
 
     async fn look_and_plan(

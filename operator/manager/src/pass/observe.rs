@@ -6,12 +6,15 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_api::Managed;
+use shopkeeper_aws::eks;
 use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
+    blueprint::Blueprint,
     kubernetes::KubernetesKind,
-    observed::{NodeGroupNodes, Observed, ObservedObject},
+    observed::{NodeGroupNodes, Observation, Observed, ObservedObject},
     planner::Inventory,
+    quota::QuotaUse,
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -42,6 +45,10 @@ pub(super) async fn observe<K: Managed>(
         ..Observed::default()
     };
     kubernetes(subject, &keys, &mut observed);
+    observed.quotas = QuotaUse {
+        allowed: site.quotas,
+        node_groups: node_groups(site, &draft, &observed).await,
+    };
     for key in aws
         .iter()
         .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
@@ -54,6 +61,21 @@ pub(super) async fn observe<K: Managed>(
         observed.nodes.insert(key.name.clone(), nodes);
     }
     Ok(observed)
+}
+
+/// How many node groups the cluster has. Asked only where one is missing: what is as desired costs nothing.
+async fn node_groups(site: &Site<'_>, draft: &Blueprint, observed: &Observed) -> Option<u32> {
+    draft.keys().find(|key| {
+        key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
+            && matches!(observed.aws.get(*key), Some(Observation::Absent))
+    })?;
+    match eks::count_node_groups(&site.session.account, &site.scope.cluster).await {
+        Ok(count) => Some(count),
+        Err(failure) => {
+            tracing::warn!(class = failure.class.label(), %failure, "node groups not counted");
+            None
+        }
+    }
 }
 
 fn kubernetes<K: Managed>(

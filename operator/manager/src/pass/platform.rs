@@ -1,11 +1,11 @@
 //! The pass over a Platform.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
-use shopkeeper_aws::{Scope, eks};
+use shopkeeper_aws::{Scope, eks, servicequotas};
 use shopkeeper_ec2::Selector;
 use shopkeeper_kube::{
     Error,
@@ -18,15 +18,19 @@ use shopkeeper_plan::{
     facts::SubnetFacts,
     failure::{Class, Failure},
     observed::Observed,
+    quota::Quotas,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{PlatformLookups, resolve},
+        platform::{PlatformLookups, known_quotas, resolve},
         policies,
     },
 };
 
 use super::{Scoped, Site, Subject, World, failure_of, service::drift_interval};
 use crate::accounts::Session;
+
+/// For how long the quotas of an account are taken to be what they were: they change by a request that AWS takes days for.
+const QUOTAS_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
 /// Runs one pass.
 pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
@@ -116,6 +120,7 @@ impl Subject<'_, Platform> {
                 owner_tags: self.owner.tags(&spec.cluster.name),
             },
             policies: policies(Some(&policy), None),
+            quotas: None,
             interval: drift_interval(&policy),
             session,
             blueprint: &blueprint,
@@ -135,6 +140,7 @@ impl Subject<'_, Platform> {
         let mut lookups = PlatformLookups {
             account_id,
             cluster,
+            quotas: self.quotas(session).await,
             ..PlatformLookups::default()
         };
         let Some(network) = &spec.network.existing else {
@@ -155,6 +161,24 @@ impl Subject<'_, Platform> {
             }
         }
         Ok(lookups)
+    }
+}
+
+impl Subject<'_, Platform> {
+    /// The quotas of the account. A Platform works without them: where AWS does not answer, what was told before holds.
+    async fn quotas(&self, session: &Session) -> Option<Quotas> {
+        // A person who raised one asks for a pass, and does not want to wait for an hour.
+        let freshness = match self.requested() {
+            Some(_) => Duration::ZERO,
+            None => QUOTAS_FRESHNESS,
+        };
+        match servicequotas::quotas(&session.account, freshness).await {
+            Ok(quotas) => quotas,
+            Err(failure) => {
+                tracing::info!(class = failure.class.label(), %failure, "quotas not read");
+                known_quotas(self.object)
+            }
+        }
     }
 }
 
@@ -197,6 +221,12 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
             "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { "Missing" },
         },
     });
+    if let Some(quotas) = resolved.quotas {
+        extension["quotas"] = json!({
+            "nodeGroupsPerCluster": quotas.node_groups_per_cluster,
+            "nodesPerNodeGroup": quotas.nodes_per_node_group,
+        });
+    }
     if let Some(arn) = &resolved.existing_key_arn {
         extension["encryption"] = json!({"keyArn": arn});
     } else if let Some(key) = build::platform_key(resolved)

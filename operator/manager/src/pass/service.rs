@@ -238,6 +238,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 owner_tags: self.owner.tags(&facts.cluster),
             },
             policies: policies(Some(policy), None),
+            quotas: facts.quotas,
             interval: drift_interval(policy),
             blueprint,
             extend,

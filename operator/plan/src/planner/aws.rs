@@ -21,6 +21,9 @@ impl Planner<'_> {
             None => self.wait(key, "was not observed yet"),
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
+                if let Some(failure) = self.over_quota(desired) {
+                    return self.refuse(key, Action::Create, failure);
+                }
                 let mut step = step(
                     key,
                     Action::Create,
@@ -105,6 +108,7 @@ impl Planner<'_> {
         if differences.is_empty() || present.is_unconfirmed() {
             return self.settle_aws(key, desired, present);
         }
+        let differences = self.within_quota(key, desired, differences);
         let (refused, allowed): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|difference| {
                 matches!(

@@ -16,6 +16,7 @@ mod approval;
 mod aws;
 mod kubernetes;
 mod ownership;
+mod quotas;
 mod scaling;
 mod teardown;
 
@@ -117,6 +118,8 @@ struct Planner<'a> {
     input: &'a Input<'a>,
     steps: Vec<Step>,
     unchanged: usize,
+    /// Node groups that are to be made, as far as the quota of the cluster has room for them.
+    new_node_groups: u32,
     /// Resources of the blueprint that are exactly as desired and do their work.
     settled: BTreeSet<ResourceKey>,
 }
@@ -127,6 +130,7 @@ impl<'a> Planner<'a> {
             input,
             steps: Vec::new(),
             unchanged: 0,
+            new_node_groups: 0,
             settled: BTreeSet::new(),
         }
     }

@@ -225,6 +225,7 @@ mod tests {
             public_subnets: Vec::new(),
             data_security_groups: Vec::new(),
             key_arn: "key".into(),
+            quotas: None,
             tags: crate::aws::Tags::new(),
         };
         let references = References::default();

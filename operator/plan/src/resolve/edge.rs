@@ -1,9 +1,13 @@
 //! Load balancers of a Storefront.
 
+use std::collections::BTreeMap;
+
 use shopkeeper_api::{
     Toggle, defaults,
     storefront::{LoadBalancer as Settings, PathType, Tls, TlsType},
 };
+
+use crate::failure::Failure;
 
 /// A load balancer: one Ingress for the AWS Load Balancer Controller.
 #[derive(Clone, Debug)]
@@ -67,11 +71,55 @@ pub enum ResolvedTls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedSettings {
     /// Attributes of the load balancer by AWS's names, in order.
-    pub attributes: std::collections::BTreeMap<String, String>,
+    pub attributes: BTreeMap<String, String>,
     /// Seconds a pod that ends still gets answers through.
     pub deregistration_delay_seconds: i32,
     /// ARN of the web ACL.
     pub waf_acl_arn: Option<String>,
+}
+
+/// Rules of an Application Load Balancer, without the default ones.
+const MOST_RULES: usize = 100;
+
+impl LoadBalancer {
+    /// Refuses what the controller could only fail at, with the load balancer half made. The schema says the same of what is
+    /// written today; a Storefront may be older than the schema.
+    pub(super) fn within_limits(self) -> Result<Self, Failure> {
+        let hosts = self.hosts.len().max(1);
+        let rules = self.rules.len() * hosts;
+        if rules > MOST_RULES {
+            return Err(Failure::invalid(
+                "spec.routes",
+                &format!(
+                    "{} routes for {hosts} hosts are {rules} rules, and an Application Load Balancer takes {MOST_RULES}",
+                    self.rules.len()
+                ),
+                "let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own",
+            ));
+        }
+        let mut matched = BTreeMap::new();
+        for rule in &self.rules {
+            if let Some(other) = matched.insert(rule.matches(), &rule.path) {
+                return Err(Failure::invalid(
+                    &format!("spec.routes[{}]", rule.path),
+                    &format!("matches the same requests as spec.routes[{other}]"),
+                    "take one of them out",
+                ));
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl Rule {
+    /// What it matches. A slash at the end of a prefix says nothing: Kubernetes compares paths part by part.
+    fn matches(&self) -> (bool, &str) {
+        if self.exact {
+            (true, &self.path)
+        } else {
+            (false, self.path.trim_end_matches('/'))
+        }
+    }
 }
 
 pub(super) fn tls(declared: Option<&Tls>) -> ResolvedTls {

@@ -8,6 +8,7 @@ use crate::{
     facts::{ClusterFacts, PlatformFacts, SubnetFacts, VpcFacts, partition},
     failure::{Class, Failure},
     names::Owner,
+    quota::Quotas,
 };
 
 /// What was looked up in AWS for a Platform.
@@ -23,6 +24,8 @@ pub struct PlatformLookups {
     pub private_subnets: Vec<SubnetFacts>,
     /// Public subnets that match.
     pub public_subnets: Vec<SubnetFacts>,
+    /// Quotas of the account; `None` where the operator may not read them.
+    pub quotas: Option<Quotas>,
 }
 
 /// A Platform, resolved.
@@ -38,6 +41,8 @@ pub struct ResolvedPlatform {
     pub private_subnets: Vec<SubnetFacts>,
     /// Public subnets.
     pub public_subnets: Vec<SubnetFacts>,
+    /// Quotas of the account, where they could be read.
+    pub quotas: Option<Quotas>,
     /// The key to make; `None` where one is brought along.
     pub key: Option<KmsKey>,
     /// The key that was brought along.
@@ -98,6 +103,7 @@ pub fn resolve(
         vpc,
         private_subnets,
         public_subnets,
+        quotas: lookups.quotas,
         key,
         existing_key_arn,
     })
@@ -228,6 +234,16 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
     }
 }
 
+/// The quotas that the Platform's status tells.
+#[must_use]
+pub fn known_quotas(platform: &Platform) -> Option<Quotas> {
+    let known = platform.status.as_ref()?.quotas.as_ref()?;
+    Some(Quotas {
+        node_groups_per_cluster: u32::try_from(known.node_groups_per_cluster).ok()?,
+        nodes_per_node_group: u32::try_from(known.nodes_per_node_group).ok()?,
+    })
+}
+
 /// The facts of a Platform for those that run on it, from its status.
 ///
 /// # Errors
@@ -276,6 +292,7 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
             declared
         },
         key_arn: encryption.key_arn.clone(),
+        quotas: known_quotas(platform),
         tags: platform
             .spec
             .defaults

@@ -39,7 +39,7 @@ impl Resolve for Storefront {
                     "name them in the Platform's spec.network.existing.publicSubnets, or leave out the routes",
                 ));
             }
-            load_balancers.push(public(context, &self.spec)?);
+            load_balancers.push(public(context, &self.spec)?.within_limits()?);
         }
         for (frontend, component) in self.spec.frontends.iter().zip(&components) {
             if is_internal(frontend) {

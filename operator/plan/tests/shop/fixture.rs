@@ -14,6 +14,7 @@ use shopkeeper_plan::{
     failure::Failure,
     names::Owner,
     observed::Observed,
+    quota::Quotas,
     resolve::{
         HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of, platform,
         platform::PlatformLookups,
@@ -77,6 +78,7 @@ pub fn lookups(cluster: &str) -> PlatformLookups {
         }],
         private_subnets: subnets("private", 0),
         public_subnets: subnets("public", 100),
+        quotas: Some(Quotas::default()),
     }
 }
 
@@ -95,6 +97,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
         public_subnets: found.public_subnets,
         data_security_groups: vec!["sg-cluster".into()],
         key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
+        quotas: found.quotas,
         tags: declared
             .spec
             .defaults

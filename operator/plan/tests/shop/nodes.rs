@@ -3,7 +3,9 @@
 use serde_json::json;
 use shopkeeper_plan::{
     aws::AwsKind,
-    plan::{Action, Effect, Operation},
+    plan::{Action, Blocker, Effect, Operation, Plan},
+    quota::Quotas,
+    report,
     resource::ResourceKind,
 };
 
@@ -117,4 +119,107 @@ fn a_group_without_its_nodes_is_not_ready() {
     };
     assert_eq!(step.key.kind, ResourceKind::Aws(AwsKind::NodeGroup));
     assert_eq!(step.changes[0].from, "2 of 3 nodes are ready");
+}
+
+/// What a plan refuses, by code.
+fn refusals(plan: &Plan) -> Vec<(Action, String)> {
+    plan.steps
+        .iter()
+        .flat_map(|step| step.blocked_by.iter().map(move |blocker| (step, blocker)))
+        .filter_map(|(step, blocker)| match blocker {
+            Blocker::Refused(failure) => {
+                Some((step.action, failure.code.clone().unwrap_or_default()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_full_cluster_gets_no_further_group_and_everything_else_is_made() {
+    let mut world = World::new(want("octank", &on("m7g.large")));
+    world.quotas.node_groups = Some(30);
+    let plan = world.run();
+    assert_eq!(
+        refusals(&plan),
+        [(Action::Create, "QuotaExceeded".to_owned())]
+    );
+    assert!(!world.log.iter().any(|line| line.contains("NodeGroup")));
+    for kind in [AwsKind::RdsInstance, AwsKind::SqsQueue, AwsKind::IamRole] {
+        assert!(
+            world
+                .log
+                .iter()
+                .any(|line| line.starts_with(&format!("create {}", kind.id()))),
+            "{:#?}",
+            world.log
+        );
+    }
+    let report = report::of_plan(&plan, &world.draft(), false);
+    let stalled = report
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type == "Stalled")
+        .unwrap();
+    assert_eq!(stalled.reason, "QuotaExceeded");
+    assert!(
+        stalled.message.contains("30 of 30 managed node groups"),
+        "{}",
+        stalled.message
+    );
+
+    world.quotas.node_groups = Some(29);
+    assert!(world.run().is_empty());
+}
+
+#[test]
+fn of_two_new_groups_the_first_gets_the_last_place() {
+    let mut world = World::new(want("octank", &read("octank", "storefront")));
+    world.quotas.node_groups = Some(29);
+    let plan = world.run();
+    assert_eq!(refusals(&plan).len(), 1, "{plan:#?}");
+    let made = world
+        .log
+        .iter()
+        .filter(|line| line.starts_with("create NodeGroup"))
+        .count();
+    assert_eq!(made, 1);
+}
+
+#[test]
+fn a_replacement_needs_room_for_both_groups_and_keeps_the_old_one_until_then() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let old = world.key(AwsKind::NodeGroup, "");
+    world.wanted = want("octank", &on("m7g.xlarge"));
+    world.quotas.node_groups = Some(29);
+    let plan = world.run();
+    assert_eq!(
+        refusals(&plan),
+        [(Action::Create, "QuotaExceeded".to_owned())]
+    );
+    assert!(world.aws.contains_key(&old), "{:#?}", world.log);
+    assert_eq!(world.pods[&old.name], 3);
+
+    world.quotas.allowed = Some(Quotas {
+        node_groups_per_cluster: 31,
+        ..Quotas::default()
+    });
+    assert!(world.run().is_empty());
+    assert!(!world.aws.contains_key(&old));
+}
+
+#[test]
+fn more_nodes_than_the_quota_are_refused_and_the_rest_of_the_group_changes() {
+    let mut object = on("m7g.large");
+    let mut world = World::settled(want("octank", &object));
+    let group = world.key(AwsKind::NodeGroup, "");
+    object["spec"]["nodes"]["nodeGroup"]["max"] = json!(451);
+    object["spec"]["nodes"]["nodeGroup"]["labels"] = json!({"team": "orders"});
+    world.wanted = want("octank", &object);
+    let plan = world.run();
+    assert_eq!(
+        refusals(&plan),
+        [(Action::Update, "QuotaExceeded".to_owned())]
+    );
+    assert_eq!(world.log, [format!("update NodeGroup/{}", group.name)]);
 }

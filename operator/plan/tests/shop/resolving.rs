@@ -417,3 +417,48 @@ fn of_a_platform() {
         "kubectl describe platform octank",
     );
 }
+
+#[test]
+fn of_more_routes_than_a_load_balancer_takes() {
+    let routes: Vec<Value> = (0..51)
+        .map(|number| json!({"path": format!("/{number}"), "frontend": "web"}))
+        .collect();
+    let mut object = changed("storefront", "/spec/routes", json!(routes));
+    object["spec"]["hosts"] = json!(["a.example", "b.example"]);
+    let many = resolve::<Storefront>("octank", &object).expect_err("102 rules");
+    says(
+        &many,
+        Class::Invalid,
+        "spec.routes",
+        "51 routes for 2 hosts are 102 rules",
+        "another Storefront",
+    );
+    object["spec"]["hosts"] = json!(["*.example"]);
+    resolve::<Storefront>("octank", &object).expect("51 rules");
+}
+
+#[test]
+fn of_two_routes_for_the_same_requests() {
+    let route = |path: &str, kind: &str| json!({"path": path, "pathType": kind, "frontend": "web"});
+    let with = |first: Value, second: Value| {
+        resolve::<Storefront>(
+            "octank",
+            &changed("storefront", "/spec/routes", json!([first, second])),
+        )
+    };
+    let same = with(route("/get", "Prefix"), route("/get/", "Prefix")).expect_err("the same");
+    says(
+        &same,
+        Class::Invalid,
+        "spec.routes[/get/]",
+        "the same requests as spec.routes[/get]",
+        "take one of them out",
+    );
+    for (first, second) in [
+        (route("/get", "Exact"), route("/get/", "Exact")),
+        (route("/get", "Exact"), route("/get/", "Prefix")),
+        (route("/get", "Prefix"), route("/getter", "Prefix")),
+    ] {
+        with(first, second).expect("two rules");
+    }
+}

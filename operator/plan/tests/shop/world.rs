@@ -14,6 +14,7 @@ use shopkeeper_plan::{
     observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject, Present},
     plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
+    quota::{QuotaUse, Quotas},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -66,6 +67,8 @@ pub struct World {
     applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
+    /// What the account may have, and the node groups of others.
+    pub quotas: QuotaUse,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
     pub inventory: Inventory,
@@ -107,6 +110,10 @@ impl World {
             kubernetes: BTreeMap::new(),
             applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            quotas: QuotaUse {
+                allowed: Some(Quotas::default()),
+                node_groups: Some(0),
+            },
             pods: BTreeMap::new(),
             inventory: Inventory::new(),
             policies: Policies::default(),
@@ -134,6 +141,13 @@ impl World {
         let draft = self.draft();
         let mut observed = Observed {
             kubernetes: self.kubernetes.clone(),
+            quotas: QuotaUse {
+                node_groups: self
+                    .quotas
+                    .node_groups
+                    .map(|of_others| of_others + self.node_groups()),
+                ..self.quotas
+            },
             ..Observed::default()
         };
         for key in draft
@@ -173,6 +187,14 @@ impl World {
             }
         }
         observed
+    }
+
+    fn node_groups(&self) -> u32 {
+        let groups = self
+            .aws
+            .keys()
+            .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup));
+        u32::try_from(groups.count()).unwrap()
     }
 
     /// The plan for what is there now, looked at closely.

@@ -20,6 +20,7 @@ from .lifecycle import clock, force, forget_all, settings
 from .middleware.faults import Rule
 from .middleware.record import CallRecord
 from .middleware.throttle import PRESETS
+from .services import service_quotas
 
 if TYPE_CHECKING:
     from .middleware import Middleware
@@ -30,7 +31,7 @@ WITHOUT_TURNS = frozenset(
 )
 
 SETTINGS = frozenset(
-    {"transition_seconds", "transitions", "outcomes", "throttle", "throttle_preset", "nodes_are_played"}
+    {"transition_seconds", "transitions", "outcomes", "throttle", "throttle_preset", "nodes_are_played", "quotas"}
 )
 
 
@@ -138,6 +139,7 @@ class Control:
             "nodes_are_played": settings.nodes_are_played,
             "outcomes": {glob: asdict(outcome) for glob, outcome in settings.outcomes.items()},
             "throttle": self.middleware.throttle.describe(),
+            "quotas": service_quotas.describe(),
         }
 
     def _change_config(self, query: dict[str, str], body: Any) -> Any:
@@ -153,6 +155,8 @@ class Control:
             self.middleware.throttle.change({**PRESETS[body["throttle_preset"]]})
         if "throttle" in body:
             self.middleware.throttle.change(body["throttle"])
+        if "quotas" in body:
+            service_quotas.change(body["quotas"])
         return self._config()
 
     def _advance_clock(self, query: dict[str, str], body: Any) -> Any:

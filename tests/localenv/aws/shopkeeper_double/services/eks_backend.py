@@ -7,6 +7,7 @@ from typing import Any
 from shopkeeper_double.lifecycle import GONE, settings
 
 from . import eks_nodegroups as rules
+from . import service_quotas
 from .eks_clusters import ClusterBackend
 from .eks_resources import (
     AccessEntry,
@@ -19,6 +20,7 @@ from .eks_resources import (
     in_use,
     invalid_parameter,
     invalid_request,
+    limit_exceeded,
     new_association_id,
     new_identifier,
     not_found,
@@ -56,6 +58,7 @@ class EksBackend(ClusterBackend):
         rules.check_name(name)
         scaling = {**rules.DEFAULT_SCALING, **(p.get("scalingConfig") or {})}
         rules.check_scaling(scaling)
+        self._check_quotas(cluster, scaling)
         update_config = dict(p.get("updateConfig") or {"maxUnavailable": 1})
         rules.check_update_config(update_config)
         rules.check_labels(p.get("labels") or {})
@@ -115,6 +118,18 @@ class EksBackend(ClusterBackend):
         cluster.nodegroups[name] = nodegroup
         return nodegroup
 
+    def _check_quotas(self, cluster: Cluster, scaling: dict[str, int]) -> None:
+        """What is being deleted still counts: it is there until it is gone."""
+        groups = service_quotas.allowed(service_quotas.NODE_GROUPS_PER_CLUSTER)
+        if len(cluster.nodegroups) >= groups:
+            raise limit_exceeded(f"Cluster {cluster.name} already has the maximum number of node groups: {groups}")
+        self._check_node_quota(scaling)
+
+    def _check_node_quota(self, scaling: dict[str, int]) -> None:
+        nodes = service_quotas.allowed(service_quotas.NODES_PER_NODE_GROUP)
+        if scaling.get("maxSize", 0) > nodes:
+            raise limit_exceeded(f"The maximum number of nodes of a node group is {nodes}, and maxSize is {scaling['maxSize']}")
+
     def _check_node_subnets(self, cluster: Cluster, identifiers: list[str]) -> None:
         if not identifiers:
             raise invalid_parameter("Subnets cannot be empty")
@@ -148,6 +163,7 @@ class EksBackend(ClusterBackend):
     def _update_nodegroup_config(self, p: dict[str, Any]) -> Update:
         nodegroup = self.nodegroup(self.cluster(p["clusterName"]), p["nodegroupName"])
         rules.check_scaling({**nodegroup.values["scalingConfig"], **(p.get("scalingConfig") or {})})
+        self._check_node_quota(p.get("scalingConfig") or {})
         rules.check_update_config(p.get("updateConfig") or {})
         rules.check_labels((p.get("labels") or {}).get("addOrUpdateLabels") or {})
         rules.check_taints((p.get("taints") or {}).get("addOrUpdateTaints") or [])

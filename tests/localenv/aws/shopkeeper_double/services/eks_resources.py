@@ -46,6 +46,10 @@ def in_use(message: str) -> ServiceException:
     return ServiceException("ResourceInUseException", message)
 
 
+def limit_exceeded(message: str) -> ServiceException:
+    return ServiceException("ResourceLimitExceededException", message)
+
+
 def not_found(message: str) -> ServiceException:
     return ServiceException("ResourceNotFoundException", message)
 
