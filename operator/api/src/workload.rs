@@ -79,11 +79,14 @@ pub struct Workload {
     /// A writable /tmp in memory, which a read-only root file system makes necessary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp_dir: Option<TmpDir>,
-    /// Security settings of the pod. Default: runAsNonRoot, user, group and fsGroup 1000, seccompProfile RuntimeDefault.
+    /// Security settings of the pod. What is left out keeps its default, but `runAsNonRoot: false` without a runAsUser leaves user
+    /// and groups to the image. Default: runAsNonRoot unless the user is 0, user 1000, group and fsGroup as the user,
+    /// seccompProfile RuntimeDefault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_security_context")]
     pub pod_security_context: Option<PodSecurityContext>,
-    /// Security settings of the main container. Default: no privilege escalation, a read-only root file system, no capabilities.
+    /// Security settings of the main container. What is left out keeps its default. Default: no privilege escalation, a read-only
+    /// root file system, no capabilities but those in capabilities.add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::security_context")]
     pub security_context: Option<SecurityContext>,

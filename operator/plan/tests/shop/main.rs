@@ -14,6 +14,7 @@ mod properties;
 mod removal;
 mod reported;
 mod resolving;
+mod retail_store;
 mod scaling;
 mod subscriptions;
 mod teardown;
