@@ -187,7 +187,9 @@ fn wanted_platform(object: &Value) -> Wanted {
 /// What is wanted for an example, or for a changed form of it.
 pub fn want(shop: &str, object: &Value) -> Wanted {
     match object["kind"].as_str().unwrap() {
-        CatalogService::KIND => wanted(resolve::<CatalogService>(shop, object).expect("it resolves")),
+        CatalogService::KIND => {
+            wanted(resolve::<CatalogService>(shop, object).expect("it resolves"))
+        }
         OrderService::KIND => wanted(resolve::<OrderService>(shop, object).expect("it resolves")),
         Storefront::KIND => wanted(resolve::<Storefront>(shop, object).expect("it resolves")),
         Platform::KIND => wanted_platform(object),

@@ -49,7 +49,11 @@ pub fn made(object: &Value, workload: &str) -> BTreeMap<String, Value> {
     flatten("Environment ", &Value::Object(environment), &mut fields);
     for object in &objects {
         let kind = object.kind.id();
-        let alone = objects.iter().filter(|other| other.kind == object.kind).count() == 1;
+        let alone = objects
+            .iter()
+            .filter(|other| other.kind == object.kind)
+            .count()
+            == 1;
         let title = if alone {
             format!("{kind} ")
         } else {
@@ -127,7 +131,11 @@ fn environment(container: &mut Value, objects: &[KubernetesObject]) -> Map<Strin
 /// The name of a volume means something within its pod only; where it is mounted is what the application sees.
 fn name_volumes_by_mount(template: &mut Value, container: &Value) {
     let mounts = container["volumeMounts"].as_array();
-    for volume in template["spec"]["volumes"].as_array_mut().into_iter().flatten() {
+    for volume in template["spec"]["volumes"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
         let mount = mounts
             .into_iter()
             .flatten()
@@ -145,7 +153,9 @@ fn shown(kind: &str, body: &Value) -> Value {
         object["metadata"]["annotations"] = json!(annotations);
     }
     let members = body.as_object().unwrap().iter();
-    for (name, value) in members.filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str())) {
+    for (name, value) in
+        members.filter(|(name, _)| !["apiVersion", "kind", "metadata"].contains(&name.as_str()))
+    {
         object[name] = value.clone();
     }
     match kind {

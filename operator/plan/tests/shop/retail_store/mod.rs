@@ -60,14 +60,17 @@ const LOOKED_AT: [&str; 34] = [
 
 #[test]
 fn every_field_is_the_samples_or_has_a_reason() {
-    for (workload, file, name) in WORKLOADS {
-        let problems = compare(
-            &table(workload),
-            &made(&read("retail-store", file), name),
-            &LOOKED_AT,
-        );
-        assert!(problems.is_empty(), "{workload}:\n{}", problems.join("\n"));
-    }
+    let problems: Vec<String> = WORKLOADS
+        .into_iter()
+        .flat_map(|(workload, file, name)| {
+            let made = made(&read("retail-store", file), name);
+            let problems = compare(&table(workload), &made, &LOOKED_AT);
+            problems
+                .into_iter()
+                .map(move |problem| format!("{workload}: {problem}"))
+        })
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

@@ -25,12 +25,18 @@ impl Row {
             .as_object()
             .unwrap_or_else(|| panic!("{path}: not a row: {written}"));
         let known = ["same", "sample", "ours", "why"];
-        let unknown: Vec<_> = written.keys().filter(|key| !known.contains(&key.as_str())).collect();
+        let unknown: Vec<_> = written
+            .keys()
+            .filter(|key| !known.contains(&key.as_str()))
+            .collect();
         assert!(unknown.is_empty(), "{path}: {unknown:?}");
         let get = |name: &str| written.get(name).cloned().unwrap_or_default();
         let (sample, ours) = match written.get("same") {
             Some(same) => {
-                assert!(!written.contains_key("sample") && !written.contains_key("ours"), "{path}");
+                assert!(
+                    !written.contains_key("sample") && !written.contains_key("ours"),
+                    "{path}"
+                );
                 (same.clone(), same.clone())
             }
             None => (get("sample"), get("ours")),
@@ -79,12 +85,17 @@ pub fn compare(
     for (path, row) in table {
         if row.ours == SOMETHING {
             if !made.keys().any(|made| is_within(made, path)) {
-                problems.push(format!("{path}: the table says that we make it, and we do not"));
+                problems.push(format!(
+                    "{path}: the table says that we make it, and we do not"
+                ));
             }
         } else {
             let made = made.get(path).cloned().unwrap_or_default();
             if made != row.ours {
-                problems.push(format!("{path}: we make {made}, the table says {}", row.ours));
+                problems.push(format!(
+                    "{path}: we make {made}, the table says {}",
+                    row.ours
+                ));
             }
         }
         match (row.sample == row.ours, &row.why) {
@@ -92,15 +103,21 @@ pub fn compare(
                 "{path}: the sample has {}, we make {}, and nothing says why",
                 row.sample, row.ours
             )),
-            (true, Some(why)) => problems.push(format!("{path}: no difference, but a reason: {why}")),
+            (true, Some(why)) => {
+                problems.push(format!("{path}: no difference, but a reason: {why}"))
+            }
             _ => {}
         }
     }
     for (path, value) in made {
         let has_row = table.contains_key(path)
-            || table.iter().any(|(row, facts)| facts.ours == SOMETHING && is_within(path, row));
+            || table
+                .iter()
+                .any(|(row, facts)| facts.ours == SOMETHING && is_within(path, row));
         if !has_row {
-            problems.push(format!("{path}: we make {value}, and the table has no row for it"));
+            problems.push(format!(
+                "{path}: we make {value}, and the table has no row for it"
+            ));
         }
     }
     for part in looked_at {
@@ -146,27 +163,58 @@ Ingress:
             ("Deployment spec.strategy.type", json!("RollingUpdate")),
             ("Ingress spec.rules[0].host", json!("store.example")),
         ];
-        assert_eq!(problems(text, &made, &["Deployment spec", "Ingress"]), Vec::<String>::new());
+        assert_eq!(
+            problems(text, &made, &["Deployment spec", "Ingress"]),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn every_kind_of_problem_is_named() {
         let made = [("Service spec.type", json!("NodePort"))];
         let cases = [
-            ("Service: {spec.type: {same: ClusterIP}}", "the table says \"ClusterIP\""),
-            ("Service: {spec.type: {sample: ClusterIP, ours: NodePort}}", "nothing says why"),
-            ("Service: {spec.type: {same: NodePort, why: x}}", "no difference, but a reason"),
-            ("Service: {spec.type: {sample: NodePort, ours: NodePort, why: x}}", "no difference, but a reason"),
-            ("Service: {metadata.name: {same: ~}}", "the table has no row for it"),
-            ("{Service: {spec: {ours: '*', why: x}}, Ingress: {spec: {ours: '*', why: x}}}", "and we do not"),
-            ("Service: {spec.type: {same: NodePort}, spec.ports[http].port: {same: 80}}", "we make null"),
+            (
+                "Service: {spec.type: {same: ClusterIP}}",
+                "the table says \"ClusterIP\"",
+            ),
+            (
+                "Service: {spec.type: {sample: ClusterIP, ours: NodePort}}",
+                "nothing says why",
+            ),
+            (
+                "Service: {spec.type: {same: NodePort, why: x}}",
+                "no difference, but a reason",
+            ),
+            (
+                "Service: {spec.type: {sample: NodePort, ours: NodePort, why: x}}",
+                "no difference, but a reason",
+            ),
+            (
+                "Service: {metadata.name: {same: ~}}",
+                "the table has no row for it",
+            ),
+            (
+                "{Service: {spec: {ours: '*', why: x}}, Ingress: {spec: {ours: '*', why: x}}}",
+                "and we do not",
+            ),
+            (
+                "Service: {spec.type: {same: NodePort}, 'spec.ports[http].port': {same: 80}}",
+                "we make null",
+            ),
         ];
         for (text, problem) in cases {
             let found = problems(text, &made, &[]);
             assert_eq!(found.len(), 1, "{text}: {found:?}");
             assert!(found[0].contains(problem), "{text}: {found:?}");
         }
-        let unseen = problems("Service: {spec.type: {same: NodePort}}", &made, &["Service spec.ports"]);
-        assert_eq!(unseen, ["Service spec.ports: the table does not look at it"]);
+        let unseen = problems(
+            "Service: {spec.type: {same: NodePort}}",
+            &made,
+            &["Service spec.ports"],
+        );
+        assert_eq!(
+            unseen,
+            ["Service spec.ports: the table does not look at it"]
+        );
     }
 }
