@@ -7,7 +7,7 @@
 //! Rows R8, R13, R19 of the requirements.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_e2e::{Shop, Subject, equals, includes};
 
 const CLUSTER: &str = "retail-store";
