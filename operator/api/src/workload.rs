@@ -27,7 +27,11 @@ use crate::{
     validation = Rule::new("!has(self.metrics) || (has(self.ports) && (!has(self.metrics.port) || self.ports.exists(p, p.name == self.metrics.port)))")
         .message("metrics are read from a member of ports: add the port, or correct metrics.port"),
     validation = Rule::new("!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))")
-        .message("volumeMounts must name a member of volumes: add the volume or correct the name")
+        .message("volumeMounts must name a member of volumes: add the volume or correct the name"),
+    validation = Rule::new("!has(self.podSecurityContext) || !has(self.podSecurityContext.runAsUser) || self.podSecurityContext.runAsUser != 0 || !has(self.podSecurityContext.runAsNonRoot) || !self.podSecurityContext.runAsNonRoot")
+        .message("podSecurityContext.runAsUser 0 is root, which its runAsNonRoot forbids: name another user, or leave runAsNonRoot out"),
+    validation = Rule::new("!has(self.securityContext) || !has(self.securityContext.runAsUser) || self.securityContext.runAsUser != 0 || (has(self.securityContext.runAsNonRoot) ? !self.securityContext.runAsNonRoot : has(self.podSecurityContext) && (has(self.podSecurityContext.runAsNonRoot) ? !self.podSecurityContext.runAsNonRoot : has(self.podSecurityContext.runAsUser) && self.podSecurityContext.runAsUser == 0))")
+        .message("securityContext.runAsUser 0 is root, which runAsNonRoot forbids unless it is said to be false: set securityContext.runAsNonRoot to false, or name another user")
 )]
 pub struct Workload {
     /// Image of the main container, with a tag or, better, a digest.
