@@ -36,8 +36,9 @@ pub struct EnvTemplate {
     pub name: String,
     /// Text with outputs in double braces: `{{host}}`, `{{port}}`, `{{endpoint}}`, `{{readerEndpoint}}`, `{{url}}`, `{{uri}}`,
     /// `{{scheme}}`, `{{database}}`, `{{username}}`, `{{password}}`, `{{tableName}}`, `{{indexName}}`, `{{bucket}}`,
-    /// `{{cacheName}}`, `{{region}}`, `{{arn}}`, `{{topics.<name>.arn}}`, `{{queues.<name>.url}}`. Pods wait for what a resource does not have, or
-    /// not yet, and WorkloadReady names it. A template with a secret in it reaches the pod through a Secret.
+    /// `{{cacheName}}`, `{{region}}`, `{{arn}}`, `{{topics.<name>.arn}}`, `{{queues.<name>.url}}`, `{{queues.<name>.queueName}}`.
+    /// Pods wait for what a resource does not have, or not yet, and WorkloadReady names it. A template with a secret in it reaches the
+    /// pod through a Secret.
     #[schemars(length(min = 1, max = 1024))]
     pub template: String,
 }

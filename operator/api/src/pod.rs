@@ -282,7 +282,8 @@ pub struct InitContainer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
     pub volume_mounts: Vec<VolumeMount>,
-    /// Security settings. Default: those of the main container.
+    /// Security settings. What is left out of them keeps the defaults of `workload.securityContext`. Default: those of the main
+    /// container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::security_context")]
     pub security_context: Option<SecurityContext>,

@@ -27,7 +27,11 @@ use crate::{
     validation = Rule::new("!has(self.metrics) || (has(self.ports) && (!has(self.metrics.port) || self.ports.exists(p, p.name == self.metrics.port)))")
         .message("metrics are read from a member of ports: add the port, or correct metrics.port"),
     validation = Rule::new("!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))")
-        .message("volumeMounts must name a member of volumes: add the volume or correct the name")
+        .message("volumeMounts must name a member of volumes: add the volume or correct the name"),
+    validation = Rule::new("!has(self.podSecurityContext) || !has(self.podSecurityContext.runAsUser) || self.podSecurityContext.runAsUser != 0 || !has(self.podSecurityContext.runAsNonRoot) || !self.podSecurityContext.runAsNonRoot")
+        .message("podSecurityContext.runAsUser 0 is root, which its runAsNonRoot forbids: name another user, or leave runAsNonRoot out"),
+    validation = Rule::new("!has(self.securityContext) || !has(self.securityContext.runAsUser) || self.securityContext.runAsUser != 0 || (has(self.securityContext.runAsNonRoot) ? !self.securityContext.runAsNonRoot : has(self.podSecurityContext) && (has(self.podSecurityContext.runAsNonRoot) ? !self.podSecurityContext.runAsNonRoot : has(self.podSecurityContext.runAsUser) && self.podSecurityContext.runAsUser == 0))")
+        .message("securityContext.runAsUser 0 is root, which runAsNonRoot forbids unless it is said to be false: set securityContext.runAsNonRoot to false, or name another user")
 )]
 pub struct Workload {
     /// Image of the main container, with a tag or, better, a digest.
@@ -79,11 +83,14 @@ pub struct Workload {
     /// A writable /tmp in memory, which a read-only root file system makes necessary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp_dir: Option<TmpDir>,
-    /// Security settings of the pod. Default: runAsNonRoot, user, group and fsGroup 1000, seccompProfile RuntimeDefault.
+    /// Security settings of the pod. What is left out keeps its default, but `runAsNonRoot: false` without a runAsUser leaves user
+    /// and groups to the image. Default: runAsNonRoot unless the user is 0, user 1000, group and fsGroup as the user,
+    /// seccompProfile RuntimeDefault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_security_context")]
     pub pod_security_context: Option<PodSecurityContext>,
-    /// Security settings of the main container. Default: no privilege escalation, a read-only root file system, no capabilities.
+    /// Security settings of the main container. What is left out keeps its default. Default: no privilege escalation, a read-only
+    /// root file system, no capabilities but those in capabilities.add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::security_context")]
     pub security_context: Option<SecurityContext>,

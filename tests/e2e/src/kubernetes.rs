@@ -8,9 +8,9 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{PATIENCE, Shop};
+use crate::{PATIENCE, Shop, text};
 
 /// Kinds with group, version and plural. Written down rather than discovered: a scenario names few, and discovery would have
 /// to be asked again after every change of the definitions.
@@ -240,7 +240,7 @@ impl Shop {
         let object = self
             .get(subject.kind, &subject.namespace, &subject.name)
             .await?;
-        let hash = crate::text(&object, "/status/plan/hash")?;
+        let hash = text(&object, "/status/plan/hash")?;
         self.annotate(subject, "shopkeeper.dev/approve", hash).await
     }
 
@@ -272,6 +272,38 @@ impl Shop {
             },
         )
         .await
+    }
+
+    /// Every variable that a container is given, with its value looked up in the ConfigMap or Secret that it comes from.
+    pub async fn variables(
+        &self,
+        namespace: &str,
+        container: &Value,
+    ) -> Result<Map<String, Value>> {
+        let mut found = Map::new();
+        for variable in container["env"].as_array().into_iter().flatten() {
+            let from = &variable["valueFrom"];
+            let value = if from["configMapKeyRef"].is_object() {
+                let source = &from["configMapKeyRef"];
+                let map = self
+                    .get("ConfigMap", namespace, text(source, "/name")?)
+                    .await?;
+                map["data"][text(source, "/key")?].clone()
+            } else if from["secretKeyRef"].is_object() {
+                let source = &from["secretKeyRef"];
+                let name = text(source, "/name")?;
+                let template = format!(
+                    "go-template={{{{index .data {:?} | base64decode}}}}",
+                    text(source, "/key")?
+                );
+                let arguments = ["get", "secret", "-n", namespace, name, "-o", &template];
+                json!(self.environment.kubectl(&arguments).await?)
+            } else {
+                variable["value"].clone()
+            };
+            found.insert(text(variable, "/name")?.to_owned(), value);
+        }
+        Ok(found)
     }
 
     /// The name in the inventory of what was made for a role.

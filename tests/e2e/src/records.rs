@@ -1,9 +1,9 @@
 //! What the operator did, from the API server's audit log and the AWS double's record of calls.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use shopkeeper_localenv::{AuditEvent, AwsCall, LocalEnvironment};
 
-use crate::{Shop, aws};
+use crate::{Shop, Subject, aws};
 
 /// A point in both records.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,32 @@ impl Shop {
             .await?;
         calls.retain(|call| !call.user_agent.contains(aws::APPLICATION));
         Ok(calls)
+    }
+
+    /// Asks for a pass over an unchanged custom resource. Fails where it writes more than the status, which echoes the request.
+    pub async fn second_pass_is_silent(&self, subject: &Subject) -> Result<()> {
+        let mark = self.mark().await?;
+        self.request_pass(subject, "2026-11-24T10:00:00Z").await?;
+        let calls: Vec<String> = self
+            .aws_writes_since(mark)
+            .await?
+            .iter()
+            .map(|call| format!("{:?} {:?}", call.operation, call.resources))
+            .collect();
+        ensure!(
+            calls.is_empty(),
+            "a second pass over {subject} changed AWS: {calls:?}"
+        );
+        let writes: Vec<String> = self
+            .kubernetes_writes_since(mark)?
+            .iter()
+            .map(|write| format!("{} {}", write.verb, write.request_uri))
+            .collect();
+        ensure!(
+            writes.len() == 1 && writes[0].contains("/status"),
+            "a second pass over {subject} wrote: {writes:?}"
+        );
+        Ok(())
     }
 
     /// The successful calls among [`Shop::aws_writes_since`] that concern a resource, as `service:Operation name`, in order.

@@ -79,6 +79,10 @@ pub const CASES: &[Case] = &[
     // Workload
     create("CatalogService", "workload", "volumeMounts must name a member of volumes", "workload: {volumeMounts: [{name: data, mountPath: /data}]}", "workload: {volumes: [{name: data, emptyDir: {}}], volumeMounts: [{name: data, mountPath: /data}]}"),
     create("CatalogService", "workload", "metrics are read from a member of ports", "workload: {metrics: {port: metrics}}", "workload: {metrics: {port: metrics}, ports: [{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}]}"),
+    create("CatalogService", "workload", "podSecurityContext.runAsUser 0 is root", "workload: {podSecurityContext: {runAsUser: 0, runAsNonRoot: true}}", "workload: {podSecurityContext: {runAsUser: 0}}"),
+    create("CatalogService", "workload", "securityContext.runAsUser 0 is root", "workload: {securityContext: {runAsUser: 0}}", "workload: {securityContext: {runAsUser: 0, runAsNonRoot: false}}"),
+    create("CatalogService", "workload", "securityContext.runAsUser 0 is root", "workload: {securityContext: {runAsUser: 0}, podSecurityContext: {fsGroup: 2000}}", "workload: {securityContext: {runAsUser: 0}, podSecurityContext: {runAsUser: 0}}"),
+    create("CatalogService", "workload", "securityContext.runAsUser 0 is root", "workload: {securityContext: {runAsUser: 0, runAsNonRoot: true}, podSecurityContext: {runAsNonRoot: false}}", "workload: {securityContext: {runAsUser: 0}, podSecurityContext: {runAsNonRoot: false}}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data}]}", "workload: {volumes: [{name: data, secret: {name: files}}]}"),
     create("CatalogService", "volumes", "set exactly one of emptyDir", "workload: {volumes: [{name: data, emptyDir: {}, secret: {name: files}}]}", "workload: {volumes: [{name: data, emptyDir: {}}]}"),
     create("CatalogService", "probes", "successThreshold must be 1", "workload: {probes: {startup: {tcpSocket: {}, successThreshold: 2}}}", "workload: {probes: {readiness: {successThreshold: 2}}}"),

@@ -16,6 +16,7 @@ mod pod;
 pub(crate) mod pod_disruption_budget;
 pub mod readiness;
 pub mod replicas;
+mod security;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;

@@ -9,7 +9,7 @@ use shopkeeper_api::{
     workload::{Port, Workload},
 };
 
-use super::{bindings::Bound, object::Frame};
+use super::{bindings::Bound, object::Frame, security};
 use crate::{
     aws::TaintEffect,
     resolve::{
@@ -72,7 +72,7 @@ fn pod_spec(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     let mut spec = json!({
         "serviceAccountName": component.service_account,
         "automountServiceAccountToken": false,
-        "securityContext": workload.pod_security_context.as_ref().map_or_else(default_pod_security, |context| json!(context)),
+        "securityContext": security::of_pod(workload.pod_security_context.as_ref()),
         "containers": [container(component, bound)],
         "terminationGracePeriodSeconds": lifecycle
             .and_then(|lifecycle| lifecycle.termination_grace_period_seconds)
@@ -114,22 +114,13 @@ fn pod_spec(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     spec
 }
 
-fn default_pod_security() -> Value {
-    let user = defaults::RUN_AS_USER;
-    json!({"runAsNonRoot": true, "runAsUser": user, "runAsGroup": user, "fsGroup": user, "seccompProfile": {"type": "RuntimeDefault"}})
-}
-
-fn default_container_security() -> Value {
-    json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}})
-}
-
 fn container(component: &Component, bound: &Bound) -> Value {
     let workload = &component.workload;
     let mut container = json!({
         "name": component.name,
         "image": workload.image,
         "resources": workload.resources.as_ref().map_or_else(default_resources, resources),
-        "securityContext": workload.security_context.as_ref().map_or_else(default_container_security, |context| json!(context)),
+        "securityContext": security::of_container(workload.security_context.as_ref()),
     });
     if let Some(policy) = workload.image_pull_policy {
         container["imagePullPolicy"] = json!(policy.as_str());
@@ -368,14 +359,14 @@ fn files_from(declared: &FilesFrom, name_member: &str) -> Value {
 }
 
 fn init_container(workload: &Workload, declared: &InitContainer) -> Value {
-    let security = declared
+    let declared_security = declared
         .security_context
         .as_ref()
         .or(workload.security_context.as_ref());
     let mut container = json!({
         "name": declared.name,
         "image": declared.image,
-        "securityContext": security.map_or_else(default_container_security, |context| json!(context)),
+        "securityContext": security::of_container(declared_security),
         "resources": declared.resources.as_ref().map_or_else(default_resources, resources),
     });
     set_list(&mut container, "command", &declared.command);

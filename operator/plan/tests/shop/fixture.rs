@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shopkeeper_api::{
@@ -106,28 +107,30 @@ pub fn facts(shop: &str) -> PlatformFacts {
     }
 }
 
-/// What the services and frontends of an example refer to.
+/// What the services and frontends of an example refer to; the services with a route from a Storefront, in a cluster with
+/// ServiceMonitors.
 pub fn references(shop: &str) -> References {
-    let key = |kind, name: &str| ServiceKey {
-        kind,
-        namespace: "shop".into(),
-        name: name.into(),
-    };
     let catalog: CatalogService = typed(&read(shop, "catalog"));
     let orders: OrderService = typed(&read(shop, "orders"));
+    let facts = |kind, meta: &ObjectMeta, ports| {
+        let key = ServiceKey {
+            kind,
+            namespace: meta.namespace.clone().unwrap(),
+            name: meta.name.clone().unwrap(),
+        };
+        (key, ServiceFacts { ports })
+    };
     References {
         services: [
-            (
-                key(ServiceKind::CatalogService, "catalog"),
-                ServiceFacts {
-                    ports: catalog.service_ports(),
-                },
+            facts(
+                ServiceKind::CatalogService,
+                &catalog.metadata,
+                catalog.service_ports(),
             ),
-            (
-                key(ServiceKind::OrderService, "orders"),
-                ServiceFacts {
-                    ports: orders.service_ports(),
-                },
+            facts(
+                ServiceKind::OrderService,
+                &orders.metadata,
+                orders.service_ports(),
             ),
         ]
         .into(),
@@ -136,8 +139,25 @@ pub fn references(shop: &str) -> References {
     }
 }
 
+/// Whether the Storefront of an example leads to one of its services.
+pub fn is_routed(shop: &str, object: &Value) -> bool {
+    let storefront = read(shop, "storefront");
+    storefront["spec"]["routes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|route| {
+            route["service"]["kind"] == object["kind"]
+                && route["service"]["name"] == object["metadata"]["name"]
+        })
+}
+
 pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failure> {
-    typed::<K>(object).resolve(&facts(shop), &references(shop))
+    let references = References {
+        routed: is_routed(shop, object),
+        ..references(shop)
+    };
+    typed::<K>(object).resolve(&facts(shop), &references)
 }
 
 /// One custom resource: who it is, and what is wanted for it.
@@ -147,8 +167,8 @@ pub struct Wanted {
     pub blueprint: Box<dyn Fn(&Observed) -> Blueprint>,
 }
 
-fn wanted<K: Resolve>(shop: &str, object: &Value) -> Wanted {
-    let resolved = resolve::<K>(shop, object).expect("it resolves");
+/// What is wanted for a custom resource that runs workloads.
+pub fn wanted(resolved: Resolved) -> Wanted {
     Wanted {
         owner: resolved.owner.clone(),
         cluster: resolved.platform.cluster.clone(),
@@ -170,16 +190,18 @@ fn wanted_platform(object: &Value) -> Wanted {
 /// What is wanted for an example, or for a changed form of it.
 pub fn want(shop: &str, object: &Value) -> Wanted {
     match object["kind"].as_str().unwrap() {
-        CatalogService::KIND => wanted::<CatalogService>(shop, object),
-        OrderService::KIND => wanted::<OrderService>(shop, object),
-        Storefront::KIND => wanted::<Storefront>(shop, object),
+        CatalogService::KIND => {
+            wanted(resolve::<CatalogService>(shop, object).expect("it resolves"))
+        }
+        OrderService::KIND => wanted(resolve::<OrderService>(shop, object).expect("it resolves")),
+        Storefront::KIND => wanted(resolve::<Storefront>(shop, object).expect("it resolves")),
         Platform::KIND => wanted_platform(object),
         other => panic!("no such kind: {other}"),
     }
 }
 
 /// Every example there is.
-pub const EXAMPLES: [(&str, &str); 8] = [
+pub const EXAMPLES: [(&str, &str); 12] = [
     ("octank", "platform"),
     ("octank", "catalog"),
     ("octank", "orders"),
@@ -188,4 +210,8 @@ pub const EXAMPLES: [(&str, &str); 8] = [
     ("minimal", "catalog"),
     ("minimal", "orders"),
     ("minimal", "storefront"),
+    ("retail-store", "platform"),
+    ("retail-store", "catalog"),
+    ("retail-store", "orders"),
+    ("retail-store", "storefront"),
 ];

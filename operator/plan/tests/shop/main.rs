@@ -16,6 +16,7 @@ mod removal;
 mod replicas;
 mod reported;
 mod resolving;
+mod retail_store;
 mod scaling;
 mod subscriptions;
 mod teardown;

@@ -87,45 +87,11 @@ pub async fn every_service_has_the_least_rights(shop: &Shop) -> Result<()> {
     Ok(())
 }
 
-/// Every variable that a container is given, with its value looked up in the ConfigMap or Secret that it comes from.
+/// The variables of a Deployment's pods.
 async fn variables(shop: &Shop, deployment: &str) -> Result<serde_json::Map<String, Value>> {
     let deployment = shop.get("Deployment", NAMESPACE, deployment).await?;
-    let mut found = serde_json::Map::new();
-    for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let name = text(variable, "/name")?;
-        let value = if let Some(source) = variable.pointer("/valueFrom/configMapKeyRef") {
-            let map = shop
-                .get("ConfigMap", NAMESPACE, text(source, "/name")?)
-                .await?;
-            map["data"][text(source, "/key")?].clone()
-        } else if let Some(source) = variable.pointer("/valueFrom/secretKeyRef") {
-            let template = format!(
-                "go-template={{{{index .data {:?} | base64decode}}}}",
-                text(source, "/key")?
-            );
-            json!(
-                shop.environment
-                    .kubectl(&[
-                        "get",
-                        "secret",
-                        "-n",
-                        NAMESPACE,
-                        text(source, "/name")?,
-                        "-o",
-                        &template
-                    ])
-                    .await?
-            )
-        } else {
-            variable["value"].clone()
-        };
-        found.insert(name.to_owned(), value);
-    }
-    Ok(found)
+    let pod = &deployment["spec"]["template"]["spec"];
+    shop.variables(NAMESPACE, &pod["containers"][0]).await
 }
 
 pub async fn the_applications_hear_of_their_data(shop: &Shop) -> Result<()> {

@@ -387,9 +387,9 @@ pub fn outputs(resource: &AwsResource) -> Outputs {
         AwsResource::SnsTopic(topic) => Outputs::new()
             .with("arn", topic.arn.clone())
             .with("topicArn", topic.arn.clone()),
-        AwsResource::SqsQueue(queue) => {
-            Outputs::new().with("queueUrl", format!("https://sqs.example/{}", queue.name))
-        }
+        AwsResource::SqsQueue(queue) => Outputs::new()
+            .with("queueUrl", format!("https://sqs.example/{}", queue.name))
+            .with("queueName", queue.name.clone()),
         _ => Outputs::new(),
     }
 }
