@@ -7,8 +7,8 @@ use shopkeeper_api::defaults;
 
 /// Settings of a pod. The groups follow the user, since images give both the same number.
 ///
-/// Two declarations mean that a default must not be: user 0 is no `runAsNonRoot`, and `runAsNonRoot: false` without a user leaves
-/// user and groups to the image.
+/// Two declarations rule defaults out: user 0 is not `runAsNonRoot`, and `runAsNonRoot: false` without a user leaves the
+/// user and the groups to the image.
 pub fn of_pod(declared: Option<&PodSecurityContext>) -> Value {
     let mut context = declared.cloned().unwrap_or_default();
     if context.run_as_user.is_some() || context.run_as_non_root != Some(false) {
