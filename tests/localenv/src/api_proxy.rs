@@ -162,12 +162,9 @@ impl Asked {
 
 impl ApiProxy {
     /// Starts a proxy for the user of a kubeconfig, and writes a kubeconfig that leads to it beside that one.
-    pub(crate) async fn start(config: kube::Config, kubeconfig: PathBuf) -> Result<Self> {
-        let config = kube::Config {
-            // What the API server answers is for the operator to see, and to try again or not.
-            default_retry: false,
-            ..config
-        };
+    pub(crate) async fn start(mut config: kube::Config, kubeconfig: PathBuf) -> Result<Self> {
+        // What the API server answers is for the operator to see, and to try again or not.
+        config.default_retry = false;
         let shared = Arc::new(Shared {
             client: Client::try_from(config)?,
             orders: Mutex::default(),

@@ -155,7 +155,7 @@ fn a_full_cluster_gets_no_further_group_and_everything_else_is_made() {
             world.log
         );
     }
-    let report = report::of_plan(&plan, &world.draft(), false);
+    let report = report::of_plan(&plan, &world.draft(), &world.observe(), false);
     let stalled = report
         .conditions
         .iter()

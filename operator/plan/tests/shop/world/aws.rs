@@ -14,7 +14,7 @@ use super::{SLOW, Thing, World};
 use crate::invariants::CANARY;
 
 impl World {
-    fn has(&self, kind: AwsKind, name: &str) -> bool {
+    pub(super) fn has(&self, kind: AwsKind, name: &str) -> bool {
         self.aws
             .get(&ResourceKey::aws(kind, name))
             .is_some_and(|thing| {
