@@ -188,7 +188,7 @@ async fn a_subscription_that_nobody_confirmed_is_left_alone() {
     assert_eq!(present.lifecycle, Lifecycle::Available);
     assert_eq!(present.arn, None);
     assert_eq!(
-        present.note.map(|notes| notes.to_string()).as_deref(),
+        present.note.as_ref().map(ToString::to_string).as_deref(),
         Some("waits for confirmation by its owner")
     );
 

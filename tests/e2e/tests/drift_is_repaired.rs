@@ -270,6 +270,20 @@ spec:
             view: View::Object(object("Deployment", "catalog")),
         },
         Drift {
+            what: "the Deployment's containers and variables, added to",
+            made: async {
+                let patch = json!([
+                    {"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "debug", "image": "registry.example/debug:1"}},
+                    {"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [{"name": "DEBUG", "value": "1"}]},
+                    {"op": "add", "path": "/spec/template/spec/containers/0/ports/-", "value": {"containerPort": 9999}},
+                ]);
+                let patch = patch.to_string();
+                shop.environment.kubectl(&["patch", "deployment", "catalog", "-n", NAMESPACE, "--type=json", "-p", &patch]).await.map(drop)
+            }
+            .boxed_local(),
+            view: View::Object(object("Deployment", "catalog")),
+        },
+        Drift {
             what: "the ConfigMap of the bindings",
             made: async { shop.merge(&object("ConfigMap", "catalog-bindings"), json!({"data": {"PRODUCTS_TABLE": "other"}})).await.map(drop) }.boxed_local(),
             view: View::Object(object("ConfigMap", "catalog-bindings")),

@@ -40,6 +40,10 @@ async fn foreign_resources_are_left_alone() -> Result<()> {
             "what an earlier one left",
             what_an_earlier_one_left(&shop).boxed_local(),
         ),
+        (
+            "a table that lost its tags",
+            a_table_that_lost_its_tags(&shop).boxed_local(),
+        ),
     ])
     .await?;
     shop.close().await
@@ -116,6 +120,57 @@ async fn is_left_alone(
         shop.steps_since(mark, name).await?,
         Vec::<String>::new(),
     )
+}
+
+/// Somebody takes our tags off a table: from then on it is not touched, which is told while its owner lives and when it goes.
+async fn a_table_that_lost_its_tags(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "untagged");
+    shop.apply(&catalog(
+        "untagged",
+        "  products: {keys: {partition: {name: id, type: String}}}\n  policy: {deletion: Delete}\n",
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let name = shop.made(&subject, "DynamoDbTable", "products").await?;
+    let table = shop
+        .aws
+        .dynamodb
+        .describe_table()
+        .table_name(&name)
+        .send()
+        .await?;
+    let arn = table
+        .table()
+        .and_then(|table| table.table_arn())
+        .unwrap_or_default()
+        .to_owned();
+    shop.aws
+        .dynamodb
+        .untag_resource()
+        .resource_arn(arn)
+        .tag_keys("shopkeeper.dev/owner")
+        .tag_keys("shopkeeper.dev/owner-uid")
+        .send()
+        .await?;
+    let view = View::Table(name.clone());
+    let before = shop.look(&view).await?;
+    shop.request_pass(&subject, "2026-11-24T09:00:00Z").await?;
+    is_left_alone(shop, &subject, &view, &before, &name).await?;
+
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    equals("the table", &shop.look(&view).await?, &before)?;
+    let events = shop.list("Event", NAMESPACE, "").await?;
+    let told = events.iter().any(|event| {
+        let note = event["note"].as_str().unwrap_or_default();
+        event["reason"] == "LeftBehind"
+            && event["type"] == "Warning"
+            && note.contains(&name)
+            && note.contains("shopkeeper.dev/owner-uid")
+            && note.contains("To do:")
+    });
+    ensure!(told, "nobody says that it was left: {events:?}");
+    Ok(())
 }
 
 async fn adopt(shop: &Shop, subject: &Subject) -> Result<()> {

@@ -35,7 +35,7 @@ pub(super) async fn publish<K: Managed>(
         if step.action != Action::Retain {
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
-        } else if !subject.deleting() {
+        } else if subject.object.meta().deletion_timestamp.is_none() {
             // It is known for the last time. At the end of the custom resource all that stays is told at once.
             retain(subject, step, policy).await;
         }
