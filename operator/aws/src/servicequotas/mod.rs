@@ -70,11 +70,6 @@ async fn applied(account: &Account, quota: Quota) -> Result<u32, Failure> {
 }
 
 /// AWS counts in floating point, whatever it counts.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is brought into the range first"
-)]
 fn whole(value: f64) -> u32 {
     value.clamp(0.0, f64::from(i32::MAX)) as u32
 }
