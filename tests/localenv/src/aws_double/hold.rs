@@ -50,7 +50,8 @@ impl Hold {
 }
 
 impl AwsControl {
-    /// Holds the `nth` write from now on, of whatever service; the first is 1.
+    /// Holds the `nth` write from now on, of whatever service and caller; the first is 1. A test that writes meanwhile
+    /// leaves itself out with [`AwsControl::hold`] and [`AwsFault::except_caller`].
     pub async fn hold_write(&self, nth: u32) -> Result<Hold> {
         let writes = AwsFault::new(FaultKind::Hold, "*", "*").only_writes();
         self.hold(writes, nth).await
