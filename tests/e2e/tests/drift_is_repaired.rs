@@ -234,7 +234,8 @@ spec:
             what: "the users of the cache",
             made: async {
                 let call = aws.elasticache.modify_user_group().user_group_id(&cache);
-                call.user_ids_to_remove(&user).send().await.map(drop).map_err(Into::into)
+                call.user_ids_to_remove(&user).send().await?;
+                until_active(shop, &cache).await
             }
             .boxed_local(),
             view: View::CacheUsers(cache.clone()),
@@ -435,6 +436,19 @@ spec:
         },
     ];
     repaired(shop, &subject, drifts).await
+}
+
+/// Before that the users are those from before, and there is nothing to be repaired.
+async fn until_active(shop: &Shop, user_group: &str) -> Result<()> {
+    shop.until(
+        "the user group is active",
+        shopkeeper_e2e::PATIENCE,
+        async || {
+            let view = shop.aws.cache_users(user_group).await?;
+            includes("the user group", &view, &json!({"status": "active"}))
+        },
+    )
+    .await
 }
 
 async fn until_available(shop: &Shop, database: &str) -> Result<()> {

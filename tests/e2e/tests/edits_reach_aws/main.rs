@@ -106,8 +106,12 @@ async fn make(shop: &Shop, subject: &Subject, edits: Vec<Edit>) -> Result<()> {
                 "nothing says how {field} is approved: {message}"
             );
             let mut writes = shop.steps_since(mark, name_of(&view)).await?;
-            // Users and secrets that are new change nothing yet, and have the name of their cache in theirs.
-            writes.retain(|call| !call.contains(":Create"));
+            // What is made beside a cache for its first users changes nothing yet, and has the name of the cache in its own.
+            match &view {
+                View::Cache(_) => writes.retain(|call| call.starts_with("elasticache:Modify")),
+                View::CacheUsers(_) => writes.retain(|call| !call.contains(":Create")),
+                _ => {}
+            }
             ensure!(
                 writes.is_empty(),
                 "{field} was changed before it was approved: {writes:?}"
