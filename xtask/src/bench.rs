@@ -8,6 +8,7 @@ mod converge;
 mod edit;
 mod failover;
 mod fleet;
+mod idle;
 mod metrics;
 mod process;
 mod report;
@@ -39,6 +40,8 @@ enum Bench {
     Edit(edit::Options),
     /// From the end of the leader to the first pass of the next one.
     Failover(failover::Options),
+    /// A resync of every service of an unchanged world: what is read, and that nothing is written.
+    Idle(idle::Options),
     /// From the start of the operator among settled services to its first pass.
     Start(start::Options),
 }
@@ -57,6 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Bench::Converge(options) => converge::run(options, &operator).await,
             Bench::Edit(options) => edit::run(options, &operator).await,
             Bench::Failover(options) => failover::run(options, &operator).await,
+            Bench::Idle(options) => idle::run(options, &operator).await,
             Bench::Start(options) => start::run(options, &operator).await,
         }
     })?;

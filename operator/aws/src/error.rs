@@ -71,6 +71,7 @@ const CODES: &[(&str, Class, &str)] = &[
         "give the operator valid AWS credentials",
     ),
     ("ExpiredToken", Class::Transient, ""),
+    ("RequestExpired", Class::Transient, ""),
     ("ExpiredTokenException", Class::Transient, ""),
     // The role that Application Auto Scaling makes for itself is kept from the alarms.
     (
