@@ -457,7 +457,8 @@ async fn a_platform_waits_for_those_on_it(shop: &Shop) -> Result<()> {
         resources
             .iter()
             .filter(of_ours)
-            .filter(|resource| resource["type"] != "alias")
+            // Without tags of their own, and gone with what they belong to.
+            .filter(|resource| resource["type"] != "alias" && resource["type"] != "scaling-policy")
             .map(|resource| resource["name"].clone())
             .collect()
     };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
 
-/// The users of a cache. Its engine is `redis` for every cache (`docs/decisions/0012-cache-users.md`).
+/// The users of a cache. Its engine is `redis` for every cache (`docs/decisions/0016-cache-users.md`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheUserGroup {

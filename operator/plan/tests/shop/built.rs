@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// Everything that is built once all outputs are known: what is sent to the API server, and what is asked of AWS.
-fn built(shop: &str, name: &str) -> BTreeMap<String, Value> {
-    let world = World::settled(want(shop, &read(shop, name)));
+fn built(shop: &str, object: &Value) -> BTreeMap<String, Value> {
+    let world = World::settled(want(shop, object));
     let blueprint = (world.wanted.blueprint)(&world.observe());
     blueprint
         .iter()
@@ -34,8 +34,19 @@ fn built(shop: &str, name: &str) -> BTreeMap<String, Value> {
 #[test]
 fn of_every_example() {
     for (shop, name) in EXAMPLES {
-        insta::assert_yaml_snapshot!(format!("{shop}-{name}"), built(shop, name));
+        insta::assert_yaml_snapshot!(format!("{shop}-{name}"), built(shop, &read(shop, name)));
     }
+}
+
+#[test]
+fn of_a_table_that_is_scaled() {
+    let mut object = read("octank", "catalog");
+    object["spec"]["products"]["capacity"] = json!({
+        "type": "Provisioned", "provisioned": {"write": 10, "autoscale": {"read": {"min": 5, "max": 500, "targetUtilization": 60}}},
+    });
+    let mut built = built("octank", &object);
+    built.retain(|key, _| key.starts_with("DynamoDbTable/") || key.starts_with("ScalableTarget/"));
+    insta::assert_yaml_snapshot!("octank-catalog-scaled", built);
 }
 
 #[test]
