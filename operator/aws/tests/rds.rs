@@ -214,7 +214,13 @@ async fn a_password_is_read_once_and_again_when_it_is_rotated() {
         .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Available);
     assert_eq!(present.outputs.get("password"), None);
-    assert!(present.note.unwrap().to_string().contains("master password"));
+    assert!(
+        present
+            .note
+            .unwrap()
+            .to_string()
+            .contains("master password")
+    );
     double.remove_faults();
 
     let rds = aws_sdk_rds::Client::new(&double.configuration());
