@@ -239,7 +239,7 @@ impl Plan {
             return false;
         }
         let held_up = step.blocked_by.iter().all(|blocker| match blocker {
-            Blocker::Resource(key) => self
+            Blocker::Resource(key) | Blocker::Output { resource: key, .. } => self
                 .steps
                 .iter()
                 .any(|other| other.key == *key && self.is_held_up_by_a_person(other, above)),
