@@ -266,22 +266,36 @@ impl Plan {
         self.steps.iter().filter(|step| step.is_free())
     }
 
-    /// Whether nothing but a person's decision is missing: approval, leave to repair, or either for a resource that this one
-    /// waits for.
+    /// Whether nothing but a person's decision is missing: approval, leave to repair, or either for all that this one waits for.
     #[must_use]
     pub fn waits_for_a_person(&self, step: &Step) -> bool {
+        self.is_held_up_by_a_person(step, &mut BTreeSet::new())
+    }
+
+    /// A leftover of a late stage waits for one of an earlier stage, and that for what is wanted. `above` is what led here, so
+    /// that two that wait for each other do not count as waiting for anybody.
+    fn is_held_up_by_a_person<'a>(
+        &'a self,
+        step: &'a Step,
+        above: &mut BTreeSet<&'a ResourceKey>,
+    ) -> bool {
         let decides =
             |blocker: &Blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported);
-        step.blocked_by.iter().any(decides)
-            || !step.blocked_by.is_empty()
-                && step.blocked_by.iter().all(|blocker| match blocker {
-                    // The blockers of a leftover lie a stage before it, so one look ahead is enough to see who holds it up.
-                    Blocker::Resource(key) => self
-                        .steps
-                        .iter()
-                        .any(|other| other.key == *key && other.blocked_by.iter().any(decides)),
-                    _ => false,
-                })
+        if step.blocked_by.iter().any(decides) {
+            return true;
+        }
+        if step.blocked_by.is_empty() || !above.insert(&step.key) {
+            return false;
+        }
+        let held_up = step.blocked_by.iter().all(|blocker| match blocker {
+            Blocker::Resource(key) | Blocker::Output { resource: key, .. } => self
+                .steps
+                .iter()
+                .any(|other| other.key == *key && self.is_held_up_by_a_person(other, above)),
+            _ => false,
+        });
+        above.remove(&step.key);
+        held_up
     }
 
     /// The gravest effect of any step.

@@ -138,6 +138,10 @@ fn the_last_user_leaves_a_running_cache_with_leave_and_then_all_that_was_for_use
         "the cache asks for it"
     );
     assert!(world.log.is_empty(), "{:#?}", world.log);
+    // Down to the secret, which waits for the user, which waits for the group, which waits for the cache.
+    for step in &plan.steps {
+        assert!(plan.waits_for_a_person(step), "{step:#?}");
+    }
     world.approved = plan.approval_hash();
     assert!(world.run_approving().is_empty());
     let order = [

@@ -142,13 +142,13 @@ spec:
         ),
         disruptive(
             "cache.users[].authentication",
-            json!({"cache": {"users": [{"name": "app", "authentication": "Password"}, {"name": "reports"}]}}),
+            json!({"cache": {"users": [{"name": "app", "accessString": "on ~catalog:* +@all -@dangerous", "authentication": "Password"}, {"name": "reports"}]}}),
             &users,
             json!({"users": {"octank-edits-data-app": {"status": "active", "authentication": "password", "passwords": 1}}}),
         ),
         edit(
             "cache.users, one fewer",
-            json!({"cache": {"users": [{"name": "app", "authentication": "Password"}]}}),
+            json!({"cache": {"users": [{"name": "app", "accessString": "on ~catalog:* +@all -@dangerous", "authentication": "Password"}]}}),
             &users,
             json!({"status": "active", "users": {"octank-edits-data-reports": null}}),
         ),
