@@ -72,11 +72,8 @@ impl Crash {
                 .kill_after(&subject, writes, nth, async |shop| shop.apply(&yaml).await)
                 .await?;
             self.shop.until_ready(&subject).await?;
-            equals(
-                &format!("what there is of {subject}, after {killed:?}"),
-                self.estate(&subject).await?,
-                expected.clone(),
-            )?;
+            self.until_estate_is(&subject, killed.as_deref(), &expected)
+                .await?;
             self.take_down(&subject).await?;
             let Some(write) = killed else {
                 println!("{} made: {} crashes", service.kind, nth - 1);
@@ -108,11 +105,8 @@ impl Crash {
                 })
                 .await?;
             self.shop.until_ready(&subject).await?;
-            equals(
-                &format!("what there is of {subject}, after {killed:?}"),
-                self.estate(&subject).await?,
-                expected.clone(),
-            )?;
+            self.until_estate_is(&subject, killed.as_deref(), &expected)
+                .await?;
             let Some(write) = killed else {
                 println!("nodes of {} replaced: {} crashes", service.kind, nth - 1);
                 return self.take_down(&subject).await;
@@ -258,6 +252,25 @@ impl Crash {
                     Ok(())
                 },
             )
+            .await
+    }
+
+    /// Waits until there is what there is of a service that was left alone. The inventory forgets what is gone only when AWS has said
+    /// so for some seconds.
+    async fn until_estate_is(
+        &self,
+        subject: &Subject,
+        killed: Option<&str>,
+        expected: &Estate,
+    ) -> Result<()> {
+        let what = format!(
+            "{subject} has what it should, after {}",
+            killed.unwrap_or("no crash")
+        );
+        self.shop
+            .until(&what, PATIENCE, async || {
+                equals("what there is", &self.estate(subject).await?, expected)
+            })
             .await
     }
 
