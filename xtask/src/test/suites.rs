@@ -1,6 +1,6 @@
 //! Tests that cargo and pytest run.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
@@ -92,20 +92,73 @@ pub(super) fn e2e(session: &mut Session) -> Result<Outcome> {
     )))
 }
 
-/// The test targets of tests/e2e: its files, since cargo finds them in the same way.
+/// The test targets of tests/e2e.
 fn scenarios() -> Result<Vec<String>> {
-    let folder = repository::root()?.join("tests/e2e/tests");
+    targets_in(&repository::root()?.join("tests/e2e/tests"))
+}
+
+/// The test targets in a folder, as cargo finds them: files, and folders with a `main.rs`.
+fn targets_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     if !folder.is_dir() {
         return Ok(names);
     }
-    for entry in fs::read_dir(&folder)? {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let is_target = path.extension().is_some_and(|extension| extension == "rs");
+        let is_target = path.join("main.rs").is_file()
+            || path.extension().is_some_and(|extension| extension == "rs");
         if let (true, Some(name)) = (is_target, path.file_stem()) {
             names.push(name.to_string_lossy().into_owned());
         }
     }
     names.sort();
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_in_a_folder_is_one_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        for path in [
+            "one.rs",
+            "two/main.rs",
+            "two/part.rs",
+            "data/file.yaml",
+            "README.md",
+        ] {
+            write(path);
+        }
+        assert_eq!(targets_in(folder.path()).unwrap(), ["one", "two"]);
+    }
+
+    #[test]
+    fn every_scenario_that_cargo_knows_is_run() {
+        let metadata = repository::read(
+            &mut repository::cargo(&["metadata", "--no-deps", "--format-version", "1"]).unwrap(),
+        )
+        .unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        let package = packages
+            .iter()
+            .find(|package| package["name"] == "shopkeeper-e2e")
+            .unwrap();
+        let mut known: Vec<&str> = package["targets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|target| target["kind"][0] == "test")
+            .map(|target| target["name"].as_str().unwrap())
+            .collect();
+        known.sort_unstable();
+        assert_eq!(scenarios().unwrap(), known);
+    }
 }
