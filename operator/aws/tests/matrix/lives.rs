@@ -28,14 +28,30 @@ type Life = for<'a> fn(
 
 /// The lives by name, the long ones first.
 pub const LIVES: &[(&str, Life)] = &[
-    ("stale", |kind, ground, cells| Box::pin(stale(kind, ground, cells))),
-    ("repaired", |kind, ground, cells| Box::pin(drifted(kind, ground, cells))),
-    ("changed", |kind, ground, cells| Box::pin(changed(kind, ground, cells))),
-    ("throttled", |kind, ground, cells| Box::pin(throttled(kind, ground, cells))),
-    ("lost", |kind, ground, cells| Box::pin(lost(kind, ground, cells))),
-    ("created", |kind, ground, cells| Box::pin(created(kind, ground, cells))),
-    ("tagged", |kind, ground, cells| Box::pin(tagged(kind, ground, cells))),
-    ("consented", |kind, ground, cells| Box::pin(consented(kind, ground, cells))),
+    ("stale", |kind, ground, cells| {
+        Box::pin(stale(kind, ground, cells))
+    }),
+    ("repaired", |kind, ground, cells| {
+        Box::pin(drifted(kind, ground, cells))
+    }),
+    ("changed", |kind, ground, cells| {
+        Box::pin(changed(kind, ground, cells))
+    }),
+    ("throttled", |kind, ground, cells| {
+        Box::pin(throttled(kind, ground, cells))
+    }),
+    ("lost", |kind, ground, cells| {
+        Box::pin(lost(kind, ground, cells))
+    }),
+    ("created", |kind, ground, cells| {
+        Box::pin(created(kind, ground, cells))
+    }),
+    ("tagged", |kind, ground, cells| {
+        Box::pin(tagged(kind, ground, cells))
+    }),
+    ("consented", |kind, ground, cells| {
+        Box::pin(consented(kind, ground, cells))
+    }),
 ];
 
 /// Writes down what a property came to. Gives whether it holds.
@@ -57,7 +73,12 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     let mut world = world(kind, ground, "created");
     let unset = unset_fields(world.wish());
     let set = unset.is_empty().then_some(());
-    tell(cells, kind, "fields", set.ok_or_else(|| format!("not set, or set in spite of a reason not to: {unset:?}")));
+    tell(
+        cells,
+        kind,
+        "fields",
+        set.ok_or_else(|| format!("not set, or set in spite of a reason not to: {unset:?}")),
+    );
     if !tell(cells, kind, "created", world.converge().await) {
         return;
     }
@@ -90,7 +111,10 @@ async fn immutable(world: &World<'_>, field: &'static str) -> Outcome {
     if told_so && taken == 0 && writes.is_empty() {
         return Ok(());
     }
-    Err(format!("{field}: no refusal that names it, or a write ({writes:?}): {}", told(&plan)))
+    Err(format!(
+        "{field}: no refusal that names it, or a write ({writes:?}): {}",
+        told(&plan)
+    ))
 }
 
 /// Each field that AWS changes in place; then gone with a snapshot.
@@ -102,25 +126,36 @@ async fn changed(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     for field in mutable(kind) {
         let values = alternate(world.wish(), field, ground);
         let outcome = change(&mut world, field, &values).await;
-        tell(cells, kind, "changed", outcome.map_err(|text| format!("{field}: {text}")));
+        tell(
+            cells,
+            kind,
+            "changed",
+            outcome.map_err(|text| format!("{field}: {text}")),
+        );
     }
     world.policies.deletion = DeletionPolicy::Snapshot;
     let ended = end(&mut world).await;
     let saved = kind.holding() != Holding::Data || world.is_saved();
-    tell(cells, kind, "snapshot", ended.and_then(|()| saved.then_some(()).ok_or_else(|| "nothing was saved".to_owned())));
+    tell(
+        cells,
+        kind,
+        "snapshot",
+        ended.and_then(|()| {
+            saved
+                .then_some(())
+                .ok_or_else(|| "nothing was saved".to_owned())
+        }),
+    );
 }
 
 async fn change(world: &mut World<'_>, field: &str, values: &Values) -> Outcome {
-    let before = world.present().await?.outputs;
     world.change(values);
     let differing = world.differing().await?;
     if !differing.contains(&field) {
         return Err(format!("{values:?} is no difference ({differing:?})"));
     }
     world.converge().await?;
-    world.is_silent().await?;
-    let _ = before;
-    Ok(())
+    world.is_silent().await
 }
 
 /// Each field changed by somebody else, told under `Report` and brought back under `Repair`; then gone with its data.
@@ -131,7 +166,10 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
         tell(cells, kind, "reported", made);
         return;
     }
-    let fields = kind.fields().iter().filter(|field| is_mutable(field.change));
+    let fields = kind
+        .fields()
+        .iter()
+        .filter(|field| is_mutable(field.change));
     for field in fields {
         let values = alternate(world.wish(), field.name, ground);
         let by_us = is_fixed(kind, field.name).is_none();
@@ -142,7 +180,12 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             Ok(())
         };
         if let Err(failure) = drift {
-            tell(cells, kind, "repaired", Err(format!("{}: {failure}", field.name)));
+            tell(
+                cells,
+                kind,
+                "repaired",
+                Err(format!("{}: {failure}", field.name)),
+            );
             // The next field starts from what is desired all the same.
             tell(cells, kind, "repaired", world.settle(1).await);
             continue;
@@ -150,22 +193,39 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
         // What has grown stays as it is.
         if matches!(field.change, Change::GrowOnly { .. }) {
             let silent = world.is_silent().await;
-            tell(cells, kind, "repaired", silent.map_err(|text| format!("{}: {text}", field.name)));
+            tell(
+                cells,
+                kind,
+                "repaired",
+                silent.map_err(|text| format!("{}: {text}", field.name)),
+            );
             continue;
         }
         world.policies.drift = DriftPolicy::Report;
         let outcome = reported(&mut world, field.name).await;
-        tell(cells, kind, "reported", outcome.map_err(|text| format!("{}: {text}", field.name)));
+        tell(
+            cells,
+            kind,
+            "reported",
+            outcome.map_err(|text| format!("{}: {text}", field.name)),
+        );
         world.policies.drift = DriftPolicy::Repair;
         let outcome = match field.change {
             // AWS goes no way back: the wish has to follow.
-            Change::InPlace { reversible: false, .. } => {
+            Change::InPlace {
+                reversible: false, ..
+            } => {
                 world.change(&values);
                 world.converge().await
             }
             _ => world.converge().await,
         };
-        tell(cells, kind, "repaired", outcome.map_err(|text| format!("{}: {text}", field.name)));
+        tell(
+            cells,
+            kind,
+            "repaired",
+            outcome.map_err(|text| format!("{}: {text}", field.name)),
+        );
     }
     world.policies.deletion = DeletionPolicy::Delete;
     tell(cells, kind, "delete", end(&mut world).await);
@@ -196,14 +256,33 @@ async fn tagged(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     }
     let name = earlier.owner.name.clone();
     let mut other = earlier.taken_over_by("other", &format!("{name}-other"));
-    for policy in [AdoptionPolicy::Never, AdoptionPolicy::IfTagged, AdoptionPolicy::Adopt] {
+    for policy in [
+        AdoptionPolicy::Never,
+        AdoptionPolicy::IfTagged,
+        AdoptionPolicy::Adopt,
+    ] {
         let outcome = refused(&mut other, policy).await;
-        tell(cells, kind, "refused", outcome.map_err(|text| format!("of another, {policy:?}: {text}")));
+        tell(
+            cells,
+            kind,
+            "refused",
+            outcome.map_err(|text| format!("of another, {policy:?}: {text}")),
+        );
     }
     let mut later = earlier.taken_over_by(&name, &format!("{name}-later"));
     let outcome = refused(&mut later, AdoptionPolicy::Never).await;
-    tell(cells, kind, "refused", outcome.map_err(|text| format!("of an earlier one, Never: {text}")));
-    tell(cells, kind, "tagged", adopted(&mut later, AdoptionPolicy::IfTagged).await);
+    tell(
+        cells,
+        kind,
+        "refused",
+        outcome.map_err(|text| format!("of an earlier one, Never: {text}")),
+    );
+    tell(
+        cells,
+        kind,
+        "tagged",
+        adopted(&mut later, AdoptionPolicy::IfTagged).await,
+    );
 }
 
 /// Made by nobody that is known: refused, and taken over by consent, with a field that is not as desired.
@@ -215,13 +294,23 @@ async fn consented(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     }
     for policy in [AdoptionPolicy::Never, AdoptionPolicy::IfTagged] {
         let outcome = refused(&mut world, policy).await;
-        tell(cells, kind, "refused", outcome.map_err(|text| format!("of nobody, {policy:?}: {text}")));
+        tell(
+            cells,
+            kind,
+            "refused",
+            outcome.map_err(|text| format!("of nobody, {policy:?}: {text}")),
+        );
     }
     if let Some(field) = mutable(kind).next() {
         let values = alternate(world.wish(), field, ground);
         world.change(&values);
     }
-    tell(cells, kind, "consented", adopted(&mut world, AdoptionPolicy::Adopt).await);
+    tell(
+        cells,
+        kind,
+        "consented",
+        adopted(&mut world, AdoptionPolicy::Adopt).await,
+    );
 }
 
 async fn refused(world: &mut World<'_>, policy: AdoptionPolicy) -> Outcome {

@@ -28,8 +28,22 @@ const AT_ONCE: usize = 8;
 
 /// Everything that is asked of a kind, in the order of the table.
 const PROPERTIES: &[&str] = &[
-    "fields", "created", "silent", "changed", "repaired", "reported", "immutable", "refused", "tagged", "consented", "retain",
-    "snapshot", "delete", "throttled", "lost", "stale",
+    "fields",
+    "created",
+    "silent",
+    "changed",
+    "repaired",
+    "reported",
+    "immutable",
+    "refused",
+    "tagged",
+    "consented",
+    "retain",
+    "snapshot",
+    "delete",
+    "throttled",
+    "lost",
+    "stale",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -76,8 +90,15 @@ async fn every_kind_has_every_property() {
             .iter()
             .any(|(of, name, _)| of == kind && name == property);
         match (failures.is_empty(), expected) {
-            (true, true) => wrong.push(format!("{}/{property} holds: it is no expected failure any more", kind.id())),
-            (false, false) => wrong.extend(failures.iter().map(|failure| format!("{}/{property}: {failure}", kind.id()))),
+            (true, true) => wrong.push(format!(
+                "{}/{property} holds: it is no expected failure any more",
+                kind.id()
+            )),
+            (false, false) => wrong.extend(
+                failures
+                    .iter()
+                    .map(|failure| format!("{}/{property}: {failure}", kind.id())),
+            ),
             _ => {}
         }
     }
@@ -91,9 +112,17 @@ async fn every_kind_has_every_property() {
         }
     }
     if ground.double.crashes() > 0 {
-        wrong.push(format!("the double failed {} times", ground.double.crashes()));
+        wrong.push(format!(
+            "the double failed {} times",
+            ground.double.crashes()
+        ));
     }
-    assert!(wrong.is_empty(), "{} cells fail:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cells fail:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Kinds by properties.
@@ -135,7 +164,9 @@ pub fn unset_fields(resource: &AwsResource) -> Vec<&'static str> {
                 serde_json::Value::Object(map) => !map.is_empty(),
                 _ => true,
             };
-            let excused = NOT_SET.iter().any(|(of, field, _)| *of == kind && field == name);
+            let excused = NOT_SET
+                .iter()
+                .any(|(of, field, _)| *of == kind && field == name);
             set == excused
         })
         .collect()
@@ -153,7 +184,11 @@ fn no_reason_is_left_over() {
     }
     for (kind, property, reason) in EXPECTED_FAILURES {
         assert!(!reason.is_empty());
-        assert!(PROPERTIES.contains(property), "{} has no {property}", kind.id());
+        assert!(
+            PROPERTIES.contains(property),
+            "{} has no {property}",
+            kind.id()
+        );
     }
 }
 

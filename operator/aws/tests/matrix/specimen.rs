@@ -400,6 +400,9 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
             .into()
         }
     };
+    for prerequisite in &mut prerequisites {
+        prerequisite.tags_mut().clear();
+    }
     Specimen {
         prerequisites,
         resource,
@@ -514,9 +517,7 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
             ("userGroup", Value::Null),
         ],
         (AwsKind::CacheReplicationGroup, "userGroup") => one(known, Value::Null),
-        (AwsKind::CacheUserGroup, "users") => {
-            one(known, json!([CACHE_USERS[0], CACHE_USERS[2]]))
-        }
+        (AwsKind::CacheUserGroup, "users") => one(known, json!([CACHE_USERS[0], CACHE_USERS[2]])),
         (AwsKind::CacheUser, "accessString") => one(known, json!("on ~carts:* -@all +@read")),
         (AwsKind::CacheUser, "authentication") => one(known, json!(CacheAuthentication::Iam)),
         (AwsKind::RdsInstance, "engineVersion") => one(known, json!("16.6")),

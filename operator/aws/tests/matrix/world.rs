@@ -150,7 +150,6 @@ impl<'a> World<'a> {
 
     /// Says how often it exists, by the double's own memory.
     pub fn count(&self) -> usize {
-        let key = self.key();
         self.ground
             .double
             .inventory()
@@ -160,19 +159,22 @@ impl<'a> World<'a> {
                 if let AwsResource::SnsSubscription(subscription) = self.wish() {
                     let prefix = format!("{}:", subscription.topic_arn);
                     return kind == "subscription"
-                        && entry["arn"].as_str().is_some_and(|arn| arn.starts_with(&prefix));
+                        && entry["arn"]
+                            .as_str()
+                            .is_some_and(|arn| arn.starts_with(&prefix));
                 }
                 let ours = entry["tags"]["shopkeeper.dev/owner-uid"] == self.owner.uid.as_str();
                 let rests = self.wishes.len() > 1
                     && self.wishes[..self.wishes.len() - 1].iter().any(|wish| {
-                        entry["name"].as_str().is_some_and(|name| name == wish.name())
+                        entry["name"]
+                            .as_str()
+                            .is_some_and(|name| name == wish.name())
                             && kind != "replication-group"
                     });
                 let saved = ["snapshot", "backup", "cache-cluster"]
                     .iter()
                     .any(|other| kind.contains(other));
                 let gone = matches!(entry["status"].as_str(), Some("PendingDeletion"));
-                let _ = &key;
                 ours && !rests && !saved && !gone
             })
             .count()
@@ -280,19 +282,27 @@ impl<'a> World<'a> {
         let token = |intent: &str| ClientToken::new(&self.owner.uid, &step.key, intent);
         match &step.operation {
             Operation::AwsCreate { desired } => {
-                self.account.create(desired, &token(&desired.intent())).await
+                self.account
+                    .create(desired, &token(&desired.intent()))
+                    .await
             }
             Operation::AwsUpdate { desired, fields } => {
                 let token = token(&desired.intent());
-                self.account.update(desired, present()?, fields, &token).await
+                self.account
+                    .update(desired, present()?, fields, &token)
+                    .await
             }
             Operation::AwsAdopt { desired } => {
                 let token = token(&desired.intent());
                 let tags = ["tags".to_owned()];
-                self.account.update(desired, present()?, &tags, &token).await
+                self.account
+                    .update(desired, present()?, &tags, &token)
+                    .await
             }
             Operation::AwsDelete { mode } => {
-                self.account.delete(present()?, *mode, &token("delete")).await
+                self.account
+                    .delete(present()?, *mode, &token("delete"))
+                    .await
             }
             Operation::KubernetesApply { .. }
             | Operation::KubernetesDelete
@@ -328,7 +338,10 @@ impl<'a> World<'a> {
             last = Some(plan);
         }
         let plan = last.unwrap_or_default();
-        Err(format!("not done after {MOST_PASSES} passes: {}", told(&plan)))
+        Err(format!(
+            "not done after {MOST_PASSES} passes: {}",
+            told(&plan)
+        ))
     }
 
     /// That two more passes find nothing to do, and write nothing.
@@ -454,7 +467,11 @@ pub fn with(resource: &AwsResource, values: &Values) -> AwsResource {
 pub fn told(plan: &Plan) -> String {
     let mut steps = BTreeMap::new();
     for step in &plan.steps {
-        let fields: Vec<&str> = step.changes.iter().map(|change| change.field.as_str()).collect();
+        let fields: Vec<&str> = step
+            .changes
+            .iter()
+            .map(|change| change.field.as_str())
+            .collect();
         let blockers: Vec<String> = step.blocked_by.iter().map(ToString::to_string).collect();
         steps.insert(
             step.key.to_string(),
