@@ -12,7 +12,9 @@ use shopkeeper_plan::{
 
 use crate::{
     of_life,
-    specimen::{Ground, Values, alternate, drift_by_sdk, is_fixed},
+    specimen::{
+        Ground, NOT_SET, Values, alternate, drift_by_sdk, has_no_way_back, is_fixed, is_spared,
+    },
     unset_fields,
     world::{Outcome, World, told},
 };
@@ -95,11 +97,7 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
 
 async fn immutable(world: &World<'_>, field: &'static str) -> Outcome {
     let position = world.ground.double.position();
-    let (mut other, values) = (
-        world.taken_over_by(&world.owner.name, &world.owner.uid),
-        alternate(world.wish(), field, world.ground),
-    );
-    other.change(&values);
+    let mut other = world.with(&alternate(world.wish(), field, world.ground));
     let (plan, taken) = other.pass().await;
     let told_so = plan.steps.iter().any(|step| {
         step.key == world.key()
@@ -169,7 +167,7 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     let fields = kind
         .fields()
         .iter()
-        .filter(|field| is_mutable(field.change));
+        .filter(|field| is_mutable(field.change) && !is_left_out(kind, field.name));
     for field in fields {
         let values = alternate(world.wish(), field.name, ground);
         let by_us = is_fixed(kind, field.name).is_none();
@@ -177,6 +175,7 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             world.drift(&values).await
         } else {
             drift_by_sdk(ground, world.wish(), field.name).await;
+            world.restart();
             Ok(())
         };
         if let Err(failure) = drift {
@@ -210,16 +209,18 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             outcome.map_err(|text| format!("{}: {text}", field.name)),
         );
         world.policies.drift = DriftPolicy::Repair;
-        let outcome = match field.change {
-            // AWS goes no way back: the wish has to follow.
+        let is_one_way = matches!(
+            field.change,
             Change::InPlace {
-                reversible: false, ..
-            } => {
-                world.change(&values);
-                world.converge().await
+                reversible: false,
+                ..
             }
-            _ => world.converge().await,
-        };
+        );
+        // AWS goes no way back: the wish has to follow.
+        if is_one_way || has_no_way_back(kind, field.name).is_some() {
+            world.change(&values);
+        }
+        let outcome = world.converge().await;
         tell(
             cells,
             kind,
@@ -345,15 +346,25 @@ async fn throttled(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     let fault = json!({
         "kind": "throttle", "caller": format!("*app/{}*", world.caller), "probability": 0.3, "seed": 7,
     });
+    // The first rule that applies decides.
+    let spared = is_spared(kind).map(|(operation, _)| {
+        ground.double.fault(&json!({
+            "kind": "notify", "caller": fault["caller"], "operation": operation,
+        }))
+    });
     let outcome = under(world, &fault, 1).await;
+    if let Some(id) = spared {
+        ground.double.remove_fault(&id);
+    }
     tell(cells, kind, "throttled", outcome);
 }
 
-/// Every write takes effect, and the answer never comes.
+/// Two of three writes take effect, and the answer never comes.
 async fn lost(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     let world = world(kind, ground, "lost");
     let fault = json!({
         "kind": "lost_response", "caller": format!("*app/{}*", world.caller), "write": true,
+        "probability": 0.67, "seed": 7,
     });
     let outcome = under(world, &fault, 1).await;
     tell(cells, kind, "lost", outcome);
@@ -441,5 +452,11 @@ fn mutable(kind: AwsKind) -> impl Iterator<Item = &'static str> {
         .iter()
         .filter(move |field| is_mutable(field.change) && is_fixed(kind, field.name).is_none())
         .map(|field| field.name)
-        .filter(move |name| *name != "releaseVersion")
+        .filter(move |name| !is_left_out(kind, name))
+}
+
+fn is_left_out(kind: AwsKind, field: &str) -> bool {
+    NOT_SET
+        .iter()
+        .any(|(of, name, _)| *of == kind && *name == field)
 }

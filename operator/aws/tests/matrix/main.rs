@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use lives::{Cells, LIVES};
 use shopkeeper_plan::aws::{AwsKind, AwsResource};
 use specimen::{Ground, NOT_SET, specimen};
@@ -62,18 +62,13 @@ async fn every_kind_has_every_property() {
             }
             let (ground, cells) = (ground.clone(), cells.clone());
             tasks.push(async move {
-                let life = live(*kind, &ground, &cells);
-                if let Err(panic) = std::panic::AssertUnwindSafe(life).catch_unwind().await {
-                    let text = panic
-                        .downcast_ref::<String>()
-                        .cloned()
-                        .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-                    cells
-                        .lock()
-                        .unwrap()
-                        .entry((*kind, name))
+                let told = cells.clone();
+                let life = tokio::spawn(async move { live(*kind, &ground, &cells).await });
+                if let Err(panic) = life.await {
+                    let mut told = told.lock().unwrap();
+                    told.entry((*kind, name))
                         .or_default()
-                        .push(format!("panicked: {}", text.unwrap_or_default()));
+                        .push(panic.to_string());
                 }
             });
         }

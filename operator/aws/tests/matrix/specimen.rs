@@ -33,6 +33,8 @@ pub struct Specimen {
 pub struct Ground {
     pub double: Double,
     pub seed: Seed,
+    /// An account of another actor, for drift.
+    pub somebody_else: Account,
     /// ARNs of two keys.
     pub keys: [String; 2],
     /// ARNs of two roles for pods.
@@ -122,15 +124,21 @@ impl Ground {
             tags: owner_tags(),
         };
         converge(&double, &account, database_subnets).await;
-        for name in ["ground-one", "ground-two"] {
+        for (name, family) in [
+            ("ground-redis", "redis7"),
+            ("ground-one", "valkey8"),
+            ("ground-two", "valkey8"),
+        ] {
             let of_cache = CacheParameterGroup {
                 name: name.into(),
-                family: "valkey8".into(),
+                family: family.into(),
                 description: GROUND.into(),
                 parameters: Default::default(),
                 tags: owner_tags(),
             };
             converge(&double, &account, of_cache).await;
+        }
+        for name in ["ground-one", "ground-two"] {
             let of_database = RdsParameterGroup {
                 name: name.into(),
                 family: "postgres16".into(),
@@ -150,6 +158,7 @@ impl Ground {
             node_role,
             security_groups,
             queues: queues.try_into().unwrap(),
+            somebody_else: double.account_of("matrix-somebody-else"),
             double,
             seed,
         }
@@ -268,15 +277,15 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
             CacheReplicationGroup {
                 id: name.into(),
                 description: "Carts".into(),
-                engine: CacheEngine::Valkey,
-                engine_version: Some("8.0".into()),
+                engine: CacheEngine::Redis,
+                engine_version: Some("7.1".into()),
                 node_type: "cache.t4g.small".into(),
                 replicas: 1,
                 multi_az: true,
                 transit_encryption: TransitEncryption::Required,
                 kms_key_arn: Some(ground.keys[0].clone()),
                 subnet_group: GROUND.into(),
-                parameter_group: Some("ground-one".into()),
+                parameter_group: Some("ground-redis".into()),
                 security_groups: [ground.security_groups[0].clone()].into(),
                 user_group: Some(name.into()),
                 other_user_group: None,
@@ -444,6 +453,12 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
         (_, "parameterGroup") => flipped("ground-one", "ground-two", "parameterGroup"),
         (_, "maintenanceWindow") => one(known, json!("mon:06:00-mon:07:00")),
         (_, "snapshotWindow" | "backupWindow") => one(known, json!("00:00-01:00")),
+        (AwsKind::KmsKey, "rotation") => {
+            vec![(known, json!(false)), ("rotationPeriodDays", Value::Null)]
+        }
+        (AwsKind::KmsKey, "rotationPeriodDays") => {
+            vec![(known, json!(180)), ("rotation", json!(true))]
+        }
         (AwsKind::KmsKey, "policy") => one(known, key_policy("Others")),
         (AwsKind::IamRole, "trustPolicy") => one(known, trust("ec2.amazonaws.com")),
         (AwsKind::IamRole, "inlinePolicies") => one(
@@ -503,13 +518,12 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
             json!({"autovacuum_naptime": "45", "huge_pages": "off"}),
         ),
         (AwsKind::CacheReplicationGroup, "engine") => vec![
-            (known, json!(CacheEngine::Redis)),
-            ("engineVersion", json!("7.1")),
-            ("parameterGroup", json!("default.redis7")),
+            (known, json!(CacheEngine::Valkey)),
+            ("engineVersion", json!("8.0")),
+            ("parameterGroup", json!("ground-one")),
         ],
         (AwsKind::CacheReplicationGroup, "engineVersion") => one(known, json!("8.1")),
         (AwsKind::CacheReplicationGroup, "nodeType") => one(known, json!("cache.t4g.medium")),
-        // What comes with it: without a replica there is nothing that takes over.
         (AwsKind::CacheReplicationGroup, "replicas") => one(known, json!(2)),
         // A cache with users wants TLS.
         (AwsKind::CacheReplicationGroup, "transitEncryption") => vec![
@@ -572,8 +586,34 @@ fn usual(value: &Value) -> Value {
 pub fn is_fixed(kind: AwsKind, field: &str) -> Option<&'static str> {
     match (kind, field) {
         (AwsKind::KmsKey, "alias") => Some("it is the name"),
+        (AwsKind::KmsKey, "enabled") => Some("no key is wished for that is disabled"),
         (AwsKind::CacheUser, "passwordCurrent") => Some("nobody wishes for an old password"),
         (AwsKind::RdsInstance, "managedPassword") => Some("no other password is known"),
+        _ => None,
+    }
+}
+
+/// Why a field that AWS changes in place is not brought back, beside what its table says.
+pub fn has_no_way_back(kind: AwsKind, field: &str) -> Option<&'static str> {
+    match (kind, field) {
+        (AwsKind::CacheReplicationGroup, "engine") => {
+            Some("only Valkey 7.2 goes back to Redis 7.1, and the double knows no way at all")
+        }
+        _ => None,
+    }
+}
+
+/// Operations that are spared when calls are throttled by chance, and why.
+pub fn is_spared(kind: AwsKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        AwsKind::KmsKey => Some((
+            "ListResourceTags",
+            "without its alias a key is looked for among all keys, and one refusal refuses the whole observation",
+        )),
+        AwsKind::S3Bucket => Some((
+            "GetBucket[A-S]*",
+            "an observation takes ten reads, and all of them hardly ever come through",
+        )),
         _ => None,
     }
 }
@@ -589,6 +629,13 @@ pub async fn drift_by_sdk(ground: &Ground, resource: &AwsResource, field: &str) 
                 .send()
                 .await
                 .unwrap();
+        }
+        (AwsResource::KmsKey(key), "enabled") => {
+            let client = aws_sdk_kms::Client::new(&configuration);
+            let alias = key.alias.as_deref().unwrap();
+            let found = client.describe_key().key_id(alias).send().await.unwrap();
+            let id = found.key_metadata().unwrap().key_id().to_owned();
+            client.disable_key().key_id(id).send().await.unwrap();
         }
         (AwsResource::CacheUser(user), "passwordCurrent") => {
             let content = json!({"username": user.id, "password": "r".repeat(40)});

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A life ends in fewer passes than this, whatever AWS does to it.
-const MOST_PASSES: usize = 150;
+const MOST_PASSES: usize = 300;
 /// So many passes that find the same and get nothing done are the end.
 const PATIENCE: usize = 12;
 /// What lasts by AWS's own rules, whatever the double is told: moves its clock past it.
@@ -50,6 +50,17 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     /// One that wants a specimen. Whoever has the same `uid` is the same owner, and `name` is the custom resource's.
     pub fn new(ground: &'a Ground, specimen: &Specimen, name: &str, uid: &str) -> Self {
+        let account = ground.double.account_of(&caller(uid));
+        Self::of(ground, specimen, name, uid, account)
+    }
+
+    fn of(
+        ground: &'a Ground,
+        specimen: &Specimen,
+        name: &str,
+        uid: &str,
+        account: Account,
+    ) -> Self {
         let mut wishes = specimen.prerequisites.clone();
         wishes.push(specimen.resource.clone());
         let owner = Owner {
@@ -60,10 +71,9 @@ impl<'a> World<'a> {
             uid: uid.into(),
             generation: 1,
         };
-        let caller = format!("matrix-{uid}");
         Self {
-            account: ground.double.account_of(&caller),
-            caller,
+            account,
+            caller: caller(uid),
             ground,
             owner,
             policies: Policies {
@@ -224,13 +234,6 @@ impl<'a> World<'a> {
         observed
     }
 
-    /// What is planned now. Nothing is done.
-    pub async fn plan(&self) -> Plan {
-        let blueprint = self.blueprint();
-        let observed = self.observe(&blueprint).await;
-        self.plan_for(&blueprint, &observed)
-    }
-
     fn plan_for(&self, blueprint: &Blueprint, observed: &Observed) -> Plan {
         planner::plan(&Input {
             owner: &self.owner,
@@ -329,7 +332,7 @@ impl<'a> World<'a> {
             }
             let is_same = last.as_ref().is_some_and(|last| last.steps == plan.steps);
             same = if is_same && !done { same + 1 } else { 0 };
-            if same >= PATIENCE {
+            if same >= PATIENCE * times {
                 return Err(format!("nothing moves: {}", told(&plan)));
             }
             if taken == 0 && !done && is_same {
@@ -383,7 +386,7 @@ impl<'a> World<'a> {
 
     /// Somebody else brings the resource to other values, outside of any plan.
     pub async fn drift(&self, values: &Values) -> Outcome {
-        let account = self.ground.double.account_of("matrix-somebody-else");
+        let account = &self.ground.somebody_else;
         let other = with(&self.desired(self.wish()), values);
         let key = self.key();
         let ResourceKind::Aws(kind) = key.kind else {
@@ -411,13 +414,37 @@ impl<'a> World<'a> {
         Err(format!("does not drift to {values:?}: {last:?}"))
     }
 
+    fn specimen(&self) -> Specimen {
+        let (resource, prerequisites) = self.wishes.split_last().unwrap();
+        Specimen {
+            prerequisites: prerequisites.to_vec(),
+            resource: resource.clone(),
+        }
+    }
+
     /// Another custom resource's world with the same resources.
     pub fn taken_over_by(&self, name: &str, uid: &str) -> World<'a> {
-        let specimen = Specimen {
-            prerequisites: self.wishes[..self.wishes.len() - 1].to_vec(),
-            resource: self.wish().clone(),
-        };
-        World::new(self.ground, &specimen, name, uid)
+        World::new(self.ground, &self.specimen(), name, uid)
+    }
+
+    /// The same custom resource, wishing for other values, as a process sees it that knows nothing yet.
+    pub fn with(&self, values: &Values) -> World<'a> {
+        let account = self.account.clone();
+        let mut other = World::of(
+            self.ground,
+            &self.specimen(),
+            &self.owner.name,
+            &self.owner.uid,
+            account,
+        );
+        other.change(values);
+        other
+    }
+
+    /// Forgets what the process remembers between two passes, as after a restart.
+    pub fn restart(&mut self) {
+        self.account = self.ground.double.account_of(&self.caller);
+        self.absent.clear();
     }
 
     /// Makes it, with what it rests on, as nobody's: without tags.
@@ -452,6 +479,11 @@ impl<'a> World<'a> {
         }
         Ok(())
     }
+}
+
+/// How the calls for an owner are told from those of others.
+fn caller(uid: &str) -> String {
+    format!("matrix-{uid}")
 }
 
 /// The same resource with other values.
