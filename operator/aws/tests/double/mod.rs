@@ -159,6 +159,14 @@ impl Double {
             .to_owned()
     }
 
+    /// How many calls met a fault.
+    pub fn applied(&self, id: &str) -> u64 {
+        let path = format!("faults/applied?id={id}&times=1&seconds=0");
+        self.control("GET", &path, &Value::Null)["rule"]["applied"]
+            .as_u64()
+            .unwrap()
+    }
+
     /// Ends one fault.
     pub fn remove_fault(&self, id: &str) {
         self.control("DELETE", &format!("faults?id={id}"), &Value::Null);

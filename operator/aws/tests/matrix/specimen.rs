@@ -530,6 +530,10 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
             (known, json!(TransitEncryption::Preferred)),
             ("userGroup", Value::Null),
         ],
+        (AwsKind::CacheReplicationGroup, "userGroup") if now[known].is_null() => vec![
+            (known, json!(name)),
+            ("transitEncryption", json!(TransitEncryption::Required)),
+        ],
         (AwsKind::CacheReplicationGroup, "userGroup") => one(known, Value::Null),
         (AwsKind::CacheUserGroup, "users") => one(known, json!([CACHE_USERS[0], CACHE_USERS[2]])),
         (AwsKind::CacheUser, "accessString") => one(known, json!("on ~carts:* -@all +@read")),
@@ -603,18 +607,18 @@ pub fn has_no_way_back(kind: AwsKind, field: &str) -> Option<&'static str> {
     }
 }
 
-/// Operations that are spared when calls are throttled by chance, and why.
-pub fn is_spared(kind: AwsKind) -> Option<(&'static str, &'static str)> {
+/// A glob over the operations that are throttled by chance, where some have to be spared, and why.
+pub fn throttled_operations(kind: AwsKind) -> (&'static str, &'static str) {
     match kind {
-        AwsKind::KmsKey => Some((
-            "ListResourceTags",
-            "without its alias a key is looked for among all keys, and one refusal refuses the whole observation",
-        )),
-        AwsKind::S3Bucket => Some((
-            "GetBucket[A-S]*",
+        AwsKind::KmsKey => (
+            "[!L]*",
+            "without its alias a key is looked for by the tags of all keys, and one refusal refuses the whole observation",
+        ),
+        AwsKind::S3Bucket => (
+            "[!G]*",
             "an observation takes ten reads, and all of them hardly ever come through",
-        )),
-        _ => None,
+        ),
+        _ => ("*", ""),
     }
 }
 
