@@ -114,7 +114,7 @@ async fn every_kind_has_every_property() {
     }
     assert!(
         wrong.is_empty(),
-        "{} cells fail:\n{}",
+        "{} failures:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
