@@ -4,13 +4,9 @@
 
 mod double;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
-    net::TcpStream,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use double::{Double, REGION, Seed, change, converge, owner_tags, remove};
+use double::{Double, Seed, change, converge, owner_tags, remove};
 use shopkeeper_plan::{
     aws::{
         CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup,
@@ -61,30 +57,6 @@ fn carts(security_groups: BTreeSet<String>) -> CacheReplicationGroup {
         auto_minor_version_upgrade: Some(true),
         tags: owner_tags(),
     }
-}
-
-/// Makes a security group, by EC2's query protocol: one call is not worth another SDK.
-fn security_group(double: &Double, seed: &Seed, name: &str) -> String {
-    let body = format!(
-        "Action=CreateSecurityGroup&Version=2016-11-15&GroupName={name}&GroupDescription={name}&VpcId={}",
-        seed.vpc()
-    );
-    let address = double.endpoint();
-    let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
-    write!(
-        stream,
-        "POST / HTTP/1.0\r\nHost: ec2.{REGION}.amazonaws.com\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/ec2/aws4_request, SignedHeaders=host, Signature=0\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let id = answer
-        .split_once("<groupId>")
-        .and_then(|(_, rest)| rest.split_once("</groupId>"));
-    id.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
 }
 
 #[tokio::test]
@@ -192,7 +164,7 @@ async fn a_replication_group_takes_parameters_and_gives_them_up() {
     let account = double.account();
     converge(&double, &account, subnet_group(&seed)).await;
     converge(&double, &account, parameter_group()).await;
-    let mut group = carts([security_group(&double, &seed, "carts")].into());
+    let mut group = carts([double.security_group(&seed, "carts")].into());
     group.engine_version = Some("8.0".into());
     group.parameter_group = Some("default.valkey8".into());
     converge(&double, &account, group.clone()).await;
@@ -212,8 +184,8 @@ async fn a_replication_group_is_made_changed_and_removed() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
     converge(&double, &account, subnet_group(&seed)).await;
-    let first = security_group(&double, &seed, "carts");
-    let second = security_group(&double, &seed, "carts-more");
+    let first = double.security_group(&seed, "carts");
+    let second = double.security_group(&seed, "carts-more");
 
     let mut group = carts([first.clone()].into());
     double.forget_calls();
@@ -319,7 +291,7 @@ async fn redis_becomes_valkey() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
     converge(&double, &account, subnet_group(&seed)).await;
-    let mut group = carts([security_group(&double, &seed, "carts")].into());
+    let mut group = carts([double.security_group(&seed, "carts")].into());
     group.engine = CacheEngine::Redis;
     group.engine_version = Some("7.1".into());
     group.parameter_group = Some("default.redis7".into());

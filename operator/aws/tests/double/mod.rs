@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
 use shopkeeper_aws::{Account, ClientToken, Scope, calls::NoObserver};
@@ -129,6 +129,18 @@ impl Double {
         Account::from_configuration(self.configuration(), Arc::new(NoObserver))
     }
 
+    /// An account whose calls are told from those of others, by a name in their user agent.
+    pub fn account_of(&self, caller: &str) -> Account {
+        let name = AppName::new(caller.to_owned()).unwrap();
+        let configuration = self.configuration().into_builder().app_name(name).build();
+        Account::from_configuration(configuration, Arc::new(NoObserver))
+    }
+
+    /// How long a state lasts from now on.
+    pub fn transition_seconds(&self, seconds: f64) {
+        self.control("PUT", "config", &json!({ "transition_seconds": seconds }));
+    }
+
     /// Moves the double's clock on.
     pub fn advance(&self, seconds: f64) {
         self.control("POST", "clock", &json!({ "advance_seconds": seconds }));
@@ -139,9 +151,25 @@ impl Double {
         self.advance(TRANSITION_SECONDS + 1.0);
     }
 
-    /// Makes calls fail, by the double's rules for faults.
-    pub fn fault(&self, rule: &Value) {
-        self.control("POST", "faults", rule);
+    /// Makes calls fail, by the double's rules for faults; gives the id of the rule.
+    pub fn fault(&self, rule: &Value) -> String {
+        self.control("POST", "faults", rule)["ids"][0]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// How many calls met a fault.
+    pub fn applied(&self, id: &str) -> u64 {
+        let path = format!("faults/applied?id={id}&times=1&seconds=0");
+        self.control("GET", &path, &Value::Null)["rule"]["applied"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// Ends one fault.
+    pub fn remove_fault(&self, id: &str) {
+        self.control("DELETE", &format!("faults?id={id}"), &Value::Null);
     }
 
     /// Changes what the account may have, by `<service>/<code of the quota>`.
@@ -172,6 +200,64 @@ impl Double {
             .iter()
             .map(|call| call["operation"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// The number of the last call, for [`Self::writes_since`].
+    pub fn position(&self) -> u64 {
+        self.control("GET", "health", &Value::Null)["calls"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// The operations that somebody called after a position and that change something, refused ones too.
+    pub fn writes_since(&self, position: u64, caller: &str) -> Vec<String> {
+        let path = format!("calls?write=true&since={position}");
+        let mark = format!("app/{caller} ");
+        self.control("GET", &path, &Value::Null)["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|call| format!("{} ", call["user_agent"].as_str().unwrap()).contains(&mark))
+            .map(|call| call["operation"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// How often the double itself failed.
+    pub fn crashes(&self) -> u64 {
+        self.control("GET", "health", &Value::Null)["crashes"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// What exists, in the double's own terms.
+    pub fn inventory(&self) -> Vec<Value> {
+        self.control("GET", "inventory", &Value::Null)["resources"]
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    /// Makes a security group, by EC2's query protocol: one call is not worth another SDK.
+    pub fn security_group(&self, seed: &Seed, name: &str) -> String {
+        let body = format!(
+            "Action=CreateSecurityGroup&Version=2016-11-15&GroupName={name}&GroupDescription={name}&VpcId={}",
+            seed.vpc()
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            stream,
+            "POST / HTTP/1.0\r\nHost: ec2.{REGION}.amazonaws.com\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/ec2/aws4_request, SignedHeaders=host, Signature=0\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let id = answer
+            .split_once("<groupId>")
+            .and_then(|(_, rest)| rest.split_once("</groupId>"));
+        id.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
     }
 
     /// Forgets the calls so far.
