@@ -129,6 +129,7 @@ mod tests {
             namespace: "shop".into(),
             name: "orders".into(),
             body: json!({"spec": {"template": {"spec": pod}}}),
+            autoscaled_from: None,
         }
     }
 
