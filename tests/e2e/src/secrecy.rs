@@ -110,7 +110,11 @@ impl Shop {
             "the canary is not found where it is"
         );
         for stored in stored.iter().filter(|stored| !in_secrets(&stored.key)) {
-            search(secrets, &stored.key, &String::from_utf8_lossy(&stored.value))?;
+            search(
+                secrets,
+                &stored.key,
+                &String::from_utf8_lossy(&stored.value),
+            )?;
         }
         for entry in fs::read_dir(self.environment.logs_directory())? {
             let path = entry?.path();

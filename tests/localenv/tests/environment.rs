@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use aws_sdk_eks::types::{
     NodegroupScalingConfig, NodegroupStatus, Taint, TaintEffect, UpdateLabelsPayload,
 };
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use futures::StreamExt as _;
 use kube::api::{
     DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
 };
@@ -472,7 +472,8 @@ async fn client_of(proxy: &ApiProxy) -> Client {
 }
 
 fn config_map(name: &str) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name}, "data": {"word": "legible"}})).unwrap()
+    serde_json::from_value(json!({"metadata": {"name": name}, "data": {"word": "legible"}}))
+        .unwrap()
 }
 
 #[tokio::test]

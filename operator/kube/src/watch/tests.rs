@@ -222,7 +222,8 @@ async fn a_version_that_is_refused_as_too_old_leads_to_a_new_list() {
             return (lists.load(Ordering::SeqCst) < 2).then(|| failure(410, "Expired"))?;
         }
         let name = format!("of-list-{}", lists.fetch_add(1, Ordering::SeqCst) + 1);
-        let pod = json!({"metadata": {"namespace": "shop", "name": name}, "spec": {"containers": []}});
+        let pod =
+            json!({"metadata": {"namespace": "shop", "name": name}, "spec": {"containers": []}});
         Some((200, pods(&[pod])))
     });
     let queue = queue();

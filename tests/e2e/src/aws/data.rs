@@ -364,11 +364,7 @@ impl Aws {
 
     /// Every secret of Secrets Manager with its value.
     pub async fn secret_values(&self) -> Result<Vec<(String, String)>> {
-        let mut pages = self
-            .secretsmanager
-            .list_secrets()
-            .into_paginator()
-            .send();
+        let mut pages = self.secretsmanager.list_secrets().into_paginator().send();
         let mut secrets = Vec::new();
         while let Some(page) = pages.next().await.transpose()? {
             secrets.extend(page.secret_list.unwrap_or_default());

@@ -84,9 +84,7 @@ async fn start_behind(shop: &Shop, proxy: &ApiProxy, name: &str) -> Result<Opera
 }
 
 fn operator(shop: &Shop) -> Result<&OperatorProcess> {
-    shop.operator
-        .as_ref()
-        .context("the operator does not run")
+    shop.operator.as_ref().context("the operator does not run")
 }
 
 /// Edits the custom resource, and waits until the edit is in its Deployment and told.

@@ -43,7 +43,13 @@ pub async fn one_object_cannot_be_read(shop: &Shop, proxy: &ApiProxy) -> Result<
     })
     .await?;
     shop.environment
-        .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", DEFINITION])
+        .kubectl(&[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            DEFINITION,
+        ])
         .await?;
     until_told(shop, told, "object cannot be read").await?;
     // Also in a list, and not only as one event.
@@ -66,9 +72,7 @@ pub async fn one_object_cannot_be_read(shop: &Shop, proxy: &ApiProxy) -> Result<
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), yaml(&bad))?;
     let file = file.path().display().to_string();
-    shop.environment
-        .kubectl(&["replace", "-f", &file])
-        .await?;
+    shop.environment.kubectl(&["replace", "-f", &file]).await?;
     shop.until_ready(&bad).await?;
     shop.delete(&bad).await?;
     shop.until_gone(&bad).await
@@ -88,7 +92,8 @@ pub async fn a_namespace_is_deleted(shop: &Shop) -> Result<()> {
     for subject in [&kept, &thrown_away] {
         shop.until_ready(subject).await?;
     }
-    shop.delete(&Subject::new("Namespace", "", namespace)).await?;
+    shop.delete(&Subject::new("Namespace", "", namespace))
+        .await?;
     shop.until("the namespace is gone", PATIENCE, async || {
         let found = shop.find(&Subject::new("Namespace", "", namespace)).await?;
         ensure!(
@@ -111,7 +116,10 @@ pub async fn a_namespace_is_deleted(shop: &Shop) -> Result<()> {
         shop.owned_in_aws(&thrown_away).await?,
         Vec::<String>::new(),
     )?;
-    let backups = shop.aws.table_backups("octank-leaving-kept-products").await?;
+    let backups = shop
+        .aws
+        .table_backups("octank-leaving-kept-products")
+        .await?;
     equals("the backups of the table", backups.len(), 1)
 }
 
