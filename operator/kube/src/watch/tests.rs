@@ -230,13 +230,18 @@ async fn a_version_that_is_refused_as_too_old_leads_to_a_new_list() {
     let store = Watch::<Pod>::objects(Api::all(client), &())
         .trigger(&queue, by_name)
         .start(&metrics().1, CancellationToken::new());
-    for _ in 0..3 {
-        let next = queue.next().await.key;
-        queue.done(&next);
-        if next == "of-list-2" {
-            break;
+    let seen = async {
+        loop {
+            let next = queue.next().await.key;
+            queue.done(&next);
+            if next == "of-list-2" {
+                return;
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(600), seen)
+        .await
+        .expect("there is no second list");
     assert!(
         store
             .get(&ObjectKey::namespaced("shop", "of-list-2"))
