@@ -4,6 +4,10 @@
 //! the leader, also when its Lease ran out long ago and another replica leads. So the renewals are watched from outside: a layer in
 //! the client notes each one that succeeded, and when there was none for [`LeaseOptions::renew_deadline`] leadership is lost. There
 //! is no way back from that but a new process: passes may be half-way through a write.
+//!
+//! It also believes the times in the Lease, which are by the clock of whoever holds it: of a holder that is a minute behind it would take
+//! the Lease at once, and that of one that died with a clock ahead it would respect until then. So a candidate first looks on, as
+//! client-go does, until the Lease stayed the same for its duration by this machine's clock, and only then runs for it.
 
 use std::{
     fmt,
@@ -15,11 +19,14 @@ use std::{
 
 use futures::Future;
 use http::{Method, Request, Response};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{
-    Client, Config,
+    Api, Client, Config,
+    api::{Patch, PatchParams},
     client::{Body, ClientBuilder},
 };
 use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerError, LeaseParams};
+use serde_json::json;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -33,6 +40,9 @@ use crate::{
     error::error_chain,
     metrics::{LeaseMetrics, RestClientMetrics},
 };
+
+/// Between two looks of a candidate.
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
 /// Where the Lease is and how it is kept. The times default to those of controller-runtime: 15, 10 and 5 seconds.
 #[derive(Debug, Clone)]
@@ -281,29 +291,66 @@ impl Campaign {
 
     async fn win(&self, manager: &mut Option<LeaseManager>) {
         loop {
-            let result = match manager {
-                Some(manager) => manager.changed().await,
-                None => match self.manager().await {
-                    Ok(made) => {
-                        *manager = Some(made);
-                        continue;
-                    }
-                    Err(error) => Err(error),
-                },
+            self.wait_until_free().await;
+            let run = async {
+                let made = manager.insert(self.manager().await?);
+                made.changed().await
             };
-            match result {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => {
+            match tokio::time::timeout(self.options.duration, run).await {
+                Ok(Ok(true)) => return,
+                // Another candidate was faster.
+                Ok(Ok(false)) | Err(_) => {}
+                Ok(Err(error)) => {
                     tracing::warn!(error = error_chain(&error), "lease not acquired");
-                    // It creates the Lease only when it is made, and would otherwise miss a deleted one for good.
-                    if matches!(error, LeaseManagerError::NonexistentLease(_)) {
-                        *manager = None;
-                    }
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    tokio::time::sleep(RETRY_PERIOD).await;
                 }
             }
+            // It would go on by the times in the Lease, and it creates a Lease only when it is made.
+            *manager = None;
         }
+    }
+
+    /// Waits until nobody holds the Lease, and takes it from a holder that has not renewed it for its duration.
+    async fn wait_until_free(&self) {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.options.namespace);
+        let mut seen: Option<(Option<LeaseSpec>, Instant)> = None;
+        loop {
+            match leases.get_opt(&self.options.name).await {
+                Ok(None) => return,
+                Ok(Some(lease)) if !is_held(&lease) => return,
+                Ok(Some(lease)) => match &seen {
+                    Some((spec, since)) if *spec == lease.spec => {
+                        if since.elapsed() >= self.options.duration {
+                            match self.free(&leases, &lease).await {
+                                Ok(()) => return,
+                                // It was renewed, or the API server fails: the next look tells.
+                                Err(error) => {
+                                    tracing::warn!(error = error_chain(&error), "lease not freed");
+                                }
+                            }
+                        }
+                    }
+                    _ => seen = Some((lease.spec, Instant::now())),
+                },
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "lease not acquired");
+                }
+            }
+            tokio::time::sleep(RETRY_PERIOD).await;
+        }
+    }
+
+    /// Gives the Lease back in the name of a holder that is gone, provided that it is still as it was seen.
+    async fn free(&self, leases: &Api<Lease>, seen: &Lease) -> Result<(), kube::Error> {
+        let patch = json!({
+            "metadata": {"resourceVersion": seen.metadata.resource_version},
+            "spec": {"holderIdentity": null, "leaseDurationSeconds": null, "acquireTime": null, "renewTime": null},
+        });
+        let parameters = PatchParams::default();
+        leases
+            .patch(&self.options.name, &parameters, &Patch::Merge(patch))
+            .await
+            .map(drop)
     }
 
     async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
@@ -343,6 +390,14 @@ impl Campaign {
             }
         }
     }
+}
+
+fn is_held(lease: &Lease) -> bool {
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_deref())
+        .is_some_and(|holder| !holder.is_empty())
 }
 
 /// When the Lease was last written with success, as of the start of the request.

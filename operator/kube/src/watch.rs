@@ -299,6 +299,11 @@ where
                     if self.watch.optional.is_some() && is_not_found(&error) {
                         return;
                     }
+                    // kube's watcher lists anew where a watch tells of it in an event, and would ask for the same version for good
+                    // where the request itself is answered so.
+                    if is_expired(&error) {
+                        events = (self.watch.connect)(self.watch.config.clone());
+                    }
                     tokio::time::sleep(backoff.next().unwrap_or(Duration::from_secs(30))).await;
                 }
                 None => {
@@ -373,6 +378,10 @@ fn is_not_found(error: &watcher::Error) -> bool {
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 404,
         _ => false,
     }
+}
+
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
 }
 
 fn seconds_since_epoch() -> f64 {

@@ -57,6 +57,7 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
     ("Secret", "", "v1", "secrets"),
     ("Pod", "", "v1", "pods"),
     ("Node", "", "v1", "nodes"),
+    ("Namespace", "", "v1", "namespaces"),
 ];
 
 /// One object by kind, namespace and name.

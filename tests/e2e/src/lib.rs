@@ -11,6 +11,7 @@ mod http;
 mod kubernetes;
 mod records;
 mod scenarios;
+mod secrecy;
 mod shop;
 mod view;
 
@@ -20,5 +21,6 @@ pub use http::get;
 pub use kubernetes::Subject;
 pub use records::Ledger;
 pub use scenarios::{Scenario, run_together};
+pub use secrecy::Secrets;
 pub use shop::{OPERATOR_NAMESPACE, PATIENCE, Shop, read_example};
 pub use view::View;

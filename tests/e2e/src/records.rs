@@ -1,5 +1,7 @@
 //! What the operator did, from the API server's audit log and the AWS double's record of calls.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 use shopkeeper_localenv::{AuditEvent, AwsCall, LocalEnvironment};
 
@@ -34,6 +36,18 @@ impl Shop {
                 .is_none_or(|object| object.resource != "leases")
         });
         Ok(writes)
+    }
+
+    /// How often the operator listed each resource since.
+    pub fn lists_since(&self, ledger: Ledger) -> Result<BTreeMap<String, usize>> {
+        let mut lists = BTreeMap::new();
+        for event in self.environment.audit().since(ledger.audit)? {
+            if event.verb == "list" && event.user.username == LocalEnvironment::OPERATOR_USER {
+                let resource = event.object_ref.map(|object| object.resource);
+                *lists.entry(resource.unwrap_or_default()).or_default() += 1;
+            }
+        }
+        Ok(lists)
     }
 
     /// What the operator changed in AWS since, or tried to.

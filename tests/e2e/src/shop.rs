@@ -81,6 +81,7 @@ impl Shop {
             ])
             .await?;
         shop.namespace(OPERATOR_NAMESPACE).await?;
+        shop.plant_canary().await?;
         Ok(shop)
     }
 

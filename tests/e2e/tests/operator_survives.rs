@@ -2,7 +2,7 @@
 //!
 //! Proves that a SIGKILL in the middle of making a shop leaves nothing behind that is made twice or forgotten, that SIGTERM ends it
 //! in time with the Lease given back, that a second replica waits and then takes over, and that a restart of the API server
-//! is survived without a restart of the operator.
+//! is survived without a restart of the operator. And that no password was told on the way.
 //!
 //! Rows R8, R31 of the requirements; sections 3 (crash safety) and 2 of the design.
 
@@ -24,7 +24,9 @@ async fn operator_survives() -> Result<()> {
     it_is_killed_while_it_makes_a_shop(&mut shop).await?;
     the_api_server_is_restarted(&shop).await?;
     a_second_replica_takes_over(&mut shop).await?;
+    let secrets = shop.secrets().await?;
     it_is_killed_while_it_takes_the_shop_down(&mut shop).await?;
+    shop.no_secret_is_told(&secrets).await?;
     shop.close().await
 }
 

@@ -92,7 +92,8 @@ impl Refusal {
         self
     }
 
-    /// Only watches: with status 410 what an API server answers whose history does not reach back that far.
+    /// Only watches. With status 410 they begin well and tell the status as their first event, as those of an API server do whose
+    /// history does not reach back that far.
     #[must_use]
     pub fn of_watches(mut self) -> Self {
         self.watches_only = true;
@@ -123,10 +124,15 @@ impl Refusal {
             StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
             _ => "InternalError",
         };
-        let body = json!({
+        let mut body = json!({
             "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": self.status.as_u16(), "reason": reason,
             "message": "refused by the proxy of the test",
         });
+        let mut status = self.status;
+        if self.watches_only && status == StatusCode::GONE {
+            body = json!({"type": "ERROR", "object": body});
+            status = StatusCode::OK;
+        }
         let mut headers = HeaderMap::new();
         headers.insert(
             header::CONTENT_TYPE,
@@ -135,7 +141,7 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        (self.status, headers, body.to_string()).into_response()
+        (status, headers, format!("{body}\n")).into_response()
     }
 }
 
@@ -226,6 +232,11 @@ impl ApiProxy {
             .iter()
             .map(|refusal| refusal.times)
             .sum()
+    }
+
+    /// Refuses nothing from now on.
+    pub fn relent(&self) {
+        self.shared.orders().refusals.clear();
     }
 
     /// Cuts the watches that are open, in the middle of their answers.

@@ -41,6 +41,7 @@ pub(crate) struct ControlPlane {
     controllers: Vec<ChildProcess>,
     api_server: Mutex<ChildProcess>,
     etcd: ChildProcess,
+    etcd_address: String,
     authority: CertificateAuthority,
     server: String,
     admin_kubeconfig: PathBuf,
@@ -135,6 +136,7 @@ impl ControlPlane {
             controllers: Vec::new(),
             api_server: Mutex::new(api_server),
             etcd,
+            etcd_address,
             authority,
             server,
             admin_kubeconfig,
@@ -274,6 +276,20 @@ impl ControlPlane {
             *api_server = ChildProcess::start(api_server.specification().clone())?;
         }
         self.wait_until_ready().await
+    }
+
+    /// Stops etcd with all its connections open, as a disk that hangs does, lets it go on after a while, and returns once the API
+    /// server is ready again.
+    pub(crate) async fn pause_etcd(&self, pause: Duration) -> Result<()> {
+        self.etcd.pause()?;
+        tokio::time::sleep(pause).await;
+        self.etcd.resume()?;
+        self.wait_until_ready().await
+    }
+
+    /// Where etcd answers its clients.
+    pub(crate) fn etcd_address(&self) -> &str {
+        &self.etcd_address
     }
 
     /// Fails when any of the processes has ended.

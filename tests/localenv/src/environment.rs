@@ -15,6 +15,7 @@ use crate::api_proxy::ApiProxy;
 use crate::audit::AuditLog;
 use crate::aws_double::{AwsControl, AwsDouble};
 use crate::control_plane::{self, ControlPlane, Folders, POLL, START_TIMEOUT};
+use crate::etcd::{self, Stored};
 use crate::operator_process::{self, OperatorProcess};
 use crate::ports::ReservedPort;
 use crate::python::PythonEnvironment;
@@ -406,6 +407,17 @@ impl LocalEnvironment {
     /// Kills the API server and starts it again on the same port, as after a crash; returns once it is ready.
     pub async fn restart_api_server(&self) -> Result<()> {
         self.control_plane.restart_api_server().await
+    }
+
+    /// Stops etcd for a while, as a disk that hangs does; returns once the API server is ready again. Meanwhile the API server takes
+    /// connections and answers nothing that it has to ask etcd for.
+    pub async fn pause_etcd(&self, pause: Duration) -> Result<()> {
+        self.control_plane.pause_etcd(pause).await
+    }
+
+    /// Everything that etcd holds now: what the API server has stored, in the form in which it is stored.
+    pub async fn stored(&self) -> Result<Vec<Stored>> {
+        etcd::read_all(self.control_plane.etcd_address()).await
     }
 
     /// Fails, with the end of its log, when any process of the environment has ended.

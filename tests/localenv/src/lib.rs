@@ -18,6 +18,7 @@ mod cache;
 mod certificates;
 mod control_plane;
 mod environment;
+mod etcd;
 mod operator_process;
 mod ports;
 mod processes;
@@ -32,6 +33,7 @@ pub use aws_double::{
     AwsCall, AwsControl, AwsFault, CallFilter, FaultId, FaultKind, Hold, Outcome, RateLimit,
 };
 pub use environment::{Builder, LocalEnvironment};
+pub use etcd::Stored;
 pub use operator_process::OperatorProcess;
 pub use python::PythonEnvironment;
 pub use tools::Tools;

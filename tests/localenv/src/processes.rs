@@ -127,6 +127,21 @@ impl ChildProcess {
 
     /// Asks the process to end with SIGTERM. Does nothing when it has ended.
     pub(crate) fn request_end(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Stops the process where it is; it keeps its memory, its files and its connections.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused process go on.
+    pub(crate) fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Does nothing when it has ended.
+    fn signal(&self, signal: Signal) -> Result<()> {
         let mut child = self.child();
         // Under the lock and not reaped, the process id still belongs to this child.
         if child
@@ -138,7 +153,7 @@ impl ChildProcess {
                 .ok()
                 .and_then(Pid::from_raw)
                 .context("not a process id")?;
-            kill_process(pid, Signal::TERM)
+            kill_process(pid, signal)
                 .with_context(|| format!("cannot signal {}", self.specification.name))?;
         }
         Ok(())

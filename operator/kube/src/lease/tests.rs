@@ -127,6 +127,35 @@ async fn a_lease_that_ran_out_is_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_clock_of_a_dead_holder_does_not_matter() {
+    let server = Server::default();
+    server.set_holder("pod-0", "2101-01-01T00:00:00.000000Z");
+    let started = Instant::now();
+    let (election, _) = campaign(&server);
+    election.elected().await;
+    assert!(started.elapsed() >= Duration::from_secs(15));
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_not_taken_from_a_holder_whose_clock_is_behind() {
+    let server = Server::default();
+    server.set_holder("pod-0", "2001-01-01T00:00:00.000000Z");
+    let (election, _) = campaign(&server);
+    for renewal in 1..20 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(server.holder().as_deref(), Some("pod-0"));
+        server.set_holder("pod-0", &format!("2001-01-01T00:00:{renewal:02}.000000Z"));
+    }
+    assert!(!election.is_leader());
+    election.elected().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_cannot_renew_steps_down_before_the_lease_runs_out() {
     let server = Server::default();
     let (election, metrics) = campaign(&server);

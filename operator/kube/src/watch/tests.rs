@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -210,6 +210,42 @@ async fn one_unparsable_object_does_not_break_the_list() {
         requests.take()[0]
             .query
             .contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3Dshopkeeper")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_refused_as_too_old_leads_to_a_new_list() {
+    let lists = AtomicUsize::new(0);
+    let (client, _) = client(move |request| {
+        if request.query.contains("watch=true") {
+            // The second list is followed by a watch that stays silent.
+            return (lists.load(Ordering::SeqCst) < 2).then(|| failure(410, "Expired"))?;
+        }
+        let name = format!("of-list-{}", lists.fetch_add(1, Ordering::SeqCst) + 1);
+        let pod =
+            json!({"metadata": {"namespace": "shop", "name": name}, "spec": {"containers": []}});
+        Some((200, pods(&[pod])))
+    });
+    let queue = queue();
+    let store = Watch::<Pod>::objects(Api::all(client), &())
+        .trigger(&queue, by_name)
+        .start(&metrics().1, CancellationToken::new());
+    let seen = async {
+        loop {
+            let next = queue.next().await.key;
+            queue.done(&next);
+            if next == "of-list-2" {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), seen)
+        .await
+        .expect("there is no second list");
+    assert!(
+        store
+            .get(&ObjectKey::namespaced("shop", "of-list-2"))
+            .is_some()
     );
 }
 

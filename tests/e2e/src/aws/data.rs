@@ -362,6 +362,30 @@ impl Aws {
             .to_owned())
     }
 
+    /// Every secret of Secrets Manager with its value.
+    pub async fn secret_values(&self) -> Result<Vec<(String, String)>> {
+        let mut pages = self.secretsmanager.list_secrets().into_paginator().send();
+        let mut secrets = Vec::new();
+        while let Some(page) = pages.next().await.transpose()? {
+            secrets.extend(page.secret_list.unwrap_or_default());
+        }
+        let mut values = Vec::new();
+        for secret in secrets {
+            let name = secret.name().unwrap_or_default();
+            let answer = self
+                .secretsmanager
+                .get_secret_value()
+                .secret_id(name)
+                .send()
+                .await?;
+            values.push((
+                name.to_owned(),
+                answer.secret_string().unwrap_or_default().to_owned(),
+            ));
+        }
+        Ok(values)
+    }
+
     /// A KMS key by its alias.
     pub async fn key(&self, alias: &str) -> Result<Value> {
         let key = self

@@ -72,6 +72,7 @@ async fn edits_reach_aws() -> Result<()> {
         ),
     ])
     .await?;
+    shop.no_secret_is_told(&shop.secrets().await?).await?;
     shop.close().await
 }
 
