@@ -179,7 +179,7 @@ mod tests {
         });
         assert_eq!(
             lacks(&older, &storefront()).unwrap(),
-            [".status.inventory with maxItems 256"]
+            [".status.inventory with maxItems 1024"]
         );
         let older = changed(&format!("{STATUS}/endpoint/type"), |value| {
             *value = "integer".into();
