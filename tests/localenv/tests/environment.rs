@@ -117,7 +117,7 @@ fn deployment() -> Deployment {
                 "metadata": {"labels": {"app": "orders"}},
                 "spec": {
                     "nodeSelector": {"octank.example/tier": "orders"},
-                    // No node without a pod: an empty one would be removed at once, whatever the budget.
+                    // On more than one node, so that a node that goes has a pod which the budget keeps.
                     "topologySpreadConstraints": [{
                         "maxSkew": 1,
                         "topologyKey": "kubernetes.io/hostname",
@@ -247,13 +247,14 @@ async fn nodes_follow_their_node_group() {
             .nodegroup_name("orders")
     };
     update().scaling_config(scaling(1)).send().await.unwrap();
-    eventually("two cordoned nodes", || async {
+    // The scheduler may have left one of the three without a pod: that one is gone at once, whatever the budget.
+    eventually("one node left that takes pods, beside one that is kept", || async {
         let nodes = nodes_of(&client, "orders").await;
-        nodes
+        let cordoned = nodes
             .iter()
             .filter(|node| node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true))
-            .count()
-            == 2
+            .count();
+        cordoned >= 1 && nodes.len() - cordoned == 1
     })
     .await;
     assert_eq!(
