@@ -60,9 +60,17 @@ impl AwsSpecification for CacheUser {
     }
     tagged!();
 
-    /// Nobody works as the default user, which is switched off.
-    fn effect(&self, _observed: &Self, field: &str) -> Option<Effect> {
-        (field == "authentication" && self.user_name == DEFAULT_USER_NAME).then_some(Effect::None)
+    /// Nobody works as the default user, which is switched off. And ElastiCache takes a password and that there is one in a single
+    /// call: for a user that authenticates otherwise they are one change.
+    fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+        let other_way = observed.authentication != self.authentication;
+        match field {
+            "authentication" | "passwordCurrent" if self.user_name == DEFAULT_USER_NAME => {
+                Some(Effect::None)
+            }
+            "passwordCurrent" if other_way => Some(Effect::Downtime),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, CacheAuthentication},
     blueprint::Wanted,
     difference,
-    plan::{Blocker, Effect, Plan},
+    plan::{Action, Blocker, Effect, Plan},
     planner::{ChangePolicy, DeletionPolicy},
     resource::{ResourceKey, ResourceKind},
 };
@@ -226,6 +226,29 @@ fn a_password_in_place_of_iam_waits_as_a_whole() {
     world.approved = plan.approval_hash();
     assert!(world.run().is_empty());
     assert!(binding(&world)["password"].is_string());
+}
+
+/// Both fields are one call of ElastiCache: the harmless one must not bring the other with it.
+#[test]
+fn whether_a_password_is_current_does_not_run_ahead_of_how_a_user_authenticates() {
+    let iam = json!([{"name": "app", "authentication": "IAM"}]);
+    for seen in [None, Some(false)] {
+        let mut world = about_to(&iam, &password());
+        let key = world.key(AwsKind::CacheUser, USER);
+        let AwsResource::CacheUser(user) = &mut world.thing(&key).present.resource else {
+            unreachable!()
+        };
+        user.password_current = seen;
+        let plan = world.plan();
+        assert!(
+            plan.steps
+                .iter()
+                .filter(|step| step.key == key && step.action == Action::Update)
+                .all(|step| step.blocked_by.contains(&Blocker::Approval)),
+            "{:#?}",
+            plan.steps
+        );
+    }
 }
 
 #[test]
