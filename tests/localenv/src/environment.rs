@@ -30,6 +30,7 @@ pub struct Builder {
     name: String,
     transition: Duration,
     nodes: bool,
+    nodes_in_each_zone: usize,
     aws: bool,
     logs: Option<PathBuf>,
     operator: Option<PathBuf>,
@@ -43,10 +44,16 @@ impl Builder {
         self
     }
 
-    /// Whether there are nodes: three of their own, and those of the AWS double's node groups. On unless turned off;
+    /// Whether there are nodes: some of their own, and those of the AWS double's node groups. On unless turned off;
     /// without nodes pods stay pending.
     pub fn nodes(mut self, nodes: bool) -> Self {
         self.nodes = nodes;
+        self
+    }
+
+    /// How many nodes of their own there are in each of the three zones, each for 110 pods. One unless set.
+    pub fn nodes_in_each_zone(mut self, nodes: usize) -> Self {
+        self.nodes_in_each_zone = nodes;
         self
     }
 
@@ -128,7 +135,7 @@ impl Builder {
             let client = Client::try_from(control_plane.config().clone())?;
             simulation::create_ingress_class(&client).await?;
             if self.nodes {
-                simulation::create_base_nodes(&client).await?;
+                simulation::create_base_nodes(&client, self.nodes_in_each_zone).await?;
             }
             wait_until_usable(&control_plane, &client, self.nodes).await
         };
@@ -214,6 +221,7 @@ impl LocalEnvironment {
             name: name.to_owned(),
             transition: Duration::from_secs(1),
             nodes: true,
+            nodes_in_each_zone: 1,
             aws: true,
             logs: None,
             operator: None,

@@ -42,7 +42,7 @@ pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
     let count = usize::try_from(options.services)?;
     let services: Vec<_> = (0..options.services).map(service_without_aws).collect();
 
-    let stage = Stage::open("bench-converge", operator).await?;
+    let stage = Stage::open("bench-converge", operator, options.services).await?;
     let position = stage.environment.audit().position()?;
     let before = stage.usage()?;
     let ready = tokio::spawn({
@@ -70,7 +70,7 @@ pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
     stage.close().await?;
     let with_operator = seconds(began, ended);
 
-    let floor = floor(count, &objects, operator).await?;
+    let floor = floor(options.services, &objects, operator).await?;
 
     let mut report = Report::of("converge", options.services);
     let ratio = rounded(with_operator / floor, 2);
@@ -111,8 +111,9 @@ pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
 }
 
 /// Seconds that the bare client takes.
-async fn floor(count: usize, objects: &[Value], operator: &Path) -> Result<f64> {
-    let environment = stage::prepare("bench-floor", operator).await?;
+async fn floor(services: u32, objects: &[Value], operator: &Path) -> Result<f64> {
+    let environment = stage::prepare("bench-floor", operator, services).await?;
+    let count = usize::try_from(services)?;
     let client = environment.client()?;
     let rolled_out = tokio::spawn({
         let client = client.clone();

@@ -27,7 +27,7 @@ pub struct Options {
 
 /// Runs it.
 pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
-    let mut stage = Stage::open("bench-edit", operator).await?;
+    let mut stage = Stage::open("bench-edit", operator, options.services).await?;
     let services: Vec<_> = (0..options.services).map(with_one_replica).collect();
     apply_all(&stage.client, &services).await?;
     wait_until_all(

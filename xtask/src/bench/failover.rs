@@ -26,7 +26,7 @@ pub struct Options {
 
 /// Runs it.
 pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
-    let mut stage = Stage::open("bench-failover", operator).await?;
+    let mut stage = Stage::open("bench-failover", operator, options.services).await?;
     let services: Vec<_> = (0..options.services).map(service_without_aws).collect();
     let first = services.first().context("there is no service")?;
     apply_all(&stage.client, &services).await?;

@@ -72,13 +72,14 @@ fn api(client: &Client, object: &Value) -> Result<Api<DynamicObject>> {
     ))
 }
 
-/// A kind as its URL has it. All kinds here have regular plurals, but for the policies.
+/// A kind as its URL has it, with the plural that English gives it.
 fn resource(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let lower = kind.to_lowercase();
-    let plural = match lower.strip_suffix('y') {
+    let singular = kind.to_lowercase();
+    let plural = match singular.strip_suffix('y') {
         Some(stem) => format!("{stem}ies"),
-        None => format!("{lower}s"),
+        None if singular.ends_with('s') => format!("{singular}es"),
+        None => format!("{singular}s"),
     };
     ApiResource {
         group: group.to_owned(),

@@ -25,7 +25,7 @@ pub struct Options {
 
 /// Runs it.
 pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
-    let stage = Stage::open("bench-idle", operator).await?;
+    let stage = Stage::open("bench-idle", operator, options.services).await?;
     let services: Vec<_> = (0..options.services).map(with_a_table).collect();
     apply_all(&stage.client, &services).await?;
     wait_until_all(

@@ -22,6 +22,9 @@ pub const NAMESPACE: &str = "bench";
 pub const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
 /// Bounds what would otherwise never end.
 pub const PATIENCE: Duration = Duration::from_secs(1800);
+/// How many services have room on one more node in each zone: with three nodes for 110 pods each, and while a Deployment rolls out
+/// up to four pods a service, the scheduler is never short of places.
+const SERVICES_OF_THREE_NODES: usize = 80;
 /// Between two looks at something that is no part of what is measured.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -35,9 +38,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything.
-    pub async fn open(name: &str, operator: &Path) -> Result<Self> {
-        let environment = prepare(name, operator).await?;
+    /// Starts everything, with room for so many services.
+    pub async fn open(name: &str, operator: &Path, services: u32) -> Result<Self> {
+        let environment = prepare(name, operator, services).await?;
         let root = repository::root()?;
         environment
             .kubectl(&[
@@ -126,8 +129,9 @@ impl Stage {
 }
 
 /// An environment with the definitions and a namespace, without the operator.
-pub async fn prepare(name: &str, operator: &Path) -> Result<LocalEnvironment> {
+pub async fn prepare(name: &str, operator: &Path, services: u32) -> Result<LocalEnvironment> {
     let environment = LocalEnvironment::builder(name)
+        .nodes_in_each_zone(1 + usize::try_from(services)? / SERVICES_OF_THREE_NODES)
         .transition_seconds(0.5)
         .operator(operator)
         .start()

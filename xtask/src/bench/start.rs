@@ -20,7 +20,7 @@ pub struct Options {
 
 /// Runs it.
 pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
-    let mut stage = Stage::open("bench-start", operator).await?;
+    let mut stage = Stage::open("bench-start", operator, options.services).await?;
     let services: Vec<_> = (0..options.services).map(service_without_aws).collect();
     apply_all(&stage.client, &services).await?;
     wait_until_all(

@@ -27,13 +27,14 @@ const FROM_GROUP: &str = "localenv.shopkeeper.dev/from-group";
 /// The node is to go.
 const TERMINATING: &str = "localenv.shopkeeper.dev/terminating";
 
-/// The nodes that are there before any node group, one in each zone: system pods run on them.
-pub(crate) async fn create_base_nodes(client: &Client) -> Result<()> {
+/// The nodes that are there before any node group, so many in each zone: system pods run on them.
+pub(crate) async fn create_base_nodes(client: &Client, in_each_zone: usize) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
-    for (index, zone) in default_zones().iter().enumerate() {
+    let zones = std::iter::repeat_n(default_zones(), in_each_zone).flatten();
+    for (index, zone) in zones.enumerate() {
         let machine = Machine {
             address: u16::try_from(index + 10).unwrap_or(10),
-            zone,
+            zone: &zone,
             instance_type: "m7i.2xlarge",
             version: "1.36",
         };
