@@ -172,6 +172,10 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub applied: Option<String>,
+    /// Hash of what was wanted when AWS gave up on it and it was made again. If that fails once more, a person has to act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub remade_for: Option<String>,
 }
 
 /// What is about to change.

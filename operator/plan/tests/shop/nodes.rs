@@ -1,8 +1,9 @@
-//! Node groups that are replaced: the new one serves before the old one goes.
+//! Node groups that are replaced: the new one serves before the old one goes; and those that EKS gives up on.
 
 use serde_json::json;
 use shopkeeper_plan::{
     aws::AwsKind,
+    failure::Class,
     plan::{Action, Blocker, Effect, Operation, Plan},
     quota::Quotas,
     report,
@@ -119,6 +120,58 @@ fn a_group_without_its_nodes_is_not_ready() {
     };
     assert_eq!(step.key.kind, ResourceKind::Aws(AwsKind::NodeGroup));
     assert_eq!(step.changes[0].from, "2 of 3 nodes are ready");
+}
+
+const NO_CAPACITY: &str = "EKS could not make the node group: AsgInstanceLaunchFailures: Could not launch On-Demand Instances";
+
+#[test]
+fn a_group_that_eks_gives_up_on_is_made_once_more_and_then_waits_for_a_person() {
+    let mut object = on("m7g.large");
+    let mut world = World::new(want("octank", &object));
+    world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
+    let made = |world: &World| {
+        let is_made = |line: &&String| line.starts_with("create NodeGroup");
+        world.log.iter().filter(is_made).count()
+    };
+
+    let plan = world.run();
+    assert_eq!(made(&world), 2, "{:#?}", world.log);
+    let group = world.key(AwsKind::NodeGroup, "");
+    let step = plan.steps.iter().find(|step| step.key == group).unwrap();
+    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
+        panic!("{step:#?}")
+    };
+    assert_eq!(failure.class, Class::Invalid);
+    let told = failure.describe();
+    for part in [
+        "AsgInstanceLaunchFailures",
+        group.name.as_str(),
+        "delete it in EKS",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let report = report::of_plan(&plan, &world.draft(), &world.observe(), false);
+    let is_stalled = |condition: &report::ConditionDraft| condition.r#type == "Stalled";
+    assert!(report.conditions.iter().any(is_stalled), "{report:#?}");
+
+    // Another wish is tried anew.
+    object["spec"]["nodes"]["nodeGroup"]["max"] = json!(20);
+    world.wanted = want("octank", &object);
+    world.run();
+    assert_eq!(made(&world), 3, "{:#?}", world.log);
+    // Whoever deletes it has it made again.
+    world.aws.remove(&group);
+    world.failing.clear();
+    assert!(world.run().is_empty());
+    assert_eq!(made(&world), 4, "{:#?}", world.log);
+
+    // Once it worked, a later failure is a first one.
+    world.log.clear();
+    world.aws.remove(&group);
+    world.pods.clear();
+    world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
+    world.run();
+    assert_eq!(made(&world), 2, "{:#?}", world.log);
 }
 
 /// What a plan refuses, by code.
