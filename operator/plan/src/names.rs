@@ -102,6 +102,18 @@ fn shorten(text: &str, whole: &str, longest: usize) -> String {
     )
 }
 
+/// The value of a label: `text` where a label has room for it, else its beginning with a hash of the whole.
+#[must_use]
+pub fn label(text: &str) -> String {
+    /// Longest value of a label in Kubernetes.
+    const LONGEST: usize = 63;
+    if text.len() <= LONGEST {
+        text.to_owned()
+    } else {
+        shorten(text, text, LONGEST)
+    }
+}
+
 /// The name of a node group: a base and a hash of the fields that EKS cannot change, so that changing one of them asks for
 /// another group. At most 63 characters, EKS's limit.
 #[must_use]

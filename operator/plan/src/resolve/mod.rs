@@ -277,6 +277,11 @@ pub trait Resolve: Managed {
 
     /// The services it refers to and needs to know the ports of.
     fn referenced_services(&self) -> Vec<ServiceKey>;
+
+    /// Names of its workloads. That of a service is called as the service is.
+    fn component_names(&self) -> Vec<String> {
+        vec![self.meta().name.clone().unwrap_or_default()]
+    }
 }
 
 /// A kind that others can call.

@@ -4,10 +4,12 @@ use serde_json::json;
 use shopkeeper_plan::{
     aws::AwsKind,
     failure::Class,
+    kubernetes::KubernetesKind,
     plan::{Action, Blocker, Effect, Operation, Plan},
     quota::Quotas,
     report,
-    resource::ResourceKind,
+    resolve::nodes::NODES_LABEL,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use crate::{
@@ -172,6 +174,34 @@ fn a_group_that_eks_gives_up_on_is_made_once_more_and_then_waits_for_a_person() 
     world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
     world.run();
     assert_eq!(made(&world), 2, "{:#?}", world.log);
+}
+
+/// The label of the nodes of a service of this name, as its pods choose it.
+fn label_of_nodes(namespace: &str, name: &str) -> String {
+    let mut object = on("m7g.large");
+    object["metadata"]["namespace"] = json!(namespace);
+    object["metadata"]["name"] = json!(name);
+    let world = World::settled(want("octank", &object));
+    let key = ResourceKey::kubernetes(KubernetesKind::Deployment, name);
+    let selector = &world.kubernetes[&key].body["spec"]["template"]["spec"]["nodeSelector"];
+    selector[NODES_LABEL].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nodes_of_long_names_are_not_shared() {
+    let namespace = "n".repeat(55);
+    let one = label_of_nodes(&namespace, "orders-europe");
+    let other = label_of_nodes(&namespace, "orders-elsewhere");
+    assert_ne!(one, other);
+    assert!(one.len() <= 63 && other.len() <= 63, "{one} {other}");
+    // A label ends in a letter or a digit, wherever it is cut.
+    for length in 50..=63 {
+        let label = label_of_nodes(&"n".repeat(length), "o-r-d-e-r-s");
+        assert!(label.len() <= 63 && !label.ends_with(['-', '.']), "{label}");
+    }
+    // What fits stays as it was: another label would be another value of a taint on every node.
+    let just = format!("{}.orders", "n".repeat(56));
+    assert_eq!(label_of_nodes(&"n".repeat(56), "orders"), just);
 }
 
 /// What a plan refuses, by code.
