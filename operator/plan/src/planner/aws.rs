@@ -267,7 +267,7 @@ impl Planner<'_> {
 }
 
 /// What AWS says of a resource beside its state, such as that it was stopped.
-fn with_note(state: &str, present: &Present) -> String {
+pub(super) fn with_note(state: &str, present: &Present) -> String {
     present
         .note
         .as_ref()
