@@ -208,7 +208,7 @@ pub struct PlannedStep {
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name of the resource, as in the inventory.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 1024))]
     pub name: String,
     /// What is done, such as `instanceClass db.r7g.large -> db.r7g.xlarge`.
     #[schemars(length(max = 256))]
