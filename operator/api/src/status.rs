@@ -12,8 +12,6 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// Nothing will happen until someone changes something. Present only while true.
     pub const STALLED: &str = "Stalled";
-    /// Network and security groups are in place.
-    pub const NETWORK_READY: &str = "NetworkReady";
     /// Nodes for the pods are in place.
     pub const NODES_READY: &str = "NodesReady";
     /// The data tier is in place.
@@ -60,10 +58,6 @@ pub mod reason {
     pub const DATA_CREATING: &str = "DataCreating";
     /// A new version is being rolled out.
     pub const ROLLING_OUT: &str = "RollingOut";
-    /// The pods do not become ready.
-    pub const HEALTH_CHECK_FAILED: &str = "HealthCheckFailed";
-    /// The kind declares nothing of this phase.
-    pub const NOT_DECLARED: &str = "NotDeclared";
 }
 
 /// What Shopkeeper says about a custom resource.

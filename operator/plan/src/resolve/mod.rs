@@ -225,6 +225,11 @@ impl Context<'_> {
         self.owner.aws_name(&self.platform.name, role, longest)
     }
 
+    fn identifier(&self, role: &str, longest: usize) -> String {
+        let platform = &self.platform.name;
+        self.owner.aws_identifier(platform, role, longest)
+    }
+
     fn security_groups(&self) -> BTreeSet<String> {
         self.platform.data_security_groups.iter().cloned().collect()
     }
