@@ -14,7 +14,11 @@ use crate::Toggle;
     validation = Rule::new("!has(self.deepArchiveAfterInactiveDays) || self.deepArchiveAfterInactiveDays > (has(self.archiveAfterInactiveDays) ? self.archiveAfterInactiveDays : 180)")
     .message("deepArchiveAfterInactiveDays must be more than archiveAfterInactiveDays (180 when left out)"),
     validation = Rule::new("has(self.bucketName) == has(oldSelf.bucketName) && (!has(self.bucketName) || self.bucketName == oldSelf.bucketName)")
-        .message("bucketName is immutable: a bucket cannot be renamed")
+        .message("bucketName is immutable: a bucket cannot be renamed"),
+    validation = Rule::new("!has(self.bucketName) || !(self.bucketName.contains('..') || self.bucketName.matches('^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$'))")
+        .message("bucketName must not have two dots in a row, nor look like an IP address, which S3 refuses: use letters and hyphens"),
+    validation = Rule::new("!has(self.bucketName) || !self.bucketName.matches('^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|[.]mrap|--x-s3|--table-s3)$')")
+        .message("bucketName must not begin with xn--, sthree- or amzn-s3-demo-, nor end in -s3alias, --ol-s3, .mrap, --x-s3 or --table-s3, which S3 keeps for itself: choose another name")
 )]
 pub struct Media {
     /// Name of the bucket. Immutable. Default: `<account>-<region>-<platform>-<namespace>-<name>-media`, which is unique in the world,

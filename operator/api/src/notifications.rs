@@ -16,7 +16,9 @@ use crate::{Toggle, pattern, schema};
     validation = Rule::new("!has(self.topics) || self.topics.all(t, !has(t.subscribers) || t.subscribers.all(s, !has(s.queue) || (has(self.queues) && self.queues.exists(q, q.name == s.queue))))")
         .message("subscribers[].queue must name a member of queues: add the queue or correct the name"),
     validation = Rule::new("!has(self.topics) || !has(self.queues) || self.topics.all(t, (has(t.type) && t.type == 'FIFO') || !has(t.subscribers) || t.subscribers.all(s, !has(s.queue) || self.queues.all(q, q.name != s.queue || !has(q.type) || q.type != 'FIFO')))")
-        .message("a FIFO queue can only hear a FIFO topic: set the topic's type to FIFO or the queue's to Standard")
+        .message("a FIFO queue can only hear a FIFO topic: set the topic's type to FIFO or the queue's to Standard"),
+    validation = Rule::new("!has(self.topics) || self.topics.map(t, has(t.subscribers) ? t.subscribers.size() : 0).sum() <= 256")
+        .message("all topics together may have 256 subscribers, so that the status has room for them and for those that replace them: let one queue or HTTPS server stand for several, or declare some topics in another OrderService")
 )]
 pub struct Notifications {
     /// Topics that the service publishes to.

@@ -12,8 +12,6 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// Nothing will happen until someone changes something. Present only while true.
     pub const STALLED: &str = "Stalled";
-    /// Network and security groups are in place.
-    pub const NETWORK_READY: &str = "NetworkReady";
     /// Nodes for the pods are in place.
     pub const NODES_READY: &str = "NodesReady";
     /// The data tier is in place.
@@ -60,10 +58,6 @@ pub mod reason {
     pub const DATA_CREATING: &str = "DataCreating";
     /// A new version is being rolled out.
     pub const ROLLING_OUT: &str = "RollingOut";
-    /// The pods do not become ready.
-    pub const HEALTH_CHECK_FAILED: &str = "HealthCheckFailed";
-    /// The kind declares nothing of this phase.
-    pub const NOT_DECLARED: &str = "NotDeclared";
 }
 
 /// What Shopkeeper says about a custom resource.
@@ -172,6 +166,10 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub applied: Option<String>,
+    /// Hash of what was wanted when AWS gave up on it and it was made again. If that fails once more, a person has to act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub remade_for: Option<String>,
 }
 
 /// What is about to change.
@@ -204,7 +202,7 @@ pub struct PlannedStep {
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
     /// Name of the resource, as in the inventory.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 1024))]
     pub name: String,
     /// What is done, such as `instanceClass db.r7g.large -> db.r7g.xlarge`.
     #[schemars(length(max = 256))]

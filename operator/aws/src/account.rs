@@ -42,6 +42,7 @@ pub struct Account {
     /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
+    pub(crate) rds_changes: Arc<crate::rds::ChangesUnderWay>,
     pub(crate) quotas: Arc<KnownQuotas>,
     recorder: CallRecorder,
     configuration: SdkConfig,
@@ -108,6 +109,7 @@ impl Account {
             sqs: client!(aws_sdk_sqs),
             passwords: Arc::default(),
             cache_tags: Arc::default(),
+            rds_changes: Arc::default(),
             quotas: Arc::default(),
             recorder,
             configuration,

@@ -322,6 +322,49 @@ async fn storage_that_is_being_optimized_holds_nothing_else_up() {
 }
 
 #[tokio::test]
+async fn what_others_made_for_the_maintenance_window_holds_nothing_up() {
+    let (double, _seed, account, mut desired) = prepared().await;
+    converge(&double, &account, desired.clone()).await;
+    let rds = aws_sdk_rds::Client::new(&double.configuration());
+    let for_the_window = rds
+        .modify_db_instance()
+        .db_instance_identifier(IDENTIFIER)
+        .db_instance_class("db.r7g.xlarge");
+    for_the_window.clone().send().await.unwrap();
+
+    let wanted: AwsResource = desired.clone().into();
+    let see = async || {
+        let present = look(&account, AwsKind::RdsInstance, IDENTIFIER).await;
+        present.unwrap()
+    };
+    let present = see().await;
+    assert_eq!(present.lifecycle, Lifecycle::Available);
+    assert_eq!(differing(&wanted, &present), Vec::<String>::new());
+    let note = present.note.unwrap().to_string();
+    assert!(
+        note.contains("wait for the maintenance window: instance class"),
+        "{note}"
+    );
+
+    // A change of ours is not theirs: the class stays what it is.
+    desired.backup_retention_days = 14;
+    double.forget_calls();
+    let present = converge(&double, &account, desired.clone()).await;
+    assert_eq!(double.writes(), ["ModifyDBInstance"]);
+    double.settle();
+    assert_eq!(
+        differing(&desired.clone().into(), &present),
+        Vec::<String>::new()
+    );
+    assert!(present.note.is_none(), "{:?}", present.note);
+
+    // Nor does it hold up the end.
+    for_the_window.send().await.unwrap();
+    assert_eq!(see().await.lifecycle, Lifecycle::Available);
+    remove(&double, &account, desired, DeleteMode::Everything).await;
+}
+
+#[tokio::test]
 async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
     let (double, _seed, account, desired) = prepared().await;
     let rds = aws_sdk_rds::Client::new(&double.configuration());

@@ -24,7 +24,8 @@ use shopkeeper_kube::{
 use shopkeeper_plan::{
     kubernetes::{KubernetesKind, hide_secret_values},
     resolve::{
-        nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL},
+        Resolve,
+        nodes::{self, EKS_NODE_GROUP_LABEL, NODES_LABEL},
         platform,
     },
     resource::ResourceKey,
@@ -143,6 +144,25 @@ impl Stores {
         keys(Kind::Storefront, &self.storefronts)
             .chain(keys(Kind::CatalogService, &self.catalog_services))
             .chain(keys(Kind::OrderService, &self.order_services))
+            .collect()
+    }
+
+    /// Custom resources that nodes with this label are for.
+    fn owners_of_nodes(&self, label: &str) -> Vec<(Kind, ObjectKey)> {
+        fn keys<K: Resolve>(
+            kind: Kind,
+            store: &Store<K>,
+            label: &str,
+        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
+            let mut objects = store.list();
+            objects.retain(|object| owns_nodes(object.as_ref(), label));
+            objects
+                .into_iter()
+                .map(move |object| (kind, ObjectKey::of(object.as_ref())))
+        }
+        keys(Kind::Storefront, &self.storefronts, label)
+            .chain(keys(Kind::CatalogService, &self.catalog_services, label))
+            .chain(keys(Kind::OrderService, &self.order_services, label))
             .collect()
     }
 
@@ -400,26 +420,20 @@ fn start_nodes(
             else {
                 return;
             };
-            for (kind, key) in stores.workload_keys() {
-                if owns_nodes(kind, &key, &label) {
-                    queues.add(kind, key, change.lane());
-                }
+            for (kind, key) in stores.owners_of_nodes(&label) {
+                queues.add(kind, key, change.lane());
             }
         })
         .start(metrics, shutdown.clone())
 }
 
-/// Whether nodes with this label belong to the custom resource: the label is `<namespace>.<component>`, and the components of a
-/// Storefront are called `<storefront>-<frontend>`.
-fn owns_nodes(kind: Kind, key: &ObjectKey, label: &str) -> bool {
-    let Some((namespace, component)) = label.split_once('.') else {
-        return false;
-    };
-    let Some(rest) = component.strip_prefix(&key.name) else {
-        return false;
-    };
-    key.namespace.as_deref() == Some(namespace)
-        && (rest.is_empty() || (kind == Kind::Storefront && rest.starts_with('-')))
+/// Whether nodes with this label are for a workload of the custom resource.
+fn owns_nodes(object: &impl Resolve, label: &str) -> bool {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    let names = object.component_names();
+    names
+        .iter()
+        .any(|name| nodes::label(namespace, name) == label)
 }
 
 /// Whether Kubernetes counts the node as ready.
@@ -461,4 +475,33 @@ fn start_namespaces(
             }
         })
         .start(metrics, shutdown.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_belong_to_the_workload_whose_label_they_have_and_to_no_other() {
+        let storefront: Storefront = serde_json::from_value(json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1",
+            "kind": "Storefront",
+            "metadata": {"name": "octank", "namespace": "shop"},
+            "spec": {"frontends": [{"name": "web", "workload": {"image": "registry.example/web:1"}}]},
+        }))
+        .unwrap();
+        assert!(owns_nodes(&storefront, "shop.octank-web"));
+        // That of a service `octank-orders`, of another namespace, and of the Storefront's name alone.
+        for other in ["shop.octank-orders", "outlet.octank-web", "shop.octank"] {
+            assert!(!owns_nodes(&storefront, other), "{other}");
+        }
+        let mut far = storefront;
+        far.metadata.namespace = Some("n".repeat(63));
+        let label = nodes::label(&"n".repeat(63), "octank-web");
+        assert!(label.len() <= 63 && owns_nodes(&far, &label), "{label}");
+    }
 }

@@ -9,8 +9,6 @@ use crate::{
 /// The part of the shop a resource belongs to; each has a condition of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
-    /// `NetworkReady`: what the platform rests on.
-    Network,
     /// `NodesReady`: where pods run.
     Nodes,
     /// `DataReady`: what holds data and messages.
@@ -26,7 +24,6 @@ impl Section {
     #[must_use]
     pub const fn condition(self) -> &'static str {
         match self {
-            Self::Network => "NetworkReady",
             Self::Nodes => "NodesReady",
             Self::Data => "DataReady",
             Self::Workload => "WorkloadReady",

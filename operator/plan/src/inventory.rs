@@ -8,7 +8,7 @@ use crate::{
     aws::{AwsKind, sns_subscription::shortened_name},
     blueprint::Blueprint,
     observed::{Observation, Observed},
-    plan::{Action, Operation, Plan},
+    plan::{Action, Operation, Plan, Step},
     planner::{Inventory, InventoryEntry},
     report,
     resource::{ResourceKey, ResourceKind},
@@ -32,6 +32,7 @@ pub fn from_status(status: &Status) -> Inventory {
                 InventoryEntry {
                     role: item.role.clone(),
                     applied: item.applied.clone(),
+                    remade_for: item.remade_for.clone(),
                 },
             ))
         })
@@ -70,6 +71,7 @@ pub fn to_status(
                 state: report::state(key, observed).map(str::to_owned),
                 note: report::note(key, observed).or_else(|| known?.note.clone()),
                 applied: entry.applied.clone(),
+                remade_for: entry.remade_for.clone(),
             }
         })
         .collect()
@@ -87,10 +89,7 @@ pub fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint
         {
             intended
                 .entry(step.key.clone())
-                .or_insert_with(|| InventoryEntry {
-                    role: node.role.clone(),
-                    applied: None,
-                });
+                .or_insert_with(|| InventoryEntry::new(&node.role));
         }
     }
     intended
@@ -145,16 +144,26 @@ pub fn after(
         if !there {
             continue;
         }
-        let entry = next.entry(key.clone()).or_insert_with(|| InventoryEntry {
-            role: node.role.clone(),
-            applied: None,
-        });
+        let entry = next
+            .entry(key.clone())
+            .or_insert_with(|| InventoryEntry::new(&node.role));
         entry.role = node.role.clone();
+        let mut steps = plan.steps.iter().filter(|step| step.key == *key);
+        // Should this be lost with the process, it is made once more than it would have been.
+        if steps.clone().any(|step| is_remade(step) && step.is_free()) {
+            entry.remade_for = node.intent();
+        }
         // Only what was seen to be as desired, with nothing left to wait for, counts as applied: a later difference with the same
         // wish is drift.
-        if !plan.steps.iter().any(|step| step.key == *key) {
+        if steps.next().is_none() {
             entry.applied = node.intent();
+            entry.remade_for = None;
         }
     }
     next
+}
+
+/// Whether something that is desired is deleted because AWS gave up on it.
+fn is_remade(step: &Step) -> bool {
+    step.action == Action::Replace && matches!(step.operation, Operation::AwsDelete { .. })
 }

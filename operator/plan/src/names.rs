@@ -87,6 +87,21 @@ impl Owner {
             plain
         }
     }
+
+    /// As [`Self::aws_name`], for RDS and ElastiCache: their identifiers begin with a letter and have no two hyphens in a row.
+    /// A name that is made so ends in a hash of what it was.
+    #[must_use]
+    pub fn aws_identifier(&self, platform: &str, role: &str, longest: usize) -> String {
+        let name = self.aws_name(platform, role, longest);
+        let begins_with_letter = name.starts_with(|first: char| first.is_ascii_alphabetic());
+        if begins_with_letter && !name.contains("--") {
+            return name;
+        }
+        let whole = self.aws_name(platform, role, usize::MAX);
+        let words: Vec<&str> = whole.split('-').filter(|word| !word.is_empty()).collect();
+        let letter = if begins_with_letter { "" } else { "p" };
+        shorten(&format!("{letter}{}", words.join("-")), &whole, longest)
+    }
 }
 
 /// `text` cut to fit into `longest` characters together with a hash of `whole`.
@@ -100,6 +115,18 @@ fn shorten(text: &str, whole: &str, longest: usize) -> String {
         kept.trim_end_matches(['-', '.']),
         &fingerprint(whole.as_bytes())[..HASH]
     )
+}
+
+/// The value of a label: `text` where a label has room for it, else its beginning with a hash of the whole.
+#[must_use]
+pub fn label(text: &str) -> String {
+    /// Longest value of a label in Kubernetes.
+    const LONGEST: usize = 63;
+    if text.len() <= LONGEST {
+        text.to_owned()
+    } else {
+        shorten(text, text, LONGEST)
+    }
 }
 
 /// The name of a node group: a base and a hash of the fields that EKS cannot change, so that changing one of them asks for
@@ -145,6 +172,26 @@ mod tests {
         let one = owner("OrderService", "a-b", "c").aws_name("p", "", 63);
         let other = owner("OrderService", "a", "b-c").aws_name("p", "", 63);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn identifiers_begin_with_a_letter_and_have_no_two_hyphens_in_a_row() {
+        let orders = owner("OrderService", "shop", "orders");
+        let platforms = ["1shop", "p1shop", "a--b", "a-b", "0", "9--9"];
+        let names = platforms.map(|platform| orders.aws_identifier(platform, "", 40));
+        for name in &names {
+            assert!(name.starts_with(|c: char| c.is_ascii_lowercase()), "{name}");
+            assert!(name.len() <= 40 && !name.contains("--"), "{name}");
+        }
+        let apart: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(apart.len(), names.len(), "{names:?}");
+        // What could be made before keeps its name.
+        for platform in ["octank", "octank-eu", &"x".repeat(60)] {
+            assert_eq!(
+                orders.aws_identifier(platform, "app", 40),
+                orders.aws_name(platform, "app", 40)
+            );
+        }
     }
 
     #[test]

@@ -57,6 +57,27 @@ const fn update(
 const KEY: &str =
     "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-west-1:123456789012:key/1'}}";
 
+/// Eight topics of 32 subscribers each, and the beginning of a ninth.
+macro_rules! topics {
+    () => {
+        concat!(
+            "notifications: {queues: [], topics: [{name: a, subscribers: &all [",
+            subscribers!(), subscribers!(), subscribers!(), subscribers!(),
+            subscribers!(), subscribers!(), subscribers!(), subscribers!(),
+            "]}, {name: b, subscribers: *all }, {name: c, subscribers: *all }, {name: d, subscribers: *all }, ",
+            "{name: e, subscribers: *all }, {name: f, subscribers: *all }, {name: g, subscribers: *all }, ",
+            "{name: h, subscribers: *all }, {name: i, subscribers: "
+        )
+    };
+}
+
+/// Four subscribers.
+macro_rules! subscribers {
+    () => {
+        "{type: SMS, sms: '+15550100'}, {type: SMS, sms: '+15550101'}, {type: SMS, sms: '+15550102'}, {type: SMS, sms: '+15550103'}, "
+    };
+}
+
 /// Every case.
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
@@ -150,6 +171,16 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "cache", "applicationUser must be set where there are several users", "cache: {users: [{name: app}, {name: reports}]}", "cache: {users: [{name: app}, {name: reports}], applicationUser: app}"),
     create("CatalogService", "spec", "identity.type None cannot sign tokens for a cache", "{identity: {type: None}, cache: {users: [{name: app}]}}", "{identity: {type: None}, cache: {users: [{name: app, authentication: Password}, {name: reports}], applicationUser: app}}"),
     create("CatalogService", "media", "deepArchiveAfterInactiveDays must be more", "media: {deepArchiveAfterInactiveDays: 180}", "media: {deepArchiveAfterInactiveDays: 365}"),
+    create("CatalogService", "media", "bucketName must not have two dots in a row", "media: {bucketName: octank..media}", "media: {bucketName: octank.media}"),
+    create("CatalogService", "media", "bucketName must not have two dots in a row", "media: {bucketName: 192.168.5.4}", "media: {bucketName: 192.168.5.4.media}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: xn--octank-media}", "media: {bucketName: octank-media}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: sthree-octank-media}", "media: {bucketName: octank-sthree-media}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: amzn-s3-demo-octank}", "media: {bucketName: octank-amzn-s3-demo}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: octank-media-s3alias}", "media: {bucketName: octank-s3alias-media}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: octank-media--ol-s3}", "media: {bucketName: octank-media-ol-s3}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: octank-media.mrap}", "media: {bucketName: octank-media-mrap}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: octank-media--x-s3}", "media: {bucketName: octank-media-x-s3}"),
+    create("CatalogService", "media", "bucketName must not begin", "media: {bucketName: octank-media--table-s3}", "media: {bucketName: octank-media-table-s3}"),
     update("CatalogService", "media", "bucketName is immutable", "media: {bucketName: octank-media}", "media: {bucketName: other-media}", "media: {bucketName: octank-media}"),
 
     // OrderService
@@ -164,6 +195,7 @@ pub const CASES: &[Case] = &[
     update("OrderService", "rds", "databaseName is immutable", "{}", "database: {rds: {databaseName: shop}}", "{}"),
     update("OrderService", "rds", "username is immutable", "database: {rds: {username: shop}}", "database: {rds: {username: other}}", "database: {rds: {username: shop}}"),
     update("OrderService", "rds", "identifier is immutable", "database: {rds: {identifier: shop}}", "{}", "database: {rds: {identifier: shop}}"),
+    create("OrderService", "notifications", "all topics together may have 256 subscribers", concat!(topics!(), "[{type: SMS, sms: '+15550100'}]}]}"), concat!(topics!(), "[]}]}")),
     create("OrderService", "notifications", "subscribers[].queue must name a member of queues", "notifications: {queues: null}", "{}"),
     create("OrderService", "notifications", "a FIFO queue can only hear a FIFO topic", "notifications: {queues: [{name: fulfilment, type: FIFO}]}", "notifications: {topics: [{name: buy, type: FIFO, subscribers: [{type: Queue, queue: fulfilment}]}], queues: [{name: fulfilment, type: FIFO}]}"),
     update("OrderService", "topics", "type is immutable", "notifications: {topics: [{name: sell}]}", "notifications: {topics: [{name: sell, type: FIFO}]}", "notifications: {topics: [{name: sell, type: Standard}, {name: sell-fifo, type: FIFO}]}"),

@@ -1,7 +1,7 @@
 //! RDS instance.
 
 use async_trait::async_trait;
-use aws_sdk_rds::types::{DbInstance, PendingModifiedValues};
+use aws_sdk_rds::types::DbInstance;
 use shopkeeper_plan::{
     aws::RdsInstance,
     failure::{Class, Failure},
@@ -13,6 +13,7 @@ use shopkeeper_plan::{
 
 use super::{
     instance_changes::{STORAGE_IS_OPTIMIZED, creation, modification},
+    pending::{self, interruptions_that_wait},
     plain_tags, tag,
 };
 use crate::{
@@ -47,7 +48,8 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         let Some(instance) = instances.into_iter().next() else {
             return Ok(None);
         };
-        let (lifecycle, mut notes) = lifecycle(&instance);
+        let under_way = self.0.rds_changes.include(&instance);
+        let (lifecycle, mut notes) = lifecycle(&instance, under_way);
         let outputs = match self.with_password(&instance, outputs(&instance)).await {
             (outputs, None) => outputs,
             // The instance is there all the same; only what needs the password has to wait.
@@ -96,11 +98,14 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             desired,
             &found.resource,
             fields,
+            &interruptions_that_wait(found.note.as_ref()),
             storage_is_busy,
         )?;
-        call.send()
+        let answer = call
+            .send()
             .await
             .map_err(|error| storage_may_be_busy(classify("ModifyDBInstance", &error)))?;
+        self.0.rds_changes.began(answer.db_instance());
         Ok(())
     }
 
@@ -301,14 +306,15 @@ fn outputs(instance: &DbInstance) -> Outputs {
     }
 }
 
-/// The lifecycle, and what a person should know beside it.
-fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<Note>) {
+/// The lifecycle, and what a person should know beside it. What is pending is `under_way` where we asked for it.
+fn lifecycle(instance: &DbInstance, under_way: bool) -> (Lifecycle, Vec<Note>) {
     let status = instance.db_instance_status().unwrap_or("unknown");
     let mut notes = Vec::new();
-    let waiting = pending(instance.pending_modified_values());
+    let waiting = pending::pending(instance);
     let lifecycle = match status {
         "creating" => Lifecycle::Creating,
-        "available" if waiting.is_some() => Lifecycle::Modifying,
+        // Asked for, and not begun yet.
+        "available" if under_way => Lifecycle::Modifying,
         "available" => Lifecycle::Available,
         "storage-optimization" => {
             notes.push(Note::new(STORAGE_IS_OPTIMIZED));
@@ -347,8 +353,11 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<Note>) {
             Lifecycle::Modifying
         }
     };
-    // Those that RDS does not apply now wait for the maintenance window: somebody made them without asking to apply them.
-    notes.extend(waiting.map(|waiting| Note::new(format!("changes on their way: {waiting}"))));
+    notes.extend(waiting.map(|waiting| match lifecycle {
+        // Somebody made them without asking to apply them.
+        Lifecycle::Available => pending::note(&waiting),
+        _ => Note::new(format!("changes on their way: {waiting}")),
+    }));
     notes.extend(
         instance
             .db_parameter_groups()
@@ -364,44 +373,9 @@ fn lifecycle(instance: &DbInstance) -> (Lifecycle, Vec<Note>) {
     (lifecycle, notes)
 }
 
-/// What is about to change, for a person; `None` where nothing is. The values are left out: one of them is a password.
-fn pending(values: Option<&PendingModifiedValues>) -> Option<String> {
-    let values = values?;
-    if *values == PendingModifiedValues::builder().build() {
-        return None;
-    }
-    let names: Vec<_> = [
-        ("instance class", values.db_instance_class.is_some()),
-        ("engine version", values.engine_version.is_some()),
-        ("allocated storage", values.allocated_storage.is_some()),
-        ("storage type", values.storage_type.is_some()),
-        ("operations a second", values.iops.is_some()),
-        ("Multi-AZ", values.multi_az.is_some()),
-        ("port", values.port.is_some()),
-        ("backup retention", values.backup_retention_period.is_some()),
-        (
-            "certificate authority",
-            values.ca_certificate_identifier.is_some(),
-        ),
-        (
-            "log exports",
-            values.pending_cloudwatch_logs_exports.is_some(),
-        ),
-        ("master password", values.master_user_password.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, waits)| waits.then_some(name))
-    .collect();
-    Some(if names.is_empty() {
-        "other settings".to_owned()
-    } else {
-        names.join(", ")
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_rds::types::DbParameterGroupStatus;
+    use aws_sdk_rds::types::{DbParameterGroupStatus, PendingModifiedValues};
 
     use super::*;
 
@@ -421,18 +395,18 @@ mod tests {
             ("stopped", Lifecycle::Modifying),
             ("deleting", Lifecycle::Deleting),
         ] {
-            assert_eq!(lifecycle(&in_status(status)).0, expected, "{status}");
+            assert_eq!(lifecycle(&in_status(status), false).0, expected, "{status}");
         }
         for status in ["failed", "incompatible-network", "incompatible-parameters"] {
             assert!(
-                matches!(lifecycle(&in_status(status)).0, Lifecycle::Failed(_)),
+                matches!(lifecycle(&in_status(status), false).0, Lifecycle::Failed(_)),
                 "{status}"
             );
         }
     }
 
     #[test]
-    fn a_pending_change_makes_an_available_instance_busy() {
+    fn a_pending_change_of_ours_makes_an_available_instance_busy_and_one_of_others_waits() {
         let pending = PendingModifiedValues::builder()
             .db_instance_class("db.r7g.large")
             .build();
@@ -440,9 +414,13 @@ mod tests {
             .db_instance_status("available")
             .pending_modified_values(pending)
             .build();
-        let (state, notes) = lifecycle(&instance);
+        let (state, notes) = lifecycle(&instance, true);
         assert_eq!(state, Lifecycle::Modifying);
         assert_eq!(notes, [Note::new("changes on their way: instance class")]);
+        let (state, notes) = lifecycle(&instance, false);
+        assert_eq!(state, Lifecycle::Available);
+        let waits = "changes wait for the maintenance window: instance class";
+        assert_eq!(notes, [Note::new(waits)]);
     }
 
     #[test]
@@ -452,7 +430,7 @@ mod tests {
             .db_instance_status("available")
             .pending_modified_values(pending)
             .build();
-        assert_eq!(lifecycle(&instance), (Lifecycle::Available, vec![]));
+        assert_eq!(lifecycle(&instance, false), (Lifecycle::Available, vec![]));
     }
 
     #[test]
@@ -465,7 +443,7 @@ mod tests {
             .db_instance_status("available")
             .db_parameter_groups(group)
             .build();
-        let (state, notes) = lifecycle(&instance);
+        let (state, notes) = lifecycle(&instance, false);
         assert_eq!(state, Lifecycle::Available);
         assert!(notes[0].text.contains("orders"), "{notes:?}");
     }

@@ -65,7 +65,8 @@ pub(super) fn creation(client: &Client, desired: &RdsInstance) -> CreateDBInstan
 }
 
 /// ModifyDBInstance with all the fields that can go now, to be applied at once: whoever approved the change did not ask for
-/// the maintenance window.
+/// the maintenance window. `waiting` are fields that wait for that window and would be applied along: asking for what is there takes
+/// them back.
 ///
 /// # Errors
 /// `NotReady` where none of the fields can go now.
@@ -74,6 +75,7 @@ pub(super) fn modification(
     desired: &RdsInstance,
     found: &RdsInstance,
     fields: &[String],
+    waiting: &[&str],
     storage_is_busy: bool,
 ) -> Result<ModifyDBInstanceFluentBuilder, Failure> {
     let upgrades_major = is_major_change(
@@ -110,6 +112,11 @@ pub(super) fn modification(
             Class::NotReady,
             format!("ModifyDBInstance: {}", held_back.join("; ")),
         ));
+    }
+    for field in waiting {
+        if !fields.iter().any(|changed| changed == field) {
+            call = with_field(call, found, found, field)?;
+        }
     }
     if upgrades_now {
         // A group of one's own belongs to one major version: RDS wants the new one in the same call.

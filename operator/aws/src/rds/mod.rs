@@ -11,10 +11,12 @@ use crate::{account::Account, error::classify};
 mod instance;
 mod instance_changes;
 mod parameter_group;
+mod pending;
 mod subnet_group;
 
 pub(crate) use instance::InstanceApi;
 pub(crate) use parameter_group::ParameterGroupApi;
+pub(crate) use pending::ChangesUnderWay;
 pub(crate) use subnet_group::SubnetGroupApi;
 
 /// Reads the tags of a subnet group or a parameter group, which their descriptions leave out.

@@ -65,6 +65,14 @@ fn words(step: &Step) -> (&'static str, String) {
                 format!("{}: {}{usually}", step.key, changes.join(", ")),
             )
         }
+        // AWS gave up on it.
+        (_, Action::Replace) if !step.changes.is_empty() => (
+            "Replacing",
+            format!(
+                "{}: deleting it, to be made again: {}",
+                step.key, step.changes[0].from
+            ),
+        ),
         (_, Action::Replace) => (
             "Replacing",
             format!("{}: deleting what was replaced{usually}", step.key),

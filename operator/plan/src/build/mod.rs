@@ -94,13 +94,7 @@ impl ComponentBuilder<'_> {
         };
         let nodes = self.nodes();
         let identity = self.identity();
-        let role = |part: &str| {
-            if component.role.is_empty() {
-                part.to_owned()
-            } else {
-                format!("{}.{part}", component.role)
-            }
-        };
+        let role = |part: &str| component.role_of(part);
 
         let irsa_role = match (&component.identity, identity.first()) {
             (ComponentIdentity::Irsa(_), Some(key)) => Some(
@@ -176,13 +170,7 @@ impl ComponentBuilder<'_> {
         let Placement::Own(own) = &self.component.placement else {
             return Vec::new();
         };
-        let role = |part: &str| {
-            if self.component.role.is_empty() {
-                part.to_owned()
-            } else {
-                format!("{}.{part}", self.component.role)
-            }
-        };
+        let role = |part: &str| self.component.role_of(part);
         let role_key =
             self.blueprint
                 .aws(Section::Nodes, role("nodes.role"), own.role.clone(), &[]);
@@ -197,13 +185,7 @@ impl ComponentBuilder<'_> {
     /// The role and the association; the role first.
     fn identity(&mut self) -> Vec<ResourceKey> {
         let component = self.component;
-        let part = |part: &str| {
-            if component.role.is_empty() {
-                part.to_owned()
-            } else {
-                format!("{}.{part}", component.role)
-            }
-        };
+        let part = |part: &str| component.role_of(part);
         let platform = &self.resolved.platform;
         let association = |role_arn: String| {
             let mut tags = platform.tags.clone();

@@ -90,7 +90,9 @@ impl Planner<'_> {
                     desired.kind().usual_minutes(),
                 );
             }
-            Lifecycle::Failed(reason) => return self.plan_failed(key, desired.kind(), reason),
+            Lifecycle::Failed(reason) => {
+                return self.plan_failed(key, node, desired.kind(), reason);
+            }
             // A nightly backup or a maintenance also makes it busy. What was as desired before and still is, is not being changed
             // by us: it stays ready.
             Lifecycle::Modifying
@@ -195,33 +197,44 @@ impl Planner<'_> {
         step
     }
 
-    /// A group of nodes that EKS gave up on holds nothing: it is taken away and made again. Data is left to a person.
-    fn plan_failed(&mut self, key: &ResourceKey, kind: AwsKind, reason: &str) {
-        let failure = Failure::new(Class::Invalid, format!("{key} failed in AWS: {reason}"));
-        if kind == AwsKind::NodeGroup {
-            let mut step = step(
-                key,
-                Action::Replace,
-                Operation::AwsDelete {
-                    mode: DeleteMode::Everything,
-                },
-            );
-            step.minutes = kind.usual_minutes();
-            step.changes = vec![FieldChange {
-                field: "status".to_owned(),
-                from: show(&serde_json::Value::from(reason)),
-                to: "ACTIVE".to_owned(),
-                effect: Effect::None,
-            }];
-            self.steps.push(step);
-        } else {
-            self.refuse(
-                key,
-                Action::Wait,
-                failure
-                    .with_remedy("mend or delete it in AWS; what AWS says of it is in its events"),
-            );
+    /// A group of nodes that EKS gave up on holds nothing: it is taken away and made again, once. What made it fail twice (no
+    /// capacity, a network without a way to the cluster) is as likely to do so a third time. Data is left to a person at once.
+    fn plan_failed(&mut self, key: &ResourceKey, node: &Node, kind: AwsKind, reason: &str) {
+        let refused = |times, remedy| {
+            let message = format!("{key} failed in AWS{times}: {reason}");
+            Failure::new(Class::Invalid, message).with_remedy(remedy)
+        };
+        if kind != AwsKind::NodeGroup {
+            let remedy = "mend or delete it in AWS; what AWS says of it is in its events";
+            return self.refuse(key, Action::Wait, refused("", remedy));
         }
+        if self.was_remade(key, node) {
+            let remedy = "take away what made it fail, then delete it in EKS, and it is made again; or change it in the \
+                          specification (spec.nodes of the workload)";
+            return self.refuse(key, Action::Wait, refused(" for the second time", remedy));
+        }
+        let mut step = step(
+            key,
+            Action::Replace,
+            Operation::AwsDelete {
+                mode: DeleteMode::Everything,
+            },
+        );
+        step.minutes = kind.usual_minutes();
+        step.changes = vec![FieldChange {
+            field: "status".to_owned(),
+            from: show(&serde_json::Value::from(reason)),
+            to: "ACTIVE".to_owned(),
+            effect: Effect::None,
+        }];
+        self.steps.push(step);
+    }
+
+    /// Whether just what is desired now failed before, was made again, and was not seen to work since.
+    fn was_remade(&self, key: &ResourceKey, node: &Node) -> bool {
+        let entry = self.input.inventory.get(key);
+        let remade_for = entry.and_then(|entry| entry.remade_for.as_deref());
+        remade_for.is_some() && remade_for == node.intent().as_deref()
     }
 
     /// As desired; it also has to work, and a node group to have its nodes.
@@ -254,7 +267,7 @@ impl Planner<'_> {
 }
 
 /// What AWS says of a resource beside its state, such as that it was stopped.
-fn with_note(state: &str, present: &Present) -> String {
+pub(super) fn with_note(state: &str, present: &Present) -> String {
     present
         .note
         .as_ref()

@@ -55,6 +55,20 @@ pub struct InventoryEntry {
     pub role: String,
     /// Hash of what was desired when it was last seen to be as desired; a difference with the same hash is drift.
     pub applied: Option<String>,
+    /// Hash of what was desired when AWS gave up on it and it was deleted to be made again. If the same fails once more before
+    /// it was seen to be as desired, a person has to act.
+    pub remade_for: Option<String>,
+}
+
+impl InventoryEntry {
+    /// An entry of something that was never seen to be as desired.
+    pub(crate) fn new(role: &str) -> Self {
+        Self {
+            role: role.to_owned(),
+            applied: None,
+            remade_for: None,
+        }
+    }
 }
 
 /// Resources by key, from the status.

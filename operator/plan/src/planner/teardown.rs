@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    DeletionPolicy, Input, Ownership, ownership,
+    DeletionPolicy, Input, Ownership,
+    aws::with_note,
+    ownership,
     scaling::{self, End},
     step, waiting,
 };
@@ -240,14 +242,14 @@ fn take_down_aws(
         Lifecycle::Creating => {
             return Some(waiting(
                 key,
-                "is being created; it is deleted afterwards",
+                &with_note("is being created; it is deleted afterwards", present),
                 kind.usual_minutes(),
             ));
         }
         Lifecycle::Modifying => {
             return Some(waiting(
                 key,
-                "is being changed; it is deleted afterwards",
+                &with_note("is being changed; it is deleted afterwards", present),
                 0,
             ));
         }

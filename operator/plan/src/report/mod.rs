@@ -54,7 +54,6 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
     let mut conditions = Vec::new();
     if !deleting {
         for section in [
-            Section::Network,
             Section::Nodes,
             Section::Data,
             Section::Workload,
@@ -336,7 +335,7 @@ fn section_reason(section: Section) -> &'static str {
         Section::Nodes => reason::NODES_CREATING,
         Section::Data => reason::DATA_CREATING,
         Section::Workload => reason::ROLLING_OUT,
-        Section::Network | Section::Edge => reason::PROGRESSING,
+        Section::Edge => reason::PROGRESSING,
     }
 }
 

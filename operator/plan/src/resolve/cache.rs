@@ -18,7 +18,7 @@ const PORT: i32 = 6379;
 
 /// A cache with its subnet group, a parameter group where parameters are declared, and a user group where users are.
 pub(super) fn cache(context: Context<'_>, declared: &api::Cache) -> Vec<DataResource> {
-    let id = context.name("", LONGEST_ID);
+    let id = context.identifier("", LONGEST_ID);
     let subnet_group = CacheSubnetGroup {
         name: id.clone(),
         description: format!("Private subnets for {}", context.owner.path()),
@@ -110,7 +110,7 @@ fn users(
     // Connections that do not authenticate are of this user. ElastiCache's own may do everything; this one nothing, and nobody
     // knows its password.
     let nobody = CacheUser {
-        id: context.name(DEFAULT_USER_NAME, LONGEST_ID),
+        id: context.identifier(DEFAULT_USER_NAME, LONGEST_ID),
         user_name: DEFAULT_USER_NAME.to_owned(),
         access_string: AccessString::nothing(),
         authentication: CacheAuthentication::Password,
@@ -121,7 +121,7 @@ fn users(
     let mut resources = vec![DataResource::hidden("cache.users.default", nobody)];
     for user in &declared.users {
         let role = format!("cache.users.{}", user.name);
-        let id = context.name(&user.name, LONGEST_ID);
+        let id = context.identifier(&user.name, LONGEST_ID);
         let authentication = user
             .authentication
             .unwrap_or(defaults::CACHE_AUTHENTICATION);

@@ -117,6 +117,17 @@ pub(super) struct Place<'a> {
     pub health_path: Option<&'a str>,
 }
 
+impl Component {
+    /// The role of a part of it: `nodes`, or `frontends.web.nodes` where its owner has several.
+    pub(crate) fn role_of(&self, part: &str) -> String {
+        if self.role.is_empty() {
+            part.to_owned()
+        } else {
+            format!("{}.{part}", self.role)
+        }
+    }
+}
+
 pub(super) fn component(
     context: Context<'_>,
     place: &Place<'_>,

@@ -34,7 +34,7 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
     let identifier = declared
         .identifier
         .clone()
-        .unwrap_or_else(|| context.name("", LONGEST_IDENTIFIER));
+        .unwrap_or_else(|| context.identifier("", LONGEST_IDENTIFIER));
     let family = family(declared);
     let subnet_group = RdsSubnetGroup {
         name: identifier.clone(),

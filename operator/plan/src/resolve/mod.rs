@@ -225,6 +225,11 @@ impl Context<'_> {
         self.owner.aws_name(&self.platform.name, role, longest)
     }
 
+    fn identifier(&self, role: &str, longest: usize) -> String {
+        let platform = &self.platform.name;
+        self.owner.aws_identifier(platform, role, longest)
+    }
+
     fn security_groups(&self) -> BTreeSet<String> {
         self.platform.data_security_groups.iter().cloned().collect()
     }
@@ -277,6 +282,11 @@ pub trait Resolve: Managed {
 
     /// The services it refers to and needs to know the ports of.
     fn referenced_services(&self) -> Vec<ServiceKey>;
+
+    /// Names of its workloads. That of a service is called as the service is.
+    fn component_names(&self) -> Vec<String> {
+        vec![self.meta().name.clone().unwrap_or_default()]
+    }
 }
 
 /// A kind that others can call.

@@ -62,6 +62,12 @@ const LONGEST_BASE: usize = 56;
 /// Longest name of a role.
 const LONGEST_ROLE: usize = 64;
 
+/// Value of [`NODES_LABEL`] for the nodes of a workload.
+#[must_use]
+pub fn label(namespace: &str, component: &str) -> String {
+    names::label(&format!("{namespace}.{component}"))
+}
+
 pub(super) fn placement(
     context: Context<'_>,
     place: &Place<'_>,
@@ -101,10 +107,7 @@ fn own(
 ) -> Result<OwnNodes, Failure> {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
     let base = context.name(role_part, LONGEST_BASE);
-    let label: String = format!("{}.{}", context.owner.namespace, place.name)
-        .chars()
-        .take(63)
-        .collect();
+    let label = label(&context.owner.namespace, place.name);
     let instance_types = if declared.instance_types.is_empty() {
         vec![defaults::INSTANCE_TYPE.to_owned()]
     } else {

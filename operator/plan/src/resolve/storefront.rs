@@ -80,6 +80,18 @@ impl Resolve for Storefront {
             })
             .collect()
     }
+
+    fn component_names(&self) -> Vec<String> {
+        let storefront = self.metadata.name.as_deref().unwrap_or_default();
+        let frontends = self.spec.frontends.iter();
+        frontends
+            .map(|frontend| component_name(storefront, frontend))
+            .collect()
+    }
+}
+
+fn component_name(storefront: &str, frontend: &Frontend) -> String {
+    format!("{storefront}-{}", frontend.name)
 }
 
 fn is_internal(frontend: &Frontend) -> bool {
@@ -88,7 +100,7 @@ fn is_internal(frontend: &Frontend) -> bool {
 
 fn frontend_component(context: Context<'_>, frontend: &Frontend) -> Result<Component, Failure> {
     let place = Place {
-        name: &format!("{}-{}", context.owner.name, frontend.name),
+        name: &component_name(&context.owner.name, frontend),
         role: &format!("frontends.{}", frontend.name),
         field: &format!("spec.frontends[{}]", frontend.name),
         load_balancer: Some(frontend.exposure.unwrap_or(Exposure::Public)),

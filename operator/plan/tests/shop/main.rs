@@ -4,6 +4,7 @@
 
 mod adoption;
 mod approval;
+mod bounds;
 mod built;
 mod cache_users;
 mod convergence;

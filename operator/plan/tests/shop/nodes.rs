@@ -1,12 +1,15 @@
-//! Node groups that are replaced: the new one serves before the old one goes.
+//! Node groups that are replaced: the new one serves before the old one goes; and those that EKS gives up on.
 
 use serde_json::json;
 use shopkeeper_plan::{
     aws::AwsKind,
+    failure::Class,
+    kubernetes::KubernetesKind,
     plan::{Action, Blocker, Effect, Operation, Plan},
     quota::Quotas,
     report,
-    resource::ResourceKind,
+    resolve::nodes::NODES_LABEL,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use crate::{
@@ -119,6 +122,86 @@ fn a_group_without_its_nodes_is_not_ready() {
     };
     assert_eq!(step.key.kind, ResourceKind::Aws(AwsKind::NodeGroup));
     assert_eq!(step.changes[0].from, "2 of 3 nodes are ready");
+}
+
+const NO_CAPACITY: &str = "EKS could not make the node group: AsgInstanceLaunchFailures: Could not launch On-Demand Instances";
+
+#[test]
+fn a_group_that_eks_gives_up_on_is_made_once_more_and_then_waits_for_a_person() {
+    let mut object = on("m7g.large");
+    let mut world = World::new(want("octank", &object));
+    world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
+    let made = |world: &World| {
+        let is_made = |line: &&String| line.starts_with("create NodeGroup");
+        world.log.iter().filter(is_made).count()
+    };
+
+    let plan = world.run();
+    assert_eq!(made(&world), 2, "{:#?}", world.log);
+    let group = world.key(AwsKind::NodeGroup, "");
+    let step = plan.steps.iter().find(|step| step.key == group).unwrap();
+    let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
+        panic!("{step:#?}")
+    };
+    assert_eq!(failure.class, Class::Invalid);
+    let told = failure.describe();
+    for part in [
+        "AsgInstanceLaunchFailures",
+        group.name.as_str(),
+        "delete it in EKS",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let report = report::of_plan(&plan, &world.draft(), &world.observe(), false);
+    let is_stalled = |condition: &report::ConditionDraft| condition.r#type == "Stalled";
+    assert!(report.conditions.iter().any(is_stalled), "{report:#?}");
+
+    // Another wish is tried anew.
+    object["spec"]["nodes"]["nodeGroup"]["max"] = json!(20);
+    world.wanted = want("octank", &object);
+    world.run();
+    assert_eq!(made(&world), 3, "{:#?}", world.log);
+    // Whoever deletes it has it made again.
+    world.aws.remove(&group);
+    world.failing.clear();
+    assert!(world.run().is_empty());
+    assert_eq!(made(&world), 4, "{:#?}", world.log);
+
+    // Once it worked, a later failure is a first one.
+    world.log.clear();
+    world.aws.remove(&group);
+    world.pods.clear();
+    world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
+    world.run();
+    assert_eq!(made(&world), 2, "{:#?}", world.log);
+}
+
+/// The label of the nodes of a service of this name, as its pods choose it.
+fn label_of_nodes(namespace: &str, name: &str) -> String {
+    let mut object = on("m7g.large");
+    object["metadata"]["namespace"] = json!(namespace);
+    object["metadata"]["name"] = json!(name);
+    let world = World::settled(want("octank", &object));
+    let key = ResourceKey::kubernetes(KubernetesKind::Deployment, name);
+    let selector = &world.kubernetes[&key].body["spec"]["template"]["spec"]["nodeSelector"];
+    selector[NODES_LABEL].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nodes_of_long_names_are_not_shared() {
+    let namespace = "n".repeat(55);
+    let one = label_of_nodes(&namespace, "orders-europe");
+    let other = label_of_nodes(&namespace, "orders-elsewhere");
+    assert_ne!(one, other);
+    assert!(one.len() <= 63 && other.len() <= 63, "{one} {other}");
+    // A label ends in a letter or a digit, wherever it is cut.
+    for length in 50..=63 {
+        let label = label_of_nodes(&"n".repeat(length), "o-r-d-e-r-s");
+        assert!(label.len() <= 63 && !label.ends_with(['-', '.']), "{label}");
+    }
+    // What fits stays as it was: another label would be another value of a taint on every node.
+    let just = format!("{}.orders", "n".repeat(56));
+    assert_eq!(label_of_nodes(&"n".repeat(56), "orders"), just);
 }
 
 /// What a plan refuses, by code.

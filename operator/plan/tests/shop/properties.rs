@@ -279,6 +279,7 @@ fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
                 InventoryEntry {
                     role: world.inventory[key].role.clone(),
                     applied,
+                    remade_for: None,
                 },
             );
         }

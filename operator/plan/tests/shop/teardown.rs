@@ -8,6 +8,7 @@ use shopkeeper_plan::{
     observed::{Lifecycle, Observed},
     plan::{Action, Blocker, Plan},
     planner::DeletionPolicy,
+    report,
     resource::ResourceKind,
 };
 
@@ -255,4 +256,19 @@ fn a_failed_database_that_is_protected_needs_a_person_and_holds_up_only_what_it_
     found.deletion_protection = false;
     world.run();
     assert!(world.aws.is_empty());
+}
+
+#[test]
+fn a_database_that_was_stopped_says_so_while_it_holds_up_the_end() {
+    let mut world = ending("octank", "orders", DeletionPolicy::Delete);
+    let database = world.key(AwsKind::RdsInstance, "");
+    let thing = world.thing(&database);
+    thing.present.lifecycle = Lifecycle::Modifying;
+    thing.present.note = Some("the instance was stopped".into());
+    let plan = world.run();
+    let report = report::of_plan(&plan, &world.draft(), &world.observe(), true);
+    let ready = &report.conditions[0];
+    for part in [database.name.as_str(), "the instance was stopped"] {
+        assert!(ready.message.contains(part), "{}", ready.message);
+    }
 }

@@ -69,6 +69,8 @@ pub struct World {
     pub unknown: BTreeMap<ResourceKey, Failure>,
     /// What the account may have, and the node groups of others.
     pub quotas: QuotaUse,
+    /// What AWS gives up on while it makes it, and what it says then.
+    pub failing: BTreeMap<AwsKind, &'static str>,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
     pub inventory: Inventory,
@@ -114,6 +116,7 @@ impl World {
                 allowed: Some(Quotas::default()),
                 node_groups: Some(0),
             },
+            failing: BTreeMap::new(),
             pods: BTreeMap::new(),
             inventory: Inventory::new(),
             policies: Policies::default(),
@@ -233,7 +236,7 @@ impl World {
         self.write_down(&plan, &blueprint);
         self.execute(&plan);
         let gone = inventory::absent(&self.inventory, &observed);
-        self.inventory = inventory::after(
+        let after = inventory::after(
             &self.inventory,
             &plan,
             &blueprint,
@@ -241,6 +244,11 @@ impl World {
             &gone,
             self.deleting,
         );
+        // The next pass may be that of another process: it knows what the status keeps.
+        self.inventory = inventory::from_status(&Status {
+            inventory: inventory::to_status(&after, &observed, &[]),
+            ..Status::default()
+        });
         plan
     }
 
@@ -319,7 +327,16 @@ impl World {
                 gone.push(key.clone());
                 continue;
             }
-            thing.present.lifecycle = Lifecycle::Available;
+            let fails = match key.kind {
+                ResourceKind::Aws(kind) if thing.present.lifecycle == Lifecycle::Creating => {
+                    self.failing.get(&kind)
+                }
+                _ => None,
+            };
+            thing.present.lifecycle = match fails {
+                Some(reason) => Lifecycle::Failed((*reason).to_owned()),
+                None => Lifecycle::Available,
+            };
             if let Some(resource) = thing.then.take() {
                 thing.present.resource = resource;
             }

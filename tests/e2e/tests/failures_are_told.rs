@@ -1,0 +1,140 @@
+//! What AWS gives up on is told with what AWS says of it and what to do, and goes on when that was done: a node group is made again
+//! once and not without end, also by another process; a failed database with deletion protection holds up its own end, and no other.
+//!
+//! Rows R10 and R13 of the requirements.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example};
+use shopkeeper_localenv::Outcome;
+
+/// Below the 30 s that kubelet waits before it kills.
+const GRACE: Duration = Duration::from_secs(25);
+const DATABASE: &str = "octank-shop-orders";
+
+const SHOP: &str = "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {name: catalog, namespace: shop}
+spec:
+  workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: NodeGroup, nodeGroup: {instanceTypes: [m7g.large], min: 1, max: 3}}
+  products: {keys: {partition: {name: id, type: String}}}
+---
+apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {name: orders, namespace: shop}
+spec:
+  workload: {image: registry.example/orders:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: None}
+  notifications: {queues: [{name: fulfilment}]}
+  database:
+    type: RDS
+    rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi}
+";
+
+#[tokio::test]
+async fn failures_are_told() -> Result<()> {
+    let mut shop = Shop::open("failures").await?;
+    shop.namespace("shop").await?;
+    let no_way_out = Outcome::new("eks.nodegroup.creating", "CREATE_FAILED").telling(json!({
+        "code": "NodeCreationFailure",
+        "message": "Instances failed to join the kubernetes cluster",
+    }));
+    let control = shop.environment.aws_control()?;
+    control.script_outcome(&no_way_out.times(2)).await?;
+    shop.apply(&read_example("octank/platform.yaml")?).await?;
+    shop.apply(SHOP).await?;
+    a_node_group_is_made_twice(&mut shop).await?;
+    a_failed_database_holds_up_its_own_end(&shop).await?;
+    shop.close().await
+}
+
+async fn a_node_group_is_made_twice(shop: &mut Shop) -> Result<()> {
+    let mark = shop.mark().await?;
+    let catalog = Subject::new("CatalogService", "shop", "catalog");
+    let message = shop
+        .until_condition(&catalog, "Stalled", "True", "Failed")
+        .await?;
+    for part in [
+        "EKS node group octank-shop-catalog-",
+        "NodeCreationFailure: Instances failed to join",
+        "for the second time",
+        "To do: ",
+    ] {
+        ensure!(
+            message.contains(part),
+            "the message does not contain {part:?}: {message}"
+        );
+    }
+    // Another process knows that it was made again.
+    let operator = shop.operator.take().context("the operator does not run")?;
+    let status = operator.terminate(GRACE).await?;
+    equals("the exit code after SIGTERM", status.code(), Some(0))?;
+    shop.operator = Some(shop.start_operator("successor").await?);
+    shop.request_pass(&catalog, "2026-11-24T10:00:00Z").await?;
+    equals(
+        "the message of Stalled",
+        shop.until_condition(&catalog, "Stalled", "True", "Failed")
+            .await?,
+        message,
+    )?;
+    let steps = |calls: Vec<shopkeeper_localenv::AwsCall>| -> Vec<String> {
+        let operations = calls.into_iter().filter_map(|call| call.operation);
+        operations
+            .filter(|operation| operation.ends_with("Nodegroup"))
+            .collect()
+    };
+    equals(
+        "the calls about node groups after the first",
+        steps(shop.aws_writes_since(mark).await?),
+        ["CreateNodegroup", "DeleteNodegroup", "CreateNodegroup"]
+            .map(str::to_owned)
+            .to_vec(),
+    )?;
+
+    // Another wish is tried.
+    shop.merge(
+        &catalog,
+        json!({"spec": {"nodes": {"nodeGroup": {"max": 4}}}}),
+    )
+    .await?;
+    shop.until_ready(&catalog).await.map(drop)
+}
+
+async fn a_failed_database_holds_up_its_own_end(shop: &Shop) -> Result<()> {
+    let orders = Subject::new("OrderService", "shop", "orders");
+    shop.until_ready(&orders).await?;
+    let control = shop.environment.aws_control()?;
+    let instance = ("rds", "db-instance");
+    let changed = control
+        .force_state(instance, DATABASE, Some("incompatible-network"), None)
+        .await?;
+    equals("instances that fail", changed, 1)?;
+    shop.delete(&orders).await?;
+    let message = shop
+        .until_condition(&orders, "Stalled", "True", "Failed")
+        .await?;
+    for part in [
+        DATABASE,
+        "incompatible-network",
+        "deletion protection",
+        "To do: ",
+    ] {
+        ensure!(
+            message.contains(part),
+            "the message does not contain {part:?}: {message}"
+        );
+    }
+    // What it does not need goes all the same.
+    let queue = "octank-shop-orders-fulfilment";
+    shop.until("the queue is gone", PATIENCE, async || {
+        let found = shop.aws.queue(queue).await;
+        ensure!(found.is_err(), "{found:?}");
+        Ok(())
+    })
+    .await?;
+    control.force_state(instance, DATABASE, None, None).await?;
+    shop.until_gone(&orders).await
+}
