@@ -248,14 +248,17 @@ async fn nodes_follow_their_node_group() {
     };
     update().scaling_config(scaling(1)).send().await.unwrap();
     // The scheduler may have left one of the three without a pod: that one is gone at once, whatever the budget.
-    eventually("one node left that takes pods, beside one that is kept", || async {
-        let nodes = nodes_of(&client, "orders").await;
-        let cordoned = nodes
-            .iter()
-            .filter(|node| node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true))
-            .count();
-        cordoned >= 1 && nodes.len() - cordoned == 1
-    })
+    eventually(
+        "one node left that takes pods, beside one that is kept",
+        || async {
+            let nodes = nodes_of(&client, "orders").await;
+            let cordoned = nodes
+                .iter()
+                .filter(|node| node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true))
+                .count();
+            cordoned >= 1 && nodes.len() - cordoned == 1
+        },
+    )
     .await;
     assert_eq!(
         running_pods(&client).await.len(),
