@@ -1,7 +1,7 @@
 //! A specification that cannot be right is refused by the API server with the field's name, and what only AWS can refuse
 //! becomes Stalled with AWS's code, while everything else goes on.
 //!
-//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R31 of the requirements.
+//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R31 of `docs/coverage.md`.
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -114,8 +114,8 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
     ("OrderService", "nonsense: true", &["nonsense"]),
 ];
 
-/// What an Application Load Balancer would refuse, and the words of the refusal.
-const REFUSED_ROUTES: &[(&str, &[&str])] = &[
+/// Storefronts that cannot be right, or that an Application Load Balancer would refuse, and the words of the refusal.
+const REFUSED_STOREFRONTS: &[(&str, &[&str])] = &[
     (
         "{hosts: [a.io, b.io, c.io, d.io, e.io, f.io, g.io, h.io, i.io, j.io, k.io, l.io, m.io, n.io, o.io, p.io], routes: [{path: /a, service: {kind: CatalogService, name: a}}, {path: /b, service: {kind: CatalogService, name: a}}, {path: /c, service: {kind: CatalogService, name: a}}, {path: /d, service: {kind: CatalogService, name: a}}, {path: /e, service: {kind: CatalogService, name: a}}, {path: /f, service: {kind: CatalogService, name: a}}, {path: /g, service: {kind: CatalogService, name: a}}]}",
         &["routes times hosts must not exceed 100"],
@@ -127,6 +127,55 @@ const REFUSED_ROUTES: &[(&str, &[&str])] = &[
     (
         "{hosts: [a.io], routes: [{path: /cart/../admin, service: {kind: CatalogService, name: a}}]}",
         &["spec.routes[0]", "path must not contain //"],
+    ),
+    (
+        "{routes: [{path: /a, service: {kind: CatalogService, name: a}}]}",
+        &["routes need hosts", "tls.type"],
+    ),
+    (
+        "{hosts: [a.io], routes: [{path: /, frontend: web}]}",
+        &["routes[].frontend must name a member of frontends"],
+    ),
+    (
+        "{hosts: [a.io], frontends: [{name: office, exposure: Internal, workload: {image: registry.example/any:1}}], routes: [{path: /, frontend: office}]}",
+        &["routes[].frontend must not be Internal"],
+    ),
+    (
+        "{hosts: [a.io], frontends: [{name: web, hosts: [b.io], workload: {image: registry.example/any:1}}]}",
+        &["spec.frontends[0]", "set exposure to Internal"],
+    ),
+    (
+        "{hosts: [a.io], frontends: [{name: web, healthPath: healthz, workload: {image: registry.example/any:1}}]}",
+        &["spec.frontends[0].healthPath"],
+    ),
+    (
+        "{hosts: [a.io], frontends: [{name: web, exposure: Secret, workload: {image: registry.example/any:1}}]}",
+        &["spec.frontends[0].exposure", "Internal"],
+    ),
+    (
+        "{hosts: [a.io], routes: [{path: /, frontend: web, service: {kind: CatalogService, name: a}}], frontends: [{name: web, workload: {image: registry.example/any:1}}]}",
+        &["spec.routes[0]", "set either service or frontend"],
+    ),
+    ("{hosts: ['https://a.io']}", &["spec.hosts[0]"]),
+    (
+        "{hosts: [a.io], tls: {type: Existing}}",
+        &["spec.tls", "existing must be set"],
+    ),
+    (
+        "{hosts: [a.io], tls: {type: None, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}}",
+        &["spec.tls", "policy has no meaning"],
+    ),
+    (
+        "{hosts: [a.io], tls: {type: Existing, existing: {certificateArns: ['arn:aws:iam::123456789012:role/web']}}}",
+        &["spec.tls.existing.certificateArns[0]"],
+    ),
+    (
+        "{hosts: [a.io], loadBalancer: {idleTimeoutSeconds: 4001}}",
+        &["spec.loadBalancer.idleTimeoutSeconds"],
+    ),
+    (
+        "{hosts: [a.io], loadBalancer: {wafAclArn: 'arn:aws:wafv2:us-east-1:123456789012:global/webacl/shop/a1'}}",
+        &["spec.loadBalancer.wafAclArn"],
     ),
 ];
 
@@ -146,7 +195,7 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
             );
         }
     }
-    for (part, words) in REFUSED_ROUTES {
+    for (part, words) in REFUSED_STOREFRONTS {
         let yaml = format!(
             "apiVersion: shopkeeper.dev/v1alpha1\nkind: Storefront\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {part}\n"
         );

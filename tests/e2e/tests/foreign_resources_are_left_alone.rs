@@ -5,7 +5,7 @@
 //! `adoption: Adopt` takes it over, and that deletion afterwards treats it as its own; and that what an earlier custom
 //! resource of the same name has left is taken up again without asking.
 //!
-//! Rows R3, R11, R13, R29 of the requirements.
+//! Rows R3, R11, R13, R29 of `docs/coverage.md`.
 
 use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::types::{

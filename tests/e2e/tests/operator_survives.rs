@@ -4,7 +4,7 @@
 //! in time with the Lease given back, that a second replica waits and then takes over, and that a restart of the API server
 //! is survived without a restart of the operator. And that no password was told on the way.
 //!
-//! Rows R8, R31 of the requirements; sections 3 (crash safety) and 2 of the design.
+//! Rows R8, R31 of `docs/coverage.md`.
 
 use std::time::Duration;
 

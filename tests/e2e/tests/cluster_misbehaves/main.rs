@@ -7,7 +7,7 @@
 //!
 //! A restart of the API server is in `operator_survives`, definitions that are missing at the start are in `definitions_are_checked`.
 //!
-//! Rows R8, R31 of the requirements; sections 2 and 3 of the design.
+//! Rows R8, R31 of `docs/coverage.md`.
 
 mod connection;
 mod elections;

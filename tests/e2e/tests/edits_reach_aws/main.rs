@@ -4,7 +4,7 @@
 //! AWS or in the cluster; that an edit which customers could notice waits for approval and changes nothing before; and that
 //! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes.
 //!
-//! Rows R3, R4, R6, R8, R10, R11, R12, R13, R18 of the requirements.
+//! Rows R3, R4, R6, R8, R10, R11, R12, R13, R18 of `docs/coverage.md`.
 
 mod catalog;
 mod nodes;

@@ -4,8 +4,6 @@
 //! are deleted, that whatever write was the last one, the next operator comes to the same end: the same resources in AWS, none of
 //! them twice, none left over, each last snapshot taken. The write itself takes effect and its answer is lost, which is the worst
 //! moment.
-//!
-//! Section 3 (crash safety) of the design.
 
 mod crash;
 mod services;

@@ -1,13 +1,20 @@
-"""EC2: what is in use is not deleted. A network interface, and whatever has one, keeps its subnet and its security groups."""
+"""EC2: what is in use is not deleted, and networks are told page by page.
+
+A network interface, and whatever has one, keeps its subnet and its security groups.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
-from moto.ec2.exceptions import DependencyViolationError
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import DependencyViolationError, EC2ClientError
 from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.responses.subnets import Subnets
+from moto.ec2.responses.vpcs import VPCs
 
 from shopkeeper_double.services import replaces
 
@@ -63,7 +70,35 @@ def _refers_to(group: Any, identifier: str) -> bool:
     return any(rule.source_group.get("GroupId") == identifier for rule in rules)
 
 
+def _page(request: Any, answer: ActionResult, members: str) -> ActionResult:
+    """What DescribeSubnets and DescribeVpcs page by: 5 to 1000 at a time where the caller says how many, else all."""
+    largest, token = request._get_param("MaxResults"), request._get_param("NextToken")
+    if largest is None:
+        return answer
+    largest = int(largest)
+    if not 5 <= largest <= 1000:
+        bound = "greater than 5" if largest < 5 else "less than 1000"
+        raise EC2ClientError(
+            "InvalidParameterValue", f"Value ( {largest} ) for parameter maxResults is invalid. Expecting a value {bound}."
+        )
+    found = sorted(answer.result[members], key=lambda each: each.id)
+    if token:
+        after = base64.b64decode(token).decode()
+        found = [each for each in found if each.id > after]
+    shown = found[:largest]
+    following = base64.b64encode(shown[-1].id.encode()).decode() if len(found) > largest else None
+    return ActionResult({members: shown, "NextToken": following})
+
+
 def install() -> None:
+    @replaces(Subnets)
+    def describe_subnets(before, self):
+        return _page(self, before(self), "Subnets")
+
+    @replaces(VPCs)
+    def describe_vpcs(before, self):
+        return _page(self, before(self), "Vpcs")
+
     @replaces(SecurityGroupBackend)
     def _delete_security_group(before, self, vpc_id, group_id):
         others = [each for groups in self.groups.values() for each in groups.values() if each.id != group_id]

@@ -1,0 +1,160 @@
+//! Orders: their database, queue and topic.
+
+use anyhow::{Context as _, Result};
+use aws_sdk_sqs::types::QueueAttributeName;
+use futures::FutureExt as _;
+use serde_json::json;
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals};
+
+use super::{Drift, NAMESPACE, repaired};
+
+pub async fn of_orders(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("OrderService", NAMESPACE, "orders");
+    shop.apply(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {name: orders, namespace: drift}
+spec:
+  workload: {image: registry.example/orders:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: None}
+  database:
+    type: RDS
+    rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi}
+  notifications:
+    topics: [{name: buy, subscribers: [{type: Queue, queue: fulfilment}, {type: SMS, sms: '+15550177'}]}]
+    queues: [{name: fulfilment, maxReceives: 5}]
+",
+    )
+    .await?;
+    shop.until_ready(&subject).await?;
+    let database = shop.made(&subject, "RdsInstance", "database").await?;
+    let queue = shop.made(&subject, "SqsQueue", "queues.fulfilment").await?;
+    let topic = format!(
+        "arn:aws:sns:eu-west-1:123456789012:{}",
+        shop.made(&subject, "SnsTopic", "topics.buy").await?
+    );
+    let parameters = shop
+        .made(&subject, "RdsParameterGroup", "database.parameters")
+        .await?;
+    let aws = &shop.aws;
+    let url = aws.queue(&queue).await?["url"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let drifts = vec![
+        Drift {
+            what: "the database's backups",
+            made: async {
+                aws.rds
+                    .modify_db_instance()
+                    .db_instance_identifier(&database)
+                    .backup_retention_period(1)
+                    .apply_immediately(true)
+                    .send()
+                    .await?;
+                until_available(shop, &database).await
+            }
+            .boxed_local(),
+            view: View::Database(database.clone()),
+        },
+        Drift {
+            what: "the database's protection",
+            made: async {
+                aws.rds
+                    .modify_db_instance()
+                    .db_instance_identifier(&database)
+                    .deletion_protection(false)
+                    .apply_immediately(true)
+                    .send()
+                    .await?;
+                until_available(shop, &database).await
+            }
+            .boxed_local(),
+            view: View::Database(database.clone()),
+        },
+        Drift {
+            what: "the database's parameters",
+            made: async {
+                let parameter = aws_sdk_rds::types::Parameter::builder()
+                    .parameter_name("log_min_duration_statement")
+                    .parameter_value("1")
+                    .apply_method(aws_sdk_rds::types::ApplyMethod::Immediate)
+                    .build();
+                aws.rds
+                    .modify_db_parameter_group()
+                    .db_parameter_group_name(&parameters)
+                    .parameters(parameter)
+                    .send()
+                    .await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Parameters(parameters.clone()),
+        },
+        Drift {
+            what: "the queue's redrive and policy",
+            made: async {
+                let call = aws
+                    .sqs
+                    .set_queue_attributes()
+                    .queue_url(&url)
+                    .attributes(QueueAttributeName::RedrivePolicy, "");
+                call.attributes(QueueAttributeName::Policy, "")
+                    .send()
+                    .await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Queue(queue.clone()),
+        },
+        Drift {
+            what: "the topic's key",
+            made: async {
+                aws.sns
+                    .set_topic_attributes()
+                    .topic_arn(&topic)
+                    .attribute_name("KmsMasterKeyId")
+                    .attribute_value("")
+                    .send()
+                    .await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Topic(topic.clone()),
+        },
+        Drift {
+            what: "a subscription, removed",
+            made: async {
+                let listed = aws
+                    .sns
+                    .list_subscriptions_by_topic()
+                    .topic_arn(&topic)
+                    .send()
+                    .await?;
+                let sms = listed
+                    .subscriptions()
+                    .iter()
+                    .find(|subscription| subscription.protocol() == Some("sms"));
+                let arn = sms
+                    .and_then(|sms| sms.subscription_arn())
+                    .context("there is no SMS subscription")?;
+                aws.sns.unsubscribe().subscription_arn(arn).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Topic(topic.clone()),
+        },
+    ];
+    repaired(shop, &subject, drifts).await
+}
+
+async fn until_available(shop: &Shop, database: &str) -> Result<()> {
+    shop.until("the database takes changes", PATIENCE, async || {
+        equals(
+            "its status",
+            &shop.aws.database(database).await?["status"],
+            &json!("available"),
+        )
+    })
+    .await
+}

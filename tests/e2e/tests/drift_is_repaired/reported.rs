@@ -1,0 +1,84 @@
+//! Under `drift: Report` nothing is written.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
+
+use super::NAMESPACE;
+
+pub async fn only_told(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "watched");
+    shop.apply(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {name: watched, namespace: drift}
+spec:
+  workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: None}
+  products: {keys: {partition: {name: id, type: String}}}
+  policy: {drift: Report}
+",
+    )
+    .await?;
+    shop.until_ready(&subject).await?;
+    let table = shop.made(&subject, "DynamoDbTable", "products").await?;
+    let mark = shop.mark().await?;
+    shop.aws
+        .dynamodb
+        .update_table()
+        .table_name(&table)
+        .deletion_protection_enabled(false)
+        .send()
+        .await?;
+    shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
+    let message = shop
+        .until_condition(&subject, "Ready", "True", "Drifted")
+        .await?;
+    ensure!(
+        message.contains(&table) && message.contains("deletionProtection"),
+        "the drift is not named: {message}"
+    );
+    let patch = json!({"spec": {"maxUnavailable": 2}});
+    shop.merge(
+        &Subject::new("PodDisruptionBudget", NAMESPACE, "watched"),
+        patch,
+    )
+    .await?;
+    shop.until("the drift in the cluster is told", PATIENCE, async || {
+        let message = shop
+            .until_condition(&subject, "Ready", "True", "Drifted")
+            .await?;
+        ensure!(message.contains("PodDisruptionBudget"), "{message}");
+        Ok(())
+    })
+    .await?;
+    equals(
+        "what was written to AWS",
+        shop.steps_since(mark, &table).await?,
+        Vec::<String>::new(),
+    )?;
+    equals(
+        "the table's protection",
+        &shop.aws.table(&table).await?["deletionProtection"],
+        &json!(false),
+    )?;
+    let budget = shop
+        .get("PodDisruptionBudget", NAMESPACE, "watched")
+        .await?;
+    equals("the budget", &budget["spec"]["maxUnavailable"], &json!(2))?;
+
+    // An edit of the same field is no drift: it is made.
+    shop.merge(
+        &subject,
+        json!({"spec": {"products": {"recoveryPeriodDays": 9}}}),
+    )
+    .await?;
+    shop.until("the edit is made", PATIENCE, async || {
+        includes(
+            "the table",
+            &shop.aws.table(&table).await?,
+            &json!({"recoveryDays": 9}),
+        )
+    })
+    .await
+}
