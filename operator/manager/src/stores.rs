@@ -434,6 +434,11 @@ pub fn node_is_ready(node: &Node) -> bool {
         })
 }
 
+/// Whether the node is cordoned.
+pub fn node_is_unschedulable(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+}
+
 fn start_namespaces(
     client: &Client,
     queues: &Queues,

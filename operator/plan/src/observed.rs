@@ -196,21 +196,51 @@ pub struct Observed {
     pub aws: BTreeMap<ResourceKey, Observation>,
     /// Kubernetes objects, by key. A key that is not in here does not exist.
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
-    /// Nodes of node groups, by the name of the group: how many are ready, and how many pods of ours still run there.
+    /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
 }
 
 /// The nodes of one node group, as Kubernetes sees them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeGroupNodes {
-    /// Nodes that are ready.
-    pub ready: usize,
     /// All nodes.
-    pub total: usize,
-    /// Pods of the custom resource that run on them.
-    pub pods: usize,
+    pub nodes: Vec<ObservedNode>,
+    /// Pods that run on them and do not belong to them, as those of a DaemonSet do. Looked at only where the group is to go.
+    pub pods: Vec<ObservedPod>,
+}
+
+impl NodeGroupNodes {
+    /// Nodes that pods can run on.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.nodes.iter().filter(|node| node.ready).count()
+    }
+}
+
+/// A node of a node group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedNode {
+    /// Its name.
+    pub name: String,
+    /// Whether its kubelet says that it is ready.
+    pub ready: bool,
+    /// Whether it is cordoned, whoever did so: it takes no further pods.
+    pub unschedulable: bool,
+}
+
+/// A pod on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another one of that name is not evicted in its stead.
+    pub uid: String,
+    /// Whether it was told to end, and takes its time.
+    pub is_ending: bool,
 }
 
 impl Observed {

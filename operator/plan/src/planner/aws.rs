@@ -10,7 +10,7 @@ use crate::{
     blueprint::Node,
     difference::{self, Difference, show},
     failure::{Class, Failure},
-    observed::{Lifecycle, Observation, Present, Weight},
+    observed::{Lifecycle, NodeGroupNodes, Observation, Present, Weight},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
     resource::ResourceKey,
 };
@@ -237,16 +237,15 @@ impl Planner<'_> {
         if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
             (desired, &present.resource)
         {
-            let nodes = self
+            let ready = self
                 .input
                 .observed
                 .nodes
                 .get(&group.name)
-                .copied()
-                .unwrap_or_default();
+                .map_or(0, NodeGroupNodes::ready);
             let least = usize::try_from(group.min_size).unwrap_or(0);
-            if nodes.ready < least {
-                return self.wait(key, &format!("{} of {least} nodes are ready", nodes.ready));
+            if ready < least {
+                return self.wait(key, &format!("{ready} of {least} nodes are ready"));
             }
         }
         self.settle(key);

@@ -82,6 +82,38 @@ fn nothing_is_drained_while_the_pods_are_not_all_ready() {
 }
 
 #[test]
+fn a_drain_waits_for_pods_that_take_their_time_to_end() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let old = world.key(AwsKind::NodeGroup, "");
+    world.wanted = want("octank", &on("m7g.xlarge"));
+    world.slow_pods = true;
+    while world.ending.get(&old.name) != Some(&1) {
+        world.pass();
+        if !world.ending.contains_key(&old.name) {
+            world.tick();
+        }
+    }
+    // The other two are told as soon as the budget allows it.
+    world.pods.insert(old.name.clone(), 1);
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(matches!(step.operation, Operation::Wait), "{step:#?}");
+    assert_eq!(
+        report::describe(step),
+        format!("{old}: waits for pod shop/pod-0 to end")
+    );
+    world.cordoned.clear();
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(
+        matches!(step.operation, Operation::DrainNodes),
+        "what can take further pods is cordoned first: {step:#?}"
+    );
+    world.cordoned.insert(old.name.clone());
+    assert!(world.run().is_empty());
+}
+
+#[test]
 fn sizes_labels_and_taints_change_in_place() {
     let mut object = on("m7g.large");
     let mut world = World::settled(want("octank", &object));
@@ -111,7 +143,7 @@ fn a_group_without_its_nodes_is_not_ready() {
     let world = World::settled(want("octank", &on("m7g.large")));
     let mut observed = world.observe();
     for nodes in observed.nodes.values_mut() {
-        nodes.ready = 2;
+        nodes.nodes.last_mut().unwrap().ready = false;
     }
     let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));
     let [step] = plan.steps.as_slice() else {

@@ -1,17 +1,20 @@
 //! A world that carries out steps as AWS and Kubernetes do: resources take a while, take one change at a time, and refuse what
 //! AWS refuses. It never sleeps: [`World::tick`] is its clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
+    aws::{AwsKind, AwsResource, NodeGroup},
     blueprint::Blueprint,
     decisions,
     failure::Failure,
     inventory,
     kubernetes::KubernetesObject,
-    observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject, Present},
+    observed::{
+        Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
+        ObservedPod, Present,
+    },
     plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
     quota::{QuotaUse, Quotas},
@@ -71,6 +74,12 @@ pub struct World {
     pub quotas: QuotaUse,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
+    /// Those of them that were told to end.
+    pub ending: BTreeMap<String, usize>,
+    /// Node groups whose nodes are cordoned.
+    pub cordoned: BTreeSet<String>,
+    /// Whether pods take until the next tick to end.
+    pub slow_pods: bool,
     pub inventory: Inventory,
     pub policies: Policies,
     pub approved: Option<String>,
@@ -115,6 +124,9 @@ impl World {
                 node_groups: Some(0),
             },
             pods: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            cordoned: BTreeSet::new(),
+            slow_pods: false,
             inventory: Inventory::new(),
             policies: Policies::default(),
             approved: None,
@@ -164,29 +176,40 @@ impl World {
             if let Some(AwsResource::NodeGroup(group)) =
                 self.aws.get(key).map(|thing| &thing.present.resource)
             {
-                let lifecycle = &self.aws[key].present.lifecycle;
-                let nodes = if *lifecycle == Lifecycle::Creating {
-                    0
-                } else {
-                    usize::try_from(group.min_size).unwrap()
+                let mut nodes = match self.aws[key].present.lifecycle {
+                    Lifecycle::Creating => NodeGroupNodes::default(),
+                    _ => self.nodes_of(group),
                 };
                 // Only a group that is about to go is asked for its pods.
-                let pods = if draft.get(key).is_none() {
-                    self.pods.get(&group.name).copied().unwrap_or(0)
-                } else {
-                    0
-                };
-                observed.nodes.insert(
-                    group.name.clone(),
-                    NodeGroupNodes {
-                        ready: nodes,
-                        total: nodes,
-                        pods,
-                    },
-                );
+                if draft.get(key).is_some() {
+                    nodes.pods.clear();
+                }
+                observed.nodes.insert(group.name.clone(), nodes);
             }
         }
         observed
+    }
+
+    fn nodes_of(&self, group: &NodeGroup) -> NodeGroupNodes {
+        let ending = self.ending.get(&group.name).copied().unwrap_or(0);
+        let pods = self.pods.get(&group.name).copied().unwrap_or(0);
+        NodeGroupNodes {
+            nodes: (0..group.min_size)
+                .map(|nth| ObservedNode {
+                    name: format!("{}-{nth}", group.name),
+                    ready: true,
+                    unschedulable: self.cordoned.contains(&group.name),
+                })
+                .collect(),
+            pods: (0..pods)
+                .map(|nth| ObservedPod {
+                    namespace: "shop".into(),
+                    name: format!("pod-{nth}"),
+                    uid: format!("pod-{nth}-uid"),
+                    is_ending: nth < ending,
+                })
+                .collect(),
+        }
     }
 
     fn node_groups(&self) -> u32 {
