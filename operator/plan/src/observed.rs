@@ -215,7 +215,21 @@ impl NodeGroupNodes {
     /// Nodes that pods can run on.
     #[must_use]
     pub fn ready(&self) -> usize {
-        self.nodes.iter().filter(|node| node.ready).count()
+        self.nodes
+            .iter()
+            .filter(|node| node.ready && !node.unschedulable)
+            .count()
+    }
+
+    /// Nodes that are cordoned, by whomever.
+    #[must_use]
+    pub fn cordoned(&self) -> usize {
+        self.nodes.iter().filter(|node| node.unschedulable).count()
+    }
+
+    /// Nodes that carry our mark.
+    pub fn cordoned_by_us(&self) -> impl Iterator<Item = &ObservedNode> {
+        self.nodes.iter().filter(|node| node.cordoned_by_us)
     }
 }
 
@@ -228,6 +242,10 @@ pub struct ObservedNode {
     pub ready: bool,
     /// Whether it is cordoned, whoever did so: it takes no further pods.
     pub unschedulable: bool,
+    /// Whether it carries the annotation with which we cordon.
+    pub cordoned_by_us: bool,
+    /// What was seen of it: it is cordoned and uncordoned only as long as nobody changed it since.
+    pub resource_version: String,
 }
 
 /// A pod on a node.

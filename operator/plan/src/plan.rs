@@ -140,6 +140,8 @@ pub enum Operation {
     KubernetesDelete,
     /// Moves the pods off the nodes of a node group that is about to go: cordons and evicts within disruption budgets.
     DrainNodes,
+    /// Lets pods onto the nodes of a node group again that were cordoned for a drain, and by nobody else.
+    UncordonNodes,
     /// Takes the resource out of the inventory and touches nothing else.
     Forget,
     /// The same with one that is not known to be ours any more; the failure says why, and what a person can do.

@@ -229,6 +229,8 @@ impl<'a> World<'a> {
                                 name: format!("node-{nth}"),
                                 ready: true,
                                 unschedulable: false,
+                                cordoned_by_us: false,
+                                resource_version: "1".into(),
                             })
                             .collect(),
                         pods: Vec::new(),
@@ -314,7 +316,8 @@ impl<'a> World<'a> {
             }
             Operation::KubernetesApply { .. }
             | Operation::KubernetesDelete
-            | Operation::DrainNodes => Err(Failure::new(Class::Bug, "there is no Kubernetes")),
+            | Operation::DrainNodes
+            | Operation::UncordonNodes => Err(Failure::new(Class::Bug, "there is no Kubernetes")),
             Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use kube::core::{DynamicObject, GroupVersionKind};
-use shopkeeper_api::Managed;
+use shopkeeper_api::{CORDONED_FOR, Managed};
 use shopkeeper_aws::ClientToken;
 use shopkeeper_kube::{
     apply::{Eviction, ObjectIdentity},
@@ -133,6 +133,12 @@ async fn take<K: Managed>(
         Operation::DrainNodes => {
             return match observed.nodes.get(&step.key.name) {
                 Some(group) => drain(subject, group).await,
+                None => Ok(()),
+            };
+        }
+        Operation::UncordonNodes => {
+            return match observed.nodes.get(&step.key.name) {
+                Some(group) => uncordon(subject, group).await,
                 None => Ok(()),
             };
         }
@@ -294,7 +300,11 @@ async fn drain<K: Managed>(
     let writer = &subject.world.writer;
     for node in group.nodes.iter().filter(|node| !node.unschedulable) {
         writer
-            .cordon(&node.name, true)
+            .cordon(
+                &node.name,
+                &node.resource_version,
+                (CORDONED_FOR, &subject.owner.path()),
+            )
             .await
             .map_err(|error| failure_of(&error))?;
     }
@@ -317,4 +327,20 @@ async fn drain<K: Managed>(
         )),
         None => Ok(()),
     }
+}
+
+/// Lets pods onto the nodes again that we cordoned.
+async fn uncordon<K: Managed>(
+    subject: &Subject<'_, K>,
+    group: &NodeGroupNodes,
+) -> Result<(), Failure> {
+    for node in group.cordoned_by_us() {
+        subject
+            .world
+            .writer
+            .uncordon(&node.name, &node.resource_version, CORDONED_FOR)
+            .await
+            .map_err(|error| failure_of(&error))?;
+    }
+    Ok(())
 }

@@ -19,7 +19,9 @@ use shopkeeper_plan::{
 };
 
 use super::{Site, Subject};
-use crate::stores::{NODE_GROUP_INDEX, OWNER_INDEX, node_is_ready, node_is_unschedulable};
+use crate::stores::{
+    NODE_GROUP_INDEX, OWNER_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable,
+};
 
 /// Everything that is known of the resources of a custom resource: those it should have and those it is known to have.
 pub(super) async fn observe<K: Managed>(
@@ -143,6 +145,8 @@ fn nodes<K: Managed>(subject: &Subject<'_, K>, group: &str) -> NodeGroupNodes {
                 name: node.name_any(),
                 ready: node_is_ready(node),
                 unschedulable: node_is_unschedulable(node),
+                cordoned_by_us: is_cordoned_by_us(node),
+                resource_version: node.resource_version().unwrap_or_default(),
             })
             .collect(),
         pods: Vec::new(),

@@ -12,7 +12,7 @@ use crate::{
     failure::{Class, Failure},
     observed::{Lifecycle, NodeGroupNodes, Observation, Present, Weight},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
 };
 
 impl Planner<'_> {
@@ -74,6 +74,14 @@ impl Planner<'_> {
                 return;
             }
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
+        }
+        let nodes = self.nodes_of(key);
+        if present.lifecycle == Lifecycle::Available
+            && nodes.is_some_and(|nodes| nodes.cordoned_by_us().next().is_some())
+        {
+            return self
+                .steps
+                .push(step(key, Action::Update, Operation::UncordonNodes));
         }
         match &present.lifecycle {
             Lifecycle::Creating => {
@@ -234,21 +242,28 @@ impl Planner<'_> {
             let failure = Failure::new(Class::Invalid, format!("{key}: {text}"));
             return self.refuse(key, Action::Wait, failure.with_remedy(remedy));
         }
-        if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
-            (desired, &present.resource)
-        {
-            let ready = self
-                .input
-                .observed
-                .nodes
-                .get(&group.name)
-                .map_or(0, NodeGroupNodes::ready);
+        if let AwsResource::NodeGroup(group) = desired {
+            let nodes = self.nodes_of(key);
+            let ready = nodes.map_or(0, NodeGroupNodes::ready);
             let least = usize::try_from(group.min_size).unwrap_or(0);
             if ready < least {
-                return self.wait(key, &format!("{ready} of {least} nodes are ready"));
+                let cordoned = match nodes.map_or(0, NodeGroupNodes::cordoned) {
+                    0 => String::new(),
+                    cordoned => format!(", cordoned: {cordoned}"),
+                };
+                return self.wait(
+                    key,
+                    &format!("{ready} of {least} nodes are ready{cordoned}"),
+                );
             }
         }
         self.settle(key);
+    }
+
+    fn nodes_of(&self, key: &ResourceKey) -> Option<&NodeGroupNodes> {
+        (key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
+            .then(|| self.input.observed.nodes.get(&key.name))
+            .flatten()
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use shopkeeper_plan::{
     aws::AwsKind,
     plan::{Action, Blocker, Effect, Operation, Plan},
+    planner::{ChangePolicy, DriftPolicy},
     quota::Quotas,
     report,
     resource::ResourceKind,
@@ -111,6 +112,52 @@ fn a_drain_waits_for_pods_that_take_their_time_to_end() {
     );
     world.cordoned.insert(old.name.clone());
     assert!(world.run().is_empty());
+}
+
+#[test]
+fn a_group_that_is_wanted_again_takes_pods_again() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let old = world.key(AwsKind::NodeGroup, "");
+    world.wanted = want("octank", &on("m7g.xlarge"));
+    while !world.cordoned.contains(&old.name) {
+        world.pass();
+        world.tick();
+    }
+    world.wanted = want("octank", &on("m7g.large"));
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(
+        matches!(step.operation, Operation::UncordonNodes) && step.is_free(),
+        "{step:#?}"
+    );
+    assert!(world.run().is_empty());
+    assert!(world.cordoned.is_empty(), "{:#?}", world.log);
+    assert_eq!(world.key(AwsKind::NodeGroup, ""), old);
+    assert_eq!(world.pods[&old.name], 3);
+}
+
+#[test]
+fn it_does_so_whatever_has_to_be_approved() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.cordoned.insert(group.name);
+    world.policies.changes = ChangePolicy::ApproveAll;
+    world.policies.drift = DriftPolicy::Report;
+    assert!(world.run().is_empty());
+    assert!(world.cordoned.is_empty());
+}
+
+#[test]
+fn what_somebody_else_cordoned_stays_so_and_is_not_ready() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.cordoned_by_others.insert(group.name.clone());
+    let plan = world.run();
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:#?}")
+    };
+    assert_eq!(step.changes[0].from, "0 of 3 nodes are ready, cordoned: 3");
+    assert!(world.log.is_empty(), "{:#?}", world.log);
 }
 
 #[test]

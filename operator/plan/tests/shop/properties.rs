@@ -271,6 +271,8 @@ fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
                             name: format!("node-{nth}"),
                             ready: nth < fortune.lifecycle,
                             unschedulable: nth < fortune.state,
+                            cordoned_by_us: fortune.lifecycle == 3 && nth == 0,
+                            resource_version: "1".into(),
                         })
                         .collect(),
                     pods: (0..u8::from(fortune.known))

@@ -76,8 +76,10 @@ pub struct World {
     pub pods: BTreeMap<String, usize>,
     /// Those of them that were told to end.
     pub ending: BTreeMap<String, usize>,
-    /// Node groups whose nodes are cordoned.
+    /// Node groups whose nodes we cordoned.
     pub cordoned: BTreeSet<String>,
+    /// Node groups whose nodes somebody else cordoned.
+    pub cordoned_by_others: BTreeSet<String>,
     /// Whether pods take until the next tick to end.
     pub slow_pods: bool,
     pub inventory: Inventory,
@@ -105,6 +107,7 @@ fn verb(step: &Step) -> String {
         Operation::KubernetesApply { .. } => "apply".into(),
         Operation::KubernetesDelete => "remove".into(),
         Operation::DrainNodes => "drain".into(),
+        Operation::UncordonNodes => "uncordon".into(),
         Operation::Forget => "forget".into(),
         Operation::LeaveBehind(_) => "leave".into(),
         Operation::Wait => "wait".into(),
@@ -126,6 +129,7 @@ impl World {
             pods: BTreeMap::new(),
             ending: BTreeMap::new(),
             cordoned: BTreeSet::new(),
+            cordoned_by_others: BTreeSet::new(),
             slow_pods: false,
             inventory: Inventory::new(),
             policies: Policies::default(),
@@ -198,7 +202,10 @@ impl World {
                 .map(|nth| ObservedNode {
                     name: format!("{}-{nth}", group.name),
                     ready: true,
-                    unschedulable: self.cordoned.contains(&group.name),
+                    unschedulable: self.cordoned.contains(&group.name)
+                        || self.cordoned_by_others.contains(&group.name),
+                    cordoned_by_us: self.cordoned.contains(&group.name),
+                    resource_version: "1".into(),
                 })
                 .collect(),
             pods: (0..pods)
@@ -369,6 +376,7 @@ impl World {
             Operation::KubernetesApply { desired } => self.apply(key, desired),
             Operation::KubernetesDelete => self.remove(key),
             Operation::DrainNodes => self.drain(key),
+            Operation::UncordonNodes => drop(self.cordoned.remove(&key.name)),
             Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => {}
         }
     }
