@@ -25,7 +25,7 @@ struct Remembered {
     waits: u32,
     /// Since when AWS says of a resource that it is not there.
     absent: HashMap<ResourceKey, Instant>,
-    /// What the last pass made and changed, and how often in a row they were the same.
+    /// What the last pass tried, and how often in a row it was the same.
     steps: (Vec<String>, u32),
 }
 
@@ -160,7 +160,8 @@ impl Memory {
     }
 
     /// How often in a row a pass took just these steps. AWS that accepts a change and keeps the old value (a policy it
-    /// writes in another way, a second operator) must not be written to twenty times a second.
+    /// writes in another way, a second operator), or goes on showing what it deletes, must not be written to twenty times a
+    /// second.
     pub fn repeated(&self, uid: &str, steps: Vec<String>) -> u32 {
         let mut all = self.lock();
         let (last, count) = &mut all.entry(uid.to_owned()).or_default().steps;

@@ -21,6 +21,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    attempts::attempts,
     aws::AwsKind,
     blueprint::Blueprint,
     decisions,
@@ -263,7 +264,7 @@ impl<K: Scoped> Subject<'_, K> {
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
-        let outcome = self.outcome(&plan, &report, executed.done, site.interval);
+        let outcome = self.outcome(&plan, &observed, &report, executed.done, site.interval);
         if unconfirmed
             && outcome
                 .requeue_after
@@ -311,6 +312,7 @@ impl<K: Scoped> Subject<'_, K> {
     fn outcome(
         &self,
         plan: &Plan,
+        observed: &Observed,
         report: &Report,
         executed: usize,
         interval: Duration,
@@ -318,14 +320,8 @@ impl<K: Scoped> Subject<'_, K> {
         let uid = &self.owner.uid;
         let progress = if executed > 0 {
             self.world.memory.moved(uid);
-            let steps = plan
-                .free_steps()
-                .filter(|step| {
-                    matches!(step.action, Action::Create | Action::Update | Action::Adopt)
-                })
-                .map(report::describe)
-                .collect();
-            Some(match self.world.memory.repeated(uid, steps) {
+            let attempts = attempts(plan, observed);
+            Some(match self.world.memory.repeated(uid, attempts) {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
             })
