@@ -332,6 +332,7 @@ fn start_children(
                     memory.forget_object(
                         &uid,
                         &ResourceKey::kubernetes(kind, change.key.name.clone()),
+                        gone.uid(),
                     );
                 }
             }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     aws::{AwsKind, AwsResource, Tags},
-    failure::Failure,
+    failure::{Class, Failure},
     outputs::Outputs,
     quota::QuotaUse,
     resource::ResourceKey,
@@ -200,6 +200,9 @@ pub struct Observed {
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
+    /// Whether all was as desired a moment ago: what AWS does not tell just now counts as it was then. Nothing is written on the
+    /// strength of that.
+    pub was_as_desired: bool,
 }
 
 /// The nodes of one node group, as Kubernetes sees them.
@@ -269,6 +272,26 @@ impl Observed {
             Some(Observation::Present(present)) => Some(present),
             _ => None,
         }
+    }
+
+    /// Why an AWS resource could not be looked at just now, where it was as desired a moment ago and asking again is all there is to
+    /// do.
+    #[must_use]
+    pub fn unseen(&self, key: &ResourceKey) -> Option<&Failure> {
+        match self.aws.get(key) {
+            Some(Observation::Unknown(failure)) if self.was_as_desired => {
+                matches!(failure.class, Class::Throttled | Class::Transient).then_some(failure)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there are AWS resources that could not be looked at.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.aws
+            .values()
+            .any(|observation| matches!(observation, Observation::Unknown(_)))
     }
 
     /// The outputs of an AWS resource, where it exists.

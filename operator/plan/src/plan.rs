@@ -166,6 +166,8 @@ pub enum Blocker {
     Approval,
     /// `drift: Report` asks to tell and not to repair.
     DriftReported,
+    /// It was as desired a moment ago, and AWS does not answer just now.
+    NotObserved(Failure),
     /// Somebody else's resource has the name, or AWS refuses the change.
     Refused(Failure),
 }
@@ -177,6 +179,7 @@ impl fmt::Display for Blocker {
             Self::Output { resource, output } => write!(f, "waits for {output} of {resource}"),
             Self::Approval => f.write_str("waits for approval"),
             Self::DriftReported => f.write_str("drift is reported, not repaired"),
+            Self::NotObserved(failure) => write!(f, "could not be looked at: {failure}"),
             Self::Refused(failure) => f.write_str(&failure.describe()),
         }
     }
@@ -308,6 +311,16 @@ impl Plan {
             .map(|step| step.effect)
             .max()
             .unwrap_or_default()
+    }
+
+    /// The steps that only wait for AWS to answer again; see [`Blocker::NotObserved`].
+    pub fn unseen(&self) -> impl Iterator<Item = (&Step, &Failure)> {
+        self.steps.iter().filter_map(|step| {
+            step.blocked_by.iter().find_map(|blocker| match blocker {
+                Blocker::NotObserved(failure) => Some((step, failure)),
+                _ => None,
+            })
+        })
     }
 
     /// What a person approves; see [`Decisions::hash`].

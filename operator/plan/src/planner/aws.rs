@@ -19,6 +19,11 @@ impl Planner<'_> {
     pub(super) fn plan_aws(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource) {
         match self.input.observed.aws.get(key) {
             None => self.wait(key, "was not observed yet"),
+            Some(Observation::Unknown(failure))
+                if self.input.observed.unseen(key).is_some() && self.is_applied(key, node) =>
+            {
+                self.stay(key, failure.clone());
+            }
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
                 if let Some(failure) = self.over_quota(desired) {

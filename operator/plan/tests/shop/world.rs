@@ -70,6 +70,8 @@ pub struct World {
     applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
+    /// Whether all was as desired a moment ago.
+    pub was_as_desired: bool,
     /// What the account may have, and the node groups of others.
     pub quotas: QuotaUse,
     /// Pods by node group.
@@ -122,6 +124,7 @@ impl World {
             kubernetes: BTreeMap::new(),
             applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            was_as_desired: false,
             quotas: QuotaUse {
                 allowed: Some(Quotas::default()),
                 node_groups: Some(0),
@@ -157,6 +160,7 @@ impl World {
         let draft = self.draft();
         let mut observed = Observed {
             kubernetes: self.kubernetes.clone(),
+            was_as_desired: self.was_as_desired,
             quotas: QuotaUse {
                 node_groups: self
                     .quotas
