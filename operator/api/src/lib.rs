@@ -55,6 +55,9 @@ pub const CATEGORY: &str = "shopkeeper";
 pub const RECONCILE_REQUESTED_AT: &str = "shopkeeper.dev/reconcile-requested-at";
 /// Annotation that approves one plan. Its value is the plan's hash, so that an approval cannot outlive what was read.
 pub const APPROVE: &str = "shopkeeper.dev/approve";
+/// Annotation on a node that Shopkeeper cordoned, with the custom resource it did so for. What does not carry it was cordoned by
+/// somebody else, and is not uncordoned.
+pub const CORDONED_FOR: &str = "shopkeeper.dev/cordoned-for";
 /// Tag and label that names the owner of a resource: `<kind>/<namespace>/<name>`.
 pub const OWNER: &str = "shopkeeper.dev/owner";
 /// Tag and label with the uid of the owner: names come back after a deletion, a uid does not.

@@ -44,6 +44,8 @@ pub mod reason {
     pub const DELETION_BLOCKED: &str = "DeletionBlocked";
     /// Something is not as declared, and `policy.drift` is Report.
     pub const DRIFTED: &str = "Drifted";
+    /// All was as declared a moment ago, and AWS does not answer just now. Ready stays true for some minutes.
+    pub const NOT_OBSERVED: &str = "NotObserved";
     /// A resource of that name exists and is not ours.
     pub const ADOPTION_REQUIRED: &str = "AdoptionRequired";
     /// AWS or Kubernetes refused by permission.

@@ -184,7 +184,9 @@ async fn a_deletion_that_was_interrupted_goes_on() {
         .unwrap_err();
     // Its deletion is scheduled and it still has its alias: there is something left to do.
     assert_eq!(found(&account).await.id, present.id);
+    double.forget_calls();
     remove(&double, &account, desired, DeleteMode::Everything).await;
+    assert_eq!(double.writes(), ["DeleteAlias"]);
 }
 
 #[tokio::test]

@@ -260,18 +260,55 @@ impl Writer {
         }
     }
 
-    /// Marks a Node as unschedulable, or schedulable again. A merge patch as kubectl does it, so that an administrator's later
-    /// `kubectl uncordon` meets no owner.
+    /// Marks a Node as unschedulable, and by an annotation as cordoned by us. A merge patch as kubectl does it, so that an
+    /// administrator's later `kubectl uncordon` meets no owner.
     ///
     /// # Errors
-    /// What the API server answered.
-    pub async fn cordon(&self, node: &str, unschedulable: bool) -> Result<(), Error> {
+    /// [`Error::Conflict`] if it was changed since it had that resource version: somebody else may have cordoned it; otherwise
+    /// what the API server answered.
+    pub async fn cordon(
+        &self,
+        node: &str,
+        resource_version: &str,
+        annotation: (&str, &str),
+    ) -> Result<(), Error> {
+        let (name, value) = annotation;
+        self.patch_node(
+            node,
+            json!({
+                "metadata": {"resourceVersion": resource_version, "annotations": {name: value}},
+                "spec": {"unschedulable": true},
+            }),
+        )
+        .await
+    }
+
+    /// Makes a Node schedulable again, and takes the annotation away.
+    ///
+    /// # Errors
+    /// As [`cordon`](Self::cordon).
+    pub async fn uncordon(
+        &self,
+        node: &str,
+        resource_version: &str,
+        annotation: &str,
+    ) -> Result<(), Error> {
+        self.patch_node(
+            node,
+            json!({
+                "metadata": {"resourceVersion": resource_version, "annotations": {annotation: null}},
+                "spec": {"unschedulable": null},
+            }),
+        )
+        .await
+    }
+
+    async fn patch_node(&self, node: &str, patch: Value) -> Result<(), Error> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let patch = json!({"spec": {"unschedulable": unschedulable.then_some(true)}});
         nodes.patch(node, &parameters, &Patch::Merge(patch)).await?;
         Ok(())
     }

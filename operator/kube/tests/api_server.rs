@@ -218,14 +218,26 @@ async fn pods_are_evicted_and_nodes_cordoned() {
         .await
         .unwrap();
     let nodes: Api<Node> = Api::all(world.client.clone());
+    let mark = "shopkeeper.dev/mark";
     for unschedulable in [true, false] {
-        writer.cordon(&name, unschedulable).await.unwrap();
+        let version = nodes.get(&name).await.unwrap().resource_version().unwrap();
+        let change = async |version: &str| match unschedulable {
+            true => writer.cordon(&name, version, (mark, "shop")).await,
+            false => writer.uncordon(&name, version, mark).await,
+        };
+        change(&version).await.unwrap();
         let node = nodes.get(&name).await.unwrap();
+        assert_eq!(node.annotations().contains_key(mark), unschedulable);
         assert_eq!(
             node.spec
                 .and_then(|spec| spec.unschedulable)
                 .unwrap_or_default(),
             unschedulable
+        );
+        let again = change(&version).await;
+        assert!(
+            matches!(again, Err(shopkeeper_kube::Error::Conflict(_))),
+            "it was changed since: {again:?}"
         );
     }
     nodes.delete(&name, &DeleteParams::default()).await.unwrap();

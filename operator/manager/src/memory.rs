@@ -17,15 +17,23 @@ use shopkeeper_plan::resource::ResourceKey;
 /// DynamoDB, IAM and SQS are documented to answer as before a write.
 pub const CONFIRMATION: Duration = Duration::from_secs(5);
 
+/// For how long a custom resource that was ready stays so while AWS does not tell of some of its resources. Longer than throttling and
+/// the failovers inside AWS last, and shorter than anybody wants to go without knowing.
+pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
 #[derive(Debug, Default)]
 struct Remembered {
     status: Option<Value>,
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
+    /// Uids of objects that the watch saw go: the answer to an apply may come later.
+    gone: HashMap<ResourceKey, String>,
     waits: u32,
+    /// Since when AWS does not tell of everything.
+    unseen: Option<Instant>,
     /// Since when AWS says of a resource that it is not there.
     absent: HashMap<ResourceKey, Instant>,
-    /// What the last pass made and changed, and how often in a row they were the same.
+    /// What the last pass tried, and how often in a row it was the same.
     steps: (Vec<String>, u32),
 }
 
@@ -60,11 +68,19 @@ impl Memory {
 
     /// Remembers an object as the API server answered an apply.
     pub fn applied(&self, uid: &str, key: &ResourceKey, object: DynamicObject) {
-        self.lock()
-            .entry(uid.to_owned())
-            .or_default()
-            .objects
-            .insert(key.clone(), Written::Applied(Box::new(object)));
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        let gone = remembered.gone.remove(key);
+        if gone.is_none() || gone != object.uid() {
+            remembered
+                .objects
+                .insert(key.clone(), Written::Applied(Box::new(object)));
+        }
+    }
+
+    /// A custom resource is about to be worked on: from here on the deletions of its objects are noted.
+    pub fn begin(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default();
     }
 
     /// Remembers that an object was deleted.
@@ -120,11 +136,26 @@ impl Memory {
         }
     }
 
-    /// Forgets what was written to an object, because its cache reported a deletion.
-    pub fn forget_object(&self, uid: &str, key: &ResourceKey) {
+    /// Forgets what was written to an object, because its cache reported a deletion. That may be seen before the answer to the
+    /// apply, which then is not remembered either: no watch would ever tell of it again.
+    pub fn forget_object(&self, uid: &str, key: &ResourceKey, object_uid: Option<String>) {
         if let Some(remembered) = self.lock().get_mut(uid) {
             remembered.objects.remove(key);
+            if let Some(object_uid) = object_uid {
+                remembered.gone.insert(key.clone(), object_uid);
+            }
         }
+    }
+
+    /// For how long in a row AWS has not told of everything.
+    pub fn unseen_for(&self, uid: &str, partial: bool) -> Duration {
+        let mut all = self.lock();
+        let unseen = &mut all.entry(uid.to_owned()).or_default().unseen;
+        if !partial {
+            *unseen = None;
+            return Duration::ZERO;
+        }
+        unseen.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// The keys of which AWS has said for [`CONFIRMATION`] that they are not there. Every key that is there again starts anew.
@@ -160,7 +191,8 @@ impl Memory {
     }
 
     /// How often in a row a pass took just these steps. AWS that accepts a change and keeps the old value (a policy it
-    /// writes in another way, a second operator) must not be written to twenty times a second.
+    /// writes in another way, a second operator), or goes on showing what it deletes, must not be written to twenty times a
+    /// second.
     pub fn repeated(&self, uid: &str, steps: Vec<String>) -> u32 {
         let mut all = self.lock();
         let (last, count) = &mut all.entry(uid.to_owned()).or_default().steps;
@@ -190,5 +222,43 @@ fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
     match (number(one), number(other)) {
         (Some(one), Some(other)) => one < other,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shopkeeper_plan::kubernetes::KubernetesKind;
+
+    use super::*;
+
+    fn object(uid: &str) -> DynamicObject {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "orders", "uid": uid, "resourceVersion": "7"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_deletion_that_is_seen_before_the_answer_to_the_apply_holds() {
+        let memory = Memory::default();
+        let key = ResourceKey::kubernetes(KubernetesKind::Service, "orders");
+        memory.begin("shop");
+        memory.forget_object("shop", &key, Some("first".into()));
+        memory.applied("shop", &key, object("first"));
+        assert_eq!(memory.newest("shop", &key, None), None);
+        // The next one of that name is another one.
+        memory.applied("shop", &key, object("second"));
+        assert!(memory.newest("shop", &key, None).is_some());
+    }
+
+    #[test]
+    fn patience_starts_anew_once_everything_was_seen() {
+        let memory = Memory::default();
+        memory.unseen_for("shop", true);
+        let since = memory.lock()["shop"].unseen;
+        memory.unseen_for("shop", true);
+        assert_eq!(memory.lock()["shop"].unseen, since);
+        memory.unseen_for("shop", false);
+        assert_eq!(memory.lock()["shop"].unseen, None);
     }
 }

@@ -352,6 +352,7 @@ fn start_children(
                     memory.forget_object(
                         &uid,
                         &ResourceKey::kubernetes(kind, change.key.name.clone()),
+                        gone.uid(),
                     );
                 }
             }
@@ -409,8 +410,17 @@ fn start_nodes(
                 .collect()
         })
         .on_change(move |change: &Change<Node>| {
-            let ready: Vec<bool> = change.states().map(|node| node_is_ready(node)).collect();
-            let same = ready.len() == 2 && ready[0] == ready[1];
+            let seen: Vec<_> = change
+                .states()
+                .map(|node| {
+                    (
+                        node_is_ready(node),
+                        node_is_unschedulable(node),
+                        is_cordoned_by_us(node),
+                    )
+                })
+                .collect();
+            let same = seen.len() == 2 && seen[0] == seen[1];
             let Some(stores) = late.get().filter(|_| !same) else {
                 return;
             };
@@ -446,6 +456,17 @@ pub fn node_is_ready(node: &Node) -> bool {
                 .iter()
                 .any(|condition| condition.type_ == "Ready" && condition.status == "True")
         })
+}
+
+/// Whether the node is cordoned.
+pub fn node_is_unschedulable(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+}
+
+/// Whether the node carries the mark with which we cordon.
+pub fn is_cordoned_by_us(node: &Node) -> bool {
+    node.annotations()
+        .contains_key(shopkeeper_api::CORDONED_FOR)
 }
 
 fn start_namespaces(

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     aws::{AwsKind, AwsResource, Tags},
-    failure::Failure,
+    failure::{Class, Failure},
     outputs::Outputs,
     quota::QuotaUse,
     resource::ResourceKey,
@@ -196,21 +196,72 @@ pub struct Observed {
     pub aws: BTreeMap<ResourceKey, Observation>,
     /// Kubernetes objects, by key. A key that is not in here does not exist.
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
-    /// Nodes of node groups, by the name of the group: how many are ready, and how many pods of ours still run there.
+    /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
+    /// Whether all was as desired a moment ago: what AWS does not tell just now counts as it was then. Nothing is written on the
+    /// strength of that.
+    pub was_as_desired: bool,
 }
 
 /// The nodes of one node group, as Kubernetes sees them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeGroupNodes {
-    /// Nodes that are ready.
-    pub ready: usize,
     /// All nodes.
-    pub total: usize,
-    /// Pods of the custom resource that run on them.
-    pub pods: usize,
+    pub nodes: Vec<ObservedNode>,
+    /// Pods that run on them and do not belong to them, as those of a DaemonSet do. Looked at only where the group is to go.
+    pub pods: Vec<ObservedPod>,
+}
+
+impl NodeGroupNodes {
+    /// Nodes that pods can run on.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.nodes
+            .iter()
+            .filter(|node| node.ready && !node.unschedulable)
+            .count()
+    }
+
+    /// Nodes that are cordoned, by whomever.
+    #[must_use]
+    pub fn cordoned(&self) -> usize {
+        self.nodes.iter().filter(|node| node.unschedulable).count()
+    }
+
+    /// Nodes that carry our mark.
+    pub fn cordoned_by_us(&self) -> impl Iterator<Item = &ObservedNode> {
+        self.nodes.iter().filter(|node| node.cordoned_by_us)
+    }
+}
+
+/// A node of a node group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedNode {
+    /// Its name.
+    pub name: String,
+    /// Whether its kubelet says that it is ready.
+    pub ready: bool,
+    /// Whether it is cordoned, whoever did so: it takes no further pods.
+    pub unschedulable: bool,
+    /// Whether it carries the annotation with which we cordon.
+    pub cordoned_by_us: bool,
+    /// What was seen of it: it is cordoned and uncordoned only as long as nobody changed it since.
+    pub resource_version: String,
+}
+
+/// A pod on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedPod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: another one of that name is not evicted in its stead.
+    pub uid: String,
+    /// Whether it was told to end, and takes its time.
+    pub is_ending: bool,
 }
 
 impl Observed {
@@ -221,6 +272,26 @@ impl Observed {
             Some(Observation::Present(present)) => Some(present),
             _ => None,
         }
+    }
+
+    /// Why an AWS resource could not be looked at just now, where it was as desired a moment ago and asking again is all there is to
+    /// do.
+    #[must_use]
+    pub fn unseen(&self, key: &ResourceKey) -> Option<&Failure> {
+        match self.aws.get(key) {
+            Some(Observation::Unknown(failure)) if self.was_as_desired => {
+                matches!(failure.class, Class::Throttled | Class::Transient).then_some(failure)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there are AWS resources that could not be looked at.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.aws
+            .values()
+            .any(|observation| matches!(observation, Observation::Unknown(_)))
     }
 
     /// The outputs of an AWS resource, where it exists.

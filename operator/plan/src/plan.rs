@@ -140,6 +140,8 @@ pub enum Operation {
     KubernetesDelete,
     /// Moves the pods off the nodes of a node group that is about to go: cordons and evicts within disruption budgets.
     DrainNodes,
+    /// Lets pods onto the nodes of a node group again that were cordoned for a drain, and by nobody else.
+    UncordonNodes,
     /// Takes the resource out of the inventory and touches nothing else.
     Forget,
     /// The same with one that is not known to be ours any more; the failure says why, and what a person can do.
@@ -164,6 +166,8 @@ pub enum Blocker {
     Approval,
     /// `drift: Report` asks to tell and not to repair.
     DriftReported,
+    /// It was as desired a moment ago, and AWS does not answer just now.
+    NotObserved(Failure),
     /// Somebody else's resource has the name, or AWS refuses the change.
     Refused(Failure),
 }
@@ -175,6 +179,7 @@ impl fmt::Display for Blocker {
             Self::Output { resource, output } => write!(f, "waits for {output} of {resource}"),
             Self::Approval => f.write_str("waits for approval"),
             Self::DriftReported => f.write_str("drift is reported, not repaired"),
+            Self::NotObserved(failure) => write!(f, "could not be looked at: {failure}"),
             Self::Refused(failure) => f.write_str(&failure.describe()),
         }
     }
@@ -306,6 +311,16 @@ impl Plan {
             .map(|step| step.effect)
             .max()
             .unwrap_or_default()
+    }
+
+    /// The steps that only wait for AWS to answer again; see [`Blocker::NotObserved`].
+    pub fn unseen(&self) -> impl Iterator<Item = (&Step, &Failure)> {
+        self.steps.iter().filter_map(|step| {
+            step.blocked_by.iter().find_map(|blocker| match blocker {
+                Blocker::NotObserved(failure) => Some((step, failure)),
+                _ => None,
+            })
+        })
     }
 
     /// What a person approves; see [`Decisions::hash`].

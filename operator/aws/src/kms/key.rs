@@ -160,20 +160,13 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             ));
         }
         let id = id_of(found)?;
-        match self
-            .0
-            .kms
-            .schedule_key_deletion()
-            .key_id(id)
-            .pending_window_in_days(WAITING_PERIOD_DAYS)
-            .send()
-            .await
-        {
-            Ok(_) => {}
-            // Scheduled before, by us or by somebody else.
-            Err(error) if is_code(&error, INVALID_STATE) => {}
-            Err(error) if is_code(&error, NOT_FOUND) => {}
-            Err(error) => return Err(classify("ScheduleKeyDeletion", &error)),
+        // Scheduled before, by us or by somebody else: asking again would be refused each time.
+        let is_left = self
+            .describe(id)
+            .await?
+            .is_some_and(|metadata| !is_pending_deletion(&metadata));
+        if is_left {
+            self.schedule_deletion(id).await?;
         }
         let Some(alias) = &found.resource.alias else {
             return Ok(());
@@ -330,6 +323,23 @@ impl KeyApi<'_> {
                 Ok(())
             }
             Err(error) => Err(classify("EnableKey", &error)),
+        }
+    }
+
+    async fn schedule_deletion(&self, id: &str) -> Result<(), Failure> {
+        match self
+            .0
+            .kms
+            .schedule_key_deletion()
+            .key_id(id)
+            .pending_window_in_days(WAITING_PERIOD_DAYS)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            // In the same moment.
+            Err(error) if is_code(&error, INVALID_STATE) || is_code(&error, NOT_FOUND) => Ok(()),
+            Err(error) => Err(classify("ScheduleKeyDeletion", &error)),
         }
     }
 

@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     inventory,
     names::Owner,
-    observed::{NodeGroupNodes, Observation, Observed, Present},
+    observed::{NodeGroupNodes, Observation, Observed, ObservedNode, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
     planner::{self, ChangePolicy, Input, Inventory, Policies},
     resource::{ResourceKey, ResourceKind},
@@ -224,9 +224,16 @@ impl<'a> World<'a> {
                 observed.nodes.insert(
                     group.name.clone(),
                     NodeGroupNodes {
-                        ready: nodes,
-                        total: nodes,
-                        pods: 0,
+                        nodes: (0..nodes)
+                            .map(|nth| ObservedNode {
+                                name: format!("node-{nth}"),
+                                ready: true,
+                                unschedulable: false,
+                                cordoned_by_us: false,
+                                resource_version: "1".into(),
+                            })
+                            .collect(),
+                        pods: Vec::new(),
                     },
                 );
             }
@@ -309,7 +316,8 @@ impl<'a> World<'a> {
             }
             Operation::KubernetesApply { .. }
             | Operation::KubernetesDelete
-            | Operation::DrainNodes => Err(Failure::new(Class::Bug, "there is no Kubernetes")),
+            | Operation::DrainNodes
+            | Operation::UncordonNodes => Err(Failure::new(Class::Bug, "there is no Kubernetes")),
             Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => Ok(()),
         }
     }

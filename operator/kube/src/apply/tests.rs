@@ -239,10 +239,16 @@ async fn a_budget_blocks_an_eviction_without_being_an_error() {
 }
 
 #[tokio::test]
-async fn uncordoning_removes_the_field() {
+async fn uncordoning_removes_the_field_and_the_mark() {
     let (writer, requests) = writer(|_| Some((200, json!({"metadata": {"name": "node-1"}}))));
-    writer.cordon("node-1", true).await.unwrap();
-    writer.cordon("node-1", false).await.unwrap();
+    writer
+        .cordon("node-1", "7", ("shopkeeper.dev/mark", "shop"))
+        .await
+        .unwrap();
+    writer
+        .uncordon("node-1", "8", "shopkeeper.dev/mark")
+        .await
+        .unwrap();
     let bodies: Vec<_> = requests
         .take()
         .into_iter()
@@ -251,8 +257,14 @@ async fn uncordoning_removes_the_field() {
     assert_eq!(
         bodies,
         [
-            json!({"spec": {"unschedulable": true}}),
-            json!({"spec": {"unschedulable": null}})
+            json!({
+                "metadata": {"resourceVersion": "7", "annotations": {"shopkeeper.dev/mark": "shop"}},
+                "spec": {"unschedulable": true},
+            }),
+            json!({
+                "metadata": {"resourceVersion": "8", "annotations": {"shopkeeper.dev/mark": null}},
+                "spec": {"unschedulable": null},
+            }),
         ]
     );
 }

@@ -53,6 +53,10 @@ fn words(step: &Step) -> (&'static str, String) {
             "Draining",
             format!("{}: its pods move to other nodes", step.key),
         ),
+        (Operation::UncordonNodes, _) => (
+            "Uncordoned",
+            format!("{}: its nodes, which were to go, take pods again", step.key),
+        ),
         (_, Action::Create) => ("Creating", format!("{}: creating{usually}", step.key)),
         (_, Action::Update) => {
             let changes: Vec<String> = step

@@ -1,12 +1,8 @@
 //! Execute: every step that is free, concurrently. One call a step; nothing is waited for.
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use k8s_openapi::api::core::v1::Node;
-use kube::{
-    ResourceExt,
-    core::{DynamicObject, GroupVersionKind},
-};
-use shopkeeper_api::Managed;
+use kube::core::{DynamicObject, GroupVersionKind};
+use shopkeeper_api::{CORDONED_FOR, Managed};
 use shopkeeper_aws::ClientToken;
 use shopkeeper_kube::{
     apply::{Eviction, ObjectIdentity},
@@ -18,14 +14,13 @@ use shopkeeper_plan::{
         KubernetesKind, KubernetesObject, hide_secret_values,
         surplus::{removal, surplus},
     },
-    observed::{Observed, Present},
+    observed::{NodeGroupNodes, Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
     planner::{DriftPolicy, Policies},
     resource::ResourceKind,
 };
 
 use super::{Site, Subject, failure_of, observe};
-use crate::stores::NODE_GROUP_INDEX;
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
 const AT_ONCE: usize = 8;
@@ -135,7 +130,18 @@ async fn take<K: Managed>(
             return apply(subject, step, desired, observed, site.policies).await;
         }
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
-        Operation::DrainNodes => return drain(subject, &step.key.name).await,
+        Operation::DrainNodes => {
+            return match observed.nodes.get(&step.key.name) {
+                Some(group) => drain(subject, group).await,
+                None => Ok(()),
+            };
+        }
+        Operation::UncordonNodes => {
+            return match observed.nodes.get(&step.key.name) {
+                Some(group) => uncordon(subject, group).await,
+                None => Ok(()),
+            };
+        }
         Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => return Ok(()),
     };
     // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more.
@@ -287,36 +293,30 @@ async fn delete<K: Managed>(
 }
 
 /// Cordons the nodes of a group and evicts its pods, as far as disruption budgets allow now; the next pass goes on.
-async fn drain<K: Managed>(subject: &Subject<'_, K>, group: &str) -> Result<(), Failure> {
-    let world = subject.world;
-    let nodes = world.stores.nodes.indexed(NODE_GROUP_INDEX, group);
-    for node in nodes.iter().filter(|node| !is_cordoned(node)) {
-        world
-            .writer
-            .cordon(&node.name_any(), true)
+async fn drain<K: Managed>(
+    subject: &Subject<'_, K>,
+    group: &NodeGroupNodes,
+) -> Result<(), Failure> {
+    let writer = &subject.world.writer;
+    for node in group.nodes.iter().filter(|node| !node.unschedulable) {
+        writer
+            .cordon(
+                &node.name,
+                &node.resource_version,
+                (CORDONED_FOR, &subject.owner.path()),
+            )
             .await
             .map_err(|error| failure_of(&error))?;
     }
-    let pods = observe::evictable_pods(subject, group)
-        .await
-        .map_err(|error| failure_of(&error))?;
     let mut refused = None;
-    for pod in pods
-        .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-    {
-        let (namespace, uid) = (
-            pod.namespace().unwrap_or_default(),
-            pod.uid().unwrap_or_default(),
-        );
-        match world
-            .writer
-            .evict(&namespace, &pod.name_any(), &uid)
+    for pod in group.pods.iter().filter(|pod| !pod.is_ending) {
+        match writer
+            .evict(&pod.namespace, &pod.name, &pod.uid)
             .await
             .map_err(|error| failure_of(&error))?
         {
             Eviction::Accepted | Eviction::AlreadyGone => {}
-            Eviction::Blocked { .. } => refused = Some(format!("{namespace}/{}", pod.name_any())),
+            Eviction::Blocked { .. } => refused = Some(format!("{}/{}", pod.namespace, pod.name)),
         }
     }
     match refused {
@@ -329,6 +329,18 @@ async fn drain<K: Managed>(subject: &Subject<'_, K>, group: &str) -> Result<(), 
     }
 }
 
-fn is_cordoned(node: &Node) -> bool {
-    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+/// Lets pods onto the nodes again that we cordoned.
+async fn uncordon<K: Managed>(
+    subject: &Subject<'_, K>,
+    group: &NodeGroupNodes,
+) -> Result<(), Failure> {
+    for node in group.cordoned_by_us() {
+        subject
+            .world
+            .writer
+            .uncordon(&node.name, &node.resource_version, CORDONED_FOR)
+            .await
+            .map_err(|error| failure_of(&error))?;
+    }
+    Ok(())
 }

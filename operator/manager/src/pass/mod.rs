@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use shopkeeper_api::{
     Managed, RECONCILE_REQUESTED_AT,
-    status::{PlatformInUse, Status, condition},
+    status::{PlatformInUse, Status, condition, reason},
 };
 use shopkeeper_aws::Scope;
 use shopkeeper_kube::{
@@ -21,6 +21,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    attempts::attempts,
     aws::AwsKind,
     blueprint::Blueprint,
     decisions,
@@ -116,8 +117,8 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// The value of the annotation that asks for a pass now, where it was not answered yet.
     fn requested(&self) -> Option<String> {
-        let asked = self.object.annotations().get(RECONCILE_REQUESTED_AT)?;
-        (self.status().last_handled_reconcile_at.as_ref() != Some(asked)).then(|| asked.clone())
+        let asked = status::echo(self.object.annotations().get(RECONCILE_REQUESTED_AT)?);
+        (self.status().last_handled_reconcile_at.as_ref() != Some(&asked)).then_some(asked)
     }
 
     fn deleting(&self) -> bool {
@@ -154,6 +155,7 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Puts the finalizer on before anything is made. `None` where the object is gone meanwhile.
     async fn hold(&self) -> Result<Option<()>, shopkeeper_kube::Error> {
+        self.world.memory.begin(&self.owner.uid);
         match add_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await? {
             FinalizerChange::TooLate => Ok(None),
             FinalizerChange::Unchanged | FinalizerChange::Changed(_) => Ok(Some(())),
@@ -263,7 +265,7 @@ impl<K: Scoped> Subject<'_, K> {
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
-        let outcome = self.outcome(&plan, &report, executed.done, site.interval);
+        let outcome = self.outcome(&plan, &observed, &report, executed.done, site.interval);
         if unconfirmed
             && outcome
                 .requeue_after
@@ -287,7 +289,8 @@ impl<K: Scoped> Subject<'_, K> {
         inventory: &Inventory,
         freshness: Duration,
     ) -> Result<(Observed, Blueprint, Plan), shopkeeper_kube::Error> {
-        let observed = observe::observe(self, site, inventory, freshness).await?;
+        let mut observed = observe::observe(self, site, inventory, freshness).await?;
+        observed.was_as_desired = self.was_ready_lately(observed.is_partial());
         let blueprint = (site.blueprint)(&observed);
         let plan = planner::plan(&planner::Input {
             owner: &self.owner,
@@ -307,10 +310,17 @@ impl<K: Scoped> Subject<'_, K> {
         Ok((observed, blueprint, plan))
     }
 
+    /// Whether it was ready until AWS began not to tell of everything, and that is not long ago.
+    fn was_ready_lately(&self, partial: bool) -> bool {
+        let unseen = self.world.memory.unseen_for(&self.owner.uid, partial);
+        unseen < memory::PATIENCE && status::is_ready(&self.status(), self.object.meta().generation)
+    }
+
     /// When to look again: as soon as anything asks for it. One resource that is refused must not keep the others waiting.
     fn outcome(
         &self,
         plan: &Plan,
+        observed: &Observed,
         report: &Report,
         executed: usize,
         interval: Duration,
@@ -318,14 +328,8 @@ impl<K: Scoped> Subject<'_, K> {
         let uid = &self.owner.uid;
         let progress = if executed > 0 {
             self.world.memory.moved(uid);
-            let steps = plan
-                .free_steps()
-                .filter(|step| {
-                    matches!(step.action, Action::Create | Action::Update | Action::Adopt)
-                })
-                .map(report::describe)
-                .collect();
-            Some(match self.world.memory.repeated(uid, steps) {
+            let attempts = attempts(plan, observed);
+            Some(match self.world.memory.repeated(uid, attempts) {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
             })
@@ -371,6 +375,24 @@ impl<K: Scoped> Subject<'_, K> {
     async fn report_failure(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
         tracing::info!(class = failure.class.label(), %failure, "not resolved");
         let report = report::of_failure(failure, self.deleting());
+        self.report_not_resolved(failure, report).await
+    }
+
+    /// Reports that AWS did not tell what has to be known before anything can be resolved.
+    async fn report_silence(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
+        let passes = matches!(failure.class, Class::Throttled | Class::Transient);
+        if !(passes && self.was_ready_lately(true)) {
+            return self.report_failure(failure).await;
+        }
+        self.report_not_resolved(failure, report::of_silence(failure))
+            .await
+    }
+
+    async fn report_not_resolved(
+        &self,
+        failure: &Failure,
+        report: Report,
+    ) -> Result<Outcome, shopkeeper_kube::Error> {
         self.write_report(&report).await?;
         Ok(self.failed(failure))
     }
@@ -380,12 +402,17 @@ impl<K: Scoped> Subject<'_, K> {
         Ok(Outcome::done())
     }
 
-    /// Writes conditions and leaves everything else of the status as it was.
+    /// Writes conditions and leaves everything else of the status as it was, the conditions of the phases included: nothing was
+    /// learnt of them.
     async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
         let before = self.status();
         let mut status = before.clone();
         status::set_conditions(&mut status, report, self.object.meta().generation);
+        status::keep_phases(&mut status, &before);
+        status.last_handled_reconcile_at = self
+            .requested()
+            .or_else(|| before.last_handled_reconcile_at.clone());
         extend(&mut whole, to_json(&status)?);
         self.write(whole).await?;
         if news(&before, report) {
@@ -453,14 +480,23 @@ fn news(before: &Status, report: &Report) -> bool {
                 .conditions
                 .iter()
                 .find(|condition| condition.type_ == kind)
-                .map(|condition| (condition.status.as_str(), condition.reason.as_str()));
+                .map(|condition| (condition.status.as_str(), lasting(&condition.reason)));
             let is = report
                 .conditions
                 .iter()
                 .find(|condition| condition.r#type == kind)
-                .map(|condition| (condition.status, condition.reason));
+                .map(|condition| (condition.status, lasting(condition.reason)));
             was != is
         })
+}
+
+/// That AWS does not answer for a moment is no news, and that it does again neither.
+fn lasting(reason: &str) -> &str {
+    if reason == reason::NOT_OBSERVED {
+        reason::SUCCEEDED
+    } else {
+        reason
+    }
 }
 
 /// Whether a step waits for something that no watch tells of, and that comes by itself.
@@ -469,7 +505,7 @@ fn waits_for_the_world(plan: &Plan, step: &Step) -> bool {
         || step
             .blocked_by
             .iter()
-            .any(|blocker| matches!(blocker, Blocker::Refused(_)));
+            .any(|blocker| matches!(blocker, Blocker::Refused(_) | Blocker::NotObserved(_)));
     !held && (matches!(step.operation, Operation::Wait) || !step.blocked_by.is_empty())
 }
 

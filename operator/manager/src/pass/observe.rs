@@ -12,14 +12,16 @@ use shopkeeper_plan::{
     aws::AwsKind,
     blueprint::Blueprint,
     kubernetes::KubernetesKind,
-    observed::{NodeGroupNodes, Observation, Observed, ObservedObject},
+    observed::{NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod},
     planner::Inventory,
     quota::QuotaUse,
     resource::{ResourceKey, ResourceKind},
 };
 
 use super::{Site, Subject};
-use crate::stores::{NODE_GROUP_INDEX, OWNER_INDEX, node_is_ready};
+use crate::stores::{
+    NODE_GROUP_INDEX, OWNER_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable,
+};
 
 /// Everything that is known of the resources of a custom resource: those it should have and those it is known to have.
 pub(super) async fn observe<K: Managed>(
@@ -54,9 +56,9 @@ pub(super) async fn observe<K: Managed>(
         .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
     {
         let mut nodes = nodes(subject, &key.name);
-        if draft.get(key).is_none() && nodes.total > 0 {
+        if draft.get(key).is_none() {
             // Only a group that is about to go is asked for its pods.
-            nodes.pods = evictable_pods(subject, &key.name).await?.len();
+            nodes.pods = evictable_pods(subject, &nodes.nodes).await?;
         }
         observed.nodes.insert(key.name.clone(), nodes);
     }
@@ -137,25 +139,43 @@ pub(super) fn observed_object(
 fn nodes<K: Managed>(subject: &Subject<'_, K>, group: &str) -> NodeGroupNodes {
     let nodes = subject.world.stores.nodes.indexed(NODE_GROUP_INDEX, group);
     NodeGroupNodes {
-        ready: nodes.iter().filter(|node| node_is_ready(node)).count(),
-        total: nodes.len(),
-        pods: 0,
+        nodes: nodes
+            .iter()
+            .map(|node| ObservedNode {
+                name: node.name_any(),
+                ready: node_is_ready(node),
+                unschedulable: node_is_unschedulable(node),
+                cordoned_by_us: is_cordoned_by_us(node),
+                resource_version: node.resource_version().unwrap_or_default(),
+            })
+            .collect(),
+        pods: Vec::new(),
     }
 }
 
 /// The pods on the nodes of a group that a drain has to move: not those of a DaemonSet, which belong to the node, and not
 /// those that have ended.
-pub(super) async fn evictable_pods<K: Managed>(
+async fn evictable_pods<K: Managed>(
     subject: &Subject<'_, K>,
-    group: &str,
-) -> Result<Vec<Pod>, Error> {
+    nodes: &[ObservedNode],
+) -> Result<Vec<ObservedPod>, Error> {
     let api: Api<Pod> = Api::all(subject.world.client.clone());
     let mut found = Vec::new();
-    for node in subject.world.stores.nodes.indexed(NODE_GROUP_INDEX, group) {
+    for node in nodes {
         let pods = api
-            .list(&ListParams::default().fields(&format!("spec.nodeName={}", node.name_any())))
+            .list(&ListParams::default().fields(&format!("spec.nodeName={}", node.name)))
             .await?;
-        found.extend(pods.items.into_iter().filter(is_evictable));
+        found.extend(
+            pods.items
+                .iter()
+                .filter(|pod| is_evictable(pod))
+                .map(|pod| ObservedPod {
+                    namespace: pod.namespace().unwrap_or_default(),
+                    name: pod.name_any(),
+                    uid: pod.uid().unwrap_or_default(),
+                    is_ending: pod.metadata.deletion_timestamp.is_some(),
+                }),
+        );
     }
     Ok(found)
 }

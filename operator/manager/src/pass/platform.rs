@@ -92,8 +92,11 @@ impl Subject<'_, Platform> {
             // Whatever became of the network: the key is found by its alias.
             None
         } else {
-            let looked_up = self.look_up(&session).await;
-            match looked_up.and_then(|lookups| resolve(self.object, &lookups)) {
+            let lookups = match self.look_up(&session).await {
+                Ok(lookups) => lookups,
+                Err(failure) => return self.report_silence(&failure).await,
+            };
+            match resolve(self.object, &lookups) {
                 Ok(resolved) => Some(resolved),
                 Err(failure) => return self.report_failure(&failure).await,
             }

@@ -7,7 +7,7 @@ use k8s_openapi::{
 use serde_json::Value;
 use shopkeeper_api::{
     Managed,
-    status::{Replicas, Status},
+    status::{Replicas, Status, condition},
 };
 use shopkeeper_plan::{
     inventory,
@@ -17,6 +17,9 @@ use shopkeeper_plan::{
 };
 
 use super::{Scoped, Subject};
+
+/// Characters of `status.lastHandledReconcileAt`.
+const LONGEST_ECHO: usize = 128;
 
 /// The status after a pass; kinds add to it.
 pub(super) fn status<K: Scoped>(
@@ -54,6 +57,35 @@ pub(super) fn set_conditions(status: &mut Status, report: &Report, generation: O
         .collect();
 }
 
+/// Puts the conditions back that a report does not speak of: those of the phases, about the generation that they were about.
+pub(super) fn keep_phases(status: &mut Status, before: &Status) {
+    let general = [condition::READY, condition::RECONCILING, condition::STALLED];
+    for kept in &before.conditions {
+        let told = status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == kept.type_);
+        if !told && !general.contains(&kept.type_.as_str()) {
+            status.conditions.push(kept.clone());
+        }
+    }
+}
+
+/// Whether it says that this generation is ready.
+pub(super) fn is_ready(status: &Status, generation: Option<i64>) -> bool {
+    status.conditions.iter().any(|condition| {
+        condition.type_ == condition::READY
+            && condition.status == "True"
+            && condition.observed_generation == generation
+    })
+}
+
+/// The value of the annotation that asks for a pass, as far as the status has room for it: one that is longer must not make every
+/// write of the status fail.
+pub(super) fn echo(asked: &str) -> String {
+    asked.chars().take(LONGEST_ECHO).collect()
+}
+
 /// The status as JSON; empty where there is none.
 pub(super) fn json_of<K: Managed>(object: &K) -> Value {
     serde_json::to_value(object)
@@ -61,4 +93,67 @@ pub(super) fn json_of<K: Managed>(object: &K) -> Value {
         .and_then(|mut value| value.get_mut("status").map(Value::take))
         .filter(Value::is_object)
         .unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use shopkeeper_api::Platform;
+    use shopkeeper_plan::{
+        failure::{Class, Failure},
+        report,
+    };
+
+    use super::*;
+
+    fn condition(kind: &str, status: &str) -> Condition {
+        serde_json::from_value(serde_json::json!({
+            "type": kind, "status": status, "reason": "Succeeded", "message": "", "observedGeneration": 3,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_conditions_of_the_phases_outlive_a_failure_to_resolve() {
+        let before = Status {
+            conditions: vec![condition("DataReady", "True"), condition("Ready", "True")],
+            ..Status::default()
+        };
+        assert!(is_ready(&before, Some(3)) && !is_ready(&before, Some(4)));
+        let mut status = before.clone();
+        let failure = Failure::new(Class::NotReady, "Platform octank is not ready");
+        set_conditions(&mut status, &report::of_failure(&failure, false), Some(4));
+        keep_phases(&mut status, &before);
+        let told: Vec<_> = status
+            .conditions
+            .iter()
+            .map(|condition| {
+                (
+                    condition.type_.as_str(),
+                    condition.status.as_str(),
+                    condition.observed_generation,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("Ready", "False", Some(4)),
+                ("Reconciling", "True", Some(4)),
+                ("DataReady", "True", Some(3)),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_annotation_is_echoed_as_far_as_there_is_room() {
+        let crd = serde_json::to_value(<Platform as kube::CustomResourceExt>::crd()).unwrap();
+        let room = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/lastHandledReconcileAt/maxLength")
+            .and_then(Value::as_u64)
+            .unwrap();
+        let echoed = echo(&"\u{e9}".repeat(500)).chars().count();
+        assert_eq!(u64::try_from(echoed).unwrap(), room);
+        assert_eq!(echo("2026-01-01T00:00:00Z"), "2026-01-01T00:00:00Z");
+    }
 }

@@ -215,8 +215,11 @@ fn split(step: &Step, first: impl Fn(&FieldChange) -> bool) -> (Option<Step>, Op
 }
 
 fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
-    if matches!(step.operation, Operation::Wait | Operation::LeaveBehind(_))
-        || step.blocked_by.contains(&Blocker::DriftReported)
+    // What is uncordoned was cordoned by us, for a change that was taken back.
+    if matches!(
+        step.operation,
+        Operation::Wait | Operation::LeaveBehind(_) | Operation::UncordonNodes
+    ) || step.blocked_by.contains(&Blocker::DriftReported)
     {
         return false;
     }
@@ -346,6 +349,7 @@ fn values(step: &Step, subject: &str, input: &Input<'_>) -> Vec<Values> {
         | Operation::AwsDelete { .. }
         | Operation::KubernetesDelete
         | Operation::DrainNodes
+        | Operation::UncordonNodes
         | Operation::Forget
         | Operation::LeaveBehind(_)
         | Operation::Wait => vec![one("", &Value::Null, &Value::Null, None)],

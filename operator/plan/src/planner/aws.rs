@@ -10,15 +10,20 @@ use crate::{
     blueprint::Node,
     difference::{self, Difference, show},
     failure::{Class, Failure},
-    observed::{Lifecycle, Observation, Present, Weight},
+    observed::{Lifecycle, NodeGroupNodes, Observation, Present, Weight},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
 };
 
 impl Planner<'_> {
     pub(super) fn plan_aws(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource) {
         match self.input.observed.aws.get(key) {
             None => self.wait(key, "was not observed yet"),
+            Some(Observation::Unknown(failure))
+                if self.input.observed.unseen(key).is_some() && self.is_applied(key, node) =>
+            {
+                self.stay(key, failure.clone());
+            }
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
                 if let Some(failure) = self.over_quota(desired) {
@@ -74,6 +79,14 @@ impl Planner<'_> {
                 return;
             }
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
+        }
+        let nodes = self.nodes_of(key);
+        if present.lifecycle == Lifecycle::Available
+            && nodes.is_some_and(|nodes| nodes.cordoned_by_us().next().is_some())
+        {
+            return self
+                .steps
+                .push(step(key, Action::Update, Operation::UncordonNodes));
         }
         match &present.lifecycle {
             Lifecycle::Creating => {
@@ -247,22 +260,28 @@ impl Planner<'_> {
             let failure = Failure::new(Class::Invalid, format!("{key}: {text}"));
             return self.refuse(key, Action::Wait, failure.with_remedy(remedy));
         }
-        if let (AwsResource::NodeGroup(group), AwsResource::NodeGroup(_)) =
-            (desired, &present.resource)
-        {
-            let nodes = self
-                .input
-                .observed
-                .nodes
-                .get(&group.name)
-                .copied()
-                .unwrap_or_default();
+        if let AwsResource::NodeGroup(group) = desired {
+            let nodes = self.nodes_of(key);
+            let ready = nodes.map_or(0, NodeGroupNodes::ready);
             let least = usize::try_from(group.min_size).unwrap_or(0);
-            if nodes.ready < least {
-                return self.wait(key, &format!("{} of {least} nodes are ready", nodes.ready));
+            if ready < least {
+                let cordoned = match nodes.map_or(0, NodeGroupNodes::cordoned) {
+                    0 => String::new(),
+                    cordoned => format!(", cordoned: {cordoned}"),
+                };
+                return self.wait(
+                    key,
+                    &format!("{ready} of {least} nodes are ready{cordoned}"),
+                );
             }
         }
         self.settle(key);
+    }
+
+    fn nodes_of(&self, key: &ResourceKey) -> Option<&NodeGroupNodes> {
+        (key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
+            .then(|| self.input.observed.nodes.get(&key.name))
+            .flatten()
     }
 }
 

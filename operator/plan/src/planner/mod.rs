@@ -164,6 +164,16 @@ impl<'a> Planner<'a> {
     fn plan_node(&mut self, key: &ResourceKey, node: &Node) {
         match &node.wanted {
             Wanted::Pending(missing) => {
+                // What is wanted cannot be said without what AWS does not tell just now.
+                let unseen: Option<Vec<&Failure>> = missing
+                    .iter()
+                    .map(|missing| self.input.observed.unseen(&missing.resource))
+                    .collect();
+                if let Some(failure) = unseen.as_ref().and_then(|unseen| unseen.first())
+                    && self.was_there(key)
+                {
+                    return self.stay(key, (*failure).clone());
+                }
                 let exists = self.input.observed.kubernetes.contains_key(key);
                 let mut step = if exists {
                     waiting(key, "is left as it is", 0)
@@ -182,6 +192,21 @@ impl<'a> Planner<'a> {
             Wanted::Aws(desired) => self.plan_aws(key, node, desired),
             Wanted::Kubernetes(desired) => self.plan_kubernetes(key, node, desired),
         }
+    }
+
+    /// Whether it is there, as far as is known without asking AWS.
+    fn was_there(&self, key: &ResourceKey) -> bool {
+        match key.kind {
+            ResourceKind::Aws(_) => self.was_applied(key),
+            ResourceKind::Kubernetes(_) => is_usable(key, self.input),
+        }
+    }
+
+    /// It was as desired a moment ago, and AWS does not answer just now: it is left alone, and nothing is built on it.
+    fn stay(&mut self, key: &ResourceKey, failure: Failure) {
+        let mut step = waiting(key, "was as declared", 0);
+        step.blocked_by = vec![Blocker::NotObserved(failure)];
+        self.steps.push(step);
     }
 
     fn settle(&mut self, key: &ResourceKey) {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     aws::{AwsKind, AwsResource, Holding},
     failure::{Class, Failure},
-    observed::{Lifecycle, Observation, Present},
+    observed::{Lifecycle, NodeGroupNodes, Observation, ObservedPod, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
@@ -270,26 +270,10 @@ fn take_down_aws(
     }
     if kind == AwsKind::NodeGroup
         && !input.deleting
-        && input
-            .observed
-            .nodes
-            .get(&key.name)
-            .is_some_and(|nodes| nodes.pods > 0)
+        && let Some(nodes) = input.observed.nodes.get(&key.name)
+        && let Some(pod) = nodes.pods.first()
     {
-        let mut step = step(key, action, Operation::DrainNodes);
-        step.effect = Effect::Rolling;
-        step.changes = vec![FieldChange {
-            field: "pods".to_owned(),
-            from: input
-                .observed
-                .nodes
-                .get(&key.name)
-                .map_or(0, |nodes| nodes.pods)
-                .to_string(),
-            to: "0".to_owned(),
-            effect: Effect::Rolling,
-        }];
-        return Some(step);
+        return Some(drain(key, nodes, pod, action));
     }
     let mut step = step(key, action, Operation::AwsDelete { mode });
     step.effect = match (kind.holding(), mode) {
@@ -305,6 +289,34 @@ fn take_down_aws(
     step.reversible = step.effect < Effect::Downtime;
     step.minutes = kind.usual_minutes();
     Some(step)
+}
+
+/// Moves the pods off the nodes of a group. Where all were told to go and no further one can come, there is only to wait for them:
+/// telling them again would do nothing but make the next pass believe that something happened.
+fn drain(key: &ResourceKey, nodes: &NodeGroupNodes, pod: &ObservedPod, action: Action) -> Step {
+    let pods = nodes.pods.len();
+    if nodes.pods.iter().all(|pod| pod.is_ending)
+        && nodes.nodes.iter().all(|node| node.unschedulable)
+    {
+        let others = match pods - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let reason = format!(
+            "waits for pod {}/{}{others} to end",
+            pod.namespace, pod.name
+        );
+        return waiting(key, &reason, 0);
+    }
+    let mut step = step(key, action, Operation::DrainNodes);
+    step.effect = Effect::Rolling;
+    step.changes = vec![FieldChange {
+        field: "pods".to_owned(),
+        from: pods.to_string(),
+        to: "0".to_owned(),
+        effect: Effect::Rolling,
+    }];
+    step
 }
 
 fn is_protected(present: &Present) -> bool {

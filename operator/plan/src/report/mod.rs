@@ -143,6 +143,14 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::DRIFTED,
             &describe_all(&drifted),
         ));
+    } else if let Some(text) = not_observed(plan, |_| true) {
+        let message = format!("{} resources are as declared; {text}", plan.unchanged);
+        conditions.push(draft(
+            condition::READY,
+            "True",
+            reason::NOT_OBSERVED,
+            &message,
+        ));
     } else {
         conditions.push(draft(
             condition::READY,
@@ -153,8 +161,9 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
     }
     let failure = stalled
         .or(failures.first())
-        .map(|(_, failure)| (*failure).clone());
-    let ready = failures.is_empty() && working.is_empty() && approvals == 0;
+        .map(|(_, failure)| (*failure).clone())
+        .or_else(|| Some(plan.unseen().next()?.1.clone()));
+    let ready = failure.is_none() && working.is_empty() && approvals == 0;
     Report {
         conditions,
         failure,
@@ -261,6 +270,11 @@ fn of_section(
             why,
             format!("{}: {}", step.key, failure.describe()),
         )
+    } else if let (true, Some(text)) = (
+        working.is_empty(),
+        not_observed(plan, |step| keys.contains(&step.key)),
+    ) {
+        ("True", reason::NOT_OBSERVED, text)
     } else if working.is_empty() {
         (
             "True",
@@ -281,6 +295,32 @@ fn of_section(
         reason: why,
         message: shorten(&message),
     })
+}
+
+/// The report on a custom resource that was ready a moment ago, and of which AWS does not tell what has to be known first.
+#[must_use]
+pub fn of_silence(failure: &Failure) -> Report {
+    let message = format!("was as declared; AWS could not be looked at: {failure}");
+    Report {
+        conditions: vec![ConditionDraft {
+            r#type: condition::READY,
+            status: "True",
+            reason: reason::NOT_OBSERVED,
+            message: shorten(&message),
+        }],
+        failure: Some(failure.clone()),
+        ready: false,
+    }
+}
+
+/// What could not be looked at just now, and was as desired before.
+fn not_observed(plan: &Plan, of: impl Fn(&Step) -> bool) -> Option<String> {
+    let unseen: Vec<&Step> = plan
+        .unseen()
+        .map(|(step, _)| step)
+        .filter(|step| of(step))
+        .collect();
+    (!unseen.is_empty()).then(|| describe_all(&unseen))
 }
 
 /// What may make resources stop to work that still do.
@@ -305,7 +345,11 @@ fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.
 fn is_work(step: &Step, plan: &Plan) -> bool {
-    refusal(step).is_none() && step.action != Action::Retain && !plan.waits_for_a_person(step)
+    let unseen = |blocker: &Blocker| matches!(blocker, Blocker::NotObserved(_));
+    refusal(step).is_none()
+        && step.action != Action::Retain
+        && !plan.waits_for_a_person(step)
+        && !step.blocked_by.iter().any(unseen)
 }
 
 fn refusal(step: &Step) -> Option<&Failure> {

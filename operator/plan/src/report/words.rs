@@ -25,6 +25,10 @@ fn words(step: &Step) -> (String, String) {
             "moving its pods to other nodes",
             "its pods move to other nodes",
         ),
+        (Operation::UncordonNodes, _) => (
+            "uncordoning its nodes, which were to go",
+            "its nodes, which were to go, are uncordoned",
+        ),
         (_, Action::Create) => ("creating", "to be created"),
         (_, Action::Update) => {
             let fields = fields.join(", ");

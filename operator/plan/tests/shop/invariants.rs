@@ -173,6 +173,16 @@ fn check_step(step: &Step, input: &Input<'_>) {
             (Operation::DrainNodes, Some(Observation::Present(present))) => {
                 assert!(is_ours(present, input), "{key} is not ours and is drained")
             }
+            (Operation::UncordonNodes, Some(Observation::Present(present))) => {
+                assert!(
+                    is_ours(present, input),
+                    "{key} is not ours and is uncordoned"
+                );
+                assert!(
+                    input.blueprint.get(key).is_some(),
+                    "{key} is to go and is uncordoned"
+                );
+            }
             (operation, observation) => panic!("{operation:?} of {key}, which is {observation:?}"),
         },
         ResourceKind::Kubernetes(_) => {

@@ -6,6 +6,7 @@ use shopkeeper_plan::{
     failure::Class,
     kubernetes::KubernetesKind,
     plan::{Action, Blocker, Effect, Operation, Plan},
+    planner::{ChangePolicy, DriftPolicy},
     quota::Quotas,
     report,
     resolve::nodes::NODES_LABEL,
@@ -85,6 +86,84 @@ fn nothing_is_drained_while_the_pods_are_not_all_ready() {
 }
 
 #[test]
+fn a_drain_waits_for_pods_that_take_their_time_to_end() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let old = world.key(AwsKind::NodeGroup, "");
+    world.wanted = want("octank", &on("m7g.xlarge"));
+    world.slow_pods = true;
+    while world.ending.get(&old.name) != Some(&1) {
+        world.pass();
+        if !world.ending.contains_key(&old.name) {
+            world.tick();
+        }
+    }
+    // The other two are told as soon as the budget allows it.
+    world.pods.insert(old.name.clone(), 1);
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(matches!(step.operation, Operation::Wait), "{step:#?}");
+    assert_eq!(
+        report::describe(step),
+        format!("{old}: waits for pod shop/pod-0 to end")
+    );
+    world.cordoned.clear();
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(
+        matches!(step.operation, Operation::DrainNodes),
+        "what can take further pods is cordoned first: {step:#?}"
+    );
+    world.cordoned.insert(old.name.clone());
+    assert!(world.run().is_empty());
+}
+
+#[test]
+fn a_group_that_is_wanted_again_takes_pods_again() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let old = world.key(AwsKind::NodeGroup, "");
+    world.wanted = want("octank", &on("m7g.xlarge"));
+    while !world.cordoned.contains(&old.name) {
+        world.pass();
+        world.tick();
+    }
+    world.wanted = want("octank", &on("m7g.large"));
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == old).unwrap();
+    assert!(
+        matches!(step.operation, Operation::UncordonNodes) && step.is_free(),
+        "{step:#?}"
+    );
+    assert!(world.run().is_empty());
+    assert!(world.cordoned.is_empty(), "{:#?}", world.log);
+    assert_eq!(world.key(AwsKind::NodeGroup, ""), old);
+    assert_eq!(world.pods[&old.name], 3);
+}
+
+#[test]
+fn it_does_so_whatever_has_to_be_approved() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.cordoned.insert(group.name);
+    world.policies.changes = ChangePolicy::ApproveAll;
+    world.policies.drift = DriftPolicy::Report;
+    assert!(world.run().is_empty());
+    assert!(world.cordoned.is_empty());
+}
+
+#[test]
+fn what_somebody_else_cordoned_stays_so_and_is_not_ready() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.cordoned_by_others.insert(group.name.clone());
+    let plan = world.run();
+    let [step] = plan.steps.as_slice() else {
+        panic!("{plan:#?}")
+    };
+    assert_eq!(step.changes[0].from, "0 of 3 nodes are ready, cordoned: 3");
+    assert!(world.log.is_empty(), "{:#?}", world.log);
+}
+
+#[test]
 fn sizes_labels_and_taints_change_in_place() {
     let mut object = on("m7g.large");
     let mut world = World::settled(want("octank", &object));
@@ -114,7 +193,7 @@ fn a_group_without_its_nodes_is_not_ready() {
     let world = World::settled(want("octank", &on("m7g.large")));
     let mut observed = world.observe();
     for nodes in observed.nodes.values_mut() {
-        nodes.ready = 2;
+        nodes.nodes.last_mut().unwrap().ready = false;
     }
     let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));
     let [step] = plan.steps.as_slice() else {

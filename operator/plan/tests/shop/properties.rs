@@ -9,7 +9,9 @@ use shopkeeper_plan::{
     blueprint::Wanted,
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
-    observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject},
+    observed::{
+        Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod,
+    },
     plan::{Action, Blocker, Step},
     planner::{
         AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Inventory, InventoryEntry,
@@ -264,9 +266,23 @@ fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
             observed.nodes.insert(
                 key.name.clone(),
                 NodeGroupNodes {
-                    ready: usize::from(fortune.lifecycle),
-                    total: 12,
-                    pods: usize::from(fortune.known),
+                    nodes: (0..12)
+                        .map(|nth| ObservedNode {
+                            name: format!("node-{nth}"),
+                            ready: nth < fortune.lifecycle,
+                            unschedulable: nth < fortune.state,
+                            cordoned_by_us: fortune.lifecycle == 3 && nth == 0,
+                            resource_version: "1".into(),
+                        })
+                        .collect(),
+                    pods: (0..u8::from(fortune.known))
+                        .map(|nth| ObservedPod {
+                            namespace: "shop".into(),
+                            name: format!("pod-{nth}"),
+                            uid: format!("pod-{nth}-uid"),
+                            is_ending: fortune.empty == Some(true),
+                        })
+                        .collect(),
                 },
             );
         }

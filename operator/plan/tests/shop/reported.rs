@@ -245,6 +245,67 @@ fn of_an_answer_that_did_not_come() {
 }
 
 #[test]
+fn what_was_as_declared_stays_ready_while_aws_does_not_answer() {
+    let keys: Vec<_> = orders().aws.keys().cloned().collect();
+    for key in keys {
+        for class in [Class::Throttled, Class::Transient] {
+            let mut world = orders();
+            let failure = Failure::new(class, "Rate exceeded");
+            world.unknown.insert(key.clone(), failure.clone());
+            world.was_as_desired = true;
+            let observed = world.observe();
+            let blueprint = (world.wanted.blueprint)(&observed);
+            let plan = world.plan();
+            assert_eq!(plan.free_steps().count(), 0, "{key}: {plan:#?}");
+            let report = report::of_plan(&plan, &blueprint, &observed, false);
+            let lines = lines(&report);
+            let ready = lines
+                .iter()
+                .find(|line| line.starts_with("Ready="))
+                .unwrap();
+            assert!(
+                ready.starts_with("Ready=True NotObserved: ")
+                    && ready.contains("could not be looked at: Rate exceeded"),
+                "{key}: {lines:#?}"
+            );
+            assert!(
+                lines.iter().all(|line| !line.contains("=False")),
+                "{key}: {lines:#?}"
+            );
+            assert_eq!(report.failure, Some(failure), "it is asked again soon");
+        }
+    }
+}
+
+#[test]
+fn another_change_is_told_although_aws_does_not_answer() {
+    let mut world = orders();
+    let key = world.key(AwsKind::RdsInstance, "");
+    world
+        .unknown
+        .insert(key, Failure::new(Class::Throttled, "Rate exceeded"));
+    world.was_as_desired = true;
+    let queue = world.key(AwsKind::SqsQueue, "dead");
+    world.aws.remove(&queue);
+    assert!(
+        of(&world)
+            .iter()
+            .any(|line| line.starts_with("Ready=False"))
+    );
+}
+
+#[test]
+fn of_silence() {
+    let failure = Failure::new(Class::Throttled, "Rate exceeded").with_code("Throttling");
+    assert_eq!(
+        lines(&report::of_silence(&failure)),
+        [
+            "Ready=True NotObserved: was as declared; AWS could not be looked at: Throttling: Rate exceeded"
+        ]
+    );
+}
+
+#[test]
 fn of_a_permission_that_is_missing() {
     let mut world = orders();
     let key = world.key(AwsKind::RdsInstance, "");

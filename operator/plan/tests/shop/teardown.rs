@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use shopkeeper_plan::{
+    attempts::attempts,
     aws::{AwsKind, AwsResource},
     failure::{Class, Failure},
     observed::{Lifecycle, Observed},
@@ -196,6 +197,28 @@ fn what_cannot_be_observed_holds_up_what_comes_after_it() {
     world.unknown.clear();
     world.run();
     assert!(world.aws.is_empty());
+}
+
+#[test]
+fn a_deletion_that_shows_no_effect_is_an_attempt_and_a_page_of_a_bucket_is_none() {
+    let mut world = World::settled(want("octank", &read("octank", "catalog")));
+    world.policies.deletion = DeletionPolicy::Delete;
+    world.deleting = true;
+    let of = |world: &World, kind: &str| {
+        attempts(&world.plan(), &world.observe())
+            .into_iter()
+            .filter(|attempt| attempt.starts_with(kind))
+            .count()
+    };
+    let bucket = world.key(AwsKind::S3Bucket, "");
+    while !world.plan().free_steps().any(|step| step.key == bucket) {
+        world.pass();
+        world.tick();
+    }
+    world.thing(&bucket).present.empty = Some(false);
+    assert_eq!(of(&world, "S3 bucket"), 0, "it is emptied page by page");
+    world.thing(&bucket).present.empty = Some(true);
+    assert_eq!(of(&world, "S3 bucket"), 1, "the deletion is accepted once");
 }
 
 #[test]

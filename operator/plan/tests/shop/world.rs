@@ -1,17 +1,20 @@
 //! A world that carries out steps as AWS and Kubernetes do: resources take a while, take one change at a time, and refuse what
 //! AWS refuses. It never sleeps: [`World::tick`] is its clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
+    aws::{AwsKind, AwsResource, NodeGroup},
     blueprint::Blueprint,
     decisions,
     failure::Failure,
     inventory,
     kubernetes::KubernetesObject,
-    observed::{Lifecycle, NodeGroupNodes, Observation, Observed, ObservedObject, Present},
+    observed::{
+        Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
+        ObservedPod, Present,
+    },
     plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
     quota::{QuotaUse, Quotas},
@@ -67,12 +70,22 @@ pub struct World {
     applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
+    /// Whether all was as desired a moment ago.
+    pub was_as_desired: bool,
     /// What the account may have, and the node groups of others.
     pub quotas: QuotaUse,
     /// What AWS gives up on while it makes it, and what it says then.
     pub failing: BTreeMap<AwsKind, &'static str>,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
+    /// Those of them that were told to end.
+    pub ending: BTreeMap<String, usize>,
+    /// Node groups whose nodes we cordoned.
+    pub cordoned: BTreeSet<String>,
+    /// Node groups whose nodes somebody else cordoned.
+    pub cordoned_by_others: BTreeSet<String>,
+    /// Whether pods take until the next tick to end.
+    pub slow_pods: bool,
     pub inventory: Inventory,
     pub policies: Policies,
     pub approved: Option<String>,
@@ -98,6 +111,7 @@ fn verb(step: &Step) -> String {
         Operation::KubernetesApply { .. } => "apply".into(),
         Operation::KubernetesDelete => "remove".into(),
         Operation::DrainNodes => "drain".into(),
+        Operation::UncordonNodes => "uncordon".into(),
         Operation::Forget => "forget".into(),
         Operation::LeaveBehind(_) => "leave".into(),
         Operation::Wait => "wait".into(),
@@ -112,12 +126,17 @@ impl World {
             kubernetes: BTreeMap::new(),
             applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            was_as_desired: false,
             quotas: QuotaUse {
                 allowed: Some(Quotas::default()),
                 node_groups: Some(0),
             },
             failing: BTreeMap::new(),
             pods: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            cordoned: BTreeSet::new(),
+            cordoned_by_others: BTreeSet::new(),
+            slow_pods: false,
             inventory: Inventory::new(),
             policies: Policies::default(),
             approved: None,
@@ -144,6 +163,7 @@ impl World {
         let draft = self.draft();
         let mut observed = Observed {
             kubernetes: self.kubernetes.clone(),
+            was_as_desired: self.was_as_desired,
             quotas: QuotaUse {
                 node_groups: self
                     .quotas
@@ -167,29 +187,43 @@ impl World {
             if let Some(AwsResource::NodeGroup(group)) =
                 self.aws.get(key).map(|thing| &thing.present.resource)
             {
-                let lifecycle = &self.aws[key].present.lifecycle;
-                let nodes = if *lifecycle == Lifecycle::Creating {
-                    0
-                } else {
-                    usize::try_from(group.min_size).unwrap()
+                let mut nodes = match self.aws[key].present.lifecycle {
+                    Lifecycle::Creating => NodeGroupNodes::default(),
+                    _ => self.nodes_of(group),
                 };
                 // Only a group that is about to go is asked for its pods.
-                let pods = if draft.get(key).is_none() {
-                    self.pods.get(&group.name).copied().unwrap_or(0)
-                } else {
-                    0
-                };
-                observed.nodes.insert(
-                    group.name.clone(),
-                    NodeGroupNodes {
-                        ready: nodes,
-                        total: nodes,
-                        pods,
-                    },
-                );
+                if draft.get(key).is_some() {
+                    nodes.pods.clear();
+                }
+                observed.nodes.insert(group.name.clone(), nodes);
             }
         }
         observed
+    }
+
+    fn nodes_of(&self, group: &NodeGroup) -> NodeGroupNodes {
+        let ending = self.ending.get(&group.name).copied().unwrap_or(0);
+        let pods = self.pods.get(&group.name).copied().unwrap_or(0);
+        NodeGroupNodes {
+            nodes: (0..group.min_size)
+                .map(|nth| ObservedNode {
+                    name: format!("{}-{nth}", group.name),
+                    ready: true,
+                    unschedulable: self.cordoned.contains(&group.name)
+                        || self.cordoned_by_others.contains(&group.name),
+                    cordoned_by_us: self.cordoned.contains(&group.name),
+                    resource_version: "1".into(),
+                })
+                .collect(),
+            pods: (0..pods)
+                .map(|nth| ObservedPod {
+                    namespace: "shop".into(),
+                    name: format!("pod-{nth}"),
+                    uid: format!("pod-{nth}-uid"),
+                    is_ending: nth < ending,
+                })
+                .collect(),
+        }
     }
 
     fn node_groups(&self) -> u32 {
@@ -363,6 +397,7 @@ impl World {
             Operation::KubernetesApply { desired } => self.apply(key, desired),
             Operation::KubernetesDelete => self.remove(key),
             Operation::DrainNodes => self.drain(key),
+            Operation::UncordonNodes => drop(self.cordoned.remove(&key.name)),
             Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => {}
         }
     }

@@ -284,6 +284,8 @@ impl World {
 
     pub(super) fn vanish(&mut self, key: &ResourceKey) {
         let gone = self.aws.remove(key);
+        self.cordoned.remove(&key.name);
+        self.cordoned_by_others.remove(&key.name);
         if let Some(AwsResource::SnsTopic(topic)) = gone.map(|thing| thing.present.resource) {
             self.aws.retain(|_, thing| !matches!(&thing.present.resource, AwsResource::SnsSubscription(other) if other.topic_arn == topic.arn));
         }

@@ -16,6 +16,10 @@ use super::World;
 impl World {
     pub(super) fn tick_kubernetes(&mut self) -> bool {
         let mut moved = false;
+        for (group, ending) in std::mem::take(&mut self.ending) {
+            moved |= ending > 0;
+            *self.pods.get_mut(&group).expect("it has pods") -= ending;
+        }
         let before = self.kubernetes.len();
         self.kubernetes.retain(|_, object| !object.is_terminating());
         moved |= self.kubernetes.len() != before;
@@ -130,6 +134,7 @@ impl World {
             }
             ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
                 self.pods.clear();
+                self.ending.clear();
                 self.kubernetes.remove(key);
             }
             _ => drop(self.kubernetes.remove(key)),
@@ -149,7 +154,17 @@ impl World {
                 _ => None,
             })
             .unwrap_or_else(|| panic!("the pods of {key} have nowhere to go"));
-        *self.pods.get_mut(&key.name).expect("it has pods") -= 1;
+        self.cordoned.insert(key.name.clone());
+        let ending = self.ending.entry(key.name.clone()).or_default();
+        assert!(
+            *ending < self.pods[&key.name],
+            "the pods of {key} were told to end"
+        );
+        if self.slow_pods {
+            *ending += 1;
+        } else {
+            *self.pods.get_mut(&key.name).expect("it has pods") -= 1;
+        }
         *self.pods.entry(other).or_default() += 1;
         for (_, object) in self
             .kubernetes
