@@ -242,11 +242,23 @@ fn of_code(code: &str, status: Option<u16>) -> (Class, &'static str) {
         .find(|(known, ..)| *known == code || code.strip_suffix("Fault") == Some(*known));
     match (known, status) {
         (Some((_, class, remedy)), _) => (*class, remedy),
+        // SNS answers them with 403, which is no matter of permissions.
+        (None, _) if is_quota(code) => (
+            Class::Invalid,
+            "raise the quota, or remove what is not used",
+        ),
         (None, Some(429)) => (Class::Throttled, ""),
         (None, Some(500..)) => (Class::Transient, ""),
         (None, Some(403)) => (Class::Denied, "add the action to the operator's IAM policy"),
         (None, _) => (Class::Invalid, ""),
     }
+}
+
+/// Whether a code that is not listed tells of a quota: `TopicLimitExceeded`, `SubscriptionLimitExceeded`, `OverLimit`.
+fn is_quota(code: &str) -> bool {
+    ["LimitExceeded", "QuotaExceeded", "OverLimit"]
+        .iter()
+        .any(|words| code.contains(words))
 }
 
 fn without_answer<E>(operation: &str, error: &CallError<E>) -> Failure
@@ -317,6 +329,25 @@ mod tests {
         assert_eq!(
             of_code("DBInstanceAlreadyExists", Some(400)).0,
             Class::Conflict
+        );
+    }
+
+    #[test]
+    fn a_quota_is_no_missing_permission() {
+        for code in [
+            "TopicLimitExceeded",
+            "SubscriptionLimitExceeded",
+            "FilterPolicyLimitExceeded",
+            "OverLimit",
+            "ParameterGroupQuotaExceeded",
+        ] {
+            let (class, remedy) = of_code(code, Some(403));
+            assert_eq!(class, Class::Invalid, "{code}");
+            assert!(remedy.contains("quota"), "{code}");
+        }
+        assert_eq!(
+            of_code("RequestLimitExceeded", Some(503)).0,
+            Class::Throttled
         );
     }
 

@@ -98,7 +98,31 @@ pub(super) fn interruptions_that_wait(notes: Option<&Notes>) -> Vec<&'static str
             "engine version" => Some("engineVersion"),
             "Multi-AZ" => Some("multiAz"),
             "certificate authority" => Some("caCertificate"),
+            // To or from 0, which ends or begins backups.
+            "backup retention" => Some("backupRetentionDays"),
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_interrupts_is_not_applied_along_with_a_change_of_ours() {
+        let values = PendingModifiedValues::builder()
+            .db_instance_class("db.r7g.xlarge")
+            .multi_az(false)
+            .backup_retention_period(0)
+            .build();
+        let waiting = DbInstance::builder()
+            .pending_modified_values(values)
+            .build();
+        let waiting = pending(&waiting).map(|waiting| note(&waiting).into());
+        assert_eq!(
+            interruptions_that_wait(waiting.as_ref()),
+            ["instanceClass", "multiAz", "backupRetentionDays"]
+        );
+    }
 }
