@@ -7,6 +7,9 @@ use shopkeeper_plan::failure::{Class, Failure};
 /// The error of a call.
 pub type CallError<E> = SdkError<E, HttpResponse>;
 
+/// What to do about a quota whose code does not say more.
+const RAISE_THE_QUOTA: &str = "raise the quota, or remove what is not used";
+
 /// The class of an AWS error code, with a remedy where a person has to act.
 ///
 /// Codes that are not listed are decided by HTTP status: 5xx and 429 pass, anything else is Invalid, which is looked at
@@ -145,7 +148,7 @@ const CODES: &[(&str, Class, &str)] = &[
     (
         "ResourceLimitExceededException",
         Class::Invalid,
-        "raise the quota, or remove what is not used",
+        RAISE_THE_QUOTA,
     ),
     (
         "InstanceQuotaExceeded",
@@ -177,11 +180,7 @@ const CODES: &[(&str, Class, &str)] = &[
         Class::Invalid,
         "raise the S3 quota for buckets, or remove what is not used",
     ),
-    (
-        "LimitExceeded",
-        Class::Invalid,
-        "raise the quota, or remove what is not used",
-    ),
+    ("LimitExceeded", Class::Invalid, RAISE_THE_QUOTA),
     (
         "InsufficientDBInstanceCapacity",
         Class::NotReady,
@@ -242,13 +241,10 @@ fn of_code(code: &str, status: Option<u16>) -> (Class, &'static str) {
         .find(|(known, ..)| *known == code || code.strip_suffix("Fault") == Some(*known));
     match (known, status) {
         (Some((_, class, remedy)), _) => (*class, remedy),
-        // SNS answers them with 403, which is no matter of permissions.
-        (None, _) if is_quota(code) => (
-            Class::Invalid,
-            "raise the quota, or remove what is not used",
-        ),
         (None, Some(429)) => (Class::Throttled, ""),
         (None, Some(500..)) => (Class::Transient, ""),
+        // SNS answers them with 403, which is no matter of permissions.
+        (None, _) if is_quota(code) => (Class::Invalid, RAISE_THE_QUOTA),
         (None, Some(403)) => (Class::Denied, "add the action to the operator's IAM policy"),
         (None, _) => (Class::Invalid, ""),
     }
@@ -348,6 +344,10 @@ mod tests {
         assert_eq!(
             of_code("RequestLimitExceeded", Some(503)).0,
             Class::Throttled
+        );
+        assert_eq!(
+            of_code("BandwidthLimitExceeded", Some(503)).0,
+            Class::Transient
         );
     }
 

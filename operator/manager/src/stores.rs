@@ -132,58 +132,47 @@ impl Stores {
 
     /// Every custom resource that runs workloads.
     pub fn workload_keys(&self) -> Vec<(Kind, ObjectKey)> {
-        fn keys<K: Resource>(
-            kind: Kind,
-            store: &Store<K>,
-        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
-            store
-                .list()
-                .into_iter()
-                .map(move |object| (kind, ObjectKey::of(object.as_ref())))
-        }
-        keys(Kind::Storefront, &self.storefronts)
-            .chain(keys(Kind::CatalogService, &self.catalog_services))
-            .chain(keys(Kind::OrderService, &self.order_services))
+        keys_where(Kind::Storefront, &self.storefronts, |_| true)
+            .chain(keys_where(
+                Kind::CatalogService,
+                &self.catalog_services,
+                |_| true,
+            ))
+            .chain(keys_where(Kind::OrderService, &self.order_services, |_| {
+                true
+            }))
             .collect()
     }
 
     /// Custom resources that nodes with this label are for.
     fn owners_of_nodes(&self, label: &str) -> Vec<(Kind, ObjectKey)> {
-        fn keys<K: Resolve>(
-            kind: Kind,
-            store: &Store<K>,
-            label: &str,
-        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
-            let mut objects = store.list();
-            objects.retain(|object| owns_nodes(object.as_ref(), label));
-            objects
-                .into_iter()
-                .map(move |object| (kind, ObjectKey::of(object.as_ref())))
-        }
-        keys(Kind::Storefront, &self.storefronts, label)
-            .chain(keys(Kind::CatalogService, &self.catalog_services, label))
-            .chain(keys(Kind::OrderService, &self.order_services, label))
-            .collect()
+        keys_where(Kind::Storefront, &self.storefronts, |it| {
+            owns_nodes(it, label)
+        })
+        .chain(keys_where(
+            Kind::CatalogService,
+            &self.catalog_services,
+            |it| owns_nodes(it, label),
+        ))
+        .chain(keys_where(Kind::OrderService, &self.order_services, |it| {
+            owns_nodes(it, label)
+        }))
+        .collect()
     }
 
     /// Custom resources of which some resource is held up by a quota.
     pub fn held_by_quotas(&self) -> Vec<(Kind, ObjectKey)> {
-        fn keys<K: Managed>(
-            kind: Kind,
-            store: &Store<K>,
-        ) -> impl Iterator<Item = (Kind, ObjectKey)> + use<K> {
-            store.list().into_iter().filter_map(move |object| {
-                let held = object
-                    .shared_status()?
-                    .conditions
-                    .iter()
-                    .any(|condition| condition.reason == reason::QUOTA_EXCEEDED);
-                held.then(|| (kind, ObjectKey::of(object.as_ref())))
-            })
-        }
-        keys(Kind::Storefront, &self.storefronts)
-            .chain(keys(Kind::CatalogService, &self.catalog_services))
-            .chain(keys(Kind::OrderService, &self.order_services))
+        keys_where(Kind::Storefront, &self.storefronts, is_held_by_quota)
+            .chain(keys_where(
+                Kind::CatalogService,
+                &self.catalog_services,
+                is_held_by_quota,
+            ))
+            .chain(keys_where(
+                Kind::OrderService,
+                &self.order_services,
+                is_held_by_quota,
+            ))
             .collect()
     }
 
@@ -435,6 +424,26 @@ fn start_nodes(
             }
         })
         .start(metrics, shutdown.clone())
+}
+
+/// The keys of those in a store that pass a check.
+fn keys_where<K: Resource>(
+    kind: Kind,
+    store: &Store<K>,
+    check: impl Fn(&K) -> bool,
+) -> impl Iterator<Item = (Kind, ObjectKey)> {
+    let mut objects = store.list();
+    objects.retain(|object| check(object.as_ref()));
+    objects
+        .into_iter()
+        .map(move |object| (kind, ObjectKey::of(object.as_ref())))
+}
+
+fn is_held_by_quota(object: &impl Managed) -> bool {
+    object.shared_status().is_some_and(|status| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|condition| condition.reason == reason::QUOTA_EXCEEDED)
+    })
 }
 
 /// Whether nodes with this label are for a workload of the custom resource.

@@ -11,10 +11,12 @@ use kube::Client;
 use serde_json::Value;
 use shopkeeper_localenv::{LocalEnvironment, OperatorProcess};
 
-use crate::{Aws, kubernetes};
+use crate::{Aws, equals, kubernetes};
 
 /// Bounds a wait that would otherwise never end; a slow machine needs a fraction of it.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Below the 30 s that kubelet waits before it kills.
+const GRACE: Duration = Duration::from_secs(25);
 /// Namespace of the operator's Lease.
 pub const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
 /// Between two looks at a condition.
@@ -237,6 +239,13 @@ impl Shop {
             .collect();
         owned.sort();
         Ok(owned)
+    }
+
+    /// Ends the operator as kubelet does, and fails where it takes longer than kubelet waits or does not end well.
+    pub async fn stop_operator(&mut self) -> Result<()> {
+        let operator = self.operator.take().context("the operator does not run")?;
+        let status = operator.terminate(GRACE).await?;
+        equals("the exit code after SIGTERM", status.code(), Some(0))
     }
 
     /// Ends the operator in order, and the environment.

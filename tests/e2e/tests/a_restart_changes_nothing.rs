@@ -3,13 +3,8 @@
 //! Proves that it writes nothing to AWS, and to Kubernetes nothing but the answers that were asked for: no events, no
 //! objects, no status.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
-use shopkeeper_e2e::{Shop, Subject, equals, read_example};
-
-/// Below the 30 s that kubelet waits before it kills.
-const GRACE: Duration = Duration::from_secs(25);
+use anyhow::{Result, ensure};
+use shopkeeper_e2e::{Shop, Subject, read_example};
 
 const CATALOG: &str = "apiVersion: shopkeeper.dev/v1alpha1
 kind: CatalogService
@@ -46,9 +41,7 @@ async fn a_restart_changes_nothing() -> Result<()> {
 }
 
 async fn a_start_over_a_settled_world_writes_nothing(shop: &mut Shop) -> Result<()> {
-    let operator = shop.operator.take().context("the operator does not run")?;
-    let status = operator.terminate(GRACE).await?;
-    equals("the exit code after SIGTERM", status.code(), Some(0))?;
+    shop.stop_operator().await?;
 
     let mark = shop.mark().await?;
     shop.operator = Some(shop.start_operator("successor").await?);

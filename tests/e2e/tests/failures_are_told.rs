@@ -1,17 +1,13 @@
 //! What AWS gives up on is told with what AWS says of it and what to do, and goes on when that was done: a node group is made again
 //! once and not without end, also by another process; a failed database with deletion protection holds up its own end, and no other.
 //!
-//! Rows R10 and R13 of the requirements.
+//! Rows R10 and R13 of `docs/coverage.md`.
 
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example};
 use shopkeeper_localenv::Outcome;
 
-/// Below the 30 s that kubelet waits before it kills.
-const GRACE: Duration = Duration::from_secs(25);
 const DATABASE: &str = "octank-shop-orders";
 
 const SHOP: &str = "apiVersion: shopkeeper.dev/v1alpha1
@@ -69,9 +65,7 @@ async fn a_node_group_is_made_twice(shop: &mut Shop) -> Result<()> {
         );
     }
     // Another process knows that it was made again.
-    let operator = shop.operator.take().context("the operator does not run")?;
-    let status = operator.terminate(GRACE).await?;
-    equals("the exit code after SIGTERM", status.code(), Some(0))?;
+    shop.stop_operator().await?;
     shop.operator = Some(shop.start_operator("successor").await?);
     shop.request_pass(&catalog, "2026-11-24T10:00:00Z").await?;
     equals(

@@ -6,16 +6,11 @@
 //!
 //! Rows R8, R31 of `docs/coverage.md`.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use shopkeeper_e2e::{OPERATOR_NAMESPACE, PATIENCE, Shop, Subject, equals, includes};
 
 const NAMESPACE: &str = "shop";
-
-/// What kubelet gives a pod between SIGTERM and SIGKILL unless told otherwise.
-const GRACE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn operator_survives() -> Result<()> {
@@ -193,9 +188,7 @@ async fn a_second_replica_takes_over(shop: &mut Shop) -> Result<()> {
         !second.log()?.contains("leading"),
         "the second replica leads as well"
     );
-    let first = shop.operator.take().context("the operator does not run")?;
-    let status = first.terminate(GRACE).await?;
-    ensure!(status.success(), "after SIGTERM it ended with {status}");
+    shop.stop_operator().await?;
     // The Lease was given back: nobody has to wait until it runs out.
     second.wait_for_log("leading", PATIENCE).await?;
     ensure!(

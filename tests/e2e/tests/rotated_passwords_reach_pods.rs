@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together};
@@ -111,8 +111,7 @@ async fn of_a_user(shop: &mut Shop, subject: &Subject) -> Result<()> {
     given(shop, subject, &before).await?;
     let old = pods(shop, subject).await?;
 
-    let operator = shop.operator.take().context("no operator runs")?;
-    operator.terminate(PATIENCE).await?;
+    shop.stop_operator().await?;
     let rotated = "rotated-by-somebody-else-1234567890";
     let secret = format!("shopkeeper/elasticache/{user}");
     let value = json!({"username": user, "password": rotated}).to_string();

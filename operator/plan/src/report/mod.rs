@@ -270,10 +270,9 @@ fn of_section(
             why,
             format!("{}: {}", step.key, failure.describe()),
         )
-    } else if let (true, Some(text)) = (
-        working.is_empty(),
-        not_observed(plan, |step| keys.contains(&step.key)),
-    ) {
+    } else if working.is_empty()
+        && let Some(text) = not_observed(plan, |step| keys.contains(&step.key))
+    {
         ("True", reason::NOT_OBSERVED, text)
     } else if working.is_empty() {
         (
