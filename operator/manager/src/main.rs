@@ -9,6 +9,7 @@ mod definitions;
 mod key;
 mod memory;
 mod metrics;
+mod neighbours;
 mod pass;
 mod queues;
 mod run;

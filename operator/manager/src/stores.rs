@@ -16,7 +16,6 @@ use kube::{
 use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, status::reason};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
-    queue::Lane,
     scalers::keep_scalers,
     store::{Change, ObjectKey, Store},
     watch::Watch,
@@ -32,7 +31,7 @@ use shopkeeper_plan::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::Kind, memory::Memory, queues::Queues};
+use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
 
 /// Index of children by the uid of their owner.
 pub const OWNER_INDEX: &str = "owner";
@@ -235,12 +234,12 @@ fn start_custom<K>(
     shutdown: &CancellationToken,
 ) -> Store<K>
 where
-    K: Managed,
+    K: Resolve,
 {
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let queues = queues.clone();
     let late = Arc::clone(late);
-    Watch::objects(api, &())
+    neighbours::indexed(Watch::objects(api, &()))
         .on_change(move |change: &Change<K>| {
             if change.is_intent() {
                 queues.add(kind, change.key.clone(), change.lane());
@@ -253,27 +252,10 @@ where
                 .len()
                 > 1;
             if let Some(stores) = late.get().filter(|_| appeared || edited) {
-                notify_neighbours(stores, &queues, kind, change);
+                neighbours::wake(stores, &queues, kind, change);
             }
         })
         .start(metrics, shutdown.clone())
-}
-
-/// Routes and endpoints name services, and a service lets in the Storefronts that route to it: when one appears, changes or
-/// goes, the others of its namespace are looked at. A Platform that is going waits for the last of them.
-fn notify_neighbours<K: Managed>(stores: &Stores, queues: &Queues, kind: Kind, change: &Change<K>) {
-    for (other, key) in stores.workload_keys() {
-        if key.namespace == change.key.namespace && (other, &key) != (kind, &change.key) {
-            queues.add(other, key, change.lane());
-        }
-    }
-    if change.is_deletion() {
-        for platform in stores.platforms.list() {
-            if platform.metadata.deletion_timestamp.is_some() {
-                queues.add(Kind::Platform, ObjectKey::of(platform.as_ref()), Lane::Edit);
-            }
-        }
-    }
 }
 
 fn start_platforms(

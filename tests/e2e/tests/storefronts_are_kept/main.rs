@@ -2,13 +2,15 @@
 //!
 //! Proves, field by field, that an edit shows in the Ingress, the pods or their nodes once the Storefront is Ready, and that no
 //! field of the definition is left out; that what somebody else changes or deletes is set back, or only told of under
-//! `drift: Report`; and that a deletion takes away traffic, then pods, then nodes, each after the one before is gone.
+//! `drift: Report`; that a change reaches those who name what has changed; and that a deletion takes away traffic, then pods, then
+//! nodes, each after the one before is gone.
 //!
 //! Rows R6, R7, R19 of `docs/coverage.md`.
 
 mod deletion;
 mod drift;
 mod edits;
+mod neighbours;
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -48,6 +50,10 @@ spec:
     }
     run_together(vec![
         ("edits", edits::of_a_storefront(&shop).boxed_local()),
+        (
+            "neighbours hear of each other",
+            neighbours::hear_of_each_other(&shop).boxed_local(),
+        ),
         ("drift is repaired", drift::is_repaired(&shop).boxed_local()),
         (
             "drift is only told",

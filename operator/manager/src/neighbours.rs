@@ -1,0 +1,107 @@
+//! Which custom resources look at each other: routes and endpoints name services, a service lets in the Storefronts that route
+//! to it, and two workloads of one name contend for it.
+//!
+//! Only these are woken by each other. Waking everything in a namespace would make the passes over a shop grow with the
+//! square of its size, and would miss what is named across namespaces.
+
+use std::collections::BTreeSet;
+
+use shopkeeper_api::Managed;
+use shopkeeper_kube::{
+    queue::Lane,
+    store::{Change, ObjectKey, Store},
+    watch::Watch,
+};
+use shopkeeper_plan::resolve::Resolve;
+
+use crate::{key::Kind, queues::Queues, stores::Stores};
+
+/// Index of custom resources by the names that others find them by: their own as a service, and those of their workloads.
+const NAMES: &str = "names";
+/// Index of custom resources by the services they refer to.
+const REFERENCES: &str = "references";
+
+/// Indexes a watch of custom resources, so that neighbours are found without looking at all of them.
+pub fn indexed<K: Resolve>(watch: Watch<K>) -> Watch<K> {
+    watch.index(NAMES, names).index(REFERENCES, references)
+}
+
+/// Queues those who look at what has changed: when it appears, changes or goes. A Platform that is going waits for the last of
+/// all.
+pub fn wake<K: Resolve>(stores: &Stores, queues: &Queues, kind: Kind, change: &Change<K>) {
+    for (other, key) in of(stores, change) {
+        if (other, &key) != (kind, &change.key) {
+            queues.add(other, key, change.lane());
+        }
+    }
+    if change.is_deletion() {
+        for platform in stores.platforms.list() {
+            if platform.metadata.deletion_timestamp.is_some() {
+                queues.add(Kind::Platform, ObjectKey::of(platform.as_ref()), Lane::Edit);
+            }
+        }
+    }
+}
+
+fn of<K: Resolve>(stores: &Stores, change: &Change<K>) -> BTreeSet<(Kind, ObjectKey)> {
+    let (mut own, mut named) = (BTreeSet::new(), BTreeSet::new());
+    // What it was counts, too: a route that is taken out closes a door at the service.
+    for object in change.states() {
+        own.extend(names(object.as_ref()));
+        named.extend(references(object.as_ref()));
+    }
+    let mut found = BTreeSet::new();
+    for (index, values) in [(NAMES, &own), (NAMES, &named), (REFERENCES, &own)] {
+        for value in values {
+            found.extend(indexed_in(
+                Kind::Storefront,
+                &stores.storefronts,
+                index,
+                value,
+            ));
+            found.extend(indexed_in(
+                Kind::CatalogService,
+                &stores.catalog_services,
+                index,
+                value,
+            ));
+            found.extend(indexed_in(
+                Kind::OrderService,
+                &stores.order_services,
+                index,
+                value,
+            ));
+        }
+    }
+    found
+}
+
+fn indexed_in<K: Managed>(
+    kind: Kind,
+    store: &Store<K>,
+    index: &str,
+    value: &str,
+) -> impl Iterator<Item = (Kind, ObjectKey)> {
+    let objects = store.indexed(index, value).into_iter();
+    objects.map(move |object| (kind, ObjectKey::of(object.as_ref())))
+}
+
+fn names<K: Resolve>(object: &K) -> Vec<String> {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let workloads = object.component_names().into_iter();
+    workloads
+        .map(|workload| format!("{namespace}/{workload}"))
+        .chain([format!("{}/{namespace}/{name}", K::KIND)])
+        .collect()
+}
+
+fn references<K: Resolve>(object: &K) -> Vec<String> {
+    let services = object.referenced_services().into_iter();
+    services
+        .map(|service| {
+            let kind = service.kind.as_str();
+            format!("{kind}/{}/{}", service.namespace, service.name)
+        })
+        .collect()
+}
