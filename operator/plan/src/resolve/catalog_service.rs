@@ -45,7 +45,7 @@ impl Resolve for CatalogService {
             load_balancers: Vec::new(),
             owner: owner.clone(),
         }
-        .distinct()
+        .checked()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

@@ -118,6 +118,15 @@ pub(super) struct Place<'a> {
 }
 
 impl Component {
+    /// The block of the specification that it comes from.
+    pub(crate) fn field(&self) -> String {
+        if self.role.is_empty() {
+            "spec".to_owned()
+        } else {
+            format!("spec.{}", self.role)
+        }
+    }
+
     /// The role of a part of it: `nodes`, or `frontends.web.nodes` where its owner has several.
     pub(crate) fn role_of(&self, part: &str) -> String {
         if self.role.is_empty() {

@@ -22,6 +22,7 @@ mod notifications;
 mod order_service;
 pub(crate) mod permissions;
 pub mod platform;
+mod promised;
 mod storefront;
 mod table;
 
@@ -48,9 +49,9 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Refuses what would be two resources of the same name. The schema cannot tell: names are derived, and a queue `a-dead`
-    /// meets the dead letters of a queue `a`.
-    fn distinct(self) -> Result<Self, Failure> {
+    /// Refuses what would be two resources of the same name, and what asks for what never comes. The schema cannot tell: names are
+    /// derived, and a queue `a-dead` meets the dead letters of a queue `a`.
+    fn checked(self) -> Result<Self, Failure> {
         let mut data = BTreeMap::new();
         for resource in &self.data {
             if let Some(other) = data.insert(resource.key(), &resource.role) {
@@ -69,11 +70,8 @@ impl Resolved {
         let mut accounts = BTreeSet::new();
         let mut secrets = BTreeSet::new();
         for component in &self.components {
-            let field = if component.role.is_empty() {
-                "spec".to_owned()
-            } else {
-                format!("spec.{}", component.role)
-            };
+            promised::check(&self, component)?;
+            let field = component.field();
             if !accounts.insert(&component.service_account) {
                 let problem = format!(
                     "{} is also the ServiceAccount of another frontend",

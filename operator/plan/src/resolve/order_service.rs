@@ -35,7 +35,7 @@ impl Resolve for OrderService {
             load_balancers: Vec::new(),
             owner: owner.clone(),
         }
-        .distinct()
+        .checked()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

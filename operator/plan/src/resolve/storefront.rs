@@ -53,7 +53,7 @@ impl Resolve for Storefront {
             load_balancers,
             owner: owner.clone(),
         }
-        .distinct()
+        .checked()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

@@ -27,7 +27,15 @@ impl World {
 
     /// What AWS refuses to make a resource without.
     fn check_needs(&self, desired: &AwsResource) {
-        let role_of = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
+        // A role that nobody asks us to make is one of the user's own.
+        let has_role = |arn: &str| {
+            let name = arn.rsplit('/').next().unwrap();
+            self.has(AwsKind::IamRole, name)
+                || self
+                    .draft()
+                    .get(&ResourceKey::aws(AwsKind::IamRole, name))
+                    .is_none()
+        };
         let met = match desired {
             AwsResource::RdsInstance(instance) => {
                 self.has(AwsKind::RdsSubnetGroup, &instance.subnet_group)
@@ -51,12 +59,8 @@ impl World {
                 user.password_current.is_none()
                     || self.has(AwsKind::SecretsManagerSecret, &password_secret(&user.id))
             }
-            AwsResource::NodeGroup(group) => {
-                self.has(AwsKind::IamRole, &role_of(&group.node_role_arn))
-            }
-            AwsResource::PodIdentityAssociation(association) => {
-                self.has(AwsKind::IamRole, &role_of(&association.role_arn))
-            }
+            AwsResource::NodeGroup(group) => has_role(&group.node_role_arn),
+            AwsResource::PodIdentityAssociation(association) => has_role(&association.role_arn),
             AwsResource::SnsSubscription(subscription) => self.has(
                 AwsKind::SnsTopic,
                 subscription.topic_arn.rsplit(':').next().unwrap(),
