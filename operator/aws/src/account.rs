@@ -6,6 +6,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use shopkeeper_plan::aws::Tags;
 
 use crate::{
+    budget::Budgets,
     calls::{CallObserver, CallRecorder},
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
@@ -59,7 +60,7 @@ impl Account {
     /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
     ///
     /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
-    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>) -> Self {
+    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>, budgets: Budgets) -> Self {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
@@ -71,14 +72,18 @@ impl Account {
             )
             .load()
             .await;
-        Self::from_configuration(configuration, observer)
+        Self::from_configuration(configuration, observer, Some(budgets))
     }
 
     /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
-    /// [`Self::connect`].
+    /// [`Self::connect`]. Without budgets their calls are not limited.
     #[must_use]
-    pub fn from_configuration(configuration: SdkConfig, observer: Arc<dyn CallObserver>) -> Self {
-        let recorder = CallRecorder::new(observer);
+    pub fn from_configuration(
+        configuration: SdkConfig,
+        observer: Arc<dyn CallObserver>,
+        budgets: Option<Budgets>,
+    ) -> Self {
+        let recorder = CallRecorder::new(observer, budgets);
         macro_rules! client {
             ($sdk:ident) => {
                 $sdk::Client::from_conf(

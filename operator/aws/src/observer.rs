@@ -20,11 +20,14 @@ use shopkeeper_plan::{
 };
 use tokio::sync::Semaphore;
 
-use crate::account::{Account, Scope};
+use crate::{
+    account::{Account, Scope},
+    parts::Parts,
+};
 
-/// Observations made at the same time, over all passes. Each makes one to twelve calls; more of them only run into AWS's
-/// limits, which refill by the second.
-const AT_ONCE: usize = 8;
+/// Observations made at the same time, over all passes. Each makes one to twelve calls; how many there are in a second is for the
+/// [budget](crate::budget) to say, and this only bounds connections and memory.
+const AT_ONCE: usize = 16;
 
 /// An answer nobody asked for in this time is forgotten: its custom resource is gone.
 const UNUSED: Duration = Duration::from_secs(60 * 60);
@@ -59,7 +62,41 @@ struct Entry {
     scope: Scope,
     used: Instant,
     /// Locked while AWS is asked, so that those who ask for the same meanwhile wait for that answer.
-    answer: Arc<tokio::sync::Mutex<Option<Answer>>>,
+    known: Arc<tokio::sync::Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    answer: Option<Answer>,
+    /// What was told of it in looks that did not come to an end.
+    parts: Parts,
+}
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Age {
+    /// The oldest that serves, where the resource was at rest.
+    pub at_rest: Duration,
+    /// Since when an answer serves whatever it says. A pass that is sent away before it has seen everything comes back with the same
+    /// moment, and asks only for what is missing: or it would use up what there is for the same resources each time.
+    pub since: Instant,
+}
+
+impl Age {
+    /// Nothing that was asked before now serves.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::at_most(Duration::ZERO)
+    }
+
+    /// Answers of resources at rest serve for so long.
+    #[must_use]
+    pub fn at_most(at_rest: Duration) -> Self {
+        Self {
+            at_rest,
+            since: Instant::now(),
+        }
+    }
 }
 
 struct Answer {
@@ -70,12 +107,13 @@ struct Answer {
 }
 
 impl Answer {
-    /// Whether it serves somebody who came at `now`: it was fetched while they waited, or is fresh and at rest. What is in
-    /// transition is looked at anew, or its end would be seen late; a failure is not an answer.
-    fn serves(&self, came: Instant, freshness: Duration) -> bool {
+    /// Whether it serves somebody who came at `came`: it was fetched while they waited or in the look that they go on with, or is
+    /// fresh and at rest. What is in transition is looked at anew, or its end would be seen late; a failure is not an answer.
+    fn serves(&self, came: Instant, age: Age) -> bool {
         self.answered >= came
+            || (self.asked >= age.since && !matches!(self.observation, Observation::Unknown(_)))
             || (is_at_rest(&self.observation)
-                && came.saturating_duration_since(self.asked) < freshness)
+                && came.saturating_duration_since(self.asked) < age.at_rest)
     }
 }
 
@@ -109,18 +147,18 @@ impl Observer {
 
     /// Observes resources, each of them once whoever asks at the same time.
     ///
-    /// An answer that is younger than `freshness` is served from memory, unless the resource was in transition or could
-    /// not be observed. Every key is in the result; one that is no AWS resource is [`Observation::Unknown`].
+    /// An answer that is young enough is served from memory, unless the resource was in transition or could not be observed. Every
+    /// key is in the result; one that is no AWS resource is [`Observation::Unknown`].
     pub async fn observe(
         &self,
         keys: &BTreeSet<ResourceKey>,
         scope: &Scope,
-        freshness: Duration,
+        age: Age,
     ) -> BTreeMap<ResourceKey, Observation> {
         self.drop_unused(Instant::now());
         stream::iter(keys.iter().cloned())
             .map(|key| async move {
-                let observation = self.observe_one(&key, scope, freshness).await;
+                let observation = self.observe_one(&key, scope, age).await;
                 (key, observation)
             })
             .buffer_unordered(keys.len().max(1))
@@ -134,12 +172,22 @@ impl Observer {
         self.entries().remove(key);
     }
 
-    async fn observe_one(
-        &self,
-        key: &ResourceKey,
-        scope: &Scope,
-        freshness: Duration,
-    ) -> Observation {
+    /// Forgets what was asked of a resource before a moment; says whether that was so.
+    pub async fn forget_older(&self, key: &ResourceKey, scope: &Scope, moment: Instant) -> bool {
+        let entry = self.entry(key, scope, Instant::now());
+        let known = entry.lock().await;
+        let is_older = known
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.asked < moment);
+        drop(known);
+        if is_older {
+            self.forget(key);
+        }
+        is_older
+    }
+
+    async fn observe_one(&self, key: &ResourceKey, scope: &Scope, age: Age) -> Observation {
         let ResourceKind::Aws(kind) = key.kind else {
             return Observation::Unknown(Failure::new(
                 Class::Bug,
@@ -148,19 +196,28 @@ impl Observer {
         };
         let came = Instant::now();
         let entry = self.entry(key, scope, came);
-        let mut answer = entry.lock().await;
-        if let Some(answer) = answer
+        let mut known = entry.lock().await;
+        if let Some(answer) = known
+            .answer
             .as_ref()
-            .filter(|answer| answer.serves(came, freshness))
+            .filter(|answer| answer.serves(came, age))
         {
             return answer.observation.clone();
         }
         let Ok(_permit) = self.shared.limit.acquire().await else {
             return Observation::Unknown(Failure::new(Class::Bug, "the observer was closed"));
         };
-        let asked = Instant::now();
-        let observation = self.shared.source.look_up(kind, &key.name, scope).await;
-        *answer = Some(Answer {
+        let mut asked = Instant::now();
+        let look = self.shared.source.look_up(kind, &key.name, scope);
+        let observation = known.parts.looking(age.since, look).await;
+        if !matches!(observation, Observation::Unknown(_)) {
+            // What a part told may have changed since.
+            asked = known
+                .parts
+                .complete()
+                .map_or(asked, |oldest| oldest.min(asked));
+        }
+        known.answer = Some(Answer {
             observation: observation.clone(),
             asked,
             answered: Instant::now(),
@@ -173,20 +230,20 @@ impl Observer {
         key: &ResourceKey,
         scope: &Scope,
         now: Instant,
-    ) -> Arc<tokio::sync::Mutex<Option<Answer>>> {
+    ) -> Arc<tokio::sync::Mutex<Known>> {
         let mut entries = self.entries();
         let of_key = entries.entry(key.clone()).or_default();
         if let Some(entry) = of_key.iter_mut().find(|entry| entry.scope == *scope) {
             entry.used = now;
-            return Arc::clone(&entry.answer);
+            return Arc::clone(&entry.known);
         }
-        let answer = Arc::default();
+        let known = Arc::default();
         of_key.push(Entry {
             scope: scope.clone(),
             used: now,
-            answer: Arc::clone(&answer),
+            known: Arc::clone(&known),
         });
-        answer
+        known
     }
 
     fn drop_unused(&self, now: Instant) {

@@ -12,6 +12,7 @@ use super::{NOT_FOUND, role_may_be_fresh, tag};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -62,7 +63,8 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
                 format!("no name of a Pod Identity association: {name}"),
             ));
         };
-        let Some(id) = self.find_id(cluster, namespace, service_account).await? else {
+        let id = self.find_id(cluster, namespace, service_account);
+        let Some(id) = part("ListPodIdentityAssociations", id).await? else {
             return Ok(None);
         };
         let answer = self

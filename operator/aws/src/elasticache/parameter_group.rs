@@ -15,6 +15,7 @@ use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
     parameters::{SET_BY_THE_USER, to_reset, to_set},
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -29,13 +30,12 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheParameterGroup>>, Failure> {
-        let answer = self
+        let call = self
             .0
             .elasticache
             .describe_cache_parameter_groups()
-            .cache_parameter_group_name(name)
-            .send()
-            .await;
+            .cache_parameter_group_name(name);
+        let answer = part("DescribeCacheParameterGroups", call.send()).await;
         let group = match answer {
             Ok(answer) => answer
                 .cache_parameter_groups
@@ -46,7 +46,7 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
             Err(error) => return Err(classify("DescribeCacheParameterGroups", &error)),
         };
         let Some(group) = group else { return Ok(None) };
-        let parameters = match self.parameters(name).await {
+        let parameters = match part("DescribeCacheParameters", self.parameters(name)).await {
             Ok(parameters) => parameters,
             // Gone between the two answers.
             Err(error) if is_code(&error, MISSING) => return Ok(None),

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     request::{differs, final_name, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -41,13 +42,12 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheReplicationGroup>>, Failure> {
-        let answer = self
+        let call = self
             .0
             .elasticache
             .describe_replication_groups()
-            .replication_group_id(name)
-            .send()
-            .await;
+            .replication_group_id(name);
+        let answer = part("DescribeReplicationGroups", call.send()).await;
         let group = match answer {
             Ok(answer) => answer
                 .replication_groups
@@ -61,11 +61,14 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         let arn = group
             .arn()
             .ok_or_else(|| unreadable("DescribeReplicationGroups", "ARN"))?;
-        let (member, tags) = futures::try_join!(
-            self.member(group.member_clusters().first()),
+        let (member, tags) = futures::join!(
+            part(
+                "DescribeCacheClusters",
+                self.member(group.member_clusters().first())
+            ),
             tags(self.0, arn)
-        )?;
-        Ok(Some(found(name, group, member.as_ref(), tags)))
+        );
+        Ok(Some(found(name, group, member?.as_ref(), tags?)))
     }
 
     async fn create(

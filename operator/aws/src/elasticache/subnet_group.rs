@@ -10,6 +10,7 @@ use super::{MISSING, add_tags, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -24,13 +25,12 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheSubnetGroup>>, Failure> {
-        let answer = self
+        let call = self
             .0
             .elasticache
             .describe_cache_subnet_groups()
-            .cache_subnet_group_name(name)
-            .send()
-            .await;
+            .cache_subnet_group_name(name);
+        let answer = part("DescribeCacheSubnetGroups", call.send()).await;
         let group = match answer {
             Ok(answer) => answer
                 .cache_subnet_groups

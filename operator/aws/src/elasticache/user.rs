@@ -14,6 +14,7 @@ use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
     secretsmanager,
@@ -33,13 +34,8 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUser>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_users()
-            .user_id(name)
-            .send()
-            .await;
+        let call = self.0.elasticache.describe_users().user_id(name);
+        let answer = part("DescribeUsers", call.send()).await;
         let user = match answer {
             Ok(answer) => answer.users.unwrap_or_default().into_iter().next(),
             Err(error) if is_code(&error, MISSING) => None,

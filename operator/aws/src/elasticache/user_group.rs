@@ -9,6 +9,7 @@ use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -23,13 +24,12 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUserGroup>>, Failure> {
-        let answer = self
+        let call = self
             .0
             .elasticache
             .describe_user_groups()
-            .user_group_id(name)
-            .send()
-            .await;
+            .user_group_id(name);
+        let answer = part("DescribeUserGroups", call.send()).await;
         let group = match answer {
             Ok(answer) => answer.user_groups.unwrap_or_default().into_iter().next(),
             Err(error) if is_code(&error, MISSING) => None,

@@ -13,6 +13,7 @@ use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
     parameters::{SET_BY_THE_USER, to_reset, to_set},
+    parts::part,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -28,12 +29,15 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
         _scope: &Scope,
     ) -> Result<Option<Found<RdsParameterGroup>>, Failure> {
         let (groups, parameters) = futures::join!(
-            self.0
-                .rds
-                .describe_db_parameter_groups()
-                .db_parameter_group_name(name)
-                .send(),
-            self.parameters(name)
+            part(
+                "DescribeDBParameterGroups",
+                self.0
+                    .rds
+                    .describe_db_parameter_groups()
+                    .db_parameter_group_name(name)
+                    .send()
+            ),
+            part("DescribeDBParameters", self.parameters(name))
         );
         let groups = match groups {
             Ok(answer) => answer.db_parameter_groups.unwrap_or_default(),

@@ -9,6 +9,7 @@ use super::{rds_tags, tag, tags_of};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::part,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -26,14 +27,12 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<RdsSubnetGroup>>, Failure> {
-        let groups = match self
+        let call = self
             .0
             .rds
             .describe_db_subnet_groups()
-            .db_subnet_group_name(name)
-            .send()
-            .await
-        {
+            .db_subnet_group_name(name);
+        let groups = match part("DescribeDBSubnetGroups", call.send()).await {
             Ok(answer) => answer.db_subnet_groups.unwrap_or_default(),
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
             Err(error) => return Err(classify("DescribeDBSubnetGroups", &error)),
