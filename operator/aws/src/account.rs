@@ -8,6 +8,7 @@ use shopkeeper_plan::aws::Tags;
 use crate::{
     budget::Budgets,
     calls::{CallObserver, CallRecorder},
+    listing::Listing,
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
 };
@@ -45,8 +46,25 @@ pub struct Account {
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
     pub(crate) rds_changes: Arc<crate::rds::ChangesUnderWay>,
     pub(crate) quotas: Arc<KnownQuotas>,
+    pub(crate) listings: Arc<Listings>,
     recorder: CallRecorder,
     configuration: SdkConfig,
+}
+
+/// Descriptions of all resources of a kind, for kinds that AWS describes so.
+#[derive(Debug, Default)]
+pub(crate) struct Listings {
+    /// Ids of Pod Identity associations, by [`PodIdentityAssociation`](shopkeeper_plan::aws::PodIdentityAssociation)'s names.
+    pub(crate) associations: Listing<String>,
+    pub(crate) rds_instances: Listing<aws_sdk_rds::types::DbInstance>,
+    pub(crate) rds_subnet_groups: Listing<aws_sdk_rds::types::DbSubnetGroup>,
+    pub(crate) rds_parameter_groups: Listing<aws_sdk_rds::types::DbParameterGroup>,
+    pub(crate) replication_groups: Listing<aws_sdk_elasticache::types::ReplicationGroup>,
+    pub(crate) cache_clusters: Listing<aws_sdk_elasticache::types::CacheCluster>,
+    pub(crate) cache_subnet_groups: Listing<aws_sdk_elasticache::types::CacheSubnetGroup>,
+    pub(crate) cache_parameter_groups: Listing<aws_sdk_elasticache::types::CacheParameterGroup>,
+    pub(crate) cache_users: Listing<aws_sdk_elasticache::types::User>,
+    pub(crate) cache_user_groups: Listing<aws_sdk_elasticache::types::UserGroup>,
 }
 
 /// Longest time for one call, answer included. Longer than the slowest control-plane call seen (CreateCluster answers in
@@ -116,6 +134,7 @@ impl Account {
             cache_tags: Arc::default(),
             rds_changes: Arc::default(),
             quotas: Arc::default(),
+            listings: Arc::default(),
             recorder,
             configuration,
         }

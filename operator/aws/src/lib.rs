@@ -17,6 +17,7 @@ pub mod elasticache;
 pub mod error;
 pub mod iam;
 pub mod kms;
+mod listing;
 pub mod observer;
 mod parameters;
 pub mod parts;

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     account::{Account, Scope},
-    parts::Parts,
+    parts::{Parts, Since},
 };
 
 /// Observations made at the same time, over all passes. Each makes one to twelve calls; how many there are in a second is for the
@@ -54,6 +55,8 @@ pub struct Observer {
 struct Shared {
     source: Box<dyn Source>,
     entries: Mutex<BTreeMap<ResourceKey, Vec<Entry>>>,
+    /// When resources were forgotten.
+    forgotten: Mutex<BTreeMap<ResourceKey, Instant>>,
     limit: Semaphore,
 }
 
@@ -77,6 +80,10 @@ struct Known {
 pub struct Age {
     /// The oldest that serves, where the resource was at rest.
     pub at_rest: Duration,
+    /// How old what only changes when somebody calls AWS may be, where the resource is asked for again.
+    pub settings: Duration,
+    /// How old a description of all resources of a kind may be that is used for this one.
+    pub listings: Duration,
     /// Since when an answer serves whatever it says. A pass that is sent away before it has seen everything comes back with the same
     /// moment, and asks only for what is missing: or it would use up what there is for the same resources each time.
     pub since: Instant,
@@ -94,6 +101,8 @@ impl Age {
     pub fn at_most(at_rest: Duration) -> Self {
         Self {
             at_rest,
+            settings: Duration::ZERO,
+            listings: Duration::ZERO,
             since: Instant::now(),
         }
     }
@@ -103,6 +112,8 @@ struct Answer {
     observation: Observation,
     /// Before AWS was asked: what changed later may be missing.
     asked: Instant,
+    /// The same of settings.
+    settings_asked: Instant,
     answered: Instant,
 }
 
@@ -128,6 +139,14 @@ fn is_at_rest(observation: &Observation) -> bool {
     }
 }
 
+/// Settings of different resources are asked for at different times, though they were made together: after seven tenths of the time
+/// or up to all of it.
+fn share_of(key: &ResourceKey) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    0.7 + f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or_default()) * 0.3 / 1000.0
+}
+
 impl Observer {
     /// An empty cache in front of an account.
     #[must_use]
@@ -139,7 +158,8 @@ impl Observer {
         Self {
             shared: Arc::new(Shared {
                 source: Box::new(source),
-                entries: Mutex::new(BTreeMap::new()),
+                entries: Mutex::default(),
+                forgotten: Mutex::default(),
                 limit: Semaphore::new(AT_ONCE),
             }),
         }
@@ -167,9 +187,33 @@ impl Observer {
     }
 
     /// Forgets what is known of a resource: after every write, or the next pass would plan with what was before it. An
-    /// answer that is on its way is forgotten too.
+    /// answer that is on its way is forgotten too, and so is what a description of all of them tells of it.
     pub fn forget(&self, key: &ResourceKey) {
         self.entries().remove(key);
+        self.forgotten().insert(key.clone(), Instant::now());
+    }
+
+    /// Since when answers serve a look at a resource.
+    fn since(&self, key: &ResourceKey, came: Instant, age: Age) -> Since {
+        let before = |age: Duration| came.checked_sub(age).unwrap_or(came);
+        let listings = (age.listings > Duration::ZERO)
+            .then(|| before(age.listings))
+            .filter(|since| {
+                let forgotten = self.forgotten();
+                forgotten.get(key).is_none_or(|moment| moment < since)
+            });
+        Since {
+            states: age.since,
+            settings: age.since.min(before(age.settings.mul_f64(share_of(key)))),
+            listings,
+        }
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, BTreeMap<ResourceKey, Instant>> {
+        self.shared
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what was asked of a resource before a moment; says whether that was so.
@@ -179,7 +223,7 @@ impl Observer {
         let is_older = known
             .answer
             .as_ref()
-            .is_some_and(|answer| answer.asked < moment);
+            .is_some_and(|answer| answer.asked.min(answer.settings_asked) < moment);
         drop(known);
         if is_older {
             self.forget(key);
@@ -207,19 +251,20 @@ impl Observer {
         let Ok(_permit) = self.shared.limit.acquire().await else {
             return Observation::Unknown(Failure::new(Class::Bug, "the observer was closed"));
         };
-        let mut asked = Instant::now();
+        let (mut asked, mut settings_asked) = (Instant::now(), Instant::now());
         let look = self.shared.source.look_up(kind, &key.name, scope);
-        let observation = known.parts.looking(age.since, look).await;
+        let since = self.since(key, came, age);
+        let observation = known.parts.looking(since, look).await;
         if !matches!(observation, Observation::Unknown(_)) {
             // What a part told may have changed since.
-            asked = known
-                .parts
-                .complete()
-                .map_or(asked, |oldest| oldest.min(asked));
+            let oldest = known.parts.complete();
+            let older = |part: Option<Instant>| part.map_or(asked, |part| part.min(asked));
+            (asked, settings_asked) = (older(oldest.state), older(oldest.setting));
         }
         known.answer = Some(Answer {
             observation: observation.clone(),
             asked,
+            settings_asked,
             answered: Instant::now(),
         });
         observation
@@ -247,6 +292,8 @@ impl Observer {
     }
 
     fn drop_unused(&self, now: Instant) {
+        self.forgotten()
+            .retain(|_, moment| now.saturating_duration_since(*moment) < UNUSED);
         self.entries().retain(|_, of_key| {
             of_key.retain(|entry| now.saturating_duration_since(entry.used) < UNUSED);
             !of_key.is_empty()

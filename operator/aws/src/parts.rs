@@ -1,7 +1,8 @@
-//! The parts of an observation: what one call told, kept until the whole is seen.
+//! The parts of an observation: what one call told, kept for as long as it serves.
 //!
-//! A bucket is ten calls. Where three in ten are throttled, or the budget has tokens for five, all ten are hardly ever answered in
-//! one pass; so each answer is kept, and the next pass makes the calls that are missing.
+//! A bucket is eleven calls. Where three in ten are throttled, or the budget has tokens for five, all eleven are hardly ever answered
+//! in one pass; so each answer is kept, and the next pass makes the calls that are missing. And what only changes when somebody calls
+//! AWS, a [`setting`], is asked for less often than what changes by itself.
 
 use std::{
     any::Any,
@@ -15,19 +16,58 @@ use std::{
 /// What calls told so far. Clones are the same parts.
 #[derive(Clone, Default)]
 pub struct Parts {
-    known: Arc<Mutex<HashMap<String, Part>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    parts: HashMap<String, Part>,
+    used: Oldest,
 }
 
 struct Part {
     asked: Instant,
+    is_setting: bool,
     answer: Box<dyn Any + Send + Sync>,
 }
 
-/// The parts of the observation that is being made, and since when they count.
+/// When the oldest of what an observation was put together from was asked for, if that was before the look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// Of what changes by itself.
+    pub state: Option<Instant>,
+    /// Of settings.
+    pub setting: Option<Instant>,
+}
+
+/// Since when answers serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    /// Of calls for what changes by itself.
+    pub states: Instant,
+    /// Of calls for settings.
+    pub settings: Instant,
+    /// Of descriptions of all resources of a kind; `None` where the resource is to be asked for by its name.
+    pub listings: Option<Instant>,
+}
+
+impl Since {
+    /// Everything since one moment, each resource by its name.
+    #[must_use]
+    pub const fn moment(moment: Instant) -> Self {
+        Self {
+            states: moment,
+            settings: moment,
+            listings: None,
+        }
+    }
+}
+
+/// The parts of the observation that is being made, and since when they serve.
 #[derive(Clone)]
 struct Looking {
     parts: Parts,
-    since: Instant,
+    since: Since,
 }
 
 tokio::task_local! {
@@ -35,8 +75,9 @@ tokio::task_local! {
 }
 
 impl Parts {
-    /// Looks with these parts at hand, as far as they were asked for since then.
-    pub async fn looking<F: Future>(&self, since: Instant, look: F) -> F::Output {
+    /// Looks with these parts at hand.
+    pub async fn looking<F: Future>(&self, since: Since, look: F) -> F::Output {
+        self.lock().used = Oldest::default();
         let looking = Looking {
             parts: self.clone(),
             since,
@@ -44,28 +85,50 @@ impl Parts {
         LOOKING.scope(looking, look).await
     }
 
-    /// The whole is seen: forgets the parts, and says when the oldest of them was asked for.
-    pub fn complete(&self) -> Option<Instant> {
-        let known = std::mem::take(&mut *self.lock());
-        known.into_values().map(|part| part.asked).min()
+    /// The whole is seen: forgets the parts, but for settings, and says how old what was used is.
+    pub fn complete(&self) -> Oldest {
+        let mut known = self.lock();
+        known.parts.retain(|_, part| part.is_setting);
+        known.used
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Part>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known<T: Clone + 'static>(&self, name: &str, since: Instant) -> Option<T> {
-        let known = self.lock();
-        let part = known.get(name).filter(|part| part.asked >= since)?;
-        part.answer.downcast_ref::<T>().cloned()
+        let mut known = self.lock();
+        let part = known.parts.get(name).filter(|part| part.asked >= since)?;
+        let answer = part.answer.downcast_ref::<T>().cloned()?;
+        let (asked, is_setting) = (part.asked, part.is_setting);
+        known.used.add(asked, is_setting);
+        Some(answer)
     }
 
-    fn keep<T: Send + Sync + 'static>(&self, name: &str, asked: Instant, answer: T) {
+    fn keep<T: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        is_setting: bool,
+        asked: Instant,
+        answer: T,
+    ) {
         let part = Part {
             asked,
+            is_setting,
             answer: Box::new(answer),
         };
-        self.lock().insert(name.to_owned(), part);
+        self.lock().parts.insert(name.to_owned(), part);
+    }
+}
+
+impl Oldest {
+    fn add(&mut self, asked: Instant, is_setting: bool) {
+        let oldest = if is_setting {
+            &mut self.setting
+        } else {
+            &mut self.state
+        };
+        *oldest = Some(oldest.map_or(asked, |oldest| oldest.min(asked)));
     }
 }
 
@@ -73,12 +136,12 @@ impl fmt::Debug for Parts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Parts")
-            .field("known", &self.lock().len())
+            .field("known", &self.lock().parts.len())
             .finish()
     }
 }
 
-/// What a call tells: what it told a moment ago in the same look, else what it tells now. `name` is its own within the resource.
+/// What a call tells: what it told before in the same look, else what it tells now. `name` is its own within the resource.
 ///
 /// # Errors
 /// Those of the call, which are not kept.
@@ -89,19 +152,61 @@ pub async fn part<T, E>(
 where
     T: Clone + Send + Sync + 'static,
 {
+    once(name.as_ref(), false, call).await
+}
+
+/// The same for what only changes when somebody calls AWS: it is asked for less often.
+///
+/// # Errors
+/// Those of the call, which are not kept.
+pub(crate) async fn setting<T, E>(
+    name: impl AsRef<str>,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    once(name.as_ref(), true, call).await
+}
+
+async fn once<T, E>(
+    name: &str,
+    is_setting: bool,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Clone + Send + Sync + 'static,
+{
     let looking = LOOKING.try_with(Clone::clone).ok();
-    if let Some(answer) = looking
-        .as_ref()
-        .and_then(|looking| looking.parts.known(name.as_ref(), looking.since))
-    {
-        return Ok(answer);
+    if let Some(Looking { parts, since }) = &looking {
+        let since = if is_setting {
+            since.settings
+        } else {
+            since.states
+        };
+        if let Some(answer) = parts.known(name, since) {
+            return Ok(answer);
+        }
     }
     let asked = Instant::now();
     let answer = call.await?;
     if let Some(looking) = looking {
-        looking.parts.keep(name.as_ref(), asked, answer.clone());
+        looking.parts.keep(name, is_setting, asked, answer.clone());
     }
     Ok(answer)
+}
+
+/// Since when a description of all resources of the kind serves the look that is being made, if one does.
+pub(crate) fn listings_since() -> Option<Instant> {
+    LOOKING
+        .try_with(|looking| looking.since.listings)
+        .ok()
+        .flatten()
+}
+
+/// The look that is being made used something that was asked for then.
+pub(crate) fn used(asked: Instant) {
+    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, false));
 }
 
 #[cfg(test)]
@@ -110,33 +215,61 @@ mod tests {
 
     use super::*;
 
+    /// Counts the calls that are made.
+    struct Calls(Cell<u32>);
+
+    impl Calls {
+        async fn call(&self, answer: Result<u32, &'static str>) -> Result<u32, &'static str> {
+            self.0.set(self.0.get() + 1);
+            answer
+        }
+    }
+
     #[tokio::test]
     async fn a_call_that_was_answered_is_not_made_again_in_the_same_look() {
-        let parts = Parts::default();
-        let since = Instant::now();
-        let calls = Cell::new(0);
-        let call = |answer: Result<u32, &'static str>| {
-            let calls = &calls;
-            async move {
-                calls.set(calls.get() + 1);
-                answer
-            }
-        };
-        let look = |parts: Parts, since, answer| async move {
-            parts.looking(since, part("tags", call(answer))).await
+        let (parts, calls) = (Parts::default(), Calls(Cell::new(0)));
+        let first = Since::moment(Instant::now());
+        let look = async |since, answer| {
+            parts
+                .looking(since, part("DescribeTable", calls.call(answer)))
+                .await
         };
         // A failure is no answer.
-        assert_eq!(
-            look(parts.clone(), since, Err("throttled")).await,
-            Err("throttled")
-        );
-        assert_eq!(look(parts.clone(), since, Ok(1)).await, Ok(1));
-        assert_eq!(look(parts.clone(), since, Ok(2)).await, Ok(1));
-        assert_eq!(calls.get(), 2);
+        assert_eq!(look(first, Err("throttled")).await, Err("throttled"));
+        assert_eq!(look(first, Ok(1)).await, Ok(1));
+        assert_eq!(look(first, Ok(2)).await, Ok(1));
+        assert_eq!(calls.0.get(), 2);
         // Another look counts from when it began.
-        let later = Instant::now();
-        assert_eq!(look(parts.clone(), later, Ok(3)).await, Ok(3));
-        assert!(parts.complete().is_some_and(|oldest| oldest >= later));
-        assert_eq!(look(parts.clone(), since, Ok(4)).await, Ok(4));
+        let second = Since::moment(Instant::now());
+        assert_eq!(look(second, Ok(3)).await, Ok(3));
+        assert_eq!(look(second, Ok(4)).await, Ok(3));
+        assert!(parts.complete().state.unwrap() >= second.states);
+        assert_eq!(look(second, Ok(5)).await, Ok(5));
+    }
+
+    #[tokio::test]
+    async fn a_setting_outlives_the_look() {
+        let (parts, calls) = (Parts::default(), Calls(Cell::new(0)));
+        let began = Instant::now();
+        let look = async |settings, answer| {
+            let since = Since {
+                settings,
+                ..Since::moment(Instant::now())
+            };
+            parts
+                .looking(since, setting("GetBucketCors", calls.call(answer)))
+                .await
+        };
+        assert_eq!(look(began, Ok(1)).await, Ok(1));
+        assert_eq!(
+            parts.complete(),
+            Oldest::default(),
+            "nothing is older than the look"
+        );
+        assert_eq!(look(began, Ok(2)).await, Ok(1));
+        let oldest = parts.complete();
+        assert!(oldest.state.is_none() && oldest.setting.unwrap() >= began);
+        assert_eq!(look(Instant::now(), Ok(3)).await, Ok(3));
+        assert_eq!(calls.0.get(), 2);
     }
 }

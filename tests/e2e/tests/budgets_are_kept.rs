@@ -13,7 +13,7 @@ const NAMESPACE: &str = "shop";
 /// Calls a second, and at once, of each budget that is named. A pass over the catalog needs more than that at once, of DynamoDB as
 /// of IAM.
 const BUDGETS: [(&str, &str, i32, i32); 4] = [
-    ("DynamoDB", "dynamodb", 4, 4),
+    ("DynamoDB", "dynamodb", 2, 2),
     ("IAM", "iam", 4, 4),
     ("EKS", "eks", 3, 3),
     ("RDS", "rds", 4, 4),

@@ -22,7 +22,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
-    parts::part,
+    parts::setting,
     request::{differs, incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -58,8 +58,8 @@ impl ResourceApi<ScalableTarget> for TargetApi<'_> {
             dimension: Dimension::from(dimension.as_str()),
         };
         let (target, policies) = futures::join!(
-            part("DescribeScalableTargets", self.target(&id)),
-            part("DescribeScalingPolicies", self.policies(&id))
+            setting("DescribeScalableTargets", self.target(&id)),
+            setting("DescribeScalingPolicies", self.policies(&id))
         );
         let policies = policies?;
         let Some(target) = target? else {

@@ -22,7 +22,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -42,10 +42,10 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
     ) -> Result<Option<Found<DynamoDbTable>>, Failure> {
         let table_arn = arn::regional(scope, "dynamodb", &format!("table/{name}"));
         let (table, time_to_live, backups, tags) = futures::join!(
-            part("DescribeTable", self.table(name)),
-            part("DescribeTimeToLive", self.time_to_live(name)),
-            part("DescribeContinuousBackups", self.backups(name)),
-            part("ListTagsOfResource", self.tags(&table_arn))
+            setting("DescribeTable", self.table(name)),
+            setting("DescribeTimeToLive", self.time_to_live(name)),
+            setting("DescribeContinuousBackups", self.backups(name)),
+            setting("ListTagsOfResource", self.tags(&table_arn))
         );
         let (time_to_live, backups) = (time_to_live?, backups?);
         let Some(table) = table? else { return Ok(None) };

@@ -15,7 +15,7 @@ use shopkeeper_plan::{
 use crate::{
     account::Account,
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
 };
 
 mod change;
@@ -99,7 +99,7 @@ async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
         .elasticache
         .list_tags_for_resource()
         .resource_name(arn);
-    match part("ListTagsForResource", call.send()).await {
+    match setting("ListTagsForResource", call.send()).await {
         Ok(answer) => {
             let tags: Tags = answer
                 .tag_list

@@ -17,7 +17,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -32,9 +32,9 @@ const CONCURRENT_READS: usize = 4;
 impl ResourceApi<IamRole> for RoleApi<'_> {
     async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<IamRole>>, Failure> {
         let (role, inline_policies, managed_policy_arns) = futures::join!(
-            part("GetRole", self.role(name)),
-            part("inline policies", self.inline_policies(name)),
-            part("ListAttachedRolePolicies", self.managed_policies(name))
+            setting("GetRole", self.role(name)),
+            setting("inline policies", self.inline_policies(name)),
+            setting("ListAttachedRolePolicies", self.managed_policies(name))
         );
         // Only GetRole says whether the role exists: IAM's lists may lag behind it.
         let Some(role) = role? else { return Ok(None) };
@@ -134,10 +134,10 @@ impl RoleApi<'_> {
     }
 
     async fn inline_policies(&self, role: &str) -> Result<BTreeMap<String, Value>, Failure> {
-        let names = part("ListRolePolicies", self.inline_policy_names(role)).await?;
+        let names = setting("ListRolePolicies", self.inline_policy_names(role)).await?;
         let read: Vec<Result<_, Failure>> = stream::iter(names)
             .map(|name| async move {
-                let policy = part(
+                let policy = setting(
                     format!("GetRolePolicy {name}"),
                     self.inline_policy(role, &name),
                 );

@@ -17,7 +17,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::part,
+    parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -60,9 +60,9 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         };
         let id = metadata.key_id();
         let (policy, rotation, tags) = futures::join!(
-            part("GetKeyPolicy", self.policy(id)),
-            part("GetKeyRotationStatus", self.rotation(&metadata)),
-            part(format!("ListResourceTags {id}"), self.tags(id))
+            setting("GetKeyPolicy", self.policy(id)),
+            setting("GetKeyRotationStatus", self.rotation(&metadata)),
+            setting(format!("ListResourceTags {id}"), self.tags(id))
         );
         let (rotation, rotation_period_days) = rotation?;
         let resource = KmsKey {

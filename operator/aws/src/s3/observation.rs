@@ -15,7 +15,7 @@ use super::{bucket::MISSING, rules};
 use crate::{
     account::Scope,
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     request::document,
     resource::Found,
 };
@@ -65,17 +65,17 @@ pub(super) async fn observe(
         tags,
         empty,
     ) = futures::join!(
-        part("region", reader.region()),
-        part("versioning", reader.is_versioned()),
-        part("kms_key_arn", reader.kms_key_arn()),
-        part("public_access_blocked", reader.is_public_access_blocked()),
-        part("owner_enforced", reader.is_owner_enforced()),
-        part("policy", reader.policy()),
-        part("lifecycle", reader.lifecycle()),
-        part("intelligent_tiering", reader.intelligent_tiering()),
-        part("cors", reader.cors()),
-        part("tags", reader.tags()),
-        part("empty", reader.is_empty()),
+        setting("region", reader.region()),
+        setting("versioning", reader.is_versioned()),
+        setting("kms_key_arn", reader.kms_key_arn()),
+        setting("public_access_blocked", reader.is_public_access_blocked()),
+        setting("owner_enforced", reader.is_owner_enforced()),
+        setting("policy", reader.policy()),
+        setting("lifecycle", reader.lifecycle()),
+        setting("intelligent_tiering", reader.intelligent_tiering()),
+        setting("cors", reader.cors()),
+        setting("tags", reader.tags()),
+        setting("empty", reader.is_empty()),
     );
     let resource = || {
         Ok(S3Bucket {

@@ -16,7 +16,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     request::{differs, document, nothing_to_change},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -43,7 +43,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<SnsSubscription>>, Failure> {
-        let found = part("ListSubscriptionsByTopic", self.find(name)).await?;
+        let found = setting("ListSubscriptionsByTopic", self.find(name)).await?;
         let Some((subscription, unattributed)) = found else {
             return Ok(None);
         };

@@ -17,7 +17,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     request::{differs, document, incomplete, nothing_to_change},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -33,8 +33,8 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<SnsTopic>>, Failure> {
         let arn = arn::regional(scope, "sns", name);
         let (attributes, tags) = futures::join!(
-            part("GetTopicAttributes", self.attributes(&arn)),
-            part("ListTagsForResource", self.tags(&arn))
+            setting("GetTopicAttributes", self.attributes(&arn)),
+            setting("ListTagsForResource", self.tags(&arn))
         );
         let (Some(attributes), Some(tags)) = (attributes?, tags?) else {
             return Ok(None);

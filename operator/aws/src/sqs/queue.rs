@@ -16,7 +16,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::part,
+    parts::setting,
     request::{differs, document, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -42,7 +42,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             .queue_name(name)
             .queue_owner_aws_account_id(&scope.account_id)
             .send();
-        let url = part("GetQueueUrl", url).await;
+        let url = setting("GetQueueUrl", url).await;
         let url = match url {
             Ok(answer) => answer
                 .queue_url
@@ -51,8 +51,8 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             Err(error) => return Err(classify("GetQueueUrl", &error)),
         };
         let (attributes, tags) = futures::join!(
-            part("GetQueueAttributes", self.attributes(&url)),
-            part("ListQueueTags", self.tags(&url))
+            setting("GetQueueAttributes", self.attributes(&url)),
+            setting("ListQueueTags", self.tags(&url))
         );
         // It went between two calls.
         let (Some(attributes), Some(tags)) = (attributes?, tags?) else {

@@ -31,7 +31,7 @@ use shopkeeper_plan::{
     failure::{Class, Failure, retry_after},
     inventory,
     names::Owner,
-    observed::{Observation, Observed},
+    observed::Observed,
     plan::{Action, Blocker, Decision, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     quota::Quotas,
@@ -39,6 +39,7 @@ use shopkeeper_plan::{
     resource::ResourceKind,
 };
 
+use self::pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, unasked};
 use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
@@ -50,6 +51,7 @@ use crate::{
 mod events;
 mod execute;
 mod observe;
+mod pace;
 pub mod platform;
 mod references;
 pub mod service;
@@ -193,12 +195,18 @@ impl<K: Scoped> Subject<'_, K> {
             (Some(_), _) => Duration::ZERO,
             // Whether a queue is empty decides whether it goes: that has to be seen now.
             _ if self.deleting() => Duration::ZERO,
-            // A little younger than the interval, or the pass that is to look for drift would read yesterday's paper.
-            (None, Lane::Resync) => site.interval.mul_f64(0.8),
-            (None, Lane::Edit) => site.interval,
+            // A little younger than the time between looks, or the pass that is to look for drift would read yesterday's paper.
+            (None, Lane::Resync) => between_looks(site.interval).mul_f64(0.8),
+            (None, Lane::Edit) => between_looks(site.interval),
+        };
+        let (settings, listings) = match self.urgency() {
+            Urgency::Resync => ages_in_resyncs(site.interval),
+            Urgency::Edit => (Duration::ZERO, Duration::ZERO),
         };
         let age = Age {
             at_rest,
+            settings,
+            listings,
             since: self
                 .world
                 .memory
@@ -430,7 +438,7 @@ impl<K: Scoped> Subject<'_, K> {
                 // Spread by a tenth to both sides, or everything that started together comes back together.
                 let spread =
                     0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
-                Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
+                Outcome::requeue_after(between_looks(interval).mul_f64(spread), Lane::Resync)
             }
         }
     }
@@ -574,40 +582,6 @@ fn lasting(reason: &str) -> &str {
     } else {
         reason
     }
-}
-
-/// When everything can be asked that was not, since the budget was spent; `None` where all was asked.
-fn unasked(observed: &Observed) -> Option<Duration> {
-    let failures = observed.aws.values().filter_map(Observation::failure);
-    failures
-        .filter(|failure| failure.is_budget_spent())
-        .filter_map(|failure| failure.retry_after)
-        .max()
-}
-
-/// Whether AWS did not answer something, because it was asked for too much.
-fn is_throttled(observed: &Observed) -> bool {
-    observed
-        .aws
-        .values()
-        .filter_map(Observation::failure)
-        .any(|failure| failure.class == Class::Throttled)
-}
-
-/// When everything can be changed that was not, since the budget was spent.
-fn refused(plan: &Plan) -> Option<Duration> {
-    let blockers = plan.steps.iter().flat_map(|step| &step.blocked_by);
-    blockers
-        .filter_map(|blocker| match blocker {
-            Blocker::Refused(failure) if failure.is_budget_spent() => failure.retry_after,
-            _ => None,
-        })
-        .max()
-}
-
-/// A little longer, by a fifth at most, so that those that were sent away together do not come back together.
-fn spread(wait: Duration, seed: u64) -> Duration {
-    wait.mul_f64(1.0 + f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0)
 }
 
 /// Whether a step waits for something that no watch tells of, and that comes by itself.

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
-use shopkeeper_aws::{Scope, budget::with_urgency, eks, parts::part, servicequotas};
+use shopkeeper_aws::{
+    Scope,
+    budget::with_urgency,
+    eks,
+    parts::{Since, part},
+    servicequotas,
+};
 use shopkeeper_ec2::Selector;
 use shopkeeper_kube::{
     Error,
@@ -95,7 +101,10 @@ impl Subject<'_, Platform> {
             let memory = &self.world.memory;
             let since = memory.looking_since(&self.owner.uid, self.requested().as_deref());
             let parts = memory.parts(&self.owner.uid);
-            let lookups = match parts.looking(since, self.look_up(&session)).await {
+            let lookups = match parts
+                .looking(Since::moment(since), self.look_up(&session))
+                .await
+            {
                 Ok(lookups) => {
                     parts.complete();
                     lookups

@@ -252,5 +252,5 @@ pub(super) fn drift_interval(policy: &Policy) -> Duration {
         .drift_interval
         .as_deref()
         .unwrap_or(shopkeeper_api::defaults::DRIFT_INTERVAL);
-    shopkeeper_plan::duration::parse(text).unwrap_or(Duration::from_secs(600))
+    shopkeeper_plan::duration::parse(text).unwrap_or(Duration::from_secs(60 * 60))
 }
