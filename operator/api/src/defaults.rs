@@ -15,7 +15,7 @@ pub const ADOPTION: AdoptionPolicy = AdoptionPolicy::IfTagged;
 /// `policy.drift`.
 pub const DRIFT: DriftPolicy = DriftPolicy::Repair;
 /// `policy.driftInterval`.
-pub const DRIFT_INTERVAL: &str = "10m";
+pub const DRIFT_INTERVAL: &str = "1h";
 /// `policy.changes`.
 pub const CHANGES: ChangePolicy = ChangePolicy::ApproveDisruptive;
 

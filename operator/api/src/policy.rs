@@ -27,7 +27,8 @@ pub struct Policy {
     /// What to do about a change made behind our back: `Repair` undoes it, `Report` only says so. Default: Repair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftPolicy>,
-    /// How often to look for drift in AWS, as a duration. At least 1m. Default: 10m.
+    /// How long a change made behind our back may go unseen in AWS, as a duration. What also changes by itself, as databases, caches
+    /// and node groups do, is looked at six times as often, but not more than once a minute. At least 1m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 24), regex(pattern = pattern::DURATION))]
     pub drift_interval: Option<String>,

@@ -6,7 +6,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout
 use shopkeeper_plan::aws::Tags;
 
 use crate::{
+    budget::Budgets,
     calls::{CallObserver, CallRecorder},
+    listing::Listing,
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
 };
@@ -44,8 +46,25 @@ pub struct Account {
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
     pub(crate) rds_changes: Arc<crate::rds::ChangesUnderWay>,
     pub(crate) quotas: Arc<KnownQuotas>,
+    pub(crate) listings: Arc<Listings>,
     recorder: CallRecorder,
     configuration: SdkConfig,
+}
+
+/// Descriptions of all resources of a kind, for kinds that AWS describes so.
+#[derive(Debug, Default)]
+pub(crate) struct Listings {
+    /// Ids of Pod Identity associations, by [`PodIdentityAssociation`](shopkeeper_plan::aws::PodIdentityAssociation)'s names.
+    pub(crate) associations: Listing<String>,
+    pub(crate) rds_instances: Listing<aws_sdk_rds::types::DbInstance>,
+    pub(crate) rds_subnet_groups: Listing<aws_sdk_rds::types::DbSubnetGroup>,
+    pub(crate) rds_parameter_groups: Listing<aws_sdk_rds::types::DbParameterGroup>,
+    pub(crate) replication_groups: Listing<aws_sdk_elasticache::types::ReplicationGroup>,
+    pub(crate) cache_clusters: Listing<aws_sdk_elasticache::types::CacheCluster>,
+    pub(crate) cache_subnet_groups: Listing<aws_sdk_elasticache::types::CacheSubnetGroup>,
+    pub(crate) cache_parameter_groups: Listing<aws_sdk_elasticache::types::CacheParameterGroup>,
+    pub(crate) cache_users: Listing<aws_sdk_elasticache::types::User>,
+    pub(crate) cache_user_groups: Listing<aws_sdk_elasticache::types::UserGroup>,
 }
 
 /// Longest time for one call, answer included. Longer than the slowest control-plane call seen (CreateCluster answers in
@@ -59,7 +78,7 @@ impl Account {
     /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
     ///
     /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
-    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>) -> Self {
+    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>, budgets: Budgets) -> Self {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
@@ -71,14 +90,18 @@ impl Account {
             )
             .load()
             .await;
-        Self::from_configuration(configuration, observer)
+        Self::from_configuration(configuration, observer, Some(budgets))
     }
 
     /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
-    /// [`Self::connect`].
+    /// [`Self::connect`]. Without budgets their calls are not limited.
     #[must_use]
-    pub fn from_configuration(configuration: SdkConfig, observer: Arc<dyn CallObserver>) -> Self {
-        let recorder = CallRecorder::new(observer);
+    pub fn from_configuration(
+        configuration: SdkConfig,
+        observer: Arc<dyn CallObserver>,
+        budgets: Option<Budgets>,
+    ) -> Self {
+        let recorder = CallRecorder::new(observer, budgets);
         macro_rules! client {
             ($sdk:ident) => {
                 $sdk::Client::from_conf(
@@ -111,6 +134,7 @@ impl Account {
             cache_tags: Arc::default(),
             rds_changes: Arc::default(),
             quotas: Arc::default(),
+            listings: Arc::default(),
             recorder,
             configuration,
         }

@@ -1,4 +1,4 @@
-//! A record of every call to AWS: who, what, how it went and how long it took.
+//! Every call to AWS: whether the [budget](crate::budget) lets it out, and a record of what it was, how it went and how long it took.
 
 use std::{
     fmt,
@@ -18,11 +18,23 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
+use shopkeeper_plan::budget::AwsApi;
+
+use crate::{
+    budget::{Budgets, Priority, api_of},
+    error::is_throttling,
+};
 
 /// Hears of every call after it ended.
 pub trait CallObserver: Send + Sync + fmt::Debug + 'static {
     /// A call ended. `status` is the HTTP status, or `None` where no answer came.
     fn call_ended(&self, service: &str, operation: &str, status: Option<u16>, duration: Duration);
+
+    /// AWS throttled a call.
+    fn throttled(&self, _api: AwsApi) {}
+
+    /// A call was not made, since the budget was spent.
+    fn budget_spent(&self, _api: AwsApi, _priority: Priority) {}
 }
 
 /// Hears nothing.
@@ -40,22 +52,37 @@ impl CallObserver for NoObserver {
     }
 }
 
-/// The interceptor that tells a [`CallObserver`].
+/// The interceptor that spends the budget and tells a [`CallObserver`].
 #[derive(Clone, Debug)]
 pub struct CallRecorder {
     observer: Arc<dyn CallObserver>,
+    /// `None` where the calls are not limited.
+    budgets: Option<Budgets>,
 }
 
 #[derive(Debug)]
 struct Started(Instant);
+
+/// A call that the budget did not let out: it was none.
+#[derive(Debug)]
+struct NotMade;
+
+impl Storable for NotMade {
+    type Storer = StoreReplace<Self>;
+}
 
 impl Storable for Started {
     type Storer = StoreReplace<Self>;
 }
 
 impl CallRecorder {
-    pub(crate) fn new(observer: Arc<dyn CallObserver>) -> Self {
-        Self { observer }
+    pub(crate) fn new(observer: Arc<dyn CallObserver>, budgets: Option<Budgets>) -> Self {
+        Self { observer, budgets }
+    }
+
+    /// The budgets with the API that a call goes to. Only what has a budget is limited.
+    fn budgeted(&self, call: &Metadata) -> Option<(&Budgets, AwsApi)> {
+        Some((self.budgets.as_ref()?, api_of(call.service())?))
     }
 }
 
@@ -75,13 +102,43 @@ impl Intercept for CallRecorder {
         Ok(())
     }
 
+    /// The first moment at which it is known which operation is called.
+    fn read_before_serialization(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(call) = bag.load::<Metadata>() else {
+            return Ok(());
+        };
+        let Some((budgets, api)) = self.budgeted(call) else {
+            return Ok(());
+        };
+        if let Err((spent, priority)) = budgets.spend(api, call.name()) {
+            self.observer.budget_spent(api, priority);
+            bag.interceptor_state().store_put(NotMade);
+            return Err(spent.into());
+        }
+        Ok(())
+    }
+
     fn read_after_execution(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        if bag.load::<NotMade>().is_some() {
+            return Ok(());
+        }
         if let Some(call) = bag.load::<Metadata>() {
+            if let Some((budgets, api)) = self.budgeted(call)
+                && context.response().is_some_and(is_throttling)
+            {
+                budgets.throttled(api, call.name());
+                self.observer.throttled(api);
+            }
             let duration = bag
                 .load::<Started>()
                 .map(|started| started.0.elapsed())

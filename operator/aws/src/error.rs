@@ -1,11 +1,21 @@
 //! From AWS's errors to the classes that decide a retry.
 
+use std::error::Error;
+
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
-use shopkeeper_plan::failure::{Class, Failure};
+use shopkeeper_plan::{
+    budget::SPENT,
+    failure::{Class, Failure},
+};
+
+use crate::budget::Spent;
 
 /// The error of a call.
 pub type CallError<E> = SdkError<E, HttpResponse>;
+
+/// As much of an error's document as has its code.
+const LONGEST_ERROR: usize = 4096;
 
 /// What to do about a quota whose code does not say more.
 const RAISE_THE_QUOTA: &str = "raise the quota, or remove what is not used";
@@ -231,6 +241,7 @@ where
         code: Some(code.to_owned()),
         message: format!("{operation}: {message}"),
         remedy: remedy.to_owned(),
+        retry_after: None,
     }
 }
 
@@ -261,6 +272,11 @@ fn without_answer<E>(operation: &str, error: &CallError<E>) -> Failure
 where
     E: std::error::Error + 'static,
 {
+    if let Some(spent) = budget_spent(error) {
+        return Failure::new(Class::Throttled, format!("{operation}: {spent}"))
+            .with_code(SPENT)
+            .with_retry_after(spent.retry_after);
+    }
     match error {
         // No credentials, or a value that the SDK refuses to send.
         SdkError::ConstructionFailure(_) => Failure::new(
@@ -288,6 +304,33 @@ where
             format!("{operation}: the answer could not be read"),
         ),
     }
+}
+
+/// The budget, where that is why the call was not made.
+fn budget_spent<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Spent> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        (*error).source()
+    })
+    .find_map(|error| error.downcast_ref::<Spent>())
+}
+
+/// Whether an answer asks for fewer calls, where its error is not at hand as one of an operation.
+pub(crate) fn is_throttling(response: &HttpResponse) -> bool {
+    let status = response.status().as_u16();
+    if status < 400 {
+        return false;
+    }
+    let header = response.headers().get("x-amzn-errortype");
+    let body = response.body().bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(
+        body.get(..LONGEST_ERROR.min(body.len()))
+            .unwrap_or_default(),
+    );
+    status == 429
+        || [header.unwrap_or_default(), &text]
+            .iter()
+            .flat_map(|text| text.split(|character: char| !character.is_ascii_alphanumeric()))
+            .any(|word| of_code(word, None).0 == Class::Throttled)
 }
 
 /// A message without what changes from try to try (request ids), which would make every try a status write.

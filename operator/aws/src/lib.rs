@@ -9,6 +9,7 @@
 pub mod account;
 pub mod applicationautoscaling;
 mod arn;
+pub mod budget;
 pub mod calls;
 pub mod dynamodb;
 pub mod eks;
@@ -16,8 +17,10 @@ pub mod elasticache;
 pub mod error;
 pub mod iam;
 pub mod kms;
+mod listing;
 pub mod observer;
 mod parameters;
+pub mod parts;
 pub mod rds;
 pub mod registry;
 mod request;
@@ -29,5 +32,6 @@ pub mod sns;
 pub mod sqs;
 
 pub use account::{Account, Scope};
-pub use observer::Observer;
+pub use observer::{Age, Observer};
+pub use parts::Parts;
 pub use resource::{ClientToken, Found, ResourceApi};

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,11 +21,14 @@ use shopkeeper_plan::{
 };
 use tokio::sync::Semaphore;
 
-use crate::account::{Account, Scope};
+use crate::{
+    account::{Account, Scope},
+    parts::{Parts, Since},
+};
 
-/// Observations made at the same time, over all passes. Each makes one to twelve calls; more of them only run into AWS's
-/// limits, which refill by the second.
-const AT_ONCE: usize = 8;
+/// Observations made at the same time, over all passes. Each makes one to twelve calls; how many there are in a second is for the
+/// [budget](crate::budget) to say, and this only bounds connections and memory.
+const AT_ONCE: usize = 16;
 
 /// An answer nobody asked for in this time is forgotten: its custom resource is gone.
 const UNUSED: Duration = Duration::from_secs(60 * 60);
@@ -51,6 +55,8 @@ pub struct Observer {
 struct Shared {
     source: Box<dyn Source>,
     entries: Mutex<BTreeMap<ResourceKey, Vec<Entry>>>,
+    /// When resources were forgotten.
+    forgotten: Mutex<BTreeMap<ResourceKey, Instant>>,
     limit: Semaphore,
 }
 
@@ -59,23 +65,66 @@ struct Entry {
     scope: Scope,
     used: Instant,
     /// Locked while AWS is asked, so that those who ask for the same meanwhile wait for that answer.
-    answer: Arc<tokio::sync::Mutex<Option<Answer>>>,
+    known: Arc<tokio::sync::Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    answer: Option<Answer>,
+    /// What was told of it in looks that did not come to an end.
+    parts: Parts,
+}
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Age {
+    /// The oldest that serves, where the resource was at rest.
+    pub at_rest: Duration,
+    /// How old what only changes when somebody calls AWS may be, where the resource is asked for again.
+    pub settings: Duration,
+    /// How old a description of all resources of a kind may be that is used for this one.
+    pub listings: Duration,
+    /// Since when an answer serves whatever it says. A pass that is sent away before it has seen everything comes back with the same
+    /// moment, and asks only for what is missing: or it would use up what there is for the same resources each time.
+    pub since: Instant,
+}
+
+impl Age {
+    /// Nothing that was asked before now serves.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::at_most(Duration::ZERO)
+    }
+
+    /// Answers of resources at rest serve for so long.
+    #[must_use]
+    pub fn at_most(at_rest: Duration) -> Self {
+        Self {
+            at_rest,
+            settings: Duration::ZERO,
+            listings: Duration::ZERO,
+            since: Instant::now(),
+        }
+    }
 }
 
 struct Answer {
     observation: Observation,
     /// Before AWS was asked: what changed later may be missing.
     asked: Instant,
+    /// The same of settings.
+    settings_asked: Instant,
     answered: Instant,
 }
 
 impl Answer {
-    /// Whether it serves somebody who came at `now`: it was fetched while they waited, or is fresh and at rest. What is in
-    /// transition is looked at anew, or its end would be seen late; a failure is not an answer.
-    fn serves(&self, came: Instant, freshness: Duration) -> bool {
+    /// Whether it serves somebody who came at `came`: it was fetched while they waited or in the look that they go on with, or is
+    /// fresh and at rest. What is in transition is looked at anew, or its end would be seen late; a failure is not an answer.
+    fn serves(&self, came: Instant, age: Age) -> bool {
         self.answered >= came
+            || (self.asked >= age.since && !matches!(self.observation, Observation::Unknown(_)))
             || (is_at_rest(&self.observation)
-                && came.saturating_duration_since(self.asked) < freshness)
+                && came.saturating_duration_since(self.asked) < age.at_rest)
     }
 }
 
@@ -90,6 +139,14 @@ fn is_at_rest(observation: &Observation) -> bool {
     }
 }
 
+/// Settings of different resources are asked for at different times, though they were made together: after seven tenths of the time
+/// or up to all of it.
+fn share_of(key: &ResourceKey) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    0.7 + f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or_default()) * 0.3 / 1000.0
+}
+
 impl Observer {
     /// An empty cache in front of an account.
     #[must_use]
@@ -101,7 +158,8 @@ impl Observer {
         Self {
             shared: Arc::new(Shared {
                 source: Box::new(source),
-                entries: Mutex::new(BTreeMap::new()),
+                entries: Mutex::default(),
+                forgotten: Mutex::default(),
                 limit: Semaphore::new(AT_ONCE),
             }),
         }
@@ -109,18 +167,18 @@ impl Observer {
 
     /// Observes resources, each of them once whoever asks at the same time.
     ///
-    /// An answer that is younger than `freshness` is served from memory, unless the resource was in transition or could
-    /// not be observed. Every key is in the result; one that is no AWS resource is [`Observation::Unknown`].
+    /// An answer that is young enough is served from memory, unless the resource was in transition or could not be observed. Every
+    /// key is in the result; one that is no AWS resource is [`Observation::Unknown`].
     pub async fn observe(
         &self,
         keys: &BTreeSet<ResourceKey>,
         scope: &Scope,
-        freshness: Duration,
+        age: Age,
     ) -> BTreeMap<ResourceKey, Observation> {
         self.drop_unused(Instant::now());
         stream::iter(keys.iter().cloned())
             .map(|key| async move {
-                let observation = self.observe_one(&key, scope, freshness).await;
+                let observation = self.observe_one(&key, scope, age).await;
                 (key, observation)
             })
             .buffer_unordered(keys.len().max(1))
@@ -129,17 +187,51 @@ impl Observer {
     }
 
     /// Forgets what is known of a resource: after every write, or the next pass would plan with what was before it. An
-    /// answer that is on its way is forgotten too.
+    /// answer that is on its way is forgotten too, and so is what a description of all of them tells of it.
     pub fn forget(&self, key: &ResourceKey) {
         self.entries().remove(key);
+        self.forgotten().insert(key.clone(), Instant::now());
     }
 
-    async fn observe_one(
-        &self,
-        key: &ResourceKey,
-        scope: &Scope,
-        freshness: Duration,
-    ) -> Observation {
+    /// Since when answers serve a look at a resource.
+    fn since(&self, key: &ResourceKey, came: Instant, age: Age) -> Since {
+        let before = |age: Duration| came.checked_sub(age).unwrap_or(came);
+        let listings = (age.listings > Duration::ZERO)
+            .then(|| before(age.listings))
+            .filter(|since| {
+                let forgotten = self.forgotten();
+                forgotten.get(key).is_none_or(|moment| moment < since)
+            });
+        Since {
+            states: age.since,
+            settings: age.since.min(before(age.settings.mul_f64(share_of(key)))),
+            listings,
+        }
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, BTreeMap<ResourceKey, Instant>> {
+        self.shared
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was asked of a resource before a moment; says whether that was so.
+    pub async fn forget_older(&self, key: &ResourceKey, scope: &Scope, moment: Instant) -> bool {
+        let entry = self.entry(key, scope, Instant::now());
+        let known = entry.lock().await;
+        let is_older = known
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.asked.min(answer.settings_asked) < moment);
+        drop(known);
+        if is_older {
+            self.forget(key);
+        }
+        is_older
+    }
+
+    async fn observe_one(&self, key: &ResourceKey, scope: &Scope, age: Age) -> Observation {
         let ResourceKind::Aws(kind) = key.kind else {
             return Observation::Unknown(Failure::new(
                 Class::Bug,
@@ -148,21 +240,31 @@ impl Observer {
         };
         let came = Instant::now();
         let entry = self.entry(key, scope, came);
-        let mut answer = entry.lock().await;
-        if let Some(answer) = answer
+        let mut known = entry.lock().await;
+        if let Some(answer) = known
+            .answer
             .as_ref()
-            .filter(|answer| answer.serves(came, freshness))
+            .filter(|answer| answer.serves(came, age))
         {
             return answer.observation.clone();
         }
         let Ok(_permit) = self.shared.limit.acquire().await else {
             return Observation::Unknown(Failure::new(Class::Bug, "the observer was closed"));
         };
-        let asked = Instant::now();
-        let observation = self.shared.source.look_up(kind, &key.name, scope).await;
-        *answer = Some(Answer {
+        let (mut asked, mut settings_asked) = (Instant::now(), Instant::now());
+        let look = self.shared.source.look_up(kind, &key.name, scope);
+        let since = self.since(key, came, age);
+        let observation = known.parts.looking(since, look).await;
+        if !matches!(observation, Observation::Unknown(_)) {
+            // What a part told may have changed since.
+            let oldest = known.parts.complete();
+            let older = |part: Option<Instant>| part.map_or(asked, |part| part.min(asked));
+            (asked, settings_asked) = (older(oldest.state), older(oldest.setting));
+        }
+        known.answer = Some(Answer {
             observation: observation.clone(),
             asked,
+            settings_asked,
             answered: Instant::now(),
         });
         observation
@@ -173,23 +275,25 @@ impl Observer {
         key: &ResourceKey,
         scope: &Scope,
         now: Instant,
-    ) -> Arc<tokio::sync::Mutex<Option<Answer>>> {
+    ) -> Arc<tokio::sync::Mutex<Known>> {
         let mut entries = self.entries();
         let of_key = entries.entry(key.clone()).or_default();
         if let Some(entry) = of_key.iter_mut().find(|entry| entry.scope == *scope) {
             entry.used = now;
-            return Arc::clone(&entry.answer);
+            return Arc::clone(&entry.known);
         }
-        let answer = Arc::default();
+        let known = Arc::default();
         of_key.push(Entry {
             scope: scope.clone(),
             used: now,
-            answer: Arc::clone(&answer),
+            known: Arc::clone(&known),
         });
-        answer
+        known
     }
 
     fn drop_unused(&self, now: Instant) {
+        self.forgotten()
+            .retain(|_, moment| now.saturating_duration_since(*moment) < UNUSED);
         self.entries().retain(|_, of_key| {
             of_key.retain(|entry| now.saturating_duration_since(entry.used) < UNUSED);
             !of_key.is_empty()

@@ -11,6 +11,7 @@ use std::{
 
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
+use shopkeeper_aws::Parts;
 use shopkeeper_plan::resource::ResourceKey;
 
 /// For how long AWS has to say that a resource is not there before it counts as gone. Longer than the seconds for which
@@ -21,9 +22,24 @@ pub const CONFIRMATION: Duration = Duration::from_secs(5);
 /// the failovers inside AWS last, and shorter than anybody wants to go without knowing.
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
+/// For how long a look may go on over several passes, before what it saw first counts as old.
+pub const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
+
+/// A look at AWS that was sent away before it had seen everything.
+#[derive(Debug)]
+struct Look {
+    since: Instant,
+    /// The request that it answers.
+    requested: Option<String>,
+}
+
 #[derive(Debug, Default)]
 struct Remembered {
     status: Option<Value>,
+    /// What a look goes on with.
+    look: Option<Look>,
+    /// What was told by lookups that belong to no resource.
+    parts: Parts,
     /// Objects as they were after our last write; `None` for one that we deleted.
     objects: HashMap<ResourceKey, Written>,
     /// Uids of objects that the watch saw go: the answer to an apply may come later.
@@ -177,6 +193,35 @@ impl Memory {
             .collect()
     }
 
+    /// Since when answers of AWS count: since the beginning of the look that this pass goes on with, else from now on. A new
+    /// request is not answered by what was seen before it.
+    pub fn looking_since(&self, uid: &str, requested: Option<&str>) -> Instant {
+        let mut all = self.lock();
+        let look = &mut all.entry(uid.to_owned()).or_default().look;
+        if look.as_ref().is_some_and(|look| {
+            look.requested.as_deref() != requested || look.since.elapsed() >= LONGEST_LOOK
+        }) {
+            *look = None;
+        }
+        look.get_or_insert_with(|| Look {
+            since: Instant::now(),
+            requested: requested.map(str::to_owned),
+        })
+        .since
+    }
+
+    /// Everything was told that AWS would tell: the next pass looks anew.
+    pub fn looked(&self, uid: &str) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.look = None;
+        }
+    }
+
+    /// What was told by lookups of a custom resource that belong to none of its resources.
+    pub fn parts(&self, uid: &str) -> Parts {
+        self.lock().entry(uid.to_owned()).or_default().parts.clone()
+    }
+
     /// Counts another wait in a row.
     pub fn waited(&self, uid: &str) -> u32 {
         let mut all = self.lock();
@@ -249,6 +294,18 @@ mod tests {
         // The next one of that name is another one.
         memory.applied("shop", &key, object("second"));
         assert!(memory.newest("shop", &key, None).is_some());
+    }
+
+    #[test]
+    fn a_look_goes_on_until_it_has_seen_everything_or_something_new_is_asked() {
+        let memory = Memory::default();
+        let first = memory.looking_since("shop", None);
+        assert_eq!(memory.looking_since("shop", None), first);
+        let requested = memory.looking_since("shop", Some("now"));
+        assert!(requested > first);
+        assert_eq!(memory.looking_since("shop", Some("now")), requested);
+        memory.looked("shop");
+        assert!(memory.looking_since("shop", Some("now")) > requested);
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             "shopkeeper.dev/shopkeeper",
             options.pod_name.clone(),
         ),
-        accounts: Accounts::new(Arc::new(shop_metrics.clone())),
+        accounts: Accounts::new(shop_metrics.clone()),
         metrics: shop_metrics,
         client,
         stores,

@@ -58,6 +58,9 @@ pub struct Failure {
     pub message: String,
     /// What a person can do, as an imperative sentence; empty where only waiting helps.
     pub remedy: String,
+    /// How long the same call would be in vain, where that is known.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -69,6 +72,7 @@ impl Failure {
             code: None,
             message: message.into(),
             remedy: String::new(),
+            retry_after: None,
         }
     }
 
@@ -80,6 +84,7 @@ impl Failure {
             code: None,
             message: format!("{field}: {problem}"),
             remedy: remedy.to_owned(),
+            retry_after: None,
         }
     }
 
@@ -95,6 +100,19 @@ impl Failure {
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
+    }
+
+    /// The same failure with the time for which the same call would be in vain.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Whether the call was not made, since the budget was spent. See [`crate::budget`].
+    #[must_use]
+    pub fn is_budget_spent(&self) -> bool {
+        self.code.as_deref() == Some(crate::budget::SPENT)
     }
 
     /// The text for a condition: code, message and remedy in one line.

@@ -13,6 +13,7 @@
 pub mod attempts;
 pub mod aws;
 pub mod blueprint;
+pub mod budget;
 pub mod build;
 pub mod decisions;
 pub mod difference;

@@ -168,6 +168,17 @@ pub enum Observation {
     Unknown(Failure),
 }
 
+impl Observation {
+    /// Why it could not be observed.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Unknown(failure) => Some(failure),
+            Self::Absent | Self::Present(_) => None,
+        }
+    }
+}
+
 /// A Kubernetes object as the cache has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedObject {

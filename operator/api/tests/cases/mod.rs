@@ -88,6 +88,7 @@ pub const CASES: &[Case] = &[
     update("Platform", "spec", "the key is immutable", "{}", KEY, "encryption: {type: Managed, managed: {rotationPeriodDays: 180}}"),
     update("Platform", "spec", "the key is immutable", "encryption: null", KEY, "encryption: {type: Managed}"),
     update("Platform", "spec", "the key is immutable", KEY, "encryption: null", KEY),
+    create("Platform", "budgets", "burst must be callsPerSecond or more", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 4}]}", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 5}]}"),
     create("Platform", "network", "existing must be set", "network: {existing: null}", "{}"),
     create("Platform", "vpc", "set either id or tags", "network: {existing: {vpc: {id: vpc-0123456789abcdef0}}}", "network: {existing: {vpc: {id: vpc-0123456789abcdef0, tags: null}}}"),
     create("Platform", "subnets", "set either ids or tags", "network: {existing: {privateSubnets: {tags: null}}}", "network: {existing: {privateSubnets: {tags: null, ids: [subnet-0123456789abcdef0]}}}"),

@@ -22,6 +22,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
+    parts::setting,
     request::{differs, incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -56,8 +57,12 @@ impl ResourceApi<ScalableTarget> for TargetApi<'_> {
             resource: resource_id,
             dimension: Dimension::from(dimension.as_str()),
         };
-        let (target, policies) = futures::try_join!(self.target(&id), self.policies(&id))?;
-        let Some(target) = target else {
+        let (target, policies) = futures::join!(
+            setting("DescribeScalableTargets", self.target(&id)),
+            setting("DescribeScalingPolicies", self.policies(&id))
+        );
+        let policies = policies?;
+        let Some(target) = target? else {
             return Ok(None);
         };
         let arn = target

@@ -22,6 +22,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
+    parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -40,15 +41,16 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         scope: &Scope,
     ) -> Result<Option<Found<DynamoDbTable>>, Failure> {
         let table_arn = arn::regional(scope, "dynamodb", &format!("table/{name}"));
-        let (table, time_to_live, backups, tags) = futures::try_join!(
-            self.table(name),
-            self.time_to_live(name),
-            self.backups(name),
-            self.tags(&table_arn)
-        )?;
-        let Some(table) = table else { return Ok(None) };
+        let (table, time_to_live, backups, tags) = futures::join!(
+            setting("DescribeTable", self.table(name)),
+            setting("DescribeTimeToLive", self.time_to_live(name)),
+            setting("DescribeContinuousBackups", self.backups(name)),
+            setting("ListTagsOfResource", self.tags(&table_arn))
+        );
+        let (time_to_live, backups) = (time_to_live?, backups?);
+        let Some(table) = table? else { return Ok(None) };
         // Without its tags nobody can tell whose table it is.
-        let Some(tags) = tags else {
+        let Some(tags) = tags? else {
             return Err(Failure::new(
                 Class::NotReady,
                 "ListTagsOfResource: the table is being made or removed",

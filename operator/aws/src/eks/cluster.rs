@@ -10,6 +10,7 @@ use super::NOT_FOUND;
 use crate::{
     account::Account,
     error::{classify, is_code},
+    parts::part,
 };
 
 /// The add-on that gives pods the credentials of their Pod Identity association.
@@ -21,8 +22,11 @@ const POD_IDENTITY_AGENT: &str = "eks-pod-identity-agent";
 /// Any other answer. A cluster that is still being made has neither an endpoint nor a VPC yet: `NotReady`.
 pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<ClusterFacts>, Failure> {
     let (cluster, agent) = futures::join!(
-        account.eks.describe_cluster().name(name).send(),
-        has_agent(account, name)
+        part(
+            "DescribeCluster",
+            account.eks.describe_cluster().name(name).send()
+        ),
+        part("DescribeAddon", has_agent(account, name))
     );
     let cluster = match cluster {
         Ok(answer) => answer.cluster,

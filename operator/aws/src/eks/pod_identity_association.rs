@@ -12,12 +12,38 @@ use super::{NOT_FOUND, role_may_be_fresh, tag};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::Pages,
+    parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
 
 pub(crate) struct PodIdentityAssociationApi<'a>(pub(crate) &'a Account);
 
 impl PodIdentityAssociationApi<'_> {
+    /// The ids of all associations of a cluster.
+    async fn all_ids(&self, cluster: &str) -> Option<Pages<String>> {
+        let mut found = Pages::default();
+        let call = self.0.eks.list_pod_identity_associations();
+        let mut pages = call
+            .cluster_name(cluster)
+            .max_results(100)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.ok()?;
+            found.pages += 1;
+            found
+                .resources
+                .extend(page.associations().iter().filter_map(|association| {
+                    let (namespace, account) =
+                        (association.namespace()?, association.service_account()?);
+                    let id = association.association_id()?.to_owned();
+                    Some((format!("{cluster}/{namespace}/{account}"), id))
+                }));
+        }
+        Some(found)
+    }
+
     /// EKS allows one association for a service account, so that a filtered list has one entry or none. It leaves out the
     /// role and the tags.
     async fn find_id(
@@ -62,17 +88,22 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
                 format!("no name of a Pod Identity association: {name}"),
             ));
         };
-        let Some(id) = self.find_id(cluster, namespace, service_account).await? else {
-            return Ok(None);
+        let all = || self.all_ids(cluster);
+        let id = match self.0.listings.associations.find(name, all).await {
+            Some(id) => Some(id),
+            None => {
+                let id = self.find_id(cluster, namespace, service_account);
+                part("ListPodIdentityAssociations", id).await?
+            }
         };
-        let answer = self
+        let Some(id) = id else { return Ok(None) };
+        let call = self
             .0
             .eks
             .describe_pod_identity_association()
             .cluster_name(cluster)
-            .association_id(&id)
-            .send()
-            .await;
+            .association_id(&id);
+        let answer = setting(format!("DescribePodIdentityAssociation {id}"), call.send()).await;
         let association = match answer {
             Ok(answer) => answer.association,
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),

@@ -15,6 +15,7 @@ use shopkeeper_plan::{
 use crate::{
     account::Account,
     error::{classify, is_code},
+    parts::setting,
 };
 
 mod change;
@@ -94,13 +95,11 @@ impl KnownTags {
 /// # Errors
 /// `NotReady` where they cannot be read, because it is being made, changed or removed.
 async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
-    match account
+    let call = account
         .elasticache
         .list_tags_for_resource()
-        .resource_name(arn)
-        .send()
-        .await
-    {
+        .resource_name(arn);
+    match setting("ListTagsForResource", call.send()).await {
         Ok(answer) => {
             let tags: Tags = answer
                 .tag_list

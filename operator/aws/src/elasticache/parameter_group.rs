@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_elasticache::{
-    operation::describe_cache_parameters::DescribeCacheParametersError, types::ParameterNameValue,
+    operation::describe_cache_parameters::DescribeCacheParametersError,
+    types::{self as sdk, ParameterNameValue},
 };
 use shopkeeper_plan::{
     aws::CacheParameterGroup, failure::Failure, outputs::Outputs, plan::DeleteMode,
@@ -14,7 +15,9 @@ use super::{MISSING, add_tags, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
+    listing::pages,
     parameters::{SET_BY_THE_USER, to_reset, to_set},
+    parts::{part, setting},
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -29,24 +32,10 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheParameterGroup>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_cache_parameter_groups()
-            .cache_parameter_group_name(name)
-            .send()
-            .await;
-        let group = match answer {
-            Ok(answer) => answer
-                .cache_parameter_groups
-                .unwrap_or_default()
-                .into_iter()
-                .next(),
-            Err(error) if is_code(&error, MISSING) => None,
-            Err(error) => return Err(classify("DescribeCacheParameterGroups", &error)),
+        let Some(group) = self.describe(name).await? else {
+            return Ok(None);
         };
-        let Some(group) = group else { return Ok(None) };
-        let parameters = match self.parameters(name).await {
+        let parameters = match setting("DescribeCacheParameters", self.parameters(name)).await {
             Ok(parameters) => parameters,
             // Gone between the two answers.
             Err(error) if is_code(&error, MISSING) => return Ok(None),
@@ -166,6 +155,28 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
 }
 
 impl ParameterGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<sdk::CacheParameterGroup>, Failure> {
+        let call = self.0.elasticache.describe_cache_parameter_groups();
+        let all = pages!(call, cache_parameter_groups, cache_parameter_group_name);
+        if let Some(found) = self.0.listings.cache_parameter_groups.find(name, all).await {
+            return Ok(Some(found));
+        }
+        match part(
+            "DescribeCacheParameterGroups",
+            call.cache_parameter_group_name(name).send(),
+        )
+        .await
+        {
+            Ok(answer) => Ok(answer
+                .cache_parameter_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next()),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("DescribeCacheParameterGroups", &error)),
+        }
+    }
+
     async fn parameters(
         &self,
         group: &str,

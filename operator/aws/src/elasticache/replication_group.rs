@@ -21,6 +21,8 @@ use super::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
+    parts::part,
     request::{differs, final_name, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -41,31 +43,20 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheReplicationGroup>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_replication_groups()
-            .replication_group_id(name)
-            .send()
-            .await;
-        let group = match answer {
-            Ok(answer) => answer
-                .replication_groups
-                .unwrap_or_default()
-                .into_iter()
-                .next(),
-            Err(error) if is_code(&error, MISSING) => None,
-            Err(error) => return Err(classify("DescribeReplicationGroups", &error)),
+        let Some(group) = self.describe(name).await? else {
+            return Ok(None);
         };
-        let Some(group) = group else { return Ok(None) };
         let arn = group
             .arn()
             .ok_or_else(|| unreadable("DescribeReplicationGroups", "ARN"))?;
-        let (member, tags) = futures::try_join!(
-            self.member(group.member_clusters().first()),
+        let (member, tags) = futures::join!(
+            part(
+                "DescribeCacheClusters",
+                self.member(group.member_clusters().first())
+            ),
             tags(self.0, arn)
-        )?;
-        Ok(Some(found(name, group, member.as_ref(), tags)))
+        );
+        Ok(Some(found(name, group, member?.as_ref(), tags?)))
     }
 
     async fn create(
@@ -229,17 +220,37 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
 }
 
 impl ReplicationGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<sdk::ReplicationGroup>, Failure> {
+        let call = self.0.elasticache.describe_replication_groups();
+        let all = pages!(call, replication_groups, replication_group_id);
+        if let Some(found) = self.0.listings.replication_groups.find(name, all).await {
+            return Ok(Some(found));
+        }
+        match part(
+            "DescribeReplicationGroups",
+            call.replication_group_id(name).send(),
+        )
+        .await
+        {
+            Ok(answer) => Ok(answer
+                .replication_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next()),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("DescribeReplicationGroups", &error)),
+        }
+    }
+
     /// One member: it carries what all have in common and the group does not tell.
     async fn member(&self, id: Option<&String>) -> Result<Option<sdk::CacheCluster>, Failure> {
         let Some(id) = id else { return Ok(None) };
-        match self
-            .0
-            .elasticache
-            .describe_cache_clusters()
-            .cache_cluster_id(id)
-            .send()
-            .await
-        {
+        let call = self.0.elasticache.describe_cache_clusters();
+        let all = pages!(call, cache_clusters, cache_cluster_id);
+        if let Some(member) = self.0.listings.cache_clusters.find(id, all).await {
+            return Ok(Some(member));
+        }
+        match call.cache_cluster_id(id).send().await {
             Ok(answer) => Ok(answer.cache_clusters.unwrap_or_default().into_iter().next()),
             Err(error) if is_code(&error, MISSING) => Ok(None),
             Err(error) => Err(classify("DescribeCacheClusters", &error)),

@@ -1,6 +1,7 @@
 //! ElastiCache subnet groups.
 
 use async_trait::async_trait;
+use aws_sdk_elasticache::types as sdk;
 use shopkeeper_plan::{
     aws::CacheSubnetGroup, failure::Failure, observed::Lifecycle, outputs::Outputs,
     plan::DeleteMode,
@@ -10,6 +11,8 @@ use super::{MISSING, add_tags, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -24,23 +27,9 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheSubnetGroup>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_cache_subnet_groups()
-            .cache_subnet_group_name(name)
-            .send()
-            .await;
-        let group = match answer {
-            Ok(answer) => answer
-                .cache_subnet_groups
-                .unwrap_or_default()
-                .into_iter()
-                .next(),
-            Err(error) if is_code(&error, MISSING) => None,
-            Err(error) => return Err(classify("DescribeCacheSubnetGroups", &error)),
+        let Some(group) = self.describe(name).await? else {
+            return Ok(None);
         };
-        let Some(group) = group else { return Ok(None) };
         let arn = group
             .arn()
             .ok_or_else(|| unreadable("DescribeCacheSubnetGroups", "ARN"))?;
@@ -137,6 +126,30 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
             Err(error) => Err(classify("DeleteCacheSubnetGroup", &error)),
+        }
+    }
+}
+
+impl SubnetGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<sdk::CacheSubnetGroup>, Failure> {
+        let call = self.0.elasticache.describe_cache_subnet_groups();
+        let all = pages!(call, cache_subnet_groups, cache_subnet_group_name);
+        if let Some(found) = self.0.listings.cache_subnet_groups.find(name, all).await {
+            return Ok(Some(found));
+        }
+        match part(
+            "DescribeCacheSubnetGroups",
+            call.cache_subnet_group_name(name).send(),
+        )
+        .await
+        {
+            Ok(answer) => Ok(answer
+                .cache_subnet_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next()),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("DescribeCacheSubnetGroups", &error)),
         }
     }
 }

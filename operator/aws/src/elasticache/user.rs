@@ -14,6 +14,8 @@ use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
     secretsmanager,
@@ -33,19 +35,9 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUser>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_users()
-            .user_id(name)
-            .send()
-            .await;
-        let user = match answer {
-            Ok(answer) => answer.users.unwrap_or_default().into_iter().next(),
-            Err(error) if is_code(&error, MISSING) => None,
-            Err(error) => return Err(classify("DescribeUsers", &error)),
+        let Some(user) = self.describe(name).await? else {
+            return Ok(None);
         };
-        let Some(user) = user else { return Ok(None) };
         let arn = user
             .arn()
             .ok_or_else(|| unreadable("DescribeUsers", "ARN"))?;
@@ -164,6 +156,19 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
 }
 
 impl UserApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<sdk::User>, Failure> {
+        let call = self.0.elasticache.describe_users();
+        let all = pages!(call, users, user_id);
+        if let Some(found) = self.0.listings.cache_users.find(name, all).await {
+            return Ok(Some(found));
+        }
+        match part("DescribeUsers", call.user_id(name).send()).await {
+            Ok(answer) => Ok(answer.users.unwrap_or_default().into_iter().next()),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("DescribeUsers", &error)),
+        }
+    }
+
     /// How a user is to prove who it is, and which version of its secret its password then is. A user without a secret gets a
     /// password that nobody knows.
     async fn authentication(

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use aws_sdk_elasticache::types as sdk;
 use shopkeeper_plan::{aws::CacheUserGroup, failure::Failure, outputs::Outputs, plan::DeleteMode};
 
 use super::{ENGINE, MISSING, add_tags, lifecycle, tag_list, tags};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
+    parts::part,
     request::{differs, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -23,19 +26,9 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUserGroup>>, Failure> {
-        let answer = self
-            .0
-            .elasticache
-            .describe_user_groups()
-            .user_group_id(name)
-            .send()
-            .await;
-        let group = match answer {
-            Ok(answer) => answer.user_groups.unwrap_or_default().into_iter().next(),
-            Err(error) if is_code(&error, MISSING) => None,
-            Err(error) => return Err(classify("DescribeUserGroups", &error)),
+        let Some(group) = self.describe(name).await? else {
+            return Ok(None);
         };
-        let Some(group) = group else { return Ok(None) };
         let arn = group
             .arn()
             .ok_or_else(|| unreadable("DescribeUserGroups", "ARN"))?;
@@ -110,6 +103,21 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, MISSING) => Ok(()),
             Err(error) => Err(classify("DeleteUserGroup", &error)),
+        }
+    }
+}
+
+impl UserGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<sdk::UserGroup>, Failure> {
+        let call = self.0.elasticache.describe_user_groups();
+        let all = pages!(call, user_groups, user_group_id);
+        if let Some(found) = self.0.listings.cache_user_groups.find(name, all).await {
+            return Ok(Some(found));
+        }
+        match part("DescribeUserGroups", call.user_group_id(name).send()).await {
+            Ok(answer) => Ok(answer.user_groups.unwrap_or_default().into_iter().next()),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("DescribeUserGroups", &error)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_iam::types::{Role, Tag};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use shopkeeper_plan::{
@@ -17,6 +17,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::setting,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -31,9 +32,9 @@ const CONCURRENT_READS: usize = 4;
 impl ResourceApi<IamRole> for RoleApi<'_> {
     async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<IamRole>>, Failure> {
         let (role, inline_policies, managed_policy_arns) = futures::join!(
-            self.role(name),
-            self.inline_policies(name),
-            self.managed_policies(name)
+            setting("GetRole", self.role(name)),
+            setting("inline policies", self.inline_policies(name)),
+            setting("ListAttachedRolePolicies", self.managed_policies(name))
         );
         // Only GetRole says whether the role exists: IAM's lists may lag behind it.
         let Some(role) = role? else { return Ok(None) };
@@ -133,6 +134,22 @@ impl RoleApi<'_> {
     }
 
     async fn inline_policies(&self, role: &str) -> Result<BTreeMap<String, Value>, Failure> {
+        let names = setting("ListRolePolicies", self.inline_policy_names(role)).await?;
+        let read: Vec<Result<_, Failure>> = stream::iter(names)
+            .map(|name| async move {
+                let policy = setting(
+                    format!("GetRolePolicy {name}"),
+                    self.inline_policy(role, &name),
+                );
+                Ok(policy.await?.map(|policy| (name, policy)))
+            })
+            .buffer_unordered(CONCURRENT_READS)
+            .collect()
+            .await;
+        read.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    async fn inline_policy_names(&self, role: &str) -> Result<Vec<String>, Failure> {
         let mut names = Vec::new();
         let mut pages = self
             .0
@@ -147,17 +164,7 @@ impl RoleApi<'_> {
                 Err(error) => return Err(missing_part("ListRolePolicies", &error)),
             }
         }
-        stream::iter(names)
-            .map(|name| async move {
-                Ok(self
-                    .inline_policy(role, &name)
-                    .await?
-                    .map(|policy| (name, policy)))
-            })
-            .buffer_unordered(CONCURRENT_READS)
-            .try_filter_map(|entry| async move { Ok(entry) })
-            .try_collect()
-            .await
+        Ok(names)
     }
 
     /// `None` where the policy has gone since it was listed.

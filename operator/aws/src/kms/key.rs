@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::join_all;
 use serde_json::Value;
 use shopkeeper_plan::{
     aws::{KmsKey, Tags},
@@ -17,6 +17,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -49,7 +50,8 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
     /// By alias, or else by tags. A key pending deletion only counts while it has its alias: it can be brought back, and its
     /// alias has to go before the deletion is complete.
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<KmsKey>>, Failure> {
-        let (metadata, alias) = match self.describe(name).await? {
+        let described = part("DescribeKey", self.describe(name)).await?;
+        let (metadata, alias) = match described {
             Some(metadata) => (metadata, Some(name.to_owned())),
             None => match self.find_by_tags(name, &scope.owner_tags).await? {
                 Some(metadata) => (metadata, None),
@@ -57,8 +59,11 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             },
         };
         let id = metadata.key_id();
-        let (policy, rotation, tags) =
-            futures::join!(self.policy(id), self.rotation(&metadata), self.tags(id));
+        let (policy, rotation, tags) = futures::join!(
+            setting("GetKeyPolicy", self.policy(id)),
+            setting("GetKeyRotationStatus", self.rotation(&metadata)),
+            setting(format!("ListResourceTags {id}"), self.tags(id))
+        );
         let (rotation, rotation_period_days) = rotation?;
         let resource = KmsKey {
             alias,
@@ -200,35 +205,44 @@ impl KeyApi<'_> {
         if owner_tags.is_empty() {
             return Ok(None);
         }
-        let mut keys = Vec::new();
-        let mut pages = self.0.kms.list_keys().into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify("ListKeys", &error))?;
-            keys.extend(page.keys.into_iter().flatten().filter_map(|key| key.key_id));
-        }
-        let mut ours: Vec<String> = stream::iter(keys)
-            .map(|id| async move {
-                let tags = self.tags_of_any(&id).await?;
+        let keys = part("ListKeys", self.all_keys()).await?;
+        let mut ours: Vec<String> = Vec::new();
+        // Some at a time and each to its end: where one is refused, the next pass goes on with what these told.
+        for some in keys.chunks(CONCURRENT_READS) {
+            let read = join_all(some.iter().map(|id| async move {
+                let name = format!("ListResourceTags {id}");
+                let tags = part(name, self.tags_of_any(id)).await?;
                 let is_ours = tags.get(ALIAS_TAG).is_some_and(|value| value == alias)
                     && owner_tags
                         .iter()
                         .all(|(key, value)| tags.get(key) == Some(value));
-                Ok::<_, Failure>(is_ours.then_some(id))
-            })
-            .buffer_unordered(CONCURRENT_READS)
-            .try_filter_map(|id| async move { Ok(id) })
-            .try_collect()
-            .await?;
+                Ok(is_ours.then(|| id.clone()))
+            }));
+            for found in read.await {
+                let found: Result<Option<String>, Failure> = found;
+                ours.extend(found?);
+            }
+        }
         // Always the same one, should there be two.
         ours.sort();
         for id in ours {
-            if let Some(metadata) = self.describe(&id).await?
+            if let Some(metadata) = part(format!("DescribeKey {id}"), self.describe(&id)).await?
                 && !is_pending_deletion(&metadata)
             {
                 return Ok(Some(metadata));
             }
         }
         Ok(None)
+    }
+
+    async fn all_keys(&self) -> Result<Vec<String>, Failure> {
+        let mut keys = Vec::new();
+        let mut pages = self.0.kms.list_keys().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify("ListKeys", &error))?;
+            keys.extend(page.keys.into_iter().flatten().filter_map(|key| key.key_id));
+        }
+        Ok(keys)
     }
 
     async fn policy(&self, id: &str) -> Result<Option<Value>, Failure> {

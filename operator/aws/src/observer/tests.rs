@@ -96,7 +96,7 @@ async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
         for _ in 0..3 {
             assert_eq!(
                 observer
-                    .observe(&keys(&["carts"]), &scope(), LONG)
+                    .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
                     .await
                     .get(&key("carts")),
                 Some(&observation)
@@ -104,7 +104,7 @@ async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
         }
         assert_eq!(source.calls(), 1);
         observer
-            .observe(&keys(&["carts"]), &scope(), Duration::ZERO)
+            .observe(&keys(&["carts"]), &scope(), Age::now())
             .await;
         assert_eq!(
             source.calls(),
@@ -112,7 +112,9 @@ async fn what_is_at_rest_is_served_from_memory_until_it_is_forgotten() {
             "nothing is fresh enough for a freshness of zero"
         );
         observer.forget(&key("carts"));
-        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+        observer
+            .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+            .await;
         assert_eq!(source.calls(), 3);
     }
 }
@@ -129,8 +131,12 @@ async fn what_is_in_transition_or_unknown_is_never_served_from_memory() {
     for observation in transitional.into_iter().chain([unknown]) {
         let source = Counting::new(observation, None);
         let observer = Observer::over(Arc::clone(&source));
-        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
-        observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+        observer
+            .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+            .await;
+        observer
+            .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+            .await;
         assert_eq!(source.calls(), 2);
     }
 }
@@ -139,7 +145,9 @@ async fn what_is_in_transition_or_unknown_is_never_served_from_memory() {
 async fn another_scope_is_another_question() {
     let source = Counting::new(Observation::Absent, None);
     let observer = Observer::over(Arc::clone(&source));
-    observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+    observer
+        .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+        .await;
     observer
         .observe(
             &keys(&["carts"]),
@@ -147,7 +155,7 @@ async fn another_scope_is_another_question() {
                 cluster: "other".into(),
                 ..scope()
             },
-            LONG,
+            Age::at_most(LONG),
         )
         .await;
     assert_eq!(source.calls(), 2);
@@ -161,8 +169,8 @@ async fn those_who_ask_at_the_same_time_share_one_flight() {
     let source = Counting::new(present(Lifecycle::Creating), Some(Semaphore::new(0)));
     let observer = Observer::over(Arc::clone(&source));
     let (wanted, scope) = (keys(&["carts"]), scope());
-    let first = observer.observe(&wanted, &scope, LONG);
-    let second = observer.observe(&wanted, &scope, LONG);
+    let first = observer.observe(&wanted, &scope, Age::at_most(LONG));
+    let second = observer.observe(&wanted, &scope, Age::at_most(LONG));
     let open = async {
         source.entered.notified().await;
         // Both futures were polled before this one: the second waits for the first.
@@ -178,14 +186,14 @@ async fn an_answer_that_is_on_its_way_does_not_survive_being_forgotten() {
     let source = Counting::new(Observation::Absent, Some(Semaphore::new(0)));
     let observer = Observer::over(Arc::clone(&source));
     let (wanted, scope) = (keys(&["carts"]), scope());
-    let stale = observer.observe(&wanted, &scope, LONG);
+    let stale = observer.observe(&wanted, &scope, Age::at_most(LONG));
     let forget = async {
         source.entered.notified().await;
         observer.forget(&key("carts"));
         source.gate.as_ref().unwrap().add_permits(2);
     };
     futures::join!(stale, forget);
-    observer.observe(&wanted, &scope, LONG).await;
+    observer.observe(&wanted, &scope, Age::at_most(LONG)).await;
     assert_eq!(source.calls(), 2);
 }
 
@@ -198,7 +206,7 @@ async fn no_more_than_the_limit_run_at_once() {
     let source = Counting::new(Observation::Absent, Some(Semaphore::new(0)));
     let observer = Observer::over(Arc::clone(&source));
     let scope = scope();
-    let observe = observer.observe(&wanted, &scope, LONG);
+    let observe = observer.observe(&wanted, &scope, Age::at_most(LONG));
     let open = async {
         while source.running.load(Ordering::SeqCst) < AT_ONCE {
             source.entered.notified().await;
@@ -214,7 +222,9 @@ async fn no_more_than_the_limit_run_at_once() {
 async fn what_nobody_asks_for_is_dropped() {
     let source = Counting::new(Observation::Absent, None);
     let observer = Observer::over(source);
-    observer.observe(&keys(&["carts"]), &scope(), LONG).await;
+    observer
+        .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+        .await;
     observer.drop_unused(Instant::now());
     assert_eq!(observer.entries().len(), 1);
     observer.drop_unused(Instant::now() + UNUSED);

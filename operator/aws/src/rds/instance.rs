@@ -19,6 +19,7 @@ use super::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -33,19 +34,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<RdsInstance>>, Failure> {
-        let instances = match self
-            .0
-            .rds
-            .describe_db_instances()
-            .db_instance_identifier(name)
-            .send()
-            .await
-        {
-            Ok(answer) => answer.db_instances.unwrap_or_default(),
-            Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
-            Err(error) => return Err(classify("DescribeDBInstances", &error)),
-        };
-        let Some(instance) = instances.into_iter().next() else {
+        let Some(instance) = self.describe(name).await? else {
             return Ok(None);
         };
         let under_way = self.0.rds_changes.include(&instance);
@@ -163,6 +152,19 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
 }
 
 impl InstanceApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<DbInstance>, Failure> {
+        let call = self.0.rds.describe_db_instances();
+        let all = pages!(call, db_instances, db_instance_identifier);
+        if let Some(instance) = self.0.listings.rds_instances.find(name, all).await {
+            return Ok(Some(instance));
+        }
+        match call.db_instance_identifier(name).send().await {
+            Ok(answer) => Ok(answer.db_instances.unwrap_or_default().into_iter().next()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(classify("DescribeDBInstances", &error)),
+        }
+    }
+
     /// Adds the master password, where RDS has put one into Secrets Manager.
     async fn with_password(
         &self,

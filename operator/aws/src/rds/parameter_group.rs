@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use aws_sdk_rds::types::{ApplyMethod, Filter, Parameter};
+use aws_sdk_rds::types::{ApplyMethod, DbParameterGroup, Filter, Parameter};
 use shopkeeper_plan::{
     aws::RdsParameterGroup, failure::Failure, outputs::Outputs, plan::DeleteMode,
 };
@@ -12,7 +12,9 @@ use super::{rds_tags, tag, tags_of};
 use crate::{
     account::{Account, Scope},
     error::{CallError, classify, is_code},
+    listing::pages,
     parameters::{SET_BY_THE_USER, to_reset, to_set},
+    parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -27,20 +29,11 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<RdsParameterGroup>>, Failure> {
-        let (groups, parameters) = futures::join!(
-            self.0
-                .rds
-                .describe_db_parameter_groups()
-                .db_parameter_group_name(name)
-                .send(),
-            self.parameters(name)
+        let (group, parameters) = futures::join!(
+            self.describe(name),
+            setting("DescribeDBParameters", self.parameters(name))
         );
-        let groups = match groups {
-            Ok(answer) => answer.db_parameter_groups.unwrap_or_default(),
-            Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
-            Err(error) => return Err(classify("DescribeDBParameterGroups", &error)),
-        };
-        let Some(group) = groups.into_iter().next() else {
+        let Some(group) = group? else {
             return Ok(None);
         };
         let parameters = match parameters {
@@ -162,6 +155,24 @@ type DescribeError =
     CallError<aws_sdk_rds::operation::describe_db_parameters::DescribeDBParametersError>;
 
 impl ParameterGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<DbParameterGroup>, Failure> {
+        let call = self.0.rds.describe_db_parameter_groups();
+        let all = pages!(call, db_parameter_groups, db_parameter_group_name);
+        if let Some(group) = self.0.listings.rds_parameter_groups.find(name, all).await {
+            return Ok(Some(group));
+        }
+        let call = call.db_parameter_group_name(name);
+        match part("DescribeDBParameterGroups", call.send()).await {
+            Ok(answer) => Ok(answer
+                .db_parameter_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(classify("DescribeDBParameterGroups", &error)),
+        }
+    }
+
     async fn parameters(&self, group: &str) -> Result<BTreeMap<String, String>, DescribeError> {
         let mut values = BTreeMap::new();
         let call = self

@@ -1,6 +1,7 @@
 //! RDS subnet group.
 
 use async_trait::async_trait;
+use aws_sdk_rds::types::DbSubnetGroup;
 use shopkeeper_plan::{
     aws::RdsSubnetGroup, failure::Failure, observed::Lifecycle, outputs::Outputs, plan::DeleteMode,
 };
@@ -9,6 +10,8 @@ use super::{rds_tags, tag, tags_of};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    listing::pages,
+    parts::part,
     resource::{ClientToken, Found, ResourceApi},
 };
 
@@ -26,19 +29,7 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<RdsSubnetGroup>>, Failure> {
-        let groups = match self
-            .0
-            .rds
-            .describe_db_subnet_groups()
-            .db_subnet_group_name(name)
-            .send()
-            .await
-        {
-            Ok(answer) => answer.db_subnet_groups.unwrap_or_default(),
-            Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),
-            Err(error) => return Err(classify("DescribeDBSubnetGroups", &error)),
-        };
-        let Some(group) = groups.into_iter().next() else {
+        let Some(group) = self.describe(name).await? else {
             return Ok(None);
         };
         let arn = group.db_subnet_group_arn().unwrap_or_default();
@@ -131,6 +122,26 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(classify("DeleteDBSubnetGroup", &error)),
+        }
+    }
+}
+
+impl SubnetGroupApi<'_> {
+    async fn describe(&self, name: &str) -> Result<Option<DbSubnetGroup>, Failure> {
+        let call = self.0.rds.describe_db_subnet_groups();
+        let all = pages!(call, db_subnet_groups, db_subnet_group_name);
+        if let Some(group) = self.0.listings.rds_subnet_groups.find(name, all).await {
+            return Ok(Some(group));
+        }
+        let call = call.db_subnet_group_name(name);
+        match part("DescribeDBSubnetGroups", call.send()).await {
+            Ok(answer) => Ok(answer
+                .db_subnet_groups
+                .unwrap_or_default()
+                .into_iter()
+                .next()),
+            Err(error) if is_code(&error, NOT_FOUND) => Ok(None),
+            Err(error) => Err(classify("DescribeDBSubnetGroups", &error)),
         }
     }
 }

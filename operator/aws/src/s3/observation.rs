@@ -1,4 +1,4 @@
-//! Everything that S3 tells of a bucket: one call for each setting, all at the same time.
+//! Everything that S3 tells of a bucket: one call for each setting, all at the same time. S3 has no call that tells more.
 
 use aws_sdk_s3::{Client, error::SdkError, types as sdk};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -15,6 +15,7 @@ use super::{bucket::MISSING, rules};
 use crate::{
     account::Scope,
     error::{classify, is_code},
+    parts::setting,
     request::document,
     resource::Found,
 };
@@ -50,19 +51,7 @@ pub(super) async fn observe(
         bucket: name,
         owner: &scope.account_id,
     };
-    let settings = futures::try_join!(
-        reader.region(),
-        reader.is_versioned(),
-        reader.kms_key_arn(),
-        reader.is_public_access_blocked(),
-        reader.is_owner_enforced(),
-        reader.policy(),
-        reader.lifecycle(),
-        reader.intelligent_tiering(),
-        reader.cors(),
-        reader.tags(),
-        reader.is_empty(),
-    );
+    // Each to its end, whatever becomes of the others: what was answered is not asked again.
     let (
         region,
         versioning,
@@ -75,29 +64,44 @@ pub(super) async fn observe(
         cors,
         tags,
         empty,
-    ) = match settings {
-        Ok(settings) => settings,
+    ) = futures::join!(
+        setting("region", reader.region()),
+        setting("versioning", reader.is_versioned()),
+        setting("kms_key_arn", reader.kms_key_arn()),
+        setting("public_access_blocked", reader.is_public_access_blocked()),
+        setting("owner_enforced", reader.is_owner_enforced()),
+        setting("policy", reader.policy()),
+        setting("lifecycle", reader.lifecycle()),
+        setting("intelligent_tiering", reader.intelligent_tiering()),
+        setting("cors", reader.cors()),
+        setting("tags", reader.tags()),
+        setting("empty", reader.is_empty()),
+    );
+    let resource = || {
+        Ok(S3Bucket {
+            name: name.to_owned(),
+            region: region?,
+            versioning: versioning?,
+            kms_key_arn: kms_key_arn?,
+            public_access_blocked: public_access_blocked?,
+            owner_enforced: owner_enforced?,
+            policy: policy?,
+            lifecycle: lifecycle?,
+            intelligent_tiering: intelligent_tiering?,
+            cors: cors?,
+            tags: tags?,
+        })
+    };
+    let (resource, empty) = match resource().and_then(|resource| Ok((resource, empty?))) {
+        Ok(seen) => seen,
         Err(Obstacle::NoBucket) => return Ok(None),
         Err(Obstacle::Failed(failure)) => return Err(failure),
     };
     let arn = format!("arn:{}:s3:::{name}", partition(&scope.region));
     let outputs = Outputs::new()
         .with("bucket", name)
-        .with("region", &region)
+        .with("region", &resource.region)
         .with("arn", &arn);
-    let resource = S3Bucket {
-        name: name.to_owned(),
-        region,
-        versioning,
-        kms_key_arn,
-        public_access_blocked,
-        owner_enforced,
-        policy,
-        lifecycle,
-        intelligent_tiering,
-        cors,
-        tags,
-    };
     Ok(Some(Found {
         resource,
         lifecycle: Lifecycle::Available,

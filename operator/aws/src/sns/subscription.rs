@@ -16,6 +16,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::setting,
     request::{differs, document, nothing_to_change},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -42,7 +43,8 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<SnsSubscription>>, Failure> {
-        let Some((subscription, unattributed)) = self.find(name).await? else {
+        let found = setting("ListSubscriptionsByTopic", self.find(name)).await?;
+        let Some((subscription, unattributed)) = found else {
             return Ok(None);
         };
         let arn = subscription.subscription_arn.filter(|arn| arn != PENDING);

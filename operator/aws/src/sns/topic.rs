@@ -17,6 +17,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
+    parts::setting,
     request::{differs, document, incomplete, nothing_to_change},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -31,8 +32,11 @@ const MISSING: &[&str] = &["NotFound", "ResourceNotFound"];
 impl ResourceApi<SnsTopic> for TopicApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<SnsTopic>>, Failure> {
         let arn = arn::regional(scope, "sns", name);
-        let (attributes, tags) = futures::try_join!(self.attributes(&arn), self.tags(&arn))?;
-        let (Some(attributes), Some(tags)) = (attributes, tags) else {
+        let (attributes, tags) = futures::join!(
+            setting("GetTopicAttributes", self.attributes(&arn)),
+            setting("ListTagsForResource", self.tags(&arn))
+        );
+        let (Some(attributes), Some(tags)) = (attributes?, tags?) else {
             return Ok(None);
         };
         let text = |name: &str| {

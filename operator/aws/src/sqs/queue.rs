@@ -16,6 +16,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
+    parts::setting,
     request::{differs, document, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -40,8 +41,8 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             .get_queue_url()
             .queue_name(name)
             .queue_owner_aws_account_id(&scope.account_id)
-            .send()
-            .await;
+            .send();
+        let url = setting("GetQueueUrl", url).await;
         let url = match url {
             Ok(answer) => answer
                 .queue_url
@@ -49,9 +50,12 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             Err(error) if is_code(&error, MISSING) => return Ok(None),
             Err(error) => return Err(classify("GetQueueUrl", &error)),
         };
-        let (attributes, tags) = futures::try_join!(self.attributes(&url), self.tags(&url))?;
+        let (attributes, tags) = futures::join!(
+            setting("GetQueueAttributes", self.attributes(&url)),
+            setting("ListQueueTags", self.tags(&url))
+        );
         // It went between two calls.
-        let (Some(attributes), Some(tags)) = (attributes, tags) else {
+        let (Some(attributes), Some(tags)) = (attributes?, tags?) else {
             return Ok(None);
         };
         found(name, &scope.region, url, &attributes, tags).map(Some)

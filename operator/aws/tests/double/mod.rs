@@ -20,7 +20,7 @@ use std::{
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
-use shopkeeper_aws::{Account, ClientToken, Scope, calls::NoObserver};
+use shopkeeper_aws::{Account, ClientToken, Scope, budget::Budgets, calls::NoObserver};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, Tags},
     difference,
@@ -126,14 +126,23 @@ impl Double {
     }
 
     pub fn account(&self) -> Account {
-        Account::from_configuration(self.configuration(), Arc::new(NoObserver))
+        Account::from_configuration(self.configuration(), Arc::new(NoObserver), None)
     }
 
     /// An account whose calls are told from those of others, by a name in their user agent.
     pub fn account_of(&self, caller: &str) -> Account {
+        self.named_account(caller, None)
+    }
+
+    /// The same, within budgets.
+    pub fn account_within(&self, caller: &str, budgets: Budgets) -> Account {
+        self.named_account(caller, Some(budgets))
+    }
+
+    fn named_account(&self, caller: &str, budgets: Option<Budgets>) -> Account {
         let name = AppName::new(caller.to_owned()).unwrap();
         let configuration = self.configuration().into_builder().app_name(name).build();
-        Account::from_configuration(configuration, Arc::new(NoObserver))
+        Account::from_configuration(configuration, Arc::new(NoObserver), budgets)
     }
 
     /// How long a state lasts from now on.
@@ -211,9 +220,17 @@ impl Double {
 
     /// The operations that somebody called after a position and that change something, refused ones too.
     pub fn writes_since(&self, position: u64, caller: &str) -> Vec<String> {
-        let path = format!("calls?write=true&since={position}");
+        self.operations(&format!("calls?write=true&since={position}"), caller)
+    }
+
+    /// The operations that somebody called after a position, refused ones too.
+    pub fn calls_since(&self, position: u64, caller: &str) -> Vec<String> {
+        self.operations(&format!("calls?since={position}"), caller)
+    }
+
+    fn operations(&self, path: &str, caller: &str) -> Vec<String> {
         let mark = format!("app/{caller} ");
-        self.control("GET", &path, &Value::Null)["calls"]
+        self.control("GET", path, &Value::Null)["calls"]
             .as_array()
             .unwrap()
             .iter()

@@ -3,7 +3,10 @@
 //! Nothing here decides what to do: that is `shopkeeper-plan`. This module brings the inputs, carries out the steps that are
 //! free, and writes down what came of it. There is no other way to change anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
@@ -11,7 +14,7 @@ use shopkeeper_api::{
     Managed, RECONCILE_REQUESTED_AT,
     status::{PlatformInUse, Status, condition, reason},
 };
-use shopkeeper_aws::Scope;
+use shopkeeper_aws::{Age, Scope, budget::Urgency};
 use shopkeeper_kube::{
     apply::Writer,
     controller::{Outcome, Pass},
@@ -24,7 +27,7 @@ use shopkeeper_plan::{
     attempts::attempts,
     aws::AwsKind,
     blueprint::Blueprint,
-    decisions,
+    budget, decisions,
     failure::{Class, Failure, retry_after},
     inventory,
     names::Owner,
@@ -36,6 +39,7 @@ use shopkeeper_plan::{
     resource::ResourceKind,
 };
 
+use self::pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, unasked};
 use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
@@ -47,6 +51,7 @@ use crate::{
 mod events;
 mod execute;
 mod observe;
+mod pace;
 pub mod platform;
 mod references;
 pub mod service;
@@ -78,6 +83,18 @@ pub struct World {
 const UNDER_WAY: Class = Class::NotReady;
 /// After a step that takes hold at once there is mostly another one.
 const NEXT_STEP: Duration = Duration::from_millis(50);
+
+impl World {
+    /// The session for a region, within the budgets that the Platforms name.
+    async fn session(&self, region: &str) -> Arc<Session> {
+        let platforms = self.stores.platforms.list();
+        let limits = budget::limits(platforms.iter().map(AsRef::as_ref), region);
+        self.accounts.session(region, &limits).await
+    }
+}
+
+/// For how long a look that was sent away goes on before that is told.
+const UNTOLD: Duration = Duration::from_secs(30);
 
 /// A kind whose objects can be addressed: kube tells namespaced and cluster-scoped kinds apart by type.
 pub trait Scoped: Managed {
@@ -173,30 +190,46 @@ impl<K: Scoped> Subject<'_, K> {
     async fn reconcile(&self, site: &Site<'_>) -> Result<Outcome, shopkeeper_kube::Error> {
         let inventory = self.inventory();
         let requested = self.requested();
-        let freshness = match (&requested, self.pass.lane) {
+        let began = Instant::now();
+        let at_rest = match (&requested, self.pass.lane) {
             (Some(_), _) => Duration::ZERO,
             // Whether a queue is empty decides whether it goes: that has to be seen now.
             _ if self.deleting() => Duration::ZERO,
-            // A little younger than the interval, or the pass that is to look for drift would read yesterday's paper.
-            (None, Lane::Resync) => site.interval.mul_f64(0.8),
-            (None, Lane::Edit) => site.interval,
+            // A little younger than the time between looks, or the pass that is to look for drift would read yesterday's paper.
+            (None, Lane::Resync) => between_looks(site.interval).mul_f64(0.8),
+            (None, Lane::Edit) => between_looks(site.interval),
+        };
+        let (settings, listings) = match self.urgency() {
+            Urgency::Resync => ages_in_resyncs(site.interval),
+            Urgency::Edit => (Duration::ZERO, Duration::ZERO),
+        };
+        let age = Age {
+            at_rest,
+            settings,
+            listings,
+            since: self
+                .world
+                .memory
+                .looking_since(&self.owner.uid, requested.as_deref()),
         };
         let (mut observed, mut blueprint, mut plan) =
-            self.look_and_plan(site, &inventory, freshness).await?;
+            self.look_and_plan(site, &inventory, age).await?;
         // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
         // changed, taken over or deleted is looked at once more.
-        if freshness > Duration::ZERO
-            && plan.free_steps().any(|step| {
-                matches!(
-                    step.operation,
-                    Operation::AwsUpdate { .. }
-                        | Operation::AwsAdopt { .. }
-                        | Operation::AwsDelete { .. }
-                )
-            })
-        {
-            (observed, blueprint, plan) =
-                self.look_and_plan(site, &inventory, Duration::ZERO).await?;
+        if self.forget_older(site, &plan, began).await {
+            (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
+        }
+        match unasked(&observed) {
+            // Nobody waits for it, or there is nothing to do yet and not much to tell: it goes on with the next tokens.
+            Some(wait)
+                if self.urgency() == Urgency::Resync
+                    || (plan.free_steps().next().is_none() && age.since.elapsed() < UNTOLD) =>
+            {
+                return Ok(self.sent_away(wait));
+            }
+            Some(_) => {}
+            None if is_throttled(&observed) => {}
+            None => self.world.memory.looked(&self.owner.uid),
         }
         tracing::debug!(
             steps = plan.steps.len(),
@@ -254,8 +287,10 @@ impl<K: Scoped> Subject<'_, K> {
         );
         let mut status = status::status(self, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
-        status.last_handled_reconcile_at =
-            requested.or_else(|| self.status().last_handled_reconcile_at);
+        // What was asked for is a look at everything: it goes on in the next pass.
+        status.last_handled_reconcile_at = requested
+            .filter(|_| !is_throttled(&observed))
+            .or_else(|| self.status().last_handled_reconcile_at);
         let extended = (site.extend)(&observed, &mut status);
         status.platform.clone_from(&site.platform);
         let mut whole = to_json(&status)?;
@@ -283,13 +318,51 @@ impl<K: Scoped> Subject<'_, K> {
         }
     }
 
+    /// Forgets what this pass did not see itself of what it is about to change; says whether there is any.
+    async fn forget_older(&self, site: &Site<'_>, plan: &Plan, began: Instant) -> bool {
+        let changes = plan.free_steps().filter(|step| {
+            matches!(
+                step.operation,
+                Operation::AwsUpdate { .. }
+                    | Operation::AwsAdopt { .. }
+                    | Operation::AwsDelete { .. }
+            )
+        });
+        let mut any = false;
+        for step in changes {
+            let observer = &site.session.observer;
+            any |= observer.forget_older(&step.key, &site.scope, began).await;
+        }
+        any
+    }
+
+    /// What the pass is for: whether it goes ahead of others in what it may ask of AWS.
+    pub(super) fn urgency(&self) -> Urgency {
+        let status = self.status();
+        let is_seen = status.observed_generation == self.object.meta().generation;
+        if self.pass.lane == Lane::Resync
+            && is_seen
+            && !self.deleting()
+            && self.requested().is_none()
+        {
+            Urgency::Resync
+        } else {
+            Urgency::Edit
+        }
+    }
+
+    /// The pass comes back when the budget has what it needs. That is no failure.
+    fn sent_away(&self, wait: Duration) -> Outcome {
+        Outcome::requeue_after(spread(wait, self.seed()), self.pass.lane)
+    }
+
     async fn look_and_plan(
         &self,
         site: &Site<'_>,
         inventory: &Inventory,
-        freshness: Duration,
+        age: Age,
     ) -> Result<(Observed, Blueprint, Plan), shopkeeper_kube::Error> {
-        let mut observed = observe::observe(self, site, inventory, freshness).await?;
+        let mut observed = observe::observe(self, site, inventory, age).await?;
         observed.was_as_desired = self.was_ready_lately(observed.is_partial());
         let blueprint = (site.blueprint)(&observed);
         let plan = planner::plan(&planner::Input {
@@ -347,10 +420,16 @@ impl<K: Scoped> Subject<'_, K> {
             self.world.memory.moved(uid);
             None
         };
+        let spent = unasked(observed).max(refused(plan));
         let retry = report
             .failure
             .as_ref()
-            .map(|failure| retry_after(failure.class, self.pass.failures, self.seed()));
+            .filter(|failure| !failure.is_budget_spent())
+            .map(|failure| retry_after(failure.class, self.pass.failures, self.seed()))
+            .map(|retry| spent.map_or(retry, |spent| spent.min(retry)));
+        if let (Some(spent), None) = (spent, retry) {
+            return self.sent_away(progress.map_or(spent, |progress| spent.min(progress)));
+        }
         match (progress, retry) {
             (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
             (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
@@ -359,12 +438,15 @@ impl<K: Scoped> Subject<'_, K> {
                 // Spread by a tenth to both sides, or everything that started together comes back together.
                 let spread =
                     0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
-                Outcome::requeue_after(interval.mul_f64(spread), Lane::Resync)
+                Outcome::requeue_after(between_looks(interval).mul_f64(spread), Lane::Resync)
             }
         }
     }
 
     fn failed(&self, failure: &Failure) -> Outcome {
+        if let Some(wait) = failure.retry_after {
+            return self.sent_away(wait);
+        }
         Outcome::failed_after(
             retry_after(failure.class, self.pass.failures, self.seed()),
             Lane::Edit,
@@ -380,6 +462,9 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Reports that AWS did not tell what has to be known before anything can be resolved.
     async fn report_silence(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
+        if failure.is_budget_spent() && self.urgency() == Urgency::Resync {
+            return Ok(self.failed(failure));
+        }
         let passes = matches!(failure.class, Class::Throttled | Class::Transient);
         if !(passes && self.was_ready_lately(true)) {
             return self.report_failure(failure).await;

@@ -1,12 +1,12 @@
 //! Observe: Kubernetes from the caches, AWS through the shared observer.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_api::Managed;
-use shopkeeper_aws::eks;
+use shopkeeper_aws::{Age, eks};
 use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
@@ -28,7 +28,7 @@ pub(super) async fn observe<K: Managed>(
     subject: &Subject<'_, K>,
     site: &Site<'_>,
     inventory: &Inventory,
-    freshness: Duration,
+    age: Age,
 ) -> Result<Observed, Error> {
     // Keys do not depend on what is observed; outputs do, so the blueprint is built again afterwards.
     let draft = (site.blueprint)(&Observed::default());
@@ -39,11 +39,7 @@ pub(super) async fn observe<K: Managed>(
         .cloned()
         .collect();
     let mut observed = Observed {
-        aws: site
-            .session
-            .observer
-            .observe(&aws, &site.scope, freshness)
-            .await,
+        aws: site.session.observer.observe(&aws, &site.scope, age).await,
         ..Observed::default()
     };
     kubernetes(subject, &keys, &mut observed);

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
-use shopkeeper_aws::{Scope, eks, servicequotas};
+use shopkeeper_aws::{
+    Scope,
+    budget::with_urgency,
+    eks,
+    parts::{Since, part},
+    servicequotas,
+};
 use shopkeeper_ec2::Selector;
 use shopkeeper_kube::{
     Error,
@@ -43,7 +49,7 @@ pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
         object: object.as_ref(),
         pass: &pass,
     };
-    match subject.run_platform().await {
+    match with_urgency(subject.urgency(), subject.run_platform()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
         Err(error) => {
@@ -72,7 +78,7 @@ impl Subject<'_, Platform> {
         if policy.suspend == Some(true) {
             return self.report_suspension().await;
         }
-        let session = self.world.accounts.session(&spec.aws.region).await;
+        let session = self.world.session(&spec.aws.region).await;
         let resolved = if self.deleting() {
             let dependents = self.world.stores.dependents(&self.owner.name);
             if let Some((kind, key)) = dependents.first() {
@@ -92,8 +98,17 @@ impl Subject<'_, Platform> {
             // Whatever became of the network: the key is found by its alias.
             None
         } else {
-            let lookups = match self.look_up(&session).await {
-                Ok(lookups) => lookups,
+            let memory = &self.world.memory;
+            let since = memory.looking_since(&self.owner.uid, self.requested().as_deref());
+            let parts = memory.parts(&self.owner.uid);
+            let lookups = match parts
+                .looking(Since::moment(since), self.look_up(&session))
+                .await
+            {
+                Ok(lookups) => {
+                    parts.complete();
+                    lookups
+                }
                 Err(failure) => return self.report_silence(&failure).await,
             };
             match resolve(self.object, &lookups) {
@@ -149,18 +164,17 @@ impl Subject<'_, Platform> {
         let Some(network) = &spec.network.existing else {
             return Ok(lookups);
         };
-        lookups.vpcs = session.network.find_vpcs(&vpc_selector(network)).await?;
+        let selector = vpc_selector(network);
+        lookups.vpcs = part("VPCs", session.network.find_vpcs(&selector)).await?;
         if let [vpc] = lookups.vpcs.as_slice() {
             let vpc = vpc.id.clone();
-            lookups.private_subnets = session
-                .network
-                .find_subnets(&vpc, &subnet_selector(&network.private_subnets))
-                .await?;
+            let selector = subnet_selector(&network.private_subnets);
+            let private = session.network.find_subnets(&vpc, &selector);
+            lookups.private_subnets = part("private subnets", private).await?;
             if let Some(public) = &network.public_subnets {
-                lookups.public_subnets = session
-                    .network
-                    .find_subnets(&vpc, &subnet_selector(public))
-                    .await?;
+                let selector = subnet_selector(public);
+                let public = session.network.find_subnets(&vpc, &selector);
+                lookups.public_subnets = part("public subnets", public).await?;
             }
         }
         Ok(lookups)

@@ -10,7 +10,7 @@ use shopkeeper_api::{
     reference::ServiceKind,
     status::{PlatformInUse, Status},
 };
-use shopkeeper_aws::Scope;
+use shopkeeper_aws::{Scope, budget::with_urgency};
 use shopkeeper_kube::{
     Error,
     controller::{Outcome, Pass},
@@ -122,7 +122,7 @@ pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Out
         object: object.as_ref(),
         pass: &pass,
     };
-    match subject.run().await {
+    match with_urgency(subject.urgency(), subject.run()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
         Err(error) => {
@@ -230,7 +230,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 region: facts.region.clone(),
                 cluster: facts.cluster.clone(),
             }),
-            session: self.world.accounts.session(&facts.region).await,
+            session: self.world.session(&facts.region).await,
             scope: Scope {
                 account_id: facts.account_id.clone(),
                 region: facts.region.clone(),
@@ -252,5 +252,5 @@ pub(super) fn drift_interval(policy: &Policy) -> Duration {
         .drift_interval
         .as_deref()
         .unwrap_or(shopkeeper_api::defaults::DRIFT_INTERVAL);
-    shopkeeper_plan::duration::parse(text).unwrap_or(Duration::from_secs(600))
+    shopkeeper_plan::duration::parse(text).unwrap_or(Duration::from_secs(60 * 60))
 }

@@ -1,0 +1,161 @@
+//! Descriptions of all resources of a kind at once, where AWS has a call for that: a page of a hundred costs as much as one.
+
+use std::{collections::HashMap, future::Future, time::Instant};
+
+use crate::parts::{listings_since, used};
+
+/// The resources of one kind in an account and region, as they were described last. It only tells of what is there: what it does not
+/// have is asked for by its name, as it may be newer, and so is everything that is about to be changed.
+#[derive(Debug)]
+pub(crate) struct Listing<T>(tokio::sync::Mutex<State<T>>);
+
+#[derive(Debug)]
+struct State<T> {
+    asked: Option<Instant>,
+    resources: HashMap<String, T>,
+    /// How many calls the last one took.
+    pages: usize,
+    /// When resources were asked for by their names, which a listing would have told.
+    misses: Vec<Instant>,
+}
+
+/// What a listing is made of.
+pub(crate) struct Pages<T> {
+    /// The resources by their names.
+    pub(crate) resources: HashMap<String, T>,
+    /// How many calls it took.
+    pub(crate) pages: usize,
+}
+
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self {
+            resources: HashMap::new(),
+            pages: 0,
+        }
+    }
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self(tokio::sync::Mutex::new(State {
+            asked: None,
+            resources: HashMap::new(),
+            pages: 1,
+            misses: Vec::new(),
+        }))
+    }
+}
+
+impl<T: Clone> Listing<T> {
+    /// A resource, where a listing tells of it that is young enough for the look that is being made. One is made once as many
+    /// resources were asked for by name as it has pages: an account may have thousands that are not ours.
+    pub(crate) async fn find<F>(&self, name: &str, list: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = Option<Pages<T>>> + Send,
+    {
+        let since = listings_since()?;
+        let mut state = self.0.lock().await;
+        if state.asked.is_none_or(|asked| asked < since) {
+            state.misses.retain(|miss| *miss >= since);
+            if state.misses.len() < state.pages {
+                state.misses.push(Instant::now());
+                return None;
+            }
+            let asked = Instant::now();
+            // Whatever is the matter with the listing, the call by name tells it better.
+            let Pages { resources, pages } = list().await?;
+            state.misses.clear();
+            state.asked = Some(asked);
+            state.resources = resources;
+            state.pages = pages.max(1);
+        }
+        let found = state.resources.get(name).cloned();
+        if let (Some(asked), true) = (state.asked, found.is_some()) {
+            used(asked);
+        }
+        found
+    }
+}
+
+/// All pages of a call that pages by markers.
+macro_rules! pages {
+    ($call:expr, $resources:ident, $name:ident) => {{
+        let call = $call.clone();
+        move || async move {
+            let mut found = crate::listing::Pages::default();
+            let mut pages = call.max_records(100).into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.ok()?;
+                found.pages += 1;
+                found.resources.extend(
+                    page.$resources
+                        .unwrap_or_default()
+                        .into_iter()
+                        .filter_map(|resource| Some((resource.$name.clone()?, resource))),
+                );
+            }
+            Some(found)
+        }
+    }};
+}
+pub(crate) use pages;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::parts::{Parts, Since};
+
+    async fn look(
+        listing: &Listing<u32>,
+        name: &str,
+        since: Option<Instant>,
+        calls: &AtomicUsize,
+    ) -> (Option<u32>, Parts) {
+        let parts = Parts::default();
+        let since = Since {
+            listings: since,
+            ..Since::moment(Instant::now())
+        };
+        let list = || async {
+            calls.fetch_add(1, Ordering::SeqCst);
+            Some(Pages {
+                resources: (0..5_u32)
+                    .map(|number| (format!("orders-{number}"), number))
+                    .collect(),
+                pages: 3,
+            })
+        };
+        let found = parts.looking(since, listing.find(name, list)).await;
+        (found, parts)
+    }
+
+    #[tokio::test]
+    async fn one_listing_serves_all_that_ask_for_as_long_as_it_is_young() {
+        let (listing, calls) = (Listing::default(), AtomicUsize::new(0));
+        let since = Some(Instant::now());
+        // The first one is asked for by its name: there may be no other.
+        assert_eq!(look(&listing, "orders-1", since, &calls).await.0, None);
+        let (found, parts) = look(&listing, "orders-2", since, &calls).await;
+        assert_eq!(found, Some(2));
+        assert!(parts.complete().state.is_some(), "as old as the listing");
+        assert_eq!(look(&listing, "orders-1", since, &calls).await.0, Some(1));
+        // What it does not have may be newer.
+        assert_eq!(look(&listing, "orders-9", since, &calls).await.0, None);
+        // Whoever has to know what is so now does not use it.
+        assert_eq!(look(&listing, "orders-1", None, &calls).await.0, None);
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        // The next one is worth its three pages when three were asked for.
+        let later = Some(Instant::now() + Duration::from_nanos(1));
+        for name in ["orders-1", "orders-2", "orders-3"] {
+            assert_eq!(look(&listing, name, later, &calls).await.0, None);
+        }
+        assert_eq!(look(&listing, "orders-4", later, &calls).await.0, Some(4));
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+}

@@ -1,0 +1,275 @@
+//! The parts of an observation: what one call told, kept for as long as it serves.
+//!
+//! A bucket is eleven calls. Where three in ten are throttled, or the budget has tokens for five, all eleven are hardly ever answered
+//! in one pass; so each answer is kept, and the next pass makes the calls that are missing. And what only changes when somebody calls
+//! AWS, a [`setting`], is asked for less often than what changes by itself.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// What calls told so far. Clones are the same parts.
+#[derive(Clone, Default)]
+pub struct Parts {
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    parts: HashMap<String, Part>,
+    used: Oldest,
+}
+
+struct Part {
+    asked: Instant,
+    is_setting: bool,
+    answer: Box<dyn Any + Send + Sync>,
+}
+
+/// When the oldest of what an observation was put together from was asked for, if that was before the look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// Of what changes by itself.
+    pub state: Option<Instant>,
+    /// Of settings.
+    pub setting: Option<Instant>,
+}
+
+/// Since when answers serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    /// Of calls for what changes by itself.
+    pub states: Instant,
+    /// Of calls for settings.
+    pub settings: Instant,
+    /// Of descriptions of all resources of a kind; `None` where the resource is to be asked for by its name.
+    pub listings: Option<Instant>,
+}
+
+impl Since {
+    /// Everything since one moment, each resource by its name.
+    #[must_use]
+    pub const fn moment(moment: Instant) -> Self {
+        Self {
+            states: moment,
+            settings: moment,
+            listings: None,
+        }
+    }
+}
+
+/// The parts of the observation that is being made, and since when they serve.
+#[derive(Clone)]
+struct Looking {
+    parts: Parts,
+    since: Since,
+}
+
+tokio::task_local! {
+    static LOOKING: Looking;
+}
+
+impl Parts {
+    /// Looks with these parts at hand.
+    pub async fn looking<F: Future>(&self, since: Since, look: F) -> F::Output {
+        self.lock().used = Oldest::default();
+        let looking = Looking {
+            parts: self.clone(),
+            since,
+        };
+        LOOKING.scope(looking, look).await
+    }
+
+    /// The whole is seen: forgets the parts, but for settings, and says how old what was used is.
+    pub fn complete(&self) -> Oldest {
+        let mut known = self.lock();
+        known.parts.retain(|_, part| part.is_setting);
+        known.used
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known<T: Clone + 'static>(&self, name: &str, since: Instant) -> Option<T> {
+        let mut known = self.lock();
+        let part = known.parts.get(name).filter(|part| part.asked >= since)?;
+        let answer = part.answer.downcast_ref::<T>().cloned()?;
+        let (asked, is_setting) = (part.asked, part.is_setting);
+        known.used.add(asked, is_setting);
+        Some(answer)
+    }
+
+    fn keep<T: Send + Sync + 'static>(
+        &self,
+        name: &str,
+        is_setting: bool,
+        asked: Instant,
+        answer: T,
+    ) {
+        let part = Part {
+            asked,
+            is_setting,
+            answer: Box::new(answer),
+        };
+        self.lock().parts.insert(name.to_owned(), part);
+    }
+}
+
+impl Oldest {
+    fn add(&mut self, asked: Instant, is_setting: bool) {
+        let oldest = if is_setting {
+            &mut self.setting
+        } else {
+            &mut self.state
+        };
+        *oldest = Some(oldest.map_or(asked, |oldest| oldest.min(asked)));
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Parts")
+            .field("known", &self.lock().parts.len())
+            .finish()
+    }
+}
+
+/// What a call tells: what it told before in the same look, else what it tells now. `name` is its own within the resource.
+///
+/// # Errors
+/// Those of the call, which are not kept.
+pub async fn part<T, E>(
+    name: impl AsRef<str>,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    once(name.as_ref(), false, call).await
+}
+
+/// The same for what only changes when somebody calls AWS: it is asked for less often.
+///
+/// # Errors
+/// Those of the call, which are not kept.
+pub(crate) async fn setting<T, E>(
+    name: impl AsRef<str>,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    once(name.as_ref(), true, call).await
+}
+
+async fn once<T, E>(
+    name: &str,
+    is_setting: bool,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let looking = LOOKING.try_with(Clone::clone).ok();
+    if let Some(Looking { parts, since }) = &looking {
+        let since = if is_setting {
+            since.settings
+        } else {
+            since.states
+        };
+        if let Some(answer) = parts.known(name, since) {
+            return Ok(answer);
+        }
+    }
+    let asked = Instant::now();
+    let answer = call.await?;
+    if let Some(looking) = looking {
+        looking.parts.keep(name, is_setting, asked, answer.clone());
+    }
+    Ok(answer)
+}
+
+/// Since when a description of all resources of the kind serves the look that is being made, if one does.
+pub(crate) fn listings_since() -> Option<Instant> {
+    LOOKING
+        .try_with(|looking| looking.since.listings)
+        .ok()
+        .flatten()
+}
+
+/// The look that is being made used something that was asked for then.
+pub(crate) fn used(asked: Instant) {
+    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, false));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Counts the calls that are made.
+    struct Calls(Cell<u32>);
+
+    impl Calls {
+        async fn call(&self, answer: Result<u32, &'static str>) -> Result<u32, &'static str> {
+            self.0.set(self.0.get() + 1);
+            answer
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_answered_is_not_made_again_in_the_same_look() {
+        let (parts, calls) = (Parts::default(), Calls(Cell::new(0)));
+        let first = Since::moment(Instant::now());
+        let look = async |since, answer| {
+            parts
+                .looking(since, part("DescribeTable", calls.call(answer)))
+                .await
+        };
+        // A failure is no answer.
+        assert_eq!(look(first, Err("throttled")).await, Err("throttled"));
+        assert_eq!(look(first, Ok(1)).await, Ok(1));
+        assert_eq!(look(first, Ok(2)).await, Ok(1));
+        assert_eq!(calls.0.get(), 2);
+        // Another look counts from when it began.
+        let second = Since::moment(Instant::now());
+        assert_eq!(look(second, Ok(3)).await, Ok(3));
+        assert_eq!(look(second, Ok(4)).await, Ok(3));
+        assert!(parts.complete().state.unwrap() >= second.states);
+        assert_eq!(look(second, Ok(5)).await, Ok(5));
+    }
+
+    #[tokio::test]
+    async fn a_setting_outlives_the_look() {
+        let (parts, calls) = (Parts::default(), Calls(Cell::new(0)));
+        let began = Instant::now();
+        let look = async |settings, answer| {
+            let since = Since {
+                settings,
+                ..Since::moment(Instant::now())
+            };
+            parts
+                .looking(since, setting("GetBucketCors", calls.call(answer)))
+                .await
+        };
+        assert_eq!(look(began, Ok(1)).await, Ok(1));
+        assert_eq!(
+            parts.complete(),
+            Oldest::default(),
+            "nothing is older than the look"
+        );
+        assert_eq!(look(began, Ok(2)).await, Ok(1));
+        let oldest = parts.complete();
+        assert!(oldest.state.is_none() && oldest.setting.unwrap() >= began);
+        assert_eq!(look(Instant::now(), Ok(3)).await, Ok(3));
+        assert_eq!(calls.0.get(), 2);
+    }
+}

@@ -1,0 +1,154 @@
+//! Budgets and unfinished looks against the double: what is called, and what is not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod double;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use double::{Double, REGION, converge, owner_tags, scope};
+use serde_json::json;
+use shopkeeper_aws::{Age, Observer, budget::Budgets};
+use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource, KmsKey, S3Bucket},
+    budget::{AwsApi, Limit},
+    failure::{Class, Failure},
+    observed::Observation,
+    resource::ResourceKey,
+};
+
+const BUCKET: &str = "octank-media";
+/// Calls that tell everything of a bucket.
+const READS_OF_A_BUCKET: usize = 11;
+const MOST_LOOKS: usize = 200;
+
+fn bucket() -> AwsResource {
+    S3Bucket {
+        name: BUCKET.into(),
+        region: REGION.into(),
+        versioning: true,
+        kms_key_arn: None,
+        public_access_blocked: true,
+        owner_enforced: true,
+        policy: None,
+        lifecycle: vec![],
+        intelligent_tiering: None,
+        cors: vec![],
+        tags: owner_tags(),
+    }
+    .into()
+}
+
+fn limited(api: AwsApi, per_second: u32, burst: u32) -> Budgets {
+    let budgets = Budgets::default();
+    budgets.set_limits(&BTreeMap::from([(api, Limit { per_second, burst })]));
+    budgets
+}
+
+/// Looks until everything is seen, as passes do that are sent away; gives what was seen, and the failures before that.
+async fn look_on(observer: &Observer, key: &ResourceKey) -> (Observation, Vec<Failure>) {
+    let (keys, age) = (BTreeSet::from([key.clone()]), Age::now());
+    let mut failures = Vec::new();
+    for _ in 0..MOST_LOOKS {
+        let mut observed = observer.observe(&keys, &scope(), age).await;
+        match observed.remove(key).unwrap() {
+            Observation::Unknown(failure) => {
+                // What the queue does between two passes.
+                tokio::time::sleep(failure.retry_after.unwrap_or_default()).await;
+                failures.push(failure);
+            }
+            seen => return (seen, failures),
+        }
+    }
+    panic!("not seen in {MOST_LOOKS} looks: {failures:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_needs_more_calls_than_there_are_tokens_is_seen_all_the_same() {
+    let double = Double::start();
+    converge(&double, &double.account(), bucket()).await;
+    let account = double.account_within("frugal", limited(AwsApi::S3, 20, 4));
+    let observer = Observer::new(account);
+    let key = ResourceKey::aws(AwsKind::S3Bucket, BUCKET);
+    let before = double.position();
+    let (seen, failures) = look_on(&observer, &key).await;
+    assert!(matches!(seen, Observation::Present(_)));
+    assert!(!failures.is_empty());
+    for failure in &failures {
+        assert_eq!(failure.class, Class::Throttled, "{failure}");
+        assert!(failure.is_budget_spent(), "{failure}");
+        assert!(
+            failure.retry_after.unwrap() < Duration::from_secs(2),
+            "{failure}"
+        );
+    }
+    let calls = double.calls_since(before, "frugal");
+    let distinct: BTreeSet<&String> = calls.iter().collect();
+    assert_eq!(distinct.len(), READS_OF_A_BUCKET, "{calls:?}");
+    assert_eq!(
+        calls.len(),
+        READS_OF_A_BUCKET,
+        "none was made twice: {calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_answered_between_throttled_calls_is_kept() {
+    let double = Double::start();
+    converge(&double, &double.account(), bucket()).await;
+    // A key that only its tags tell of, among others.
+    let kms = aws_sdk_kms::Client::new(&double.configuration());
+    let alias = "alias/shopkeeper-octank";
+    for _ in 0..20 {
+        kms.create_key().send().await.unwrap();
+    }
+    let desired = AwsResource::from(KmsKey {
+        alias: Some(alias.into()),
+        description: "Data of Platform octank".into(),
+        policy: None,
+        rotation: false,
+        rotation_period_days: None,
+        enabled: true,
+        tags: owner_tags(),
+    });
+    converge(&double, &double.account(), desired).await;
+    kms.delete_alias().alias_name(alias).send().await.unwrap();
+
+    let observer = Observer::new(double.account_of("patient"));
+    double.fault(&json!({
+        "kind": "throttle", "operation": "*", "caller": "*app/patient*", "probability": 0.3, "seed": 7,
+    }));
+    for key in [
+        ResourceKey::aws(AwsKind::S3Bucket, BUCKET),
+        ResourceKey::aws(AwsKind::KmsKey, alias),
+    ] {
+        let (seen, failures) = look_on(&observer, &key).await;
+        assert!(matches!(seen, Observation::Present(_)), "{key}");
+        // Whole looks of eleven or of twenty-five calls would see it once in fifty, or in seven thousand.
+        assert!(failures.len() < 15, "{key}: {} looks", failures.len());
+    }
+}
+
+#[tokio::test]
+async fn after_throttling_no_call_is_made_until_the_bucket_has_filled() {
+    let double = Double::start();
+    let account = double.account_within("frugal", limited(AwsApi::SQS, 1, 100));
+    let scope = scope();
+    let look = || account.observe(AwsKind::SqsQueue, "octank", &scope);
+    let rule = double.fault(&json!({"kind": "throttle", "operation": "GetQueueUrl"}));
+    let before = double.position();
+    let throttled = look().await;
+    assert!(!throttled.failure().unwrap().is_budget_spent());
+    double.remove_fault(&rule);
+    let refused = look().await;
+    let failure = refused.failure().unwrap();
+    assert!(failure.is_budget_spent(), "{failure}");
+    assert_eq!(failure.message, "GetQueueUrl: the budget for SQS is spent");
+    assert_eq!(double.calls_since(before, "frugal").len(), 1);
+    // AWS's other services are not held up.
+    let other = account.observe(AwsKind::SnsTopic, "octank", &scope).await;
+    assert_eq!(other, Observation::Absent);
+}

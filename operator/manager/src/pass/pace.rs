@@ -1,0 +1,93 @@
+//! When the next pass comes, as far as AWS's budgets and the drift interval say so.
+
+use std::time::Duration;
+
+use shopkeeper_plan::{
+    failure::Class,
+    observed::{Observation, Observed},
+    plan::{Blocker, Plan},
+};
+
+/// More often AWS is not looked at where nothing happens; the shortest drift interval.
+const SHORTEST_BETWEEN_LOOKS: Duration = Duration::from_secs(60);
+
+/// How often AWS is looked at for a drift interval: six times for what changes by itself, so that settings that nothing but a call
+/// changes can be read once in it.
+pub(super) fn between_looks(interval: Duration) -> Duration {
+    (interval / 6).max(SHORTEST_BETWEEN_LOOKS).min(interval)
+}
+
+/// How old settings and descriptions of all resources of a kind may be in a resync. Together with the time to the next look and its
+/// spread they keep to the interval: no drift is older when it is seen.
+pub(super) fn ages_in_resyncs(interval: Duration) -> (Duration, Duration) {
+    let look = between_looks(interval);
+    let spare = interval.saturating_sub(look.mul_f64(1.2));
+    (spare, spare.min(look / 4))
+}
+
+/// When everything can be asked that was not, since the budget was spent; `None` where all was asked.
+pub(super) fn unasked(observed: &Observed) -> Option<Duration> {
+    let failures = observed.aws.values().filter_map(Observation::failure);
+    failures
+        .filter(|failure| failure.is_budget_spent())
+        .filter_map(|failure| failure.retry_after)
+        .max()
+}
+
+/// Whether AWS did not answer something, because it was asked for too much.
+pub(super) fn is_throttled(observed: &Observed) -> bool {
+    observed
+        .aws
+        .values()
+        .filter_map(Observation::failure)
+        .any(|failure| failure.class == Class::Throttled)
+}
+
+/// When everything can be changed that was not, since the budget was spent.
+pub(super) fn refused(plan: &Plan) -> Option<Duration> {
+    let blockers = plan.steps.iter().flat_map(|step| &step.blocked_by);
+    blockers
+        .filter_map(|blocker| match blocker {
+            Blocker::Refused(failure) if failure.is_budget_spent() => failure.retry_after,
+            _ => None,
+        })
+        .max()
+}
+
+/// A little longer, by a fifth at most, so that those that were sent away together do not come back together.
+pub(super) fn spread(wait: Duration, seed: u64) -> Duration {
+    wait.mul_f64(1.0 + f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest time from one look to the next: the spread is a tenth to both sides.
+    fn longest_gap(interval: Duration) -> Duration {
+        between_looks(interval).mul_f64(1.1)
+    }
+
+    #[test]
+    fn no_setting_is_older_than_the_drift_interval_when_it_is_read_again() {
+        for minutes in [2, 6, 10, 60, 24 * 60] {
+            let interval = Duration::from_secs(60 * minutes);
+            let (settings, listings) = ages_in_resyncs(interval);
+            // Not old enough at one look by an instant, it is read at the next.
+            assert!(settings + longest_gap(interval) <= interval, "{minutes}");
+            assert!(listings + longest_gap(interval) <= interval, "{minutes}");
+        }
+        // The shortest interval has no time to spare: everything is read at each look, by its name.
+        let shortest = ages_in_resyncs(SHORTEST_BETWEEN_LOOKS);
+        assert_eq!(shortest, (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_changes_by_itself_is_looked_at_six_times_in_an_interval_but_not_more_than_once_a_minute()
+     {
+        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        assert_eq!(between_looks(minutes(60)), minutes(10));
+        assert_eq!(between_looks(minutes(6)), minutes(1));
+        assert_eq!(between_looks(minutes(1)), minutes(1));
+    }
+}
