@@ -9,6 +9,7 @@ use crate::{
     bindings::{Binding, Endpoint},
     catalog_service::CatalogService,
     disruption::Disruption,
+    external::External,
     identity::Identity,
     network::Caller,
     nodes::Nodes,
@@ -65,6 +66,8 @@ pub struct Tier<'a> {
     pub callers: &'a [Caller],
     /// Their AWS identity.
     pub identity: Option<&'a Identity>,
+    /// What they use and nobody makes.
+    pub external: &'a [External],
     /// How they learn of their resources.
     pub bindings: &'a [Binding],
     /// How they learn of their peers.
@@ -119,6 +122,7 @@ macro_rules! service {
                     disruption: self.spec.disruption.as_ref(),
                     callers: &self.spec.callers,
                     identity: self.spec.identity.as_ref(),
+                    external: &self.spec.external,
                     bindings: &self.spec.bindings,
                     endpoints: &self.spec.endpoints,
                 }
@@ -161,7 +165,8 @@ impl Frontend {
             disruption: self.disruption.as_ref(),
             callers: &self.callers,
             identity: self.identity.as_ref(),
-            bindings: &[],
+            external: &self.external,
+            bindings: &self.bindings,
             endpoints: &self.endpoints,
         }
     }

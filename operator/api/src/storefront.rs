@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Toggle,
-    bindings::Endpoint,
+    bindings::{Binding, Endpoint},
     disruption::Disruption,
+    external::External,
     identity::Identity,
     network::Caller,
     nodes::Nodes,
@@ -112,7 +113,9 @@ pub struct StorefrontSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
-    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts")
+        .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
+    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name))")
+        .message("bindings[].resource of a frontend must be external.<name> of what it lists in external")
 )]
 pub struct Frontend {
     /// Name of the frontend. Its objects are named `<storefront>-<name>`.
@@ -154,6 +157,14 @@ pub struct Frontend {
     /// AWS identity of the pods. Default: type PodIdentity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Databases, caches and brokers that Shopkeeper does not make. Bound as `external.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub external: Vec<External>,
+    /// How the application learns of what is external.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["resource"]))]
+    pub bindings: Vec<Binding>,
 }
 
 /// Who can reach a frontend.

@@ -139,6 +139,16 @@ pub const CASES: &[Case] = &[
     create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
     create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
 
+    // External
+    create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL}]", "external: [{name: db, type: PostgreSQL, host: db.example}]"),
+    create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {password: p}}]", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {uri: url}}]"),
+    create("OrderService", "external", "keys name entries of a Secret", "external: [{name: db, type: PostgreSQL, host: db.example, keys: {password: p}}]", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}, keys: {password: p}}]"),
+    create("OrderService", "keys", "name at least one entry", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}, keys: {}}]", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}}]"),
+    update("OrderService", "type", "type cannot be changed", "external: [{name: db, type: PostgreSQL, host: db.example}]", "external: [{name: db, type: MySQL, host: db.example}]", "external: [{name: db, type: PostgreSQL, host: other.example}]"),
+    create("OrderService", "spec", "bindings[].resource must be declared here: one of database", "bindings: [{resource: external.db}]", "{bindings: [{resource: external.db}], external: [{name: db, type: PostgreSQL, host: db.example}]}"),
+    create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: external.db}]", "{bindings: [{resource: external.db}], external: [{name: db, type: PostgreSQL, host: db.example}]}"),
+    create("Storefront", "frontends", "bindings[].resource of a frontend must be external", "frontends: [{name: web, workload: {image: web:1}, bindings: [{resource: external.db}]}]\nroutes: null", "frontends: [{name: web, workload: {image: web:1}, external: [{name: db, type: Redis, host: db.example}], bindings: [{resource: external.db}]}]\nroutes: null"),
+
     // CatalogService
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "media: null", "{media: null, bindings: [{resource: products}]}"),
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: tables.reviews}]", "{bindings: [{resource: tables.reviews}], tables: [{name: reviews, table: {keys: {partition: {name: id, type: String}}}}]}"),

@@ -15,6 +15,7 @@ use crate::{
     resource::ResourceKey,
 };
 
+mod external;
 mod outputs;
 
 /// The blueprint of a custom resource that runs workloads. `observed` gives the outputs of the data tier; what is not
@@ -262,7 +263,41 @@ impl ComponentBuilder<'_> {
         let mut missing = Vec::new();
         let mut plain = BTreeMap::new();
         for binding in &self.component.bindings {
-            let gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
+            let role = self
+                .component
+                .role_of(&format!("bindings.{}", binding.resource));
+            let description;
+            let gathered;
+            if let Some(external) = self.component.external(&binding.resource) {
+                if let Some(secret) = &external.secret {
+                    self.blueprint.read_secret(&secret.name);
+                }
+                let known = external::outputs(external, self.observed).and_then(|outputs| {
+                    match external::lacking(binding, external, &outputs) {
+                        Some(failure) => Err(failure),
+                        None => Ok(outputs),
+                    }
+                });
+                match known {
+                    Ok(outputs) => gathered = Ok(outputs),
+                    Err(failure) => {
+                        let key = ResourceKey::kubernetes(
+                            KubernetesKind::Secret,
+                            binding.secret_name.clone(),
+                        );
+                        missing.push(MissingOutput {
+                            resource: key.clone(),
+                            output: "entries".to_owned(),
+                        });
+                        self.blueprint.held(Section::Workload, role, key, failure);
+                        continue;
+                    }
+                }
+                description = external::description(external);
+            } else {
+                gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
+                description = outputs::description(self.resolved, &binding.resource);
+            }
             let rendered = gathered.and_then(|outputs: Outputs| {
                 bindings::render(binding, &outputs, || {
                     outputs::main_resource(self.resolved, &binding.resource)
@@ -270,18 +305,11 @@ impl ComponentBuilder<'_> {
             });
             match rendered {
                 Ok(rendered) => {
-                    let secret = bindings::secret(
-                        frame,
-                        binding,
-                        &rendered,
-                        outputs::description(self.resolved, &binding.resource),
+                    let secret = bindings::secret(frame, binding, &rendered, &description);
+                    keys.push(
+                        self.blueprint
+                            .kubernetes(Section::Workload, role, secret, data),
                     );
-                    keys.push(self.blueprint.kubernetes(
-                        Section::Workload,
-                        format!("bindings.{}", binding.resource),
-                        secret,
-                        data,
-                    ));
                     plain.extend(rendered.plain.clone());
                     bound.add(&binding.secret_name, &rendered);
                 }
@@ -290,13 +318,8 @@ impl ComponentBuilder<'_> {
                         KubernetesKind::Secret,
                         binding.secret_name.clone(),
                     );
-                    self.blueprint.pending(
-                        Section::Workload,
-                        format!("bindings.{}", binding.resource),
-                        key,
-                        absent.clone(),
-                        &[],
-                    );
+                    self.blueprint
+                        .pending(Section::Workload, role, key, absent.clone(), &[]);
                     missing.extend(absent);
                 }
             }
@@ -308,7 +331,7 @@ impl ComponentBuilder<'_> {
             if self.observed.kubernetes.contains_key(&map_key) {
                 self.blueprint.pending(
                     Section::Workload,
-                    "bindings",
+                    self.component.role_of("bindings"),
                     map_key,
                     missing.clone(),
                     &[],
@@ -317,10 +340,12 @@ impl ComponentBuilder<'_> {
         } else if !plain.is_empty() {
             let map = bindings::config_map(frame, &plain);
             bound.config_map = Some(map.name.clone());
-            keys.push(
-                self.blueprint
-                    .kubernetes(Section::Workload, "bindings", map, data),
-            );
+            keys.push(self.blueprint.kubernetes(
+                Section::Workload,
+                self.component.role_of("bindings"),
+                map,
+                data,
+            ));
         }
         (keys, bound, missing)
     }

@@ -8,6 +8,7 @@ use shopkeeper_api::{
     bindings::{Binding, EnvTemplate},
     defaults,
     disruption::Disruption,
+    external::External,
     network::Caller,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
@@ -16,7 +17,10 @@ use shopkeeper_api::{
 };
 
 pub use super::nodes::Placement;
-use super::{Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, nodes};
+use super::{
+    Context, ServiceKey, ServicePort, external, external::ResolvedExternal, external_secrets,
+    identity, identity::ComponentIdentity, nodes,
+};
 use crate::{
     failure::Failure,
     outputs::{Output, Outputs},
@@ -46,6 +50,8 @@ pub struct Component {
     pub load_balancer: Option<Exposure>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
+    /// What it uses and nobody makes.
+    pub externals: Vec<ResolvedExternal>,
     /// Bindings to the data tier.
     pub bindings: Vec<ResolvedBinding>,
     /// Variables that say where other services are.
@@ -118,6 +124,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Component {
+    /// What a binding names, where that is external.
+    pub(crate) fn external(&self, resource: &str) -> Option<&ResolvedExternal> {
+        self.externals
+            .iter()
+            .find(|external| external.resource == resource)
+    }
+
     /// The role of a part of it: `nodes`, or `frontends.web.nodes` where its owner has several.
     pub(crate) fn role_of(&self, part: &str) -> String {
         if self.role.is_empty() {
@@ -155,8 +168,13 @@ pub(super) fn component(
         bindings: tier
             .bindings
             .iter()
-            .map(|binding| resolve_binding(place, binding))
+            .map(|binding| resolve_binding(place, tier, binding))
             .collect::<Result<_, _>>()?,
+        externals: tier
+            .external
+            .iter()
+            .map(|declared| external::external(place.field, declared))
+            .collect(),
         endpoints: endpoints(context, place, tier)?,
         metrics: workload
             .metrics
@@ -254,11 +272,32 @@ fn resolve_metrics(
     })
 }
 
-fn resolve_binding(place: &Place<'_>, declared: &Binding) -> Result<ResolvedBinding, Failure> {
+fn resolve_binding(
+    place: &Place<'_>,
+    tier: &Tier<'_>,
+    declared: &Binding,
+) -> Result<ResolvedBinding, Failure> {
     let secret_name = declared.secret_name.clone().unwrap_or_else(|| {
         format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase()
     });
     let field = format!("{}.bindings[{}]", place.field, declared.resource);
+    let is_declared =
+        |external: &External| declared.resource == format!("external.{}", external.name);
+    if external::is_external(&declared.resource) && !tier.external.iter().any(is_declared) {
+        return Err(Failure::invalid(
+            &format!("{field}.resource"),
+            "names nothing that is external",
+            &format!("add it to {}.external, or correct the name", place.field),
+        ));
+    }
+    // The one is made from the other.
+    if external_secrets(tier.external).any(|name| name == secret_name) {
+        return Err(Failure::invalid(
+            &format!("{field}.secretName"),
+            &format!("{secret_name} is also the Secret that something external is reached with"),
+            "give the binding a Secret of its own",
+        ));
+    }
     Ok(ResolvedBinding {
         resource: declared.resource.clone(),
         secret_name,

@@ -8,7 +8,7 @@ use shopkeeper_api::{
 use super::{
     Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
-    edge, owner_of,
+    edge, external_secrets, owner_of,
 };
 use crate::{facts::PlatformFacts, failure::Failure};
 
@@ -78,6 +78,14 @@ impl Resolve for Storefront {
                     .unwrap_or_else(|| namespace.clone()),
                 name: service.name.clone(),
             })
+            .collect()
+    }
+
+    fn read_secrets(&self) -> Vec<&str> {
+        self.spec
+            .frontends
+            .iter()
+            .flat_map(|frontend| external_secrets(&frontend.external))
             .collect()
     }
 

@@ -9,6 +9,7 @@ mod built;
 mod cache_users;
 mod convergence;
 mod drift;
+mod external;
 mod fixture;
 mod invariants;
 mod nodes;

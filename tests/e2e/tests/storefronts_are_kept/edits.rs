@@ -418,6 +418,22 @@ fn of_frontends(group: String) -> Vec<Edit> {
                 json!({"env": [{"name": "CATALOG_URL", "value": "http://catalog.front.svc"}]}),
             ),
         ),
+        edit(
+            "frontends[].bindings",
+            "/frontends/1/bindings",
+            json!([{"resource": "external.audit", "env": [{"name": "KAFKA", "template": "{{endpoint}}"}]}]),
+            "ConfigMap",
+            "edited-office-bindings",
+            json!({"data": {"KAFKA": "kafka.example:9092"}}),
+        ),
+        edit(
+            "frontends[].external",
+            "/frontends/1/external/0/host",
+            json!("kafka.elsewhere.example"),
+            "ConfigMap",
+            "edited-office-bindings",
+            json!({"data": {"KAFKA": "kafka.elsewhere.example:9092"}}),
+        ),
         Edit {
             field: "frontends[].nodes",
             at: "/frontends/0/nodes/nodeGroup/max",

@@ -87,7 +87,8 @@ fn specification(name: &str) -> Value {
         "hosts": [format!("www.{name}.example")],
         "frontends": [
             {"name": "web", "workload": workload("web"), "nodes": {"type": "NodeGroup", "nodeGroup": {"min": 1, "max": 3}}},
-            {"name": "office", "exposure": "Internal", "workload": workload("office"), "nodes": {"type": "None"}},
+            {"name": "office", "exposure": "Internal", "workload": workload("office"), "nodes": {"type": "None"},
+                "external": [{"name": "audit", "type": "Kafka", "host": "kafka.example"}]},
         ],
         "routes": [
             {"path": "/items", "service": {"kind": "CatalogService", "name": "catalog"}},
