@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
-use shopkeeper_aws::{Scope, eks, servicequotas};
+use shopkeeper_aws::{Scope, eks, iam, servicequotas};
 use shopkeeper_ec2::Selector;
 use shopkeeper_kube::{
     Error,
@@ -135,7 +135,10 @@ impl Subject<'_, Platform> {
     /// Reads what the Platform adopts.
     async fn look_up(&self, session: &Session) -> Result<PlatformLookups, Failure> {
         let spec = &self.object.spec;
-        let cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
+        let mut cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
+        if let Some(cluster) = &mut cluster {
+            cluster.oidc_provider = iam::oidc_provider(&session.account, cluster).await?;
+        }
         // arn:aws:eks:<region>:<account>:cluster/<name>: the account that the credentials belong to.
         let account_id = cluster
             .as_ref()
@@ -224,6 +227,9 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
             "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { "Missing" },
         },
     });
+    if let Some(provider) = resolved.cluster.oidc_provider {
+        extension["cluster"]["oidcProvider"] = Value::from(provider.as_str());
+    }
     if let Some(quotas) = resolved.quotas {
         extension["quotas"] = json!({
             "nodeGroupsPerCluster": quotas.node_groups_per_cluster,

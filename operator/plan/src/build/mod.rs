@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    aws::{AwsKind, AwsResource, PodIdentityAssociation},
+    aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, MissingOutput, Section},
     kubernetes::{
         KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, ingress, network_policy,
-        object::Frame, pod_disruption_budget, service, service_account, service_monitor,
+        object::Frame, pod, pod_disruption_budget, service, service_account, service_monitor,
     },
     observed::Observed,
     outputs::Outputs,
-    resolve::{Component, ComponentIdentity, Placement, Resolved, ResolvedPlatform, permissions},
+    resolve::{Component, Placement, Resolved, ResolvedPlatform},
     resource::ResourceKey,
 };
 
 mod external;
+mod identity;
 mod outputs;
 
 /// The blueprint of a custom resource that runs workloads. `observed` gives the outputs of the data tier; what is not
@@ -97,19 +98,11 @@ impl ComponentBuilder<'_> {
         let identity = self.identity();
         let role = |part: &str| component.role_of(part);
 
-        let irsa_role = match (&component.identity, identity.first()) {
-            (ComponentIdentity::Irsa(_), Some(key)) => Some(
-                self.resolved
-                    .platform
-                    .iam_arn(&format!("role/{}", key.name)),
-            ),
-            _ => None,
-        };
         let account = self.blueprint.kubernetes(
             Section::Workload,
             role("serviceAccount"),
-            service_account::build(&frame, component, irsa_role.as_deref()),
-            &identity,
+            service_account::build(&frame, component, identity.account_role.as_deref()),
+            &identity.keys,
         );
         if !component.workload.ports.is_empty() {
             self.blueprint.kubernetes(
@@ -126,16 +119,21 @@ impl ComponentBuilder<'_> {
             &[],
         );
         let (binding_keys, bound, missing) = self.bindings(&frame, data);
+        let marks: Vec<pod::Mark> = identity
+            .of_pods
+            .map(|value| (identity::PODS_ANNOTATION, value))
+            .into_iter()
+            .collect();
         // Pods come last: what they mount, read and authenticate with is there when the first of them starts.
         let mut before: Vec<ResourceKey> = vec![account];
         before.extend(nodes);
-        before.extend(identity);
+        before.extend(identity.keys);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);
         let deployment_key =
             ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
         if missing.is_empty() {
-            let object = deployment::build(&frame, component, &bound);
+            let object = deployment::build(&frame, component, &bound, &marks);
             self.blueprint
                 .kubernetes(Section::Workload, role("deployment"), object, &before);
         } else {
@@ -181,75 +179,6 @@ impl ComponentBuilder<'_> {
             own.group.clone(),
             std::slice::from_ref(&role_key),
         )]
-    }
-
-    /// The role and the association; the role first.
-    fn identity(&mut self) -> Vec<ResourceKey> {
-        let component = self.component;
-        let part = |part: &str| component.role_of(part);
-        let platform = &self.resolved.platform;
-        let association = |role_arn: String| {
-            let mut tags = platform.tags.clone();
-            tags.extend(self.resolved.owner.tags(&platform.cluster));
-            PodIdentityAssociation {
-                cluster: platform.cluster.clone(),
-                namespace: self.resolved.owner.namespace.clone(),
-                service_account: component.service_account.clone(),
-                role_arn,
-                tags,
-            }
-        };
-        let permissions = |role: &str| {
-            if component.role.is_empty() {
-                let mut statements = permissions::statements(platform, &self.resolved.data);
-                if !outputs::are_in_force(self.resolved, self.observed) {
-                    permissions::keep_connecting(&mut statements, self.observed, role);
-                }
-                statements
-            } else {
-                Vec::new()
-            }
-        };
-        match &component.identity {
-            ComponentIdentity::None => Vec::new(),
-            ComponentIdentity::Existing { role_arn } => {
-                vec![self.blueprint.aws(
-                    Section::Workload,
-                    part("identity.association"),
-                    association(role_arn.clone()),
-                    &[],
-                )]
-            }
-            ComponentIdentity::Irsa(draft) => match draft
-                .with_permissions(permissions(draft.name()))
-            {
-                Some(role) => {
-                    vec![
-                        self.blueprint
-                            .aws(Section::Workload, part("identity.role"), role, &[]),
-                    ]
-                }
-                None => Vec::new(),
-            },
-            ComponentIdentity::PodIdentity(draft) => {
-                match draft.with_permissions(permissions(draft.name())) {
-                    Some(role) => {
-                        let arn = platform.iam_arn(&format!("role/{}", role.name));
-                        let role =
-                            self.blueprint
-                                .aws(Section::Workload, part("identity.role"), role, &[]);
-                        let association = self.blueprint.aws(
-                            Section::Workload,
-                            part("identity.association"),
-                            association(arn),
-                            std::slice::from_ref(&role),
-                        );
-                        vec![role, association]
-                    }
-                    None => Vec::new(),
-                }
-            }
-        }
     }
 
     /// The Secrets and the ConfigMap of the bindings, what the pods read of them, and what is still missing.

@@ -33,8 +33,9 @@ pub use component::{
 };
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
-pub use identity::ComponentIdentity;
+pub use identity::{ComponentIdentity, RoleDraft};
 pub use platform::ResolvedPlatform;
+pub use shopkeeper_api::identity::IdentityMode;
 
 /// A custom resource that runs workloads, resolved.
 #[derive(Clone, Debug)]

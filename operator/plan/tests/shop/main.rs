@@ -11,6 +11,7 @@ mod convergence;
 mod drift;
 mod external;
 mod fixture;
+mod identity;
 mod invariants;
 mod nodes;
 mod properties;
