@@ -9,7 +9,7 @@ use crate::{
     disruption::Disruption,
     external::External,
     identity::Identity,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     notifications::Notifications,
     policy::Policy,
@@ -91,6 +91,9 @@ pub struct OrderServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
+    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]

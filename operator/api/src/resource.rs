@@ -11,7 +11,7 @@ use crate::{
     disruption::Disruption,
     external::External,
     identity::Identity,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     order_service::OrderService,
     platform::Platform,
@@ -64,6 +64,8 @@ pub struct Tier<'a> {
     pub disruption: Option<&'a Disruption>,
     /// Who may call them.
     pub callers: &'a [Caller],
+    /// Their place in the network.
+    pub network: Option<&'a Network>,
     /// Their AWS identity.
     pub identity: Option<&'a Identity>,
     /// What they use and nobody makes.
@@ -121,6 +123,7 @@ macro_rules! service {
                     scaling: self.spec.scaling.as_ref(),
                     disruption: self.spec.disruption.as_ref(),
                     callers: &self.spec.callers,
+                    network: self.spec.network.as_ref(),
                     identity: self.spec.identity.as_ref(),
                     external: &self.spec.external,
                     bindings: &self.spec.bindings,
@@ -164,6 +167,7 @@ impl Frontend {
             scaling: self.scaling.as_ref(),
             disruption: self.disruption.as_ref(),
             callers: &self.callers,
+            network: self.network.as_ref(),
             identity: self.identity.as_ref(),
             external: &self.external,
             bindings: &self.bindings,

@@ -223,10 +223,10 @@ impl Stores {
         dependents
     }
 
-    /// Whether the cluster has the ServiceMonitor kind, as far as is known.
-    pub fn has_service_monitors(&self) -> bool {
+    /// Whether the cluster has an optional kind, as far as is known.
+    pub fn has(&self, kind: KubernetesKind) -> bool {
         self.children
-            .get(&KubernetesKind::ServiceMonitor)
+            .get(&kind)
             .is_some_and(|store| store.readiness() == shopkeeper_kube::store::Readiness::Ready)
     }
 }
@@ -393,7 +393,7 @@ fn start_children(
     if kind == KubernetesKind::Secret {
         watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
     }
-    if kind == KubernetesKind::ServiceMonitor {
+    if kind.is_optional() {
         watch = watch.optional(client.clone(), gvk);
     }
     watch.start(metrics, shutdown.clone())

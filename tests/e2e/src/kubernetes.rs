@@ -55,6 +55,12 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
     ("ServiceAccount", "", "v1", "serviceaccounts"),
     ("ConfigMap", "", "v1", "configmaps"),
     ("Secret", "", "v1", "secrets"),
+    (
+        "SecurityGroupPolicy",
+        "vpcresources.k8s.aws",
+        "v1beta1",
+        "securitygrouppolicies",
+    ),
     ("Pod", "", "v1", "pods"),
     ("Node", "", "v1", "nodes"),
     ("Namespace", "", "v1", "namespaces"),

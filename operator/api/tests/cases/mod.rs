@@ -139,6 +139,12 @@ pub const CASES: &[Case] = &[
     create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
     create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
 
+    // Network
+    create("OrderService", "service", "loadBalancer may only be set", "network: {service: {type: NodePort, loadBalancer: {}}}", "network: {service: {type: LoadBalancer, loadBalancer: {}}}"),
+    create("OrderService", "service", "nodePorts may only be set", "network: {service: {type: ClusterIP, nodePorts: {http: 30080}}}", "network: {service: {type: NodePort, nodePorts: {http: 30080}}}"),
+    update("OrderService", "service", "loadBalancer.class cannot be changed", "network: {service: {type: LoadBalancer}}", "network: {service: {type: LoadBalancer, loadBalancer: {class: eks.amazonaws.com/nlb}}}", "network: {service: {type: LoadBalancer, loadBalancer: {class: service.k8s.aws/nlb}}}"),
+    create("OrderService", "sourceRanges", "sourceRanges must be networks", "network: {service: {type: LoadBalancer, loadBalancer: {sourceRanges: [10.0.0.300/8]}}}", "network: {service: {type: LoadBalancer, loadBalancer: {sourceRanges: [10.0.0.0/8]}}}"),
+
     // External
     create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL}]", "external: [{name: db, type: PostgreSQL, host: db.example}]"),
     create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {password: p}}]", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {uri: url}}]"),

@@ -21,7 +21,11 @@ use crate::{
     resource::ResourceKey,
 };
 
-use super::{ComponentBuilder, outputs};
+use super::{
+    ComponentBuilder,
+    marks::{Wanted, marked},
+    outputs,
+};
 
 /// Annotation of pods that says how they were told to get credentials: `PodIdentity`, `None`, or for IRSA the ARN of the role. Left
 /// out where there was never anything but the first two.
@@ -104,23 +108,20 @@ impl ComponentBuilder<'_> {
         wanted: &str,
         in_place: bool,
     ) -> BuiltIdentity {
-        let is_default = |value: &str| value == POD_IDENTITY || value == NO_IDENTITY;
-        let (now, are_there) = match self.deployment() {
-            Some(body) => (self.told_to_pods(body).map(str::to_owned), true),
-            None => (None, false),
-        };
-        let stays = match &now {
-            Some(now) => now == wanted || !in_place,
-            None if are_there => is_default(wanted) || !in_place,
-            None => is_default(wanted),
-        };
-        let of_pods = if stays {
-            now.clone()
-        } else {
-            Some(wanted.to_owned())
-        };
+        let unmarked = [POD_IDENTITY, NO_IDENTITY];
+        let of_pods = self.mark(
+            PODS_ANNOTATION,
+            &Wanted {
+                value: wanted,
+                unmarked: &unmarked,
+                in_place,
+            },
+        );
+        let now = self
+            .deployment()
+            .and_then(|body| marked(body, PODS_ANNOTATION));
         // Pods that are told to use the role of the ServiceAccount, and new ones of theirs, need its name until the last is gone.
-        let old = now.filter(|now| !is_default(now) || !self.is_rolled_out());
+        let old = now.filter(|now| !unmarked.contains(now) || !self.is_rolled_out());
         let account_role =
             account_role.or_else(|| old.and_then(|_| self.account_role().map(str::to_owned)));
         BuiltIdentity {
@@ -174,7 +175,7 @@ impl ComponentBuilder<'_> {
         let Some(body) = self.deployment() else {
             return true;
         };
-        let told = self.told_to_pods(body).unwrap_or(POD_IDENTITY);
+        let told = marked(body, PODS_ANNOTATION).unwrap_or(POD_IDENTITY);
         let wanted = match draft.mode() {
             IdentityMode::PodIdentity => POD_IDENTITY.to_owned(),
             IdentityMode::IRSA => self.resolved.platform.iam_arn(&format!("role/{role}")),
@@ -195,10 +196,6 @@ impl ComponentBuilder<'_> {
         }
     }
 
-    fn deployment(&self) -> Option<&Value> {
-        self.body(KubernetesKind::Deployment, &self.component.name)
-    }
-
     /// The role that the ServiceAccount names.
     fn account_role(&self) -> Option<&str> {
         self.body(
@@ -206,18 +203,6 @@ impl ComponentBuilder<'_> {
             &self.component.service_account,
         )?["metadata"]["annotations"][ROLE_ANNOTATION]
             .as_str()
-    }
-
-    fn told_to_pods<'b>(&self, deployment: &'b Value) -> Option<&'b str> {
-        deployment["spec"]["template"]["metadata"]["annotations"][PODS_ANNOTATION].as_str()
-    }
-
-    fn body(&self, kind: KubernetesKind, name: &str) -> Option<&Value> {
-        let object = self
-            .observed
-            .kubernetes
-            .get(&ResourceKey::kubernetes(kind, name))?;
-        object.ours.then_some(&object.body)
     }
 }
 

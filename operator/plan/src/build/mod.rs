@@ -17,7 +17,9 @@ use crate::{
 
 mod external;
 mod identity;
+mod marks;
 mod outputs;
+mod security_groups;
 
 /// The blueprint of a custom resource that runs workloads. `observed` gives the outputs of the data tier; what is not
 /// known yet makes the nodes that need it pending.
@@ -54,7 +56,19 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
         blueprint.kubernetes(
             Section::Edge,
             load_balancer.role.clone(),
-            ingress::build(&frame, load_balancer, &resolved.platform),
+            ingress::build(
+                &frame,
+                load_balancer,
+                &resolved.platform,
+                observed
+                    .kubernetes
+                    .get(&ResourceKey::kubernetes(
+                        KubernetesKind::Ingress,
+                        load_balancer.name.clone(),
+                    ))
+                    .filter(|found| found.ours)
+                    .map(|found| &found.body),
+            ),
             &[],
         );
     }
@@ -108,7 +122,7 @@ impl ComponentBuilder<'_> {
             self.blueprint.kubernetes(
                 Section::Workload,
                 role("service"),
-                service::build(&frame, component),
+                service::build(&frame, component, &self.resolved.platform),
                 &[],
             );
         }
@@ -119,15 +133,19 @@ impl ComponentBuilder<'_> {
             &[],
         );
         let (binding_keys, bound, missing) = self.bindings(&frame, data);
-        let marks: Vec<pod::Mark> = identity
-            .of_pods
-            .map(|value| (identity::PODS_ANNOTATION, value))
-            .into_iter()
-            .collect();
+        let (groups, of_groups) = self.security_groups(&frame);
+        let marks: Vec<pod::Mark> = [
+            (identity::PODS_ANNOTATION, identity.of_pods),
+            (security_groups::PODS_ANNOTATION, of_groups),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
         // Pods come last: what they mount, read and authenticate with is there when the first of them starts.
         let mut before: Vec<ResourceKey> = vec![account];
         before.extend(nodes);
         before.extend(identity.keys);
+        before.extend(groups);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);
         let deployment_key =

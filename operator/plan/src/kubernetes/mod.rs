@@ -17,6 +17,7 @@ pub(crate) mod pod_disruption_budget;
 pub mod readiness;
 pub mod replicas;
 mod security;
+pub(crate) mod security_group_policy;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
@@ -85,8 +86,18 @@ kinds! {
     Secret, "v1", "secrets", stage 4;
     /// Bindings that hold none.
     ConfigMap, "v1", "configmaps", stage 4;
+    /// Security groups of the pods; only where its CRD exists.
+    SecurityGroupPolicy, "vpcresources.k8s.aws/v1beta1", "securitygrouppolicies", stage 4;
     /// Identity of the pods.
     ServiceAccount, "v1", "serviceaccounts", stage 4;
+}
+
+impl KubernetesKind {
+    /// Whether its definition belongs to somebody else, and may not be there.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::ServiceMonitor | Self::SecurityGroupPolicy)
+    }
 }
 
 /// A desired Kubernetes object.

@@ -20,18 +20,23 @@ pub enum Readiness {
 pub fn readiness(kind: KubernetesKind, body: &Value) -> Readiness {
     match kind {
         KubernetesKind::Deployment => deployment(body),
-        KubernetesKind::Ingress => {
-            let addresses = body
-                .pointer("/status/loadBalancer/ingress")
-                .and_then(Value::as_array)
-                .map_or(0, Vec::len);
-            if addresses > 0 {
-                Readiness::Ready
-            } else {
-                Readiness::Progressing("load balancer has no address yet".to_owned())
-            }
+        KubernetesKind::Ingress => load_balancer(body),
+        KubernetesKind::Service if body.pointer("/spec/type") == Some(&"LoadBalancer".into()) => {
+            load_balancer(body)
         }
         _ => Readiness::Ready,
+    }
+}
+
+fn load_balancer(body: &Value) -> Readiness {
+    let addresses = body
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    if addresses > 0 {
+        Readiness::Ready
+    } else {
+        Readiness::Progressing("load balancer has no address yet".to_owned())
     }
 }
 

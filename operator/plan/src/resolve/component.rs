@@ -1,6 +1,6 @@
 //! A workload: a service, or a frontend of a Storefront.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shopkeeper_api::{
@@ -19,7 +19,7 @@ use shopkeeper_api::{
 pub use super::nodes::Placement;
 use super::{
     Context, ServiceKey, ServicePort, external, external::ResolvedExternal, external_secrets,
-    identity, identity::ComponentIdentity, nodes,
+    identity, identity::ComponentIdentity, network, network::ResolvedService, nodes,
 };
 use crate::{
     failure::Failure,
@@ -46,7 +46,11 @@ pub struct Component {
     pub service_account: String,
     /// Who may call.
     pub callers: Vec<Caller>,
-    /// Whom the load balancer serves that reaches the pods, where one does.
+    /// Security groups of the pods; empty for those of their node.
+    pub security_groups: BTreeSet<String>,
+    /// The Service in front of the pods.
+    pub service: ResolvedService,
+    /// Whom the load balancer of a Storefront serves that reaches the pods, where one does.
     pub load_balancer: Option<Exposure>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
@@ -163,6 +167,8 @@ pub(super) fn component(
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: tier.callers.to_vec(),
+        security_groups: network::security_groups(context, place, tier.network)?,
+        service: network::service(context, place, &workload, tier.network)?,
         load_balancer: place.load_balancer,
         identity: identity::identity(context, place, &service_account, tier.identity)?,
         bindings: tier

@@ -20,6 +20,7 @@ mod edge;
 mod external;
 mod identity;
 mod media;
+mod network;
 pub mod nodes;
 mod notifications;
 mod order_service;
@@ -34,6 +35,7 @@ pub use component::{
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
+pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
 pub use shopkeeper_api::identity::IdentityMode;
 
@@ -208,6 +210,8 @@ pub struct References {
     pub routed: bool,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
+    /// Whether the cluster has the SecurityGroupPolicy kind.
+    pub security_group_policies: bool,
 }
 
 /// What every resolve function needs.

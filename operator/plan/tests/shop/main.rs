@@ -13,6 +13,7 @@ mod external;
 mod fixture;
 mod identity;
 mod invariants;
+mod network;
 mod nodes;
 mod properties;
 mod removal;

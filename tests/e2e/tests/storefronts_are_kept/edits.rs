@@ -316,7 +316,7 @@ fn of_load_balancers() -> Vec<Edit> {
             "/loadBalancer",
             Value::Null,
             json!({"metadata": {"annotations": {
-                "alb.ingress.kubernetes.io/wafv2-acl-arn": null,
+                "alb.ingress.kubernetes.io/wafv2-acl-arn": "none",
                 "alb.ingress.kubernetes.io/target-group-attributes": "deregistration_delay.timeout_seconds=30",
             }}}),
         ),
@@ -417,6 +417,22 @@ fn of_frontends(group: String) -> Vec<Edit> {
             container(
                 json!({"env": [{"name": "CATALOG_URL", "value": "http://catalog.front.svc"}]}),
             ),
+        ),
+        edit(
+            "frontends[].network",
+            "/frontends/0/network",
+            json!({"service": {"type": "NodePort", "annotations": {"example.com/team": "web"}}}),
+            "Service",
+            "edited-web",
+            json!({"metadata": {"annotations": {"example.com/team": "web"}}, "spec": {"type": "NodePort"}}),
+        ),
+        edit(
+            "frontends[].network",
+            "/frontends/0/network",
+            Value::Null,
+            "Service",
+            "edited-web",
+            json!({"metadata": {"annotations": {"example.com/team": null}}, "spec": {"type": "ClusterIP"}}),
         ),
         edit(
             "frontends[].bindings",
