@@ -25,6 +25,8 @@ async fn identities_change_in_order() -> Result<()> {
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     let orders = Subject::new("OrderService", NAMESPACE, "orders");
+    shop.until_ready(&Subject::new("Platform", "", "octank"))
+        .await?;
     apply(&shop, "IRSA").await?;
 
     let issuer = a_missing_provider_is_named(&shop, &orders).await?;
