@@ -49,6 +49,7 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
         "networkpolicies",
     ),
     ("Ingress", "networking.k8s.io", "v1", "ingresses"),
+    ("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes"),
     ("Event", "events.k8s.io", "v1", "events"),
     ("Lease", "coordination.k8s.io", "v1", "leases"),
     ("Service", "", "v1", "services"),

@@ -50,6 +50,8 @@ async fn services_are_exposed() -> Result<()> {
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     let orders = Subject::new("OrderService", NAMESPACE, "orders");
 
+    shop.until_ready(&Subject::new("Platform", "", "octank"))
+        .await?;
     apply(&shop, json!({"securityGroupIds": ["sg-0a1b2c3d"]})).await?;
     a_kind_that_is_missing_is_named(&shop, &orders).await?;
     apply(

@@ -214,6 +214,7 @@ pub(super) fn references<K: Resolve>(
         services,
         routed,
         service_monitors: stores.has(KubernetesKind::ServiceMonitor),
+        http_routes: stores.has(KubernetesKind::HTTPRoute),
         security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),
     }
 }

@@ -6,8 +6,9 @@ use crate::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, MissingOutput, Section},
     kubernetes::{
-        KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, ingress, network_policy,
-        object::Frame, pod, pod_disruption_budget, service, service_account, service_monitor,
+        KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, http_route, ingress,
+        network_policy, object::Frame, pod, pod_disruption_budget, service, service_account,
+        service_monitor,
     },
     observed::Observed,
     outputs::Outputs,
@@ -53,24 +54,18 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             owner: &resolved.owner,
             component: &load_balancer.name,
         };
-        blueprint.kubernetes(
-            Section::Edge,
-            load_balancer.role.clone(),
-            ingress::build(
-                &frame,
-                load_balancer,
-                &resolved.platform,
-                observed
-                    .kubernetes
-                    .get(&ResourceKey::kubernetes(
-                        KubernetesKind::Ingress,
-                        load_balancer.name.clone(),
-                    ))
-                    .filter(|found| found.ours)
-                    .map(|found| &found.body),
-            ),
-            &[],
-        );
+        let object = if load_balancer.gateways.is_empty() {
+            let key = ResourceKey::kubernetes(KubernetesKind::Ingress, load_balancer.name.clone());
+            let found = observed
+                .kubernetes
+                .get(&key)
+                .filter(|found| found.ours)
+                .map(|found| &found.body);
+            ingress::build(&frame, load_balancer, &resolved.platform, found)
+        } else {
+            http_route::build(&frame, load_balancer)
+        };
+        blueprint.kubernetes(Section::Edge, load_balancer.role.clone(), object, &[]);
     }
     blueprint
 }

@@ -9,6 +9,7 @@ use crate::{difference, sensitive::fingerprint};
 pub(crate) mod bindings;
 pub(crate) mod deployment;
 pub(crate) mod horizontal_pod_autoscaler;
+pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod network_policy;
 pub(crate) mod object;
@@ -70,6 +71,8 @@ macro_rules! kinds {
 kinds! {
     /// Route through a load balancer.
     Ingress, "networking.k8s.io/v1", "ingresses", stage 0;
+    /// Routes of a Gateway; only where its CRD exists.
+    HTTPRoute, "gateway.networking.k8s.io/v1", "httproutes", stage 0;
     /// Scrape configuration; only where its CRD exists.
     ServiceMonitor, "monitoring.coreos.com/v1", "servicemonitors", stage 0;
     /// Scales a Deployment.
@@ -96,7 +99,10 @@ impl KubernetesKind {
     /// Whether its definition belongs to somebody else, and may not be there.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::ServiceMonitor | Self::SecurityGroupPolicy)
+        matches!(
+            self,
+            Self::HTTPRoute | Self::ServiceMonitor | Self::SecurityGroupPolicy
+        )
     }
 }
 

@@ -210,6 +210,8 @@ pub struct References {
     pub routed: bool,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
+    /// Whether the cluster has the HTTPRoute kind.
+    pub http_routes: bool,
     /// Whether the cluster has the SecurityGroupPolicy kind.
     pub security_group_policies: bool,
 }

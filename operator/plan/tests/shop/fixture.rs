@@ -138,6 +138,7 @@ pub fn references(shop: &str) -> References {
         .into(),
         routed: true,
         service_monitors: true,
+        http_routes: true,
         security_group_policies: true,
     }
 }

@@ -11,6 +11,7 @@ mod convergence;
 mod drift;
 mod external;
 mod fixture;
+mod gateways;
 mod identity;
 mod invariants;
 mod network;

@@ -20,8 +20,8 @@ struct Edit {
     expected: Value,
 }
 
-/// Fields that are the same for every kind, and shown there.
-const SHOWN_ELSEWHERE: [&str; 2] = ["platformRef", "policy"];
+/// Fields that are the same for every kind, and shown there, and those that have a scenario of their own.
+const SHOWN_ELSEWHERE: [&str; 3] = ["gateway", "platformRef", "policy"];
 
 pub async fn of_a_storefront(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Storefront", NAMESPACE, "edited");

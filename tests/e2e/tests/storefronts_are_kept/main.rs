@@ -9,6 +9,7 @@
 mod deletion;
 mod drift;
 mod edits;
+mod gateway;
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -30,7 +31,10 @@ const KINDS: [&str; 7] = [
 
 #[tokio::test]
 async fn storefronts_are_kept() -> Result<()> {
-    let shop = Shop::open("storefronts").await?;
+    let mut shop = Shop::prepare("storefronts").await?;
+    // Before the operator looks which kinds there are: it looks again in a minute.
+    shop.apply(gateway::DEFINITION).await?;
+    shop.operator = Some(shop.start_operator("operator").await?);
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     for name in ["catalog", "offers"] {
@@ -48,6 +52,10 @@ spec:
     }
     run_together(vec![
         ("edits", edits::of_a_storefront(&shop).boxed_local()),
+        (
+            "a Gateway serves the routes",
+            gateway::serves_the_routes(&shop).boxed_local(),
+        ),
         ("drift is repaired", drift::is_repaired(&shop).boxed_local()),
         (
             "drift is only told",

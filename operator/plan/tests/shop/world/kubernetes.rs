@@ -67,6 +67,17 @@ impl World {
                 {
                     json!({"loadBalancer": {"ingress": [{"hostname": "nlb.example"}]}})
                 }
+                ResourceKind::Kubernetes(KubernetesKind::HTTPRoute) => {
+                    let generation = &object.body["metadata"]["generation"];
+                    let said = |kind: &str| json!({"type": kind, "status": "True", "observedGeneration": generation});
+                    let parents: Vec<Value> = object.body["spec"]["parentRefs"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|parent| json!({"parentRef": parent, "conditions": [said("Accepted"), said("ResolvedRefs")]}))
+                        .collect();
+                    json!({"parents": parents})
+                }
                 ResourceKind::Kubernetes(KubernetesKind::Ingress) => {
                     json!({"loadBalancer": {"ingress": [{"hostname": "alb.example"}]}})
                 }
