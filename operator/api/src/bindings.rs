@@ -10,14 +10,14 @@ use crate::{pattern, reference::ServiceReference};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
-    /// The resource as this custom resource declares it: `products`, `cache`, `media`, `database`, `notifications`, or
-    /// `tables.<name>`.
+    /// The resource as this custom resource declares it: `products`, `cache`, `media`, `database`, `notifications`,
+    /// `tables.<name>`, or `external.<name>`.
     #[schemars(
         length(min = 1, max = 80),
         regex(pattern = r"^[a-z][a-zA-Z0-9]*(\.[a-z0-9][-a-z0-9]*)?$")
     )]
     pub resource: String,
-    /// Name of the Secret that holds the outputs. Default: `<name>-<resource>`, with `-` for the dot of `tables.<name>`.
+    /// Name of the Secret that holds the outputs. Default: `<name>-<resource>`, with `-` for a dot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub secret_name: Option<String>,

@@ -7,9 +7,10 @@ use crate::{
     bindings::{Binding, Endpoint},
     cache::Cache,
     disruption::Disruption,
+    external::External,
     identity::Identity,
     media::Media,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     policy::Policy,
     reference::PlatformReference,
@@ -67,8 +68,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)))")
-        .message("bindings[].resource must be declared here: one of products, cache, media or tables.<name>"),
+    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
+        .message("bindings[].resource must be declared here: one of products, cache, media, tables.<name> or external.<name>"),
     validation = Rule::new("!has(self.cache) || !has(self.cache.users) || !has(self.identity) || self.identity.type != 'None' || self.cache.users.all(u, (has(u.authentication) && u.authentication == 'Password') || (has(self.cache.applicationUser) && self.cache.applicationUser != u.name))")
         .message("identity.type None cannot sign tokens for a cache: set authentication Password for the user that the workload connects as, or another identity.type")
 )]
@@ -93,6 +94,9 @@ pub struct CatalogServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
+    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
@@ -113,6 +117,10 @@ pub struct CatalogServiceSpec {
     /// The bucket for images and files. Left out: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<Media>,
+    /// Databases, caches and brokers that Shopkeeper does not make. Bound as `external.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub external: Vec<External>,
     /// How the application learns of its resources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["resource"]))]

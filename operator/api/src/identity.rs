@@ -17,7 +17,7 @@ use crate::pattern;
 )]
 pub struct Identity {
     /// `PodIdentity` makes a role and an EKS Pod Identity association, `IRSA` a role trusted through the cluster's OIDC provider,
-    /// `Existing` makes an EKS Pod Identity association with a role of yours, `None` gives no AWS access. A role is only made where
+    /// `Existing` gives a role of yours, in the way that `existing.mode` says, `None` gives no AWS access. A role is only made where
     /// there is something to allow.
     #[serde(rename = "type")]
     pub type_: IdentityType,
@@ -48,9 +48,23 @@ pub enum IdentityType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingRole {
-    /// ARN of the role, in the Platform's account. It must trust `pods.eks.amazonaws.com` with `sts:AssumeRole` and `sts:TagSession`.
+    /// ARN of the role, in the Platform's account. For mode PodIdentity it must trust `pods.eks.amazonaws.com` with `sts:AssumeRole` and
+    /// `sts:TagSession`, for mode IRSA the cluster's OIDC provider with `sts:AssumeRoleWithWebIdentity`.
     #[schemars(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARN))]
     pub role_arn: String,
+    /// `PodIdentity` makes an EKS Pod Identity association, `IRSA` annotates the ServiceAccount. Default: PodIdentity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<IdentityMode>,
+}
+
+/// How pods get the credentials of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
+pub enum IdentityMode {
+    /// Through an EKS Pod Identity association.
+    PodIdentity,
+    /// Through the cluster's OIDC provider.
+    IRSA,
 }
 
 /// A permission, as in an IAM policy.

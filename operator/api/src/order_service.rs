@@ -7,8 +7,9 @@ use crate::{
     bindings::{Binding, Endpoint},
     database::Database,
     disruption::Disruption,
+    external::External,
     identity::Identity,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     notifications::Notifications,
     policy::Policy,
@@ -66,8 +67,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'database' && has(self.database)) || (b.resource == 'notifications' && has(self.notifications)))")
-        .message("bindings[].resource must be declared here: one of database or notifications")
+    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'database' && has(self.database)) || (b.resource == 'notifications' && has(self.notifications)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
+        .message("bindings[].resource must be declared here: one of database, notifications or external.<name>")
 )]
 pub struct OrderServiceSpec {
     /// The Platform to run on. May be left out where there is only one.
@@ -90,6 +91,9 @@ pub struct OrderServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
+    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
@@ -103,6 +107,10 @@ pub struct OrderServiceSpec {
     /// Topics and queues. Left out: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<Notifications>,
+    /// Databases, caches and brokers that Shopkeeper does not make. Bound as `external.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub external: Vec<External>,
     /// How the application learns of its resources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["resource"]))]

@@ -9,10 +9,19 @@ pub const PORT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// A host name, with a wildcard allowed as its first label.
 pub const HOST: &str = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$";
+/// A host name or an IP address.
+pub const NETWORK_HOST: &str = r"^([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*|[0-9a-fA-F:.]+)$";
 /// A path as a rule of an Application Load Balancer matches it. Wildcards are not for users: what `Prefix` needs is added.
 pub const LOAD_BALANCER_PATH: &str = r"^/[A-Za-z0-9_.$~'@:+&/-]*$";
 /// Name of an environment variable, as a shell can read it.
 pub const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+/// Name of an entry of a Secret.
+pub const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
+/// Id of a security group.
+pub const SECURITY_GROUP_ID: &str = "^sg-[0-9a-f]+$";
+/// Class of a load balancer: a label, with the domain of whoever makes it before it.
+pub const LOAD_BALANCER_CLASS: &str =
+    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.
 pub const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// Number of an AWS account.

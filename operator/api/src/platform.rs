@@ -459,6 +459,11 @@ pub struct ClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub oidc_issuer: Option<String>,
+    /// State of the issuer's identity provider in IAM, which IRSA needs: `ACTIVE`, `Missing`, or `WrongAudience` where it does not
+    /// accept `sts.amazonaws.com`. Absent where the operator may not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub oidc_provider: Option<String>,
     /// Security group that EKS gives to nodes and control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]

@@ -9,8 +9,9 @@ use crate::{
     bindings::{Binding, Endpoint},
     catalog_service::CatalogService,
     disruption::Disruption,
+    external::External,
     identity::Identity,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     order_service::OrderService,
     platform::Platform,
@@ -63,8 +64,12 @@ pub struct Tier<'a> {
     pub disruption: Option<&'a Disruption>,
     /// Who may call them.
     pub callers: &'a [Caller],
+    /// Their place in the network.
+    pub network: Option<&'a Network>,
     /// Their AWS identity.
     pub identity: Option<&'a Identity>,
+    /// What they use and nobody makes.
+    pub external: &'a [External],
     /// How they learn of their resources.
     pub bindings: &'a [Binding],
     /// How they learn of their peers.
@@ -118,7 +123,9 @@ macro_rules! service {
                     scaling: self.spec.scaling.as_ref(),
                     disruption: self.spec.disruption.as_ref(),
                     callers: &self.spec.callers,
+                    network: self.spec.network.as_ref(),
                     identity: self.spec.identity.as_ref(),
+                    external: &self.spec.external,
                     bindings: &self.spec.bindings,
                     endpoints: &self.spec.endpoints,
                 }
@@ -160,8 +167,10 @@ impl Frontend {
             scaling: self.scaling.as_ref(),
             disruption: self.disruption.as_ref(),
             callers: &self.callers,
+            network: self.network.as_ref(),
             identity: self.identity.as_ref(),
-            bindings: &[],
+            external: &self.external,
+            bindings: &self.bindings,
             endpoints: &self.endpoints,
         }
     }

@@ -56,6 +56,15 @@ pub(crate) fn load_balancer_attributes(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Numbers of ports at the nodes, by the names of ports.
+pub(crate) fn node_ports(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535}
+    })
+}
+
 /// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it.
 pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Toggle,
-    bindings::Endpoint,
+    bindings::{Binding, Endpoint},
     disruption::Disruption,
+    external::External,
     identity::Identity,
-    network::Caller,
+    network::{Caller, Network},
     nodes::Nodes,
     pattern,
     policy::Policy,
@@ -74,8 +75,10 @@ use crate::{
         .message("routes[].frontend must name a member of frontends: add the frontend or correct the name"),
     validation = Rule::new("!has(self.routes) || !has(self.frontends) || self.routes.all(r, !has(r.frontend) || self.frontends.all(f, f.name != r.frontend || !has(f.exposure) || f.exposure != 'Internal'))")
         .message("routes[].frontend must not be Internal: an Internal frontend has a load balancer of its own, which the internet cannot reach"),
-    validation = Rule::new("!has(self.routes) || has(self.hosts) || (has(self.tls) && self.tls.type != 'Discovered')")
+    validation = Rule::new("!has(self.routes) || has(self.hosts) || has(self.gateway) || (has(self.tls) && self.tls.type != 'Discovered')")
         .message("routes need hosts, by which certificates are found: list the host names that customers use, or set tls.type to Existing or None"),
+    validation = Rule::new("!has(self.gateway) || has(self.routes)")
+        .message("gateway serves the routes: add routes, or leave gateway out"),
     validation = Rule::new("!has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
         .message("routes times hosts must not exceed 100, the rules that an Application Load Balancer takes: let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own")
 )]
@@ -102,9 +105,39 @@ pub struct StorefrontSpec {
     /// Settings of the load balancers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
+    /// Gateways of the Gateway API that serve the routes in place of a load balancer of the Storefront's own. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
     /// What Shopkeeper may do by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+}
+
+/// Gateways that serve the routes, which become an HTTPRoute. Certificates, listeners and the load balancer are the Gateway's: `tls` and
+/// `loadBalancer` are for Internal frontends then. A Gateway that runs in pods has to be among the `callers` of what it leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// The Gateways. Each has to allow routes of this namespace.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub parent_refs: Vec<GatewayReference>,
+}
+
+/// Names a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayReference {
+    /// Name of the Gateway.
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub name: String,
+    /// Namespace of the Gateway. Default: that of the Storefront.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
+    pub namespace: Option<String>,
+    /// Name of one of its listeners. Default: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
+    pub section_name: Option<String>,
 }
 
 /// A workload that serves pages.
@@ -112,7 +145,9 @@ pub struct StorefrontSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
-    .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts")
+        .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
+    validation = Rule::new("!has(self.bindings) || self.bindings.all(b, has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name))")
+        .message("bindings[].resource of a frontend must be external.<name> of what it lists in external")
 )]
 pub struct Frontend {
     /// Name of the frontend. Its objects are named `<storefront>-<name>`.
@@ -147,6 +182,9 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
+    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
@@ -154,6 +192,14 @@ pub struct Frontend {
     /// AWS identity of the pods. Default: type PodIdentity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Databases, caches and brokers that Shopkeeper does not make. Bound as `external.<name>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub external: Vec<External>,
+    /// How the application learns of what is external.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["resource"]))]
+    pub bindings: Vec<Binding>,
 }
 
 /// Who can reach a frontend.

@@ -148,6 +148,13 @@ where
         self
     }
 
+    /// Its name in metrics, where it is not the only watch of its kind.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.kind);
+        self
+    }
+
     /// Only objects with these labels.
     #[must_use]
     pub fn labels(mut self, selector: &str) -> Self {

@@ -8,10 +8,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::ObjectMeta,
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
+    runtime::watcher,
 };
 use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, status::reason};
 use shopkeeper_kube::{
@@ -40,6 +42,14 @@ pub const NODE_GROUP_INDEX: &str = "node-group";
 /// Selects what Shopkeeper made.
 const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
 
+/// Types of Secrets that hold no credentials of a data tier, and of which a cluster has many.
+const NO_CREDENTIALS: [&str; 4] = [
+    "helm.sh/release.v1",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/dockerconfigjson",
+    "bootstrap.kubernetes.io/token",
+];
+
 /// Everything that is cached of Kubernetes.
 #[derive(Debug)]
 pub struct Stores {
@@ -57,6 +67,8 @@ pub struct Stores {
     pub nodes: Store<Node>,
     /// Namespaces, for their labels.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// Secrets of anybody, to see that one which bindings read has changed. Their values are never sent.
+    pub secrets: Store<PartialObjectMeta<Secret>>,
 }
 
 /// The stores, as seen by mappers that are made before the stores are.
@@ -109,6 +121,7 @@ impl Stores {
             ),
             nodes: start_nodes(client, queues, &late, metrics, shutdown),
             namespaces: start_namespaces(client, queues, &late, metrics, shutdown),
+            secrets: start_secrets(client, queues, &late, metrics, shutdown),
             children,
         });
         // A change that comes before this line finds no stores; the listing that a watch starts with asks for every pass anyway.
@@ -124,6 +137,7 @@ impl Stores {
         self.order_services.wait_until_ready().await;
         self.nodes.wait_until_ready().await;
         self.namespaces.wait_until_ready().await;
+        self.secrets.wait_until_ready().await;
         for store in self.children.values() {
             store.wait_until_ready().await;
         }
@@ -157,6 +171,20 @@ impl Stores {
             owns_nodes(it, label)
         }))
         .collect()
+    }
+
+    /// Custom resources whose bindings read a Secret.
+    fn readers_of(&self, secret: &ObjectKey) -> Vec<(Kind, ObjectKey)> {
+        keys_where(Kind::Storefront, &self.storefronts, |it| reads(it, secret))
+            .chain(keys_where(
+                Kind::CatalogService,
+                &self.catalog_services,
+                |it| reads(it, secret),
+            ))
+            .chain(keys_where(Kind::OrderService, &self.order_services, |it| {
+                reads(it, secret)
+            }))
+            .collect()
     }
 
     /// Custom resources of which some resource is held up by a quota.
@@ -194,10 +222,10 @@ impl Stores {
         dependents
     }
 
-    /// Whether the cluster has the ServiceMonitor kind, as far as is known.
-    pub fn has_service_monitors(&self) -> bool {
+    /// Whether the cluster has an optional kind, as far as is known.
+    pub fn has(&self, kind: KubernetesKind) -> bool {
         self.children
-            .get(&KubernetesKind::ServiceMonitor)
+            .get(&kind)
             .is_some_and(|store| store.readiness() == shopkeeper_kube::store::Readiness::Ready)
     }
 }
@@ -347,7 +375,7 @@ fn start_children(
     if kind == KubernetesKind::Secret {
         watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
     }
-    if kind == KubernetesKind::ServiceMonitor {
+    if kind.is_optional() {
         watch = watch.optional(client.clone(), gvk);
     }
     watch.start(metrics, shutdown.clone())
@@ -428,6 +456,11 @@ fn is_held_by_quota(object: &impl Managed) -> bool {
     })
 }
 
+fn reads(object: &impl Resolve, secret: &ObjectKey) -> bool {
+    object.meta().namespace == secret.namespace
+        && object.read_secrets().contains(&secret.name.as_str())
+}
+
 /// Whether nodes with this label are for a workload of the custom resource.
 fn owns_nodes(object: &impl Resolve, label: &str) -> bool {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
@@ -484,6 +517,52 @@ fn start_namespaces(
                 if key.namespace.as_deref() == Some(&change.key.name) {
                     queues.add(kind, key, change.lane());
                 }
+            }
+        })
+        .start(metrics, shutdown.clone())
+}
+
+fn start_secrets(
+    client: &Client,
+    queues: &Queues,
+    late: &Late,
+    metrics: &WatchMetrics,
+    shutdown: &CancellationToken,
+) -> Store<PartialObjectMeta<Secret>> {
+    let api: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
+    let queues = queues.clone();
+    let late = Arc::clone(late);
+    Watch::metadata(api, &())
+        .config(
+            watcher::Config::default()
+                .fields(&NO_CREDENTIALS.map(|kind| format!("type!={kind}")).join(",")),
+        )
+        // Those that we make are watched apart, whole.
+        .named("SecretMetadata")
+        // That it changed is all there is to know.
+        .prune(|secret: &mut PartialObjectMeta<Secret>| {
+            secret.metadata = ObjectMeta {
+                name: secret.metadata.name.take(),
+                namespace: secret.metadata.namespace.take(),
+                resource_version: secret.metadata.resource_version.take(),
+                ..ObjectMeta::default()
+            };
+        })
+        .on_change(move |change: &Change<PartialObjectMeta<Secret>>| {
+            // The listing at the start asks for nothing: every custom resource is listed, too.
+            if change.before.is_none() && change.relisted {
+                return;
+            }
+            let versions: Vec<_> = change
+                .states()
+                .map(|secret| secret.resource_version())
+                .collect();
+            let same = versions.len() == 2 && versions[0] == versions[1];
+            let Some(stores) = late.get().filter(|_| !same) else {
+                return;
+            };
+            for (kind, key) in stores.readers_of(&change.key) {
+                queues.add(kind, key, change.lane());
             }
         })
         .start(metrics, shutdown.clone())

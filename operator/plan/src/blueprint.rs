@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    aws::AwsResource, kubernetes::KubernetesObject, resource::ResourceKey, sensitive::fingerprint,
+    aws::AwsResource, failure::Failure, kubernetes::KubernetesObject, resource::ResourceKey,
+    sensitive::fingerprint,
 };
 
 /// The part of the shop a resource belongs to; each has a condition of its own.
@@ -50,6 +51,8 @@ pub enum Wanted {
     Kubernetes(Box<KubernetesObject>),
     /// Not known in full yet.
     Pending(Vec<MissingOutput>),
+    /// Not known before a person, or something outside of Shopkeeper, does what the failure says. What is there stays as it is.
+    Held(Failure),
 }
 
 /// One desired resource and its place in the graph.
@@ -76,7 +79,7 @@ impl Node {
                 let value = object.comparable().to_string();
                 Some(fingerprint(value.as_bytes())[..12].to_owned())
             }
-            Wanted::Pending(_) => None,
+            Wanted::Pending(_) | Wanted::Held(_) => None,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Node {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Blueprint {
     nodes: BTreeMap<ResourceKey, Node>,
+    secrets: BTreeSet<String>,
 }
 
 impl Blueprint {
@@ -145,6 +149,28 @@ impl Blueprint {
             depends_on,
         );
         key
+    }
+
+    /// Adds a resource that cannot be made before what the failure says is done.
+    pub fn held(
+        &mut self,
+        section: Section,
+        role: impl Into<String>,
+        key: ResourceKey,
+        failure: Failure,
+    ) -> ResourceKey {
+        self.add(key.clone(), section, role, Wanted::Held(failure), &[]);
+        key
+    }
+
+    /// Says that a Secret of somebody else is read.
+    pub fn read_secret(&mut self, name: impl Into<String>) {
+        self.secrets.insert(name.into());
+    }
+
+    /// The Secrets of others that are read.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
     }
 
     fn add(

@@ -26,6 +26,37 @@ pub struct SubnetFacts {
     pub cidr: String,
 }
 
+/// The identity provider in IAM for the issuer of a cluster's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OidcProvider {
+    /// It is there and accepts tokens that are meant for STS.
+    Active,
+    /// It is not there.
+    Missing,
+    /// It is there and does not accept them.
+    WrongAudience,
+}
+
+impl OidcProvider {
+    /// As the status of a Platform has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Missing => "Missing",
+            Self::WrongAudience => "WrongAudience",
+        }
+    }
+
+    /// From the status of a Platform.
+    #[must_use]
+    pub fn from_status(text: &str) -> Option<Self> {
+        [Self::Active, Self::Missing, Self::WrongAudience]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
 /// An existing EKS cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -44,6 +75,8 @@ pub struct ClusterFacts {
     pub security_group_id: Option<String>,
     /// Issuer of its service account tokens.
     pub oidc_issuer: Option<String>,
+    /// The identity provider in IAM for the issuer, as far as that is known.
+    pub oidc_provider: Option<OidcProvider>,
     /// Whether the Pod Identity agent is installed as an add-on.
     pub pod_identity_agent: bool,
 }
@@ -61,6 +94,8 @@ pub struct PlatformFacts {
     pub cluster: String,
     /// Issuer of the cluster's service account tokens, for IRSA.
     pub oidc_issuer: Option<String>,
+    /// The identity provider in IAM for the issuer, as far as that is known.
+    pub oidc_provider: Option<OidcProvider>,
     /// The VPC.
     pub vpc: VpcFacts,
     /// Private subnets, by zone.

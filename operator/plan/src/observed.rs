@@ -10,6 +10,7 @@ use crate::{
     outputs::Outputs,
     quota::QuotaUse,
     resource::ResourceKey,
+    sensitive::Sensitive,
 };
 
 /// Where a resource is in its life.
@@ -207,6 +208,8 @@ pub struct Observed {
     pub aws: BTreeMap<ResourceKey, Observation>,
     /// Kubernetes objects, by key. A key that is not in here does not exist.
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
+    /// Secrets of others that bindings read, by name, with their entries. One that is not in here does not exist.
+    pub secrets: BTreeMap<String, BTreeMap<String, Sensitive>>,
     /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.

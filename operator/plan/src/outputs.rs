@@ -48,6 +48,13 @@ impl Outputs {
         self
     }
 
+    /// Adds an output.
+    #[must_use]
+    pub fn with_output(mut self, name: impl Into<String>, output: Output) -> Self {
+        self.0.insert(name.into(), output);
+        self
+    }
+
     /// The output of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Output> {

@@ -140,6 +140,22 @@ pub const CASES: &[Case] = &[
     create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
     create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
 
+    // Network
+    create("OrderService", "service", "loadBalancer may only be set", "network: {service: {type: NodePort, loadBalancer: {}}}", "network: {service: {type: LoadBalancer, loadBalancer: {}}}"),
+    create("OrderService", "service", "nodePorts may only be set", "network: {service: {type: ClusterIP, nodePorts: {http: 30080}}}", "network: {service: {type: NodePort, nodePorts: {http: 30080}}}"),
+    update("OrderService", "service", "loadBalancer.class cannot be changed", "network: {service: {type: LoadBalancer}}", "network: {service: {type: LoadBalancer, loadBalancer: {class: eks.amazonaws.com/nlb}}}", "network: {service: {type: LoadBalancer, loadBalancer: {class: service.k8s.aws/nlb}}}"),
+    create("OrderService", "sourceRanges", "sourceRanges must be networks", "network: {service: {type: LoadBalancer, loadBalancer: {sourceRanges: [10.0.0.300/8]}}}", "network: {service: {type: LoadBalancer, loadBalancer: {sourceRanges: [10.0.0.0/8]}}}"),
+
+    // External
+    create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL}]", "external: [{name: db, type: PostgreSQL, host: db.example}]"),
+    create("OrderService", "external", "set host, or name the entry", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {password: p}}]", "external: [{name: db, type: PostgreSQL, secretRef: {name: db}, keys: {uri: url}}]"),
+    create("OrderService", "external", "keys name entries of a Secret", "external: [{name: db, type: PostgreSQL, host: db.example, keys: {password: p}}]", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}, keys: {password: p}}]"),
+    create("OrderService", "keys", "name at least one entry", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}, keys: {}}]", "external: [{name: db, type: PostgreSQL, host: db.example, secretRef: {name: db}}]"),
+    update("OrderService", "type", "type cannot be changed", "external: [{name: db, type: PostgreSQL, host: db.example}]", "external: [{name: db, type: MySQL, host: db.example}]", "external: [{name: db, type: PostgreSQL, host: other.example}]"),
+    create("OrderService", "spec", "bindings[].resource must be declared here: one of database", "bindings: [{resource: external.db}]", "{bindings: [{resource: external.db}], external: [{name: db, type: PostgreSQL, host: db.example}]}"),
+    create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: external.db}]", "{bindings: [{resource: external.db}], external: [{name: db, type: PostgreSQL, host: db.example}]}"),
+    create("Storefront", "frontends", "bindings[].resource of a frontend must be external", "frontends: [{name: web, workload: {image: web:1}, bindings: [{resource: external.db}]}]\nroutes: null", "frontends: [{name: web, workload: {image: web:1}, external: [{name: db, type: Redis, host: db.example}], bindings: [{resource: external.db}]}]\nroutes: null"),
+
     // CatalogService
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "media: null", "{media: null, bindings: [{resource: products}]}"),
     create("CatalogService", "spec", "bindings[].resource must be declared here: one of products", "bindings: [{resource: tables.reviews}]", "{bindings: [{resource: tables.reviews}], tables: [{name: reviews, table: {keys: {partition: {name: id, type: String}}}}]}"),
@@ -213,6 +229,8 @@ pub const CASES: &[Case] = &[
     create("Storefront", "spec", "routes[].frontend must name a member of frontends", "routes: [{path: /, frontend: shop}]", "routes: [{path: /, frontend: web}]"),
     create("Storefront", "spec", "routes[].frontend must not be Internal", "routes: [{path: /, frontend: back-office}]", "routes: [{path: /, frontend: web}]"),
     create("Storefront", "spec", "routes need hosts", "hosts: null", "{hosts: null, tls: {type: None}}"),
+    create("Storefront", "spec", "routes need hosts", "hosts: null", "{hosts: null, gateway: {parentRefs: [{name: shared}]}}"),
+    create("Storefront", "spec", "gateway serves the routes", "{routes: null, gateway: {parentRefs: [{name: shared}]}}", "gateway: {parentRefs: [{name: shared}]}"),
     create("Storefront", "spec", "routes times hosts must not exceed 100", "{hosts: [a.io, b.io, c.io, d.io, e.io, f.io, g.io, h.io, i.io, j.io, k.io, l.io, m.io], routes: [{path: /a, frontend: web}, {path: /b, frontend: web}, {path: /c, frontend: web}, {path: /d, frontend: web}, {path: /e, frontend: web}, {path: /f, frontend: web}, {path: /g, frontend: web}, {path: /h, frontend: web}]}", "{hosts: [a.io, b.io, c.io, d.io, e.io, f.io, g.io, h.io, i.io, j.io, k.io, l.io], routes: [{path: /a, frontend: web}, {path: /b, frontend: web}, {path: /c, frontend: web}, {path: /d, frontend: web}, {path: /e, frontend: web}, {path: /f, frontend: web}, {path: /g, frontend: web}, {path: /h, frontend: web}]}"),
     create("Storefront", "routes", "a path of type Prefix may have 126 characters", "routes: [{path: /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456, frontend: web}]", "routes: [{path: /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456, pathType: Exact, frontend: web}]"),
     create("Storefront", "routes", "path must not contain //", "routes: [{path: /orders//new, frontend: web}]", "routes: [{path: /orders/new, frontend: web}]"),

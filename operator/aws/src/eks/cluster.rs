@@ -72,6 +72,8 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
             .and_then(|identity| identity.oidc())
             .and_then(|oidc| oidc.issuer())
             .map(str::to_owned),
+        // That is IAM's to say.
+        oidc_provider: None,
         pod_identity_agent: agent || auto_mode,
     }))
 }

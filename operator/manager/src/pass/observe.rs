@@ -1,8 +1,9 @@
-//! Observe: Kubernetes from the caches, AWS through the shared observer.
+//! Observe: Kubernetes from the caches, AWS through the shared observer. Secrets of others are read as they are needed: no cache holds
+//! their values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_api::Managed;
@@ -16,6 +17,7 @@ use shopkeeper_plan::{
     planner::Inventory,
     quota::QuotaUse,
     resource::{ResourceKey, ResourceKind},
+    sensitive::Sensitive,
 };
 
 use super::{Site, Subject};
@@ -40,6 +42,7 @@ pub(super) async fn observe<K: Managed>(
         .collect();
     let mut observed = Observed {
         aws: site.session.observer.observe(&aws, &site.scope, age).await,
+        secrets: secrets(subject, &draft).await?,
         ..Observed::default()
     };
     kubernetes(subject, &keys, &mut observed);
@@ -59,6 +62,30 @@ pub(super) async fn observe<K: Managed>(
         observed.nodes.insert(key.name.clone(), nodes);
     }
     Ok(observed)
+}
+
+/// The Secrets of others that the blueprint reads, with what is text in them.
+async fn secrets<K: Managed>(
+    subject: &Subject<'_, K>,
+    draft: &Blueprint,
+) -> Result<BTreeMap<String, BTreeMap<String, Sensitive>>, Error> {
+    let api: Api<Secret> = Api::namespaced(subject.world.client.clone(), &subject.owner.namespace);
+    let mut found = BTreeMap::new();
+    for name in draft.secrets() {
+        let Some(secret) = api.get_opt(name).await? else {
+            continue;
+        };
+        let values = secret
+            .data
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| {
+                Some((key, Sensitive::new(String::from_utf8(value.0).ok()?)))
+            })
+            .collect();
+        found.insert(name.to_owned(), values);
+    }
+    Ok(found)
 }
 
 /// How many node groups the cluster has. Asked only where one is missing: what is as desired costs nothing.

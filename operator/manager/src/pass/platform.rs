@@ -8,7 +8,7 @@ use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
 use shopkeeper_aws::{
     Scope,
     budget::with_urgency,
-    eks,
+    eks, iam,
     parts::{Since, part},
     servicequotas,
 };
@@ -150,7 +150,11 @@ impl Subject<'_, Platform> {
     /// Reads what the Platform adopts.
     async fn look_up(&self, session: &Session) -> Result<PlatformLookups, Failure> {
         let spec = &self.object.spec;
-        let cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
+        let mut cluster = eks::cluster_facts(&session.account, &spec.cluster.name).await?;
+        if let Some(cluster) = &mut cluster {
+            let provider = iam::oidc_provider(&session.account, cluster);
+            cluster.oidc_provider = part("OIDC provider", provider).await?;
+        }
         // arn:aws:eks:<region>:<account>:cluster/<name>: the account that the credentials belong to.
         let account_id = cluster
             .as_ref()
@@ -238,6 +242,9 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
             "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { "Missing" },
         },
     });
+    if let Some(provider) = resolved.cluster.oidc_provider {
+        extension["cluster"]["oidcProvider"] = Value::from(provider.as_str());
+    }
     if let Some(quotas) = resolved.quotas {
         extension["quotas"] = json!({
             "nodeGroupsPerCluster": quotas.node_groups_per_cluster,

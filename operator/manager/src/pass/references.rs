@@ -10,6 +10,7 @@ use shopkeeper_api::{
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
     failure::{Class, Failure},
+    kubernetes::KubernetesKind,
     resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey},
 };
 
@@ -212,7 +213,9 @@ pub(super) fn references<K: Resolve>(
     References {
         services,
         routed,
-        service_monitors: stores.has_service_monitors(),
+        service_monitors: stores.has(KubernetesKind::ServiceMonitor),
+        http_routes: stores.has(KubernetesKind::HTTPRoute),
+        security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),
     }
 }
 

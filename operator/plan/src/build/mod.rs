@@ -3,19 +3,24 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    aws::{AwsKind, AwsResource, PodIdentityAssociation},
+    aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, MissingOutput, Section},
     kubernetes::{
-        KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, ingress, network_policy,
-        object::Frame, pod_disruption_budget, service, service_account, service_monitor,
+        KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, http_route, ingress,
+        network_policy, object::Frame, pod, pod_disruption_budget, service, service_account,
+        service_monitor,
     },
     observed::Observed,
     outputs::Outputs,
-    resolve::{Component, ComponentIdentity, Placement, Resolved, ResolvedPlatform, permissions},
+    resolve::{Component, Placement, Resolved, ResolvedPlatform},
     resource::ResourceKey,
 };
 
+mod external;
+mod identity;
+mod marks;
 mod outputs;
+mod security_groups;
 
 /// The blueprint of a custom resource that runs workloads. `observed` gives the outputs of the data tier; what is not
 /// known yet makes the nodes that need it pending.
@@ -49,12 +54,18 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             owner: &resolved.owner,
             component: &load_balancer.name,
         };
-        blueprint.kubernetes(
-            Section::Edge,
-            load_balancer.role.clone(),
-            ingress::build(&frame, load_balancer, &resolved.platform),
-            &[],
-        );
+        let object = if load_balancer.gateways.is_empty() {
+            let key = ResourceKey::kubernetes(KubernetesKind::Ingress, load_balancer.name.clone());
+            let found = observed
+                .kubernetes
+                .get(&key)
+                .filter(|found| found.ours)
+                .map(|found| &found.body);
+            ingress::build(&frame, load_balancer, &resolved.platform, found)
+        } else {
+            http_route::build(&frame, load_balancer)
+        };
+        blueprint.kubernetes(Section::Edge, load_balancer.role.clone(), object, &[]);
     }
     blueprint
 }
@@ -96,25 +107,17 @@ impl ComponentBuilder<'_> {
         let identity = self.identity();
         let role = |part: &str| component.role_of(part);
 
-        let irsa_role = match (&component.identity, identity.first()) {
-            (ComponentIdentity::Irsa(_), Some(key)) => Some(
-                self.resolved
-                    .platform
-                    .iam_arn(&format!("role/{}", key.name)),
-            ),
-            _ => None,
-        };
         let account = self.blueprint.kubernetes(
             Section::Workload,
             role("serviceAccount"),
-            service_account::build(&frame, component, irsa_role.as_deref()),
-            &identity,
+            service_account::build(&frame, component, identity.account_role.as_deref()),
+            &identity.keys,
         );
         if !component.workload.ports.is_empty() {
             self.blueprint.kubernetes(
                 Section::Workload,
                 role("service"),
-                service::build(&frame, component),
+                service::build(&frame, component, &self.resolved.platform),
                 &[],
             );
         }
@@ -125,16 +128,25 @@ impl ComponentBuilder<'_> {
             &[],
         );
         let (binding_keys, bound, missing) = self.bindings(&frame, data);
+        let (groups, of_groups) = self.security_groups(&frame);
+        let marks: Vec<pod::Mark> = [
+            (identity::PODS_ANNOTATION, identity.of_pods),
+            (security_groups::PODS_ANNOTATION, of_groups),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
         // Pods come last: what they mount, read and authenticate with is there when the first of them starts.
         let mut before: Vec<ResourceKey> = vec![account];
         before.extend(nodes);
-        before.extend(identity);
+        before.extend(identity.keys);
+        before.extend(groups);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);
         let deployment_key =
             ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
         if missing.is_empty() {
-            let object = deployment::build(&frame, component, &bound);
+            let object = deployment::build(&frame, component, &bound, &marks);
             self.blueprint
                 .kubernetes(Section::Workload, role("deployment"), object, &before);
         } else {
@@ -182,75 +194,6 @@ impl ComponentBuilder<'_> {
         )]
     }
 
-    /// The role and the association; the role first.
-    fn identity(&mut self) -> Vec<ResourceKey> {
-        let component = self.component;
-        let part = |part: &str| component.role_of(part);
-        let platform = &self.resolved.platform;
-        let association = |role_arn: String| {
-            let mut tags = platform.tags.clone();
-            tags.extend(self.resolved.owner.tags(&platform.cluster));
-            PodIdentityAssociation {
-                cluster: platform.cluster.clone(),
-                namespace: self.resolved.owner.namespace.clone(),
-                service_account: component.service_account.clone(),
-                role_arn,
-                tags,
-            }
-        };
-        let permissions = |role: &str| {
-            if component.role.is_empty() {
-                let mut statements = permissions::statements(platform, &self.resolved.data);
-                if !outputs::are_in_force(self.resolved, self.observed) {
-                    permissions::keep_connecting(&mut statements, self.observed, role);
-                }
-                statements
-            } else {
-                Vec::new()
-            }
-        };
-        match &component.identity {
-            ComponentIdentity::None => Vec::new(),
-            ComponentIdentity::Existing { role_arn } => {
-                vec![self.blueprint.aws(
-                    Section::Workload,
-                    part("identity.association"),
-                    association(role_arn.clone()),
-                    &[],
-                )]
-            }
-            ComponentIdentity::Irsa(draft) => match draft
-                .with_permissions(permissions(draft.name()))
-            {
-                Some(role) => {
-                    vec![
-                        self.blueprint
-                            .aws(Section::Workload, part("identity.role"), role, &[]),
-                    ]
-                }
-                None => Vec::new(),
-            },
-            ComponentIdentity::PodIdentity(draft) => {
-                match draft.with_permissions(permissions(draft.name())) {
-                    Some(role) => {
-                        let arn = platform.iam_arn(&format!("role/{}", role.name));
-                        let role =
-                            self.blueprint
-                                .aws(Section::Workload, part("identity.role"), role, &[]);
-                        let association = self.blueprint.aws(
-                            Section::Workload,
-                            part("identity.association"),
-                            association(arn),
-                            std::slice::from_ref(&role),
-                        );
-                        vec![role, association]
-                    }
-                    None => Vec::new(),
-                }
-            }
-        }
-    }
-
     /// The Secrets and the ConfigMap of the bindings, what the pods read of them, and what is still missing.
     fn bindings(
         &mut self,
@@ -262,7 +205,41 @@ impl ComponentBuilder<'_> {
         let mut missing = Vec::new();
         let mut plain = BTreeMap::new();
         for binding in &self.component.bindings {
-            let gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
+            let role = self
+                .component
+                .role_of(&format!("bindings.{}", binding.resource));
+            let description;
+            let gathered;
+            if let Some(external) = self.component.external(&binding.resource) {
+                if let Some(secret) = &external.secret {
+                    self.blueprint.read_secret(&secret.name);
+                }
+                let known = external::outputs(external, self.observed).and_then(|outputs| {
+                    match external::lacking(binding, external, &outputs) {
+                        Some(failure) => Err(failure),
+                        None => Ok(outputs),
+                    }
+                });
+                match known {
+                    Ok(outputs) => gathered = Ok(outputs),
+                    Err(failure) => {
+                        let key = ResourceKey::kubernetes(
+                            KubernetesKind::Secret,
+                            binding.secret_name.clone(),
+                        );
+                        missing.push(MissingOutput {
+                            resource: key.clone(),
+                            output: "entries".to_owned(),
+                        });
+                        self.blueprint.held(Section::Workload, role, key, failure);
+                        continue;
+                    }
+                }
+                description = external::description(external);
+            } else {
+                gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
+                description = outputs::description(self.resolved, &binding.resource);
+            }
             let rendered = gathered.and_then(|outputs: Outputs| {
                 bindings::render(binding, &outputs, || {
                     outputs::main_resource(self.resolved, &binding.resource)
@@ -270,18 +247,11 @@ impl ComponentBuilder<'_> {
             });
             match rendered {
                 Ok(rendered) => {
-                    let secret = bindings::secret(
-                        frame,
-                        binding,
-                        &rendered,
-                        outputs::description(self.resolved, &binding.resource),
+                    let secret = bindings::secret(frame, binding, &rendered, &description);
+                    keys.push(
+                        self.blueprint
+                            .kubernetes(Section::Workload, role, secret, data),
                     );
-                    keys.push(self.blueprint.kubernetes(
-                        Section::Workload,
-                        format!("bindings.{}", binding.resource),
-                        secret,
-                        data,
-                    ));
                     plain.extend(rendered.plain.clone());
                     bound.add(&binding.secret_name, &rendered);
                 }
@@ -290,13 +260,8 @@ impl ComponentBuilder<'_> {
                         KubernetesKind::Secret,
                         binding.secret_name.clone(),
                     );
-                    self.blueprint.pending(
-                        Section::Workload,
-                        format!("bindings.{}", binding.resource),
-                        key,
-                        absent.clone(),
-                        &[],
-                    );
+                    self.blueprint
+                        .pending(Section::Workload, role, key, absent.clone(), &[]);
                     missing.extend(absent);
                 }
             }
@@ -308,7 +273,7 @@ impl ComponentBuilder<'_> {
             if self.observed.kubernetes.contains_key(&map_key) {
                 self.blueprint.pending(
                     Section::Workload,
-                    "bindings",
+                    self.component.role_of("bindings"),
                     map_key,
                     missing.clone(),
                     &[],
@@ -317,10 +282,12 @@ impl ComponentBuilder<'_> {
         } else if !plain.is_empty() {
             let map = bindings::config_map(frame, &plain);
             bound.config_map = Some(map.name.clone());
-            keys.push(
-                self.blueprint
-                    .kubernetes(Section::Workload, "bindings", map, data),
-            );
+            keys.push(self.blueprint.kubernetes(
+                Section::Workload,
+                self.component.role_of("bindings"),
+                map,
+                data,
+            ));
         }
         (keys, bound, missing)
     }

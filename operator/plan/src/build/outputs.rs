@@ -151,7 +151,10 @@ pub(super) fn description(resolved: &Resolved, binding: &str) -> Description {
         Some(AwsResource::SnsTopic(_) | AwsResource::SqsQueue(_)) => ("messaging", "aws-sns-sqs"),
         _ => ("aws", "aws"),
     };
-    Description { r#type, provider }
+    Description {
+        r#type,
+        provider: provider.to_owned(),
+    }
 }
 
 /// Adds addresses that follow from host, port and credentials.

@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Type and provider of a binding, by the Service Binding specification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// `postgresql`, `redis`, ...
     pub r#type: &'static str,
     /// `aws-rds`, ...
-    pub provider: &'static str,
+    pub provider: String,
 }
 
 /// A binding with everything known.
@@ -127,14 +127,14 @@ pub fn secret(
     frame: &Frame<'_>,
     binding: &ResolvedBinding,
     rendered: &Rendered,
-    description: Description,
+    description: &Description,
 ) -> KubernetesObject {
     let mut data = Map::new();
     let mut put = |name: &str, value: &str| {
         data.insert(name.to_owned(), Value::from(base64(value.as_bytes())))
     };
     put("type", description.r#type);
-    put("provider", description.provider);
+    put("provider", &description.provider);
     for (name, output) in &rendered.entries {
         match output {
             Output::Plain(value) => put(name, value),

@@ -13,7 +13,12 @@ use crate::resolve::{Component, Replicas};
 
 /// The pods. Where an autoscaler scales them, `replicas` is no part of what is desired: claiming it would fight the autoscaler
 /// at every apply.
-pub fn build(frame: &Frame<'_>, component: &Component, bound: &Bound) -> KubernetesObject {
+pub fn build(
+    frame: &Frame<'_>,
+    component: &Component,
+    bound: &Bound,
+    marks: &[pod::Mark],
+) -> KubernetesObject {
     let rollout = component.workload.rollout.as_ref();
     let max_surge = rollout
         .and_then(|rollout| rollout.max_surge.as_ref())
@@ -25,7 +30,7 @@ pub fn build(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Kuberne
         "selector": {"matchLabels": frame.selector()},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable}},
         "progressDeadlineSeconds": rollout.and_then(|rollout| rollout.progress_deadline_seconds).unwrap_or(defaults::PROGRESS_DEADLINE_SECONDS),
-        "template": pod::template(frame, component, bound),
+        "template": pod::template(frame, component, bound, marks),
     });
     if let Some(seconds) = rollout
         .and_then(|rollout| rollout.min_ready_seconds)

@@ -15,11 +15,19 @@ use crate::{
 /// Prefix of the controller's annotations.
 const PREFIX: &str = "alb.ingress.kubernetes.io";
 
-/// A load balancer with its rules. It is told the subnets by id: discovery by tags would find those of other clusters.
+const WEB_ACL: &str = "wafv2-acl-arn";
+
+/// Whether an Ingress has, or once had, a web ACL.
+fn has_web_acl(found: &Value) -> bool {
+    found["metadata"]["annotations"][format!("{PREFIX}/{WEB_ACL}")].is_string()
+}
+
+/// A load balancer with its rules. `found` is the Ingress as it is. It is told the subnets by id: discovery by tags would find those of other clusters.
 pub fn build(
     frame: &Frame<'_>,
     load_balancer: &LoadBalancer,
     platform: &PlatformFacts,
+    found: Option<&Value>,
 ) -> KubernetesObject {
     let paths: Vec<Value> = load_balancer.rules.iter().map(path).collect();
     let rules: Vec<Value> = if load_balancer.hosts.is_empty() {
@@ -37,7 +45,7 @@ pub fn build(
         spec["tls"] = json!([{"hosts": load_balancer.hosts}]);
     }
     ObjectBuilder::new(frame, KubernetesKind::Ingress, &load_balancer.name)
-        .annotations(annotations(frame, load_balancer, platform))
+        .annotations(annotations(frame, load_balancer, platform, found))
         .with("spec", spec)
         .build()
 }
@@ -54,6 +62,7 @@ fn annotations(
     frame: &Frame<'_>,
     load_balancer: &LoadBalancer,
     platform: &PlatformFacts,
+    found: Option<&Value>,
 ) -> Map<String, Value> {
     let subnets = if load_balancer.public {
         &platform.public_subnets
@@ -112,7 +121,10 @@ fn annotations(
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
     if let Some(arn) = &settings.waf_acl_arn {
-        annotations.push(("wafv2-acl-arn", arn.clone()));
+        annotations.push((WEB_ACL, arn.clone()));
+    } else if found.is_some_and(has_web_acl) {
+        // An annotation that goes is nothing to do for the controller: the web ACL would stay with the load balancer.
+        annotations.push((WEB_ACL, "none".to_owned()));
     }
     annotations
         .into_iter()

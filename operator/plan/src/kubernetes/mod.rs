@@ -9,14 +9,16 @@ use crate::{difference, sensitive::fingerprint};
 pub(crate) mod bindings;
 pub(crate) mod deployment;
 pub(crate) mod horizontal_pod_autoscaler;
+pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod network_policy;
 pub(crate) mod object;
-mod pod;
+pub(crate) mod pod;
 pub(crate) mod pod_disruption_budget;
 pub mod readiness;
 pub mod replicas;
 mod security;
+pub(crate) mod security_group_policy;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
@@ -69,6 +71,8 @@ macro_rules! kinds {
 kinds! {
     /// Route through a load balancer.
     Ingress, "networking.k8s.io/v1", "ingresses", stage 0;
+    /// Routes of a Gateway; only where its CRD exists.
+    HTTPRoute, "gateway.networking.k8s.io/v1", "httproutes", stage 0;
     /// Scrape configuration; only where its CRD exists.
     ServiceMonitor, "monitoring.coreos.com/v1", "servicemonitors", stage 0;
     /// Scales a Deployment.
@@ -85,8 +89,21 @@ kinds! {
     Secret, "v1", "secrets", stage 4;
     /// Bindings that hold none.
     ConfigMap, "v1", "configmaps", stage 4;
+    /// Security groups of the pods; only where its CRD exists.
+    SecurityGroupPolicy, "vpcresources.k8s.aws/v1beta1", "securitygrouppolicies", stage 4;
     /// Identity of the pods.
     ServiceAccount, "v1", "serviceaccounts", stage 4;
+}
+
+impl KubernetesKind {
+    /// Whether its definition belongs to somebody else, and may not be there.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(
+            self,
+            Self::HTTPRoute | Self::ServiceMonitor | Self::SecurityGroupPolicy
+        )
+    }
 }
 
 /// A desired Kubernetes object.

@@ -25,7 +25,17 @@ pub fn build(
     if !peers.is_empty() {
         ingress.push(json!({"from": peers, "ports": ports(component)}));
     }
-    if let Some(exposure) = component.load_balancer {
+    let mut entrances: Vec<Exposure> = Vec::new();
+    for exposure in component
+        .load_balancer
+        .into_iter()
+        .chain(component.service.entered_from())
+    {
+        if !entrances.contains(&exposure) {
+            entrances.push(exposure);
+        }
+    }
+    for exposure in entrances {
         // The controller registers pod addresses: packets come from the load balancer's own addresses in its subnets.
         let subnets = match exposure {
             Exposure::Public => &platform.public_subnets,

@@ -21,8 +21,11 @@ use crate::{
 /// Name of the volume for /tmp.
 const TMP_VOLUME: &str = "shopkeeper-tmp";
 
+/// An annotation that pods are replaced by when it changes, and its value.
+pub type Mark = (&'static str, String);
+
 /// The pod template.
-pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
+pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound, marks: &[Mark]) -> Value {
     let workload = &component.workload;
     let mut labels = Map::new();
     labels.extend(
@@ -34,7 +37,12 @@ pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Valu
     // Ours last: the selector has to match.
     labels.extend(frame.labels());
     let mut metadata = json!({"labels": labels});
-    let annotations = annotations(component, bound);
+    let mut annotations = annotations(component, bound);
+    annotations.extend(
+        marks
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value))),
+    );
     if !annotations.is_empty() {
         metadata["annotations"] = Value::Object(annotations);
     }

@@ -20,19 +20,67 @@ pub enum Readiness {
 pub fn readiness(kind: KubernetesKind, body: &Value) -> Readiness {
     match kind {
         KubernetesKind::Deployment => deployment(body),
-        KubernetesKind::Ingress => {
-            let addresses = body
-                .pointer("/status/loadBalancer/ingress")
-                .and_then(Value::as_array)
-                .map_or(0, Vec::len);
-            if addresses > 0 {
-                Readiness::Ready
-            } else {
-                Readiness::Progressing("load balancer has no address yet".to_owned())
-            }
+        KubernetesKind::Ingress => load_balancer(body),
+        KubernetesKind::HTTPRoute => route(body),
+        KubernetesKind::Service if body.pointer("/spec/type") == Some(&"LoadBalancer".into()) => {
+            load_balancer(body)
         }
         _ => Readiness::Ready,
     }
+}
+
+fn load_balancer(body: &Value) -> Readiness {
+    let addresses = body
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    if addresses > 0 {
+        Readiness::Ready
+    } else {
+        Readiness::Progressing("load balancer has no address yet".to_owned())
+    }
+}
+
+/// Every Gateway says for itself whether it takes a route, and whether it finds what that leads to.
+fn route(body: &Value) -> Readiness {
+    let list = |pointer: &str| {
+        body.pointer(pointer)
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice)
+    };
+    let generation = body.pointer("/metadata/generation");
+    for gateway in list("/spec/parentRefs") {
+        let name = gateway["name"].as_str().unwrap_or_default();
+        let said = list("/status/parents").iter().find(|said| {
+            ["name", "namespace"]
+                .iter()
+                .all(|part| said["parentRef"][part] == gateway[part])
+        });
+        for condition in ["Accepted", "ResolvedRefs"] {
+            let found = said
+                .and_then(|said| said["conditions"].as_array())
+                .and_then(|conditions| {
+                    conditions.iter().find(|found| {
+                        found["type"] == condition
+                            && Some(&found["observedGeneration"]) == generation
+                    })
+                });
+            match found {
+                Some(found) if found["status"] == "True" => {}
+                Some(found) => {
+                    return Readiness::Progressing(format!(
+                        "Gateway {name} does not take it: {}: {}",
+                        found["reason"].as_str().unwrap_or_default(),
+                        found["message"].as_str().unwrap_or_default()
+                    ));
+                }
+                None => {
+                    return Readiness::Progressing(format!("Gateway {name} has not taken it yet"));
+                }
+            }
+        }
+    }
+    Readiness::Ready
 }
 
 /// How many replicas of a Deployment are ready, and how many are wanted.

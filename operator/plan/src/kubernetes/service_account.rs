@@ -8,6 +8,9 @@ use super::{
 };
 use crate::resolve::Component;
 
+/// Names the role, for the webhook of EKS.
+pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+
 /// The identity of the pods. They do not talk to the Kubernetes API, so no token is mounted; Pod Identity and IRSA bring
 /// their own.
 pub fn build(
@@ -16,7 +19,7 @@ pub fn build(
     irsa_role: Option<&str>,
 ) -> KubernetesObject {
     let annotations: Map<String, Value> = irsa_role
-        .map(|arn| ("eks.amazonaws.com/role-arn".to_owned(), Value::from(arn)))
+        .map(|arn| (ROLE_ANNOTATION.to_owned(), Value::from(arn)))
         .into_iter()
         .collect();
     ObjectBuilder::new(

@@ -45,6 +45,7 @@ pub const LOOKUPS: &[Call] = &[
     look("eks", "DescribeAddon"),
     look("ec2", "DescribeVpcs"),
     look("ec2", "DescribeSubnets"),
+    look("iam", "GetOpenIDConnectProvider"),
     look("servicequotas", "GetServiceQuota"),
 ];
 

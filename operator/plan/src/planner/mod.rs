@@ -189,6 +189,14 @@ impl<'a> Planner<'a> {
                     .collect();
                 self.steps.push(step);
             }
+            Wanted::Held(failure) => {
+                let action = if self.input.observed.kubernetes.contains_key(key) {
+                    Action::Wait
+                } else {
+                    Action::Create
+                };
+                self.refuse(key, action, failure.clone());
+            }
             Wanted::Aws(desired) => self.plan_aws(key, node, desired),
             Wanted::Kubernetes(desired) => self.plan_kubernetes(key, node, desired),
         }

@@ -231,6 +231,10 @@ fn take_down_aws(
         End::AtOnce | End::AfterWhatItScales if !input.deleting => {
             Fate::Delete(DeleteMode::Everything)
         }
+        // It holds nothing, and as long as it is there EKS prefers it to any other way to credentials.
+        _ if kind == AwsKind::PodIdentityAssociation && !input.deleting => {
+            Fate::Delete(DeleteMode::Everything)
+        }
         _ => fate(kind, present.empty, input.policies.deletion),
     };
     let Fate::Delete(mode) = fate else {

@@ -217,6 +217,7 @@ mod tests {
             region: "eu-west-1".into(),
             cluster: "octank".into(),
             oidc_issuer: None,
+            oidc_provider: None,
             vpc: VpcFacts {
                 id: "vpc-1".into(),
                 cidr: "10.0.0.0/16".into(),

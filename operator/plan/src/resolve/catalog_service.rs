@@ -3,7 +3,8 @@
 use shopkeeper_api::{CatalogService, resource::Service};
 
 use super::{
-    Context, References, Resolve, Resolved, ServiceKey, cache, component, media, owner_of, table,
+    Context, References, Resolve, Resolved, ServiceKey, cache, component, external_secrets, media,
+    owner_of, table,
 };
 use crate::{facts::PlatformFacts, failure::Failure};
 
@@ -46,6 +47,10 @@ impl Resolve for CatalogService {
             owner: owner.clone(),
         }
         .checked()
+    }
+
+    fn read_secrets(&self) -> Vec<&str> {
+        external_secrets(&self.spec.external).collect()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

@@ -1,6 +1,6 @@
 //! A workload: a service, or a frontend of a Storefront.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shopkeeper_api::{
@@ -8,6 +8,7 @@ use shopkeeper_api::{
     bindings::{Binding, EnvTemplate},
     defaults,
     disruption::Disruption,
+    external::External,
     network::Caller,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
@@ -16,7 +17,10 @@ use shopkeeper_api::{
 };
 
 pub use super::nodes::Placement;
-use super::{Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, nodes};
+use super::{
+    Context, ServiceKey, ServicePort, external, external::ResolvedExternal, external_secrets,
+    identity, identity::ComponentIdentity, network, network::ResolvedService, nodes,
+};
 use crate::{
     failure::Failure,
     outputs::{Output, Outputs},
@@ -42,10 +46,16 @@ pub struct Component {
     pub service_account: String,
     /// Who may call.
     pub callers: Vec<Caller>,
-    /// Whom the load balancer serves that reaches the pods, where one does.
+    /// Security groups of the pods; empty for those of their node.
+    pub security_groups: BTreeSet<String>,
+    /// The Service in front of the pods.
+    pub service: ResolvedService,
+    /// Whom the load balancer of a Storefront serves that reaches the pods, where one does.
     pub load_balancer: Option<Exposure>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
+    /// What it uses and nobody makes.
+    pub externals: Vec<ResolvedExternal>,
     /// Bindings to the data tier.
     pub bindings: Vec<ResolvedBinding>,
     /// Variables that say where other services are.
@@ -127,6 +137,13 @@ impl Component {
         }
     }
 
+    /// What a binding names, where that is external.
+    pub(crate) fn external(&self, resource: &str) -> Option<&ResolvedExternal> {
+        self.externals
+            .iter()
+            .find(|external| external.resource == resource)
+    }
+
     /// The role of a part of it: `nodes`, or `frontends.web.nodes` where its owner has several.
     pub(crate) fn role_of(&self, part: &str) -> String {
         if self.role.is_empty() {
@@ -159,13 +176,20 @@ pub(super) fn component(
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: tier.callers.to_vec(),
+        security_groups: network::security_groups(context, place, tier.network)?,
+        service: network::service(context, place, &workload, tier.network)?,
         load_balancer: place.load_balancer,
         identity: identity::identity(context, place, &service_account, tier.identity)?,
         bindings: tier
             .bindings
             .iter()
-            .map(|binding| resolve_binding(place, binding))
+            .map(|binding| resolve_binding(place, tier, binding))
             .collect::<Result<_, _>>()?,
+        externals: tier
+            .external
+            .iter()
+            .map(|declared| external::external(place.field, declared))
+            .collect(),
         endpoints: endpoints(context, place, tier)?,
         metrics: workload
             .metrics
@@ -263,11 +287,32 @@ fn resolve_metrics(
     })
 }
 
-fn resolve_binding(place: &Place<'_>, declared: &Binding) -> Result<ResolvedBinding, Failure> {
+fn resolve_binding(
+    place: &Place<'_>,
+    tier: &Tier<'_>,
+    declared: &Binding,
+) -> Result<ResolvedBinding, Failure> {
     let secret_name = declared.secret_name.clone().unwrap_or_else(|| {
         format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase()
     });
     let field = format!("{}.bindings[{}]", place.field, declared.resource);
+    let is_declared =
+        |external: &External| declared.resource == format!("external.{}", external.name);
+    if external::is_external(&declared.resource) && !tier.external.iter().any(is_declared) {
+        return Err(Failure::invalid(
+            &format!("{field}.resource"),
+            "names nothing that is external",
+            &format!("add it to {}.external, or correct the name", place.field),
+        ));
+    }
+    // The one is made from the other.
+    if external_secrets(tier.external).any(|name| name == secret_name) {
+        return Err(Failure::invalid(
+            &format!("{field}.secretName"),
+            &format!("{secret_name} is also the Secret that something external is reached with"),
+            "give the binding a Secret of its own",
+        ));
+    }
     Ok(ResolvedBinding {
         resource: declared.resource.clone(),
         secret_name,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use shopkeeper_api::{
     Toggle, defaults,
-    storefront::{LoadBalancer as Settings, PathType, Tls, TlsType},
+    storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, kubernetes::http_route};
 
 /// A load balancer: one Ingress for the AWS Load Balancer Controller.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct LoadBalancer {
     pub tls: ResolvedTls,
     /// Settings.
     pub settings: ResolvedSettings,
+    /// Gateways that serve it in place of a load balancer of its own.
+    pub gateways: Vec<GatewayReference>,
 }
 
 /// A path and where it leads.
@@ -85,6 +87,17 @@ impl LoadBalancer {
     /// Refuses what the controller could only fail at, with the load balancer half made. The schema says the same of what is
     /// written today; a Storefront may be older than the schema.
     pub(super) fn within_limits(self) -> Result<Self, Failure> {
+        let grouped = http_route::grouped(&self.rules).len();
+        if !self.gateways.is_empty() && grouped > http_route::MOST_RULES {
+            return Err(Failure::invalid(
+                "spec.routes",
+                &format!(
+                    "lead to {grouped} places, and an HTTPRoute takes {}",
+                    http_route::MOST_RULES
+                ),
+                "make another Storefront for some of them, which has an HTTPRoute of its own",
+            ));
+        }
         let hosts = self.hosts.len().max(1);
         let rules = self.rules.len() * hosts;
         if rules > MOST_RULES {

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shopkeeper_api::identity::{Identity, IdentityType};
+use shopkeeper_api::identity::{Identity, IdentityMode, IdentityType};
 
 use super::{Context, component::Place};
-use crate::{aws::IamRole, failure::Failure};
+use crate::{
+    aws::IamRole,
+    facts::OidcProvider,
+    failure::{Class, Failure},
+};
 
 /// Longest name of a role.
 const LONGEST_ROLE: usize = 64;
@@ -16,14 +20,14 @@ const POLICY_NAME: &str = "shopkeeper";
 /// How a workload gets its AWS identity.
 #[derive(Clone, Debug)]
 pub enum ComponentIdentity {
-    /// A role and a Pod Identity association.
-    PodIdentity(Box<RoleDraft>),
-    /// A role that trusts the cluster's OIDC provider.
-    Irsa(Box<RoleDraft>),
-    /// An association with a role that exists.
+    /// From a role that is made.
+    Made(Box<RoleDraft>),
+    /// From a role that exists.
     Existing {
         /// Its ARN.
         role_arn: String,
+        /// How pods get its credentials.
+        mode: IdentityMode,
     },
     /// None.
     None,
@@ -34,9 +38,30 @@ pub enum ComponentIdentity {
 pub struct RoleDraft {
     role: IamRole,
     statements: Vec<Value>,
+    mode: IdentityMode,
+    trust: Value,
+    other_trust: Option<Value>,
 }
 
 impl RoleDraft {
+    /// How pods get its credentials.
+    #[must_use]
+    pub const fn mode(&self) -> IdentityMode {
+        self.mode
+    }
+
+    /// The statement by which it trusts the pods.
+    #[must_use]
+    pub const fn trust(&self) -> &Value {
+        &self.trust
+    }
+
+    /// The statement by which it would trust them in the other mode.
+    #[must_use]
+    pub const fn other_trust(&self) -> Option<&Value> {
+        self.other_trust.as_ref()
+    }
+
     /// Name of the role.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -81,54 +106,108 @@ pub(super) fn identity(
                     "name the role",
                 )
             })?;
+            let mode = existing.mode.unwrap_or(IdentityMode::PodIdentity);
+            if mode == IdentityMode::IRSA {
+                issuer(context, &format!("{}.identity.existing.mode", place.field))?;
+            }
             Ok(ComponentIdentity::Existing {
                 role_arn: existing.role_arn.clone(),
+                mode,
             })
         }
         Some(IdentityType::IRSA) => {
-            let issuer = context.platform.oidc_issuer.as_deref().ok_or_else(|| {
-                Failure::invalid(
-                    &format!("{}.identity.type", place.field),
-                    "IRSA needs a cluster with an OIDC issuer",
-                    "choose PodIdentity",
-                )
-            })?;
-            Ok(ComponentIdentity::Irsa(Box::new(draft(
+            issuer(context, &format!("{}.identity.type", place.field))?;
+            Ok(made(
                 context,
                 place,
-                irsa_trust(context, service_account, issuer),
+                service_account,
+                IdentityMode::IRSA,
                 statements,
-            ))))
+            ))
         }
-        Some(IdentityType::PodIdentity) | None => {
-            Ok(ComponentIdentity::PodIdentity(Box::new(draft(
-                context,
-                place,
-                pod_identity_trust(context, service_account),
-                statements,
-            ))))
-        }
+        Some(IdentityType::PodIdentity) | None => Ok(made(
+            context,
+            place,
+            service_account,
+            IdentityMode::PodIdentity,
+            statements,
+        )),
     }
 }
 
-fn draft(
+/// The issuer of the cluster's tokens, once IAM knows it: before, every request of the pods for credentials would be refused.
+fn issuer<'a>(context: Context<'a>, field: &str) -> Result<&'a str, Failure> {
+    let platform = context.platform;
+    let issuer = platform.oidc_issuer.as_deref().ok_or_else(|| {
+        Failure::invalid(
+            field,
+            "IRSA needs a cluster with an OIDC issuer",
+            "choose PodIdentity",
+        )
+    })?;
+    let waits = |problem: String, command: String| {
+        Err(
+            Failure::new(Class::NotReady, format!("{field}: {problem}")).with_remedy(format!(
+                "{command}; it is seen when Platform {} is looked at next, at once with the annotation {}",
+                platform.name,
+                shopkeeper_api::RECONCILE_REQUESTED_AT
+            )),
+        )
+    };
+    match platform.oidc_provider {
+        Some(OidcProvider::Missing) => waits(
+            format!(
+                "IAM has no OIDC provider for {issuer}, the issuer of EKS cluster {}",
+                platform.cluster
+            ),
+            format!(
+                "eksctl utils associate-iam-oidc-provider --cluster {} --approve, or choose PodIdentity",
+                platform.cluster
+            ),
+        ),
+        Some(OidcProvider::WrongAudience) => waits(
+            format!(
+                "IAM's OIDC provider for {issuer} does not accept the audience sts.amazonaws.com"
+            ),
+            "add it with aws iam add-client-id-to-open-id-connect-provider".to_owned(),
+        ),
+        Some(OidcProvider::Active) | None => Ok(issuer),
+    }
+}
+
+fn made(
     context: Context<'_>,
     place: &Place<'_>,
-    trust_policy: Value,
+    service_account: &str,
+    mode: IdentityMode,
     statements: Vec<Value>,
-) -> RoleDraft {
+) -> ComponentIdentity {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
-    RoleDraft {
+    let by_association = pod_identity_trust(context, service_account);
+    let by_token = context
+        .platform
+        .oidc_issuer
+        .as_deref()
+        .map(|issuer| irsa_trust(context, service_account, issuer));
+    let (trust, other_trust) = match (mode, by_token) {
+        (IdentityMode::IRSA, Some(by_token)) => (by_token, Some(by_association)),
+        (_, by_token) => (by_association, by_token),
+    };
+    let draft = RoleDraft {
         role: IamRole {
             name: context.name(role_part, LONGEST_ROLE),
             description: format!("Pods of {}", context.owner.path()),
-            trust_policy,
+            trust_policy: json!({"Version": "2012-10-17", "Statement": [trust.clone()]}),
             inline_policies: BTreeMap::new(),
             managed_policy_arns: std::collections::BTreeSet::new(),
             tags: context.tags(),
         },
         statements,
-    }
+        mode,
+        trust,
+        other_trust,
+    };
+    ComponentIdentity::Made(Box::new(draft))
 }
 
 fn declared_statements(identity: &Identity) -> Vec<Value> {
@@ -142,32 +221,26 @@ fn declared_statements(identity: &Identity) -> Vec<Value> {
 /// The agent tags its session with cluster, namespace and service account: the role is good for these pods alone.
 fn pod_identity_trust(context: Context<'_>, service_account: &str) -> Value {
     json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Service": "pods.eks.amazonaws.com"},
-            "Action": ["sts:AssumeRole", "sts:TagSession"],
-            "Condition": {"StringEquals": {
-                "aws:RequestTag/kubernetes-namespace": context.owner.namespace,
-                "aws:RequestTag/kubernetes-service-account": service_account,
-                "aws:RequestTag/eks-cluster-name": context.platform.cluster,
-            }},
-        }],
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {"StringEquals": {
+            "aws:RequestTag/kubernetes-namespace": context.owner.namespace,
+            "aws:RequestTag/kubernetes-service-account": service_account,
+            "aws:RequestTag/eks-cluster-name": context.platform.cluster,
+        }},
     })
 }
 
 fn irsa_trust(context: Context<'_>, service_account: &str, issuer: &str) -> Value {
     let provider = issuer.trim_start_matches("https://");
     json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Federated": context.platform.iam_arn(&format!("oidc-provider/{provider}"))},
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Condition": {"StringEquals": {
-                format!("{provider}:aud"): "sts.amazonaws.com",
-                format!("{provider}:sub"): format!("system:serviceaccount:{}:{}", context.owner.namespace, service_account),
-            }},
-        }],
+        "Effect": "Allow",
+        "Principal": {"Federated": context.platform.iam_arn(&format!("oidc-provider/{provider}"))},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {
+            format!("{provider}:aud"): "sts.amazonaws.com",
+            format!("{provider}:sub"): format!("system:serviceaccount:{}:{}", context.owner.namespace, service_account),
+        }},
     })
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shopkeeper_api::{Managed, Tier, policy::Policy, reference::ServiceKind, storefront::Exposure};
+use shopkeeper_api::{
+    Managed, Tier, external::External, policy::Policy, reference::ServiceKind, storefront::Exposure,
+};
 
 use crate::{
     aws::AwsResource, facts::PlatformFacts, failure::Failure, names::Owner, planner::Policies,
@@ -15,8 +17,10 @@ mod catalog_service;
 mod component;
 mod database;
 mod edge;
+mod external;
 mod identity;
 mod media;
+mod network;
 pub mod nodes;
 mod notifications;
 mod order_service;
@@ -30,8 +34,11 @@ pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
 };
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
-pub use identity::ComponentIdentity;
+pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
+pub use identity::{ComponentIdentity, RoleDraft};
+pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
+pub use shopkeeper_api::identity::IdentityMode;
 
 /// A custom resource that runs workloads, resolved.
 #[derive(Clone, Debug)]
@@ -201,6 +208,10 @@ pub struct References {
     pub routed: bool,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
+    /// Whether the cluster has the HTTPRoute kind.
+    pub http_routes: bool,
+    /// Whether the cluster has the SecurityGroupPolicy kind.
+    pub security_group_policies: bool,
 }
 
 /// What every resolve function needs.
@@ -281,6 +292,9 @@ pub trait Resolve: Managed {
     /// The services it refers to and needs to know the ports of.
     fn referenced_services(&self) -> Vec<ServiceKey>;
 
+    /// The Secrets of others that its bindings read.
+    fn read_secrets(&self) -> Vec<&str>;
+
     /// Names of its workloads. That of a service is called as the service is.
     fn component_names(&self) -> Vec<String> {
         vec![self.meta().name.clone().unwrap_or_default()]
@@ -303,6 +317,14 @@ fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component,
         health_path: None,
     };
     component::component(context, &place, tier)
+}
+
+/// The Secrets that something external is reached with.
+fn external_secrets(declared: &[External]) -> impl Iterator<Item = &str> {
+    declared
+        .iter()
+        .filter_map(|external| external.secret_ref.as_ref())
+        .map(|reference| reference.name.as_str())
 }
 
 /// The services that the endpoints of a service name.

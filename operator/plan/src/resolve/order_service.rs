@@ -3,8 +3,8 @@
 use shopkeeper_api::{OrderService, resource::Service};
 
 use super::{
-    Context, References, Resolve, Resolved, ServiceKey, component, database, notifications,
-    owner_of,
+    Context, References, Resolve, Resolved, ServiceKey, component, database, external_secrets,
+    notifications, owner_of,
 };
 use crate::{facts::PlatformFacts, failure::Failure};
 
@@ -36,6 +36,10 @@ impl Resolve for OrderService {
             owner: owner.clone(),
         }
         .checked()
+    }
+
+    fn read_secrets(&self) -> Vec<&str> {
+        external_secrets(&self.spec.external).collect()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

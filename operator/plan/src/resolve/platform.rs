@@ -5,7 +5,7 @@ use shopkeeper_api::{Platform, defaults, platform::EncryptionType};
 use super::owner_of;
 use crate::{
     aws::KmsKey,
-    facts::{ClusterFacts, PlatformFacts, SubnetFacts, VpcFacts, partition},
+    facts::{ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts, partition},
     failure::{Class, Failure},
     names::Owner,
     quota::Quotas,
@@ -280,6 +280,10 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
         region: platform.spec.aws.region.clone(),
         cluster: platform.spec.cluster.name.clone(),
         oidc_issuer: cluster.oidc_issuer.clone(),
+        oidc_provider: cluster
+            .oidc_provider
+            .as_deref()
+            .and_then(OidcProvider::from_status),
         vpc: VpcFacts {
             id: network.vpc_id.clone(),
             cidr: network.cidr.clone(),

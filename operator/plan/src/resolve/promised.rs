@@ -13,6 +13,8 @@ pub(super) fn check(resolved: &Resolved, component: &Component) -> Result<(), Fa
     component
         .bindings
         .iter()
+        // What an external tier has is written beside it, and checked with its Secret.
+        .filter(|binding| component.external(&binding.resource).is_none())
         .try_for_each(|binding| check_binding(&resolved.data, component, binding))
 }
 

@@ -8,9 +8,12 @@ use shopkeeper_api::{
 use super::{
     Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
-    edge, owner_of,
+    edge, external_secrets, owner_of,
 };
-use crate::{facts::PlatformFacts, failure::Failure};
+use crate::{
+    facts::PlatformFacts,
+    failure::{Class, Failure},
+};
 
 impl Resolve for Storefront {
     fn resolve(
@@ -32,7 +35,8 @@ impl Resolve for Storefront {
             .collect::<Result<Vec<_>, _>>()?;
         let mut load_balancers = Vec::new();
         if !self.spec.routes.is_empty() {
-            if platform.public_subnets.is_empty() {
+            check_gateway(context, &self.spec)?;
+            if self.spec.gateway.is_none() && platform.public_subnets.is_empty() {
                 return Err(Failure::invalid(
                     "spec.routes",
                     &format!("Platform {} has no public subnets", platform.name),
@@ -81,6 +85,14 @@ impl Resolve for Storefront {
             .collect()
     }
 
+    fn read_secrets(&self) -> Vec<&str> {
+        self.spec
+            .frontends
+            .iter()
+            .flat_map(|frontend| external_secrets(&frontend.external))
+            .collect()
+    }
+
     fn component_names(&self) -> Vec<String> {
         let storefront = self.metadata.name.as_deref().unwrap_or_default();
         let frontends = self.spec.frontends.iter();
@@ -124,7 +136,24 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
         rules,
         tls: edge::tls(spec.tls.as_ref()),
         settings: edge::settings(spec.load_balancer.as_ref()),
+        gateways: spec
+            .gateway
+            .as_ref()
+            .map(|gateway| gateway.parent_refs.clone())
+            .unwrap_or_default(),
     })
+}
+
+/// A cluster without the Gateway API would take the load balancer away and give nothing for it.
+fn check_gateway(context: Context<'_>, spec: &StorefrontSpec) -> Result<(), Failure> {
+    if spec.gateway.is_none() || context.references.http_routes {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::NotReady,
+        "spec.gateway: the cluster has no kind HTTPRoute (gateway.networking.k8s.io/v1)",
+    )
+    .with_remedy("install the Gateway API and a controller for it, or leave gateway out"))
 }
 
 /// The load balancer of a frontend that the internet must not reach.
@@ -153,6 +182,7 @@ fn internal(
         }],
         tls,
         settings: edge::settings(spec.load_balancer.as_ref()),
+        gateways: Vec::new(),
     })
 }
 

@@ -23,6 +23,7 @@ fn built(shop: &str, object: &Value) -> BTreeMap<String, Value> {
                 // The values of a Secret are fingerprints of theirs.
                 Wanted::Kubernetes(object) => object.comparable(),
                 Wanted::Pending(missing) => panic!("{key} waits for {missing:?}"),
+                Wanted::Held(failure) => panic!("{key} is held: {failure}"),
             };
             let depends_on: Vec<_> = node.depends_on.iter().map(ToString::to_string).collect();
             let node = json!({"role": node.role, "section": node.section.condition(), "dependsOn": depends_on, "desired": desired});

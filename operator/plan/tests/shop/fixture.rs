@@ -11,7 +11,7 @@ use shopkeeper_api::{
 use shopkeeper_plan::{
     blueprint::Blueprint,
     build,
-    facts::{ClusterFacts, PlatformFacts, SubnetFacts, VpcFacts},
+    facts::{ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts},
     failure::Failure,
     names::Owner,
     observed::Observed,
@@ -71,6 +71,7 @@ pub fn lookups(cluster: &str) -> PlatformLookups {
             vpc_id: "vpc-1".into(),
             security_group_id: Some("sg-cluster".into()),
             oidc_issuer: Some("https://oidc.eks.eu-west-1.amazonaws.com/id/ABC".into()),
+            oidc_provider: Some(OidcProvider::Active),
             pod_identity_agent: true,
         }),
         vpcs: vec![VpcFacts {
@@ -93,6 +94,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
         region: declared.spec.aws.region.clone(),
         cluster: declared.spec.cluster.name.clone(),
         oidc_issuer: found.cluster.unwrap().oidc_issuer,
+        oidc_provider: Some(OidcProvider::Active),
         vpc: found.vpcs[0].clone(),
         private_subnets: found.private_subnets,
         public_subnets: found.public_subnets,
@@ -136,6 +138,8 @@ pub fn references(shop: &str) -> References {
         .into(),
         routed: true,
         service_monitors: true,
+        http_routes: true,
+        security_group_policies: true,
     }
 }
 

@@ -57,6 +57,9 @@ pub fn scrutinise(plan: &Plan, input: &Input<'_>) {
 /// The same blueprint, put together the other way round.
 fn rebuilt(blueprint: &Blueprint) -> Blueprint {
     let mut other = Blueprint::default();
+    for secret in blueprint.secrets() {
+        other.read_secret(secret);
+    }
     for (key, node) in blueprint.iter().collect::<Vec<_>>().into_iter().rev() {
         let depends_on: Vec<ResourceKey> = node.depends_on.iter().rev().cloned().collect();
         match node.wanted.clone() {
@@ -74,6 +77,9 @@ fn rebuilt(blueprint: &Blueprint) -> Blueprint {
                     metadata.remove("annotations");
                 }
                 drop(other.kubernetes(node.section, node.role.clone(), *object, &depends_on));
+            }
+            Wanted::Held(failure) => {
+                drop(other.held(node.section, node.role.clone(), key.clone(), failure))
             }
             Wanted::Pending(missing) => drop(other.pending(
                 node.section,

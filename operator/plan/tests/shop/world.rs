@@ -19,6 +19,7 @@ use shopkeeper_plan::{
     planner::{Input, Inventory, Policies},
     quota::{QuotaUse, Quotas},
     resource::{ResourceKey, ResourceKind},
+    sensitive::Sensitive,
 };
 
 use crate::{fixture::Wanted, invariants};
@@ -76,6 +77,8 @@ pub struct World {
     pub quotas: QuotaUse,
     /// What AWS gives up on while it makes it, and what it says then.
     pub failing: BTreeMap<AwsKind, &'static str>,
+    /// Secrets of others.
+    pub secrets: BTreeMap<String, BTreeMap<String, Sensitive>>,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
     /// Those of them that were told to end.
@@ -132,6 +135,7 @@ impl World {
                 node_groups: Some(0),
             },
             failing: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             pods: BTreeMap::new(),
             ending: BTreeMap::new(),
             cordoned: BTreeSet::new(),
@@ -163,6 +167,10 @@ impl World {
         let draft = self.draft();
         let mut observed = Observed {
             kubernetes: self.kubernetes.clone(),
+            secrets: draft
+                .secrets()
+                .filter_map(|name| Some((name.to_owned(), self.secrets.get(name)?.clone())))
+                .collect(),
             was_as_desired: self.was_as_desired,
             quotas: QuotaUse {
                 node_groups: self

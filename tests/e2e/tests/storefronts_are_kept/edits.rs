@@ -20,8 +20,8 @@ struct Edit {
     expected: Value,
 }
 
-/// Fields that are the same for every kind, and shown there.
-const SHOWN_ELSEWHERE: [&str; 2] = ["platformRef", "policy"];
+/// Fields that are the same for every kind, and shown there, and those that have a scenario of their own.
+const SHOWN_ELSEWHERE: [&str; 3] = ["gateway", "platformRef", "policy"];
 
 pub async fn of_a_storefront(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Storefront", NAMESPACE, "edited");
@@ -316,7 +316,7 @@ fn of_load_balancers() -> Vec<Edit> {
             "/loadBalancer",
             Value::Null,
             json!({"metadata": {"annotations": {
-                "alb.ingress.kubernetes.io/wafv2-acl-arn": null,
+                "alb.ingress.kubernetes.io/wafv2-acl-arn": "none",
                 "alb.ingress.kubernetes.io/target-group-attributes": "deregistration_delay.timeout_seconds=30",
             }}}),
         ),
@@ -417,6 +417,38 @@ fn of_frontends(group: String) -> Vec<Edit> {
             container(
                 json!({"env": [{"name": "CATALOG_URL", "value": "http://catalog.front.svc"}]}),
             ),
+        ),
+        edit(
+            "frontends[].network",
+            "/frontends/0/network",
+            json!({"service": {"type": "NodePort", "annotations": {"example.com/team": "web"}}}),
+            "Service",
+            "edited-web",
+            json!({"metadata": {"annotations": {"example.com/team": "web"}}, "spec": {"type": "NodePort"}}),
+        ),
+        edit(
+            "frontends[].network",
+            "/frontends/0/network",
+            Value::Null,
+            "Service",
+            "edited-web",
+            json!({"metadata": {"annotations": {"example.com/team": null}}, "spec": {"type": "ClusterIP"}}),
+        ),
+        edit(
+            "frontends[].bindings",
+            "/frontends/1/bindings",
+            json!([{"resource": "external.audit", "env": [{"name": "KAFKA", "template": "{{endpoint}}"}]}]),
+            "ConfigMap",
+            "edited-office-bindings",
+            json!({"data": {"KAFKA": "kafka.example:9092"}}),
+        ),
+        edit(
+            "frontends[].external",
+            "/frontends/1/external/0/host",
+            json!("kafka.elsewhere.example"),
+            "ConfigMap",
+            "edited-office-bindings",
+            json!({"data": {"KAFKA": "kafka.elsewhere.example:9092"}}),
         ),
         Edit {
             field: "frontends[].nodes",

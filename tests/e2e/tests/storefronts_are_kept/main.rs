@@ -10,6 +10,7 @@
 mod deletion;
 mod drift;
 mod edits;
+mod gateway;
 mod neighbours;
 
 use anyhow::{Result, ensure};
@@ -32,7 +33,10 @@ const KINDS: [&str; 7] = [
 
 #[tokio::test]
 async fn storefronts_are_kept() -> Result<()> {
-    let shop = Shop::open("storefronts").await?;
+    let mut shop = Shop::prepare("storefronts").await?;
+    // Before the operator looks which kinds there are: it looks again in a minute.
+    shop.apply(gateway::DEFINITION).await?;
+    shop.operator = Some(shop.start_operator("operator").await?);
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     for name in ["catalog", "offers"] {
@@ -53,6 +57,10 @@ spec:
         (
             "neighbours hear of each other",
             neighbours::hear_of_each_other(&shop).boxed_local(),
+        ),
+        (
+            "a Gateway serves the routes",
+            gateway::serves_the_routes(&shop).boxed_local(),
         ),
         ("drift is repaired", drift::is_repaired(&shop).boxed_local()),
         (
@@ -93,7 +101,8 @@ fn specification(name: &str) -> Value {
         "hosts": [format!("www.{name}.example")],
         "frontends": [
             {"name": "web", "workload": workload("web"), "nodes": {"type": "NodeGroup", "nodeGroup": {"min": 1, "max": 3}}},
-            {"name": "office", "exposure": "Internal", "workload": workload("office"), "nodes": {"type": "None"}},
+            {"name": "office", "exposure": "Internal", "workload": workload("office"), "nodes": {"type": "None"},
+                "external": [{"name": "audit", "type": "Kafka", "host": "kafka.example"}]},
         ],
         "routes": [
             {"path": "/items", "service": {"kind": "CatalogService", "name": "catalog"}},

@@ -5,6 +5,7 @@ mod instance_types;
 mod node_groups;
 mod node_joiner;
 mod nodes;
+mod service;
 mod subnets;
 
 use std::thread::{self, JoinHandle};
@@ -87,7 +88,11 @@ async fn run(mut config: kube::Config, aws_endpoint: Option<String>) -> Result<(
             None => std::future::pending().await,
         }
     };
-    tokio::join!(ingress::run(client.clone()), join_nodes);
+    tokio::join!(
+        ingress::run(client.clone()),
+        service::run(client.clone()),
+        join_nodes
+    );
     Ok(())
 }
 

@@ -62,6 +62,22 @@ impl World {
                         "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
                     })
                 }
+                ResourceKind::Kubernetes(KubernetesKind::Service)
+                    if object.body["spec"]["type"] == "LoadBalancer" =>
+                {
+                    json!({"loadBalancer": {"ingress": [{"hostname": "nlb.example"}]}})
+                }
+                ResourceKind::Kubernetes(KubernetesKind::HTTPRoute) => {
+                    let generation = &object.body["metadata"]["generation"];
+                    let said = |kind: &str| json!({"type": kind, "status": "True", "observedGeneration": generation});
+                    let parents: Vec<Value> = object.body["spec"]["parentRefs"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|parent| json!({"parentRef": parent, "conditions": [said("Accepted"), said("ResolvedRefs")]}))
+                        .collect();
+                    json!({"parents": parents})
+                }
                 ResourceKind::Kubernetes(KubernetesKind::Ingress) => {
                     json!({"loadBalancer": {"ingress": [{"hostname": "alb.example"}]}})
                 }
@@ -86,11 +102,14 @@ impl World {
         let mut body = existing.map_or_else(|| json!({}), |object| object.body.clone());
         let generation = body["metadata"]["generation"].as_u64().unwrap_or(0);
         let spec_before = body.get("spec").cloned();
-        let of_others = self
-            .applied
-            .insert(key.clone(), desired.clone())
-            .map(|last| surplus(&last, &body))
+        let last = self.applied.insert(key.clone(), desired.clone());
+        let of_others = last
+            .as_ref()
+            .map(|last| surplus(last, &body))
             .unwrap_or_default();
+        if let Some(last) = &last {
+            give_up(&mut body, &last.comparable(), &desired.comparable());
+        }
         merge(&mut body, &desired.comparable());
         if desired.kind == KubernetesKind::Deployment {
             apply_replicas(
@@ -186,6 +205,21 @@ fn merge(body: &mut Value, desired: &Value) {
             }
         }
         (body, desired) => *body = desired.clone(),
+    }
+}
+
+/// What was applied before and is not said any more goes.
+fn give_up(body: &mut Value, last: &Value, desired: &Value) {
+    let (Value::Object(body), Value::Object(last), Value::Object(desired)) = (body, last, desired)
+    else {
+        return;
+    };
+    for (name, before) in last {
+        match (desired.get(name), body.get_mut(name)) {
+            (None, _) => drop(body.remove(name)),
+            (Some(now), Some(found)) => give_up(found, before, now),
+            (Some(_), None) => {}
+        }
     }
 }
 

@@ -1,0 +1,216 @@
+//! The AWS identity of pods, and how they get from one to another without being without.
+//!
+//! Pods are given their way to credentials when they start: an annotation of the ServiceAccount, or an association, that comes later
+//! does nothing for them. And EKS prefers an association where both are there. So a change of mode goes in this order, each step from
+//! what is seen of the one before: the role trusts both ways; the new way is there, and the association gone where it is not that; the
+//! pods are replaced; the role and the ServiceAccount forget the old way.
+
+use serde_json::Value;
+
+use crate::{
+    aws::{AwsKind, AwsResource, IamRole, PodIdentityAssociation},
+    blueprint::Section,
+    difference::canonical,
+    kubernetes::{
+        KubernetesKind,
+        readiness::{Readiness, readiness},
+        service_account::ROLE_ANNOTATION,
+    },
+    observed::Observation,
+    resolve::{ComponentIdentity, IdentityMode, RoleDraft, permissions},
+    resource::ResourceKey,
+};
+
+use super::{
+    ComponentBuilder,
+    marks::{Wanted, marked},
+    outputs,
+};
+
+/// Annotation of pods that says how they were told to get credentials: `PodIdentity`, `None`, or for IRSA the ARN of the role. Left
+/// out where there was never anything but the first two.
+pub(crate) const PODS_ANNOTATION: &str = "shopkeeper.dev/identity";
+const POD_IDENTITY: &str = "PodIdentity";
+const NO_IDENTITY: &str = "None";
+
+/// What an identity means for the other objects of a component.
+#[derive(Debug, Default)]
+pub(super) struct BuiltIdentity {
+    /// What pods wait for.
+    pub keys: Vec<ResourceKey>,
+    /// The role that the ServiceAccount names.
+    pub account_role: Option<String>,
+    /// Value of [`PODS_ANNOTATION`].
+    pub of_pods: Option<String>,
+}
+
+impl ComponentBuilder<'_> {
+    /// The role and the association; the role first.
+    pub(super) fn identity(&mut self) -> BuiltIdentity {
+        let component = self.component;
+        match &component.identity {
+            ComponentIdentity::None => self.built(Vec::new(), None, NO_IDENTITY, true),
+            ComponentIdentity::Existing { role_arn, mode } => {
+                self.with_role(role_arn.clone(), *mode, None)
+            }
+            ComponentIdentity::Made(draft) => {
+                let Some(role) = self.role(draft) else {
+                    return self.built(Vec::new(), None, NO_IDENTITY, true);
+                };
+                let arn = self
+                    .resolved
+                    .platform
+                    .iam_arn(&format!("role/{}", role.name));
+                let trusts = self
+                    .observed_role(&role.name)
+                    .is_some_and(|found| trusts(found, draft.trust()));
+                let part = component.role_of("identity.role");
+                let key = self.blueprint.aws(Section::Workload, part, role, &[]);
+                self.with_role(arn, draft.mode(), Some((key, trusts)))
+            }
+        }
+    }
+
+    /// Leads pods to a role. `made` is the role where it is one of ours, and whether it trusts them in the way that is declared.
+    fn with_role(
+        &mut self,
+        arn: String,
+        mode: IdentityMode,
+        made: Option<(ResourceKey, bool)>,
+    ) -> BuiltIdentity {
+        let trusts = made.as_ref().is_none_or(|(_, trusts)| *trusts);
+        let mut keys: Vec<ResourceKey> = made.into_iter().map(|(key, _)| key).collect();
+        match mode {
+            IdentityMode::PodIdentity => {
+                let desired = self.association(arn);
+                let is_there = self.observed.present(&desired.key()).is_some();
+                let part = self.component.role_of("identity.association");
+                keys.push(self.blueprint.aws(Section::Workload, part, desired, &keys));
+                self.built(keys, None, POD_IDENTITY, trusts && is_there)
+            }
+            IdentityMode::IRSA => {
+                let key = self.association(arn.clone()).key();
+                let is_gone = matches!(
+                    self.observed.aws.get(&key),
+                    None | Some(Observation::Absent)
+                );
+                let is_told = self.account_role() == Some(arn.as_str());
+                self.built(keys, Some(arn.clone()), &arn, trusts && is_gone && is_told)
+            }
+        }
+    }
+
+    /// What is said to pods and of them. What is not `in_place` is not said to pods that run.
+    fn built(
+        &self,
+        keys: Vec<ResourceKey>,
+        account_role: Option<String>,
+        wanted: &str,
+        in_place: bool,
+    ) -> BuiltIdentity {
+        let unmarked = [POD_IDENTITY, NO_IDENTITY];
+        let of_pods = self.mark(
+            PODS_ANNOTATION,
+            &Wanted {
+                value: wanted,
+                unmarked: &unmarked,
+                in_place,
+            },
+        );
+        let now = self
+            .deployment()
+            .and_then(|body| marked(body, PODS_ANNOTATION));
+        // Pods that are told to use the role of the ServiceAccount, and new ones of theirs, need its name until the last is gone.
+        let old = now.filter(|now| !unmarked.contains(now) || !self.is_rolled_out());
+        let account_role =
+            account_role.or_else(|| old.and_then(|_| self.account_role().map(str::to_owned)));
+        BuiltIdentity {
+            keys,
+            account_role,
+            of_pods,
+        }
+    }
+
+    fn association(&self, role_arn: String) -> AwsResource {
+        let platform = &self.resolved.platform;
+        let mut tags = platform.tags.clone();
+        tags.extend(self.resolved.owner.tags(&platform.cluster));
+        AwsResource::from(PodIdentityAssociation {
+            cluster: platform.cluster.clone(),
+            namespace: self.resolved.owner.namespace.clone(),
+            service_account: self.component.service_account.clone(),
+            role_arn,
+            tags,
+        })
+    }
+
+    /// The role with the permissions that follow from the data tier, and with the trust that pods of before still need.
+    fn role(&self, draft: &RoleDraft) -> Option<IamRole> {
+        let platform = &self.resolved.platform;
+        let mut statements = Vec::new();
+        if self.component.role.is_empty() {
+            statements = permissions::statements(platform, &self.resolved.data);
+            if !outputs::are_in_force(self.resolved, self.observed) {
+                permissions::keep_connecting(&mut statements, self.observed, draft.name());
+            }
+        }
+        let mut role = draft.with_permissions(statements)?;
+        if let Some(other) = draft.other_trust()
+            && self
+                .observed_role(&role.name)
+                .is_some_and(|found| trusts(found, other))
+            && !self.pods_have_changed(draft, &role.name)
+            && let Some(list) = role
+                .trust_policy
+                .get_mut("Statement")
+                .and_then(Value::as_array_mut)
+        {
+            list.push(other.clone());
+        }
+        Some(role)
+    }
+
+    /// Whether every pod was told to get its credentials in the way that is declared.
+    fn pods_have_changed(&self, draft: &RoleDraft, role: &str) -> bool {
+        let Some(body) = self.deployment() else {
+            return true;
+        };
+        let told = marked(body, PODS_ANNOTATION).unwrap_or(POD_IDENTITY);
+        let wanted = match draft.mode() {
+            IdentityMode::PodIdentity => POD_IDENTITY.to_owned(),
+            IdentityMode::IRSA => self.resolved.platform.iam_arn(&format!("role/{role}")),
+        };
+        told == wanted && self.is_rolled_out()
+    }
+
+    fn is_rolled_out(&self) -> bool {
+        self.deployment()
+            .is_some_and(|body| readiness(KubernetesKind::Deployment, body) == Readiness::Ready)
+    }
+
+    fn observed_role(&self, name: &str) -> Option<&IamRole> {
+        let key = ResourceKey::aws(AwsKind::IamRole, name);
+        match &self.observed.present(&key)?.resource {
+            AwsResource::IamRole(role) => Some(role),
+            _ => None,
+        }
+    }
+
+    /// The role that the ServiceAccount names.
+    fn account_role(&self) -> Option<&str> {
+        self.body(
+            KubernetesKind::ServiceAccount,
+            &self.component.service_account,
+        )?["metadata"]["annotations"][ROLE_ANNOTATION]
+            .as_str()
+    }
+}
+
+/// Whether a role has a statement in its trust policy, however AWS writes it.
+fn trusts(role: &IamRole, statement: &Value) -> bool {
+    let wanted = canonical(statement);
+    match &role.trust_policy["Statement"] {
+        Value::Array(statements) => statements.iter().any(|other| canonical(other) == wanted),
+        other => canonical(other) == wanted,
+    }
+}

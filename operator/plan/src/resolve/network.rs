@@ -1,0 +1,155 @@
+//! The place of pods in the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shopkeeper_api::{
+    network::{Network, ServiceLoadBalancer, ServiceType},
+    storefront::Exposure,
+    workload::Workload,
+};
+
+use super::{Context, component::Place};
+use crate::failure::{Class, Failure};
+
+/// The class of the AWS Load Balancer Controller.
+const CONTROLLER_CLASS: &str = "service.k8s.aws/nlb";
+/// The classes that the annotations of the AWS Load Balancer Controller mean something to: EKS Auto Mode reads the same.
+const NETWORK_LOAD_BALANCERS: [&str; 2] = [CONTROLLER_CLASS, "eks.amazonaws.com/nlb"];
+
+/// The Service in front of pods, defaults applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedService {
+    /// Its type.
+    pub type_: ServiceType,
+    /// Annotations of the user.
+    pub annotations: BTreeMap<String, String>,
+    /// Ports at the nodes, by the name of the port.
+    pub node_ports: BTreeMap<String, i32>,
+    /// The load balancer.
+    pub load_balancer: Option<ResolvedServiceLoadBalancer>,
+}
+
+/// The load balancer of a Service, defaults applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedServiceLoadBalancer {
+    /// Who reaches it.
+    pub exposure: Exposure,
+    /// Who makes it.
+    pub class: String,
+    /// Networks that may connect; empty for all.
+    pub source_ranges: Vec<String>,
+    /// Attributes by AWS's names.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl ResolvedServiceLoadBalancer {
+    /// Whether it is a Network Load Balancer of AWS, made by somebody who reads the controller's annotations.
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        NETWORK_LOAD_BALANCERS.contains(&self.class.as_str())
+    }
+}
+
+impl ResolvedService {
+    /// From which subnets packets come that entered outside of the cluster: a load balancer has its addresses there, and a node hands
+    /// on with its own.
+    #[must_use]
+    pub fn entered_from(&self) -> Option<Exposure> {
+        match (self.type_, &self.load_balancer) {
+            (ServiceType::ClusterIP, _) => None,
+            (ServiceType::LoadBalancer, Some(load_balancer)) => Some(load_balancer.exposure),
+            _ => Some(Exposure::Internal),
+        }
+    }
+}
+
+pub(super) fn service(
+    context: Context<'_>,
+    place: &Place<'_>,
+    workload: &Workload,
+    declared: Option<&Network>,
+) -> Result<ResolvedService, Failure> {
+    let Some(settings) = declared.and_then(|network| network.service.as_ref()) else {
+        return Ok(ResolvedService {
+            type_: ServiceType::ClusterIP,
+            annotations: BTreeMap::new(),
+            node_ports: BTreeMap::new(),
+            load_balancer: None,
+        });
+    };
+    let field = format!("{}.network.service", place.field);
+    if settings.type_ != ServiceType::ClusterIP && workload.ports.is_empty() {
+        return Err(Failure::invalid(
+            &field,
+            "there is no port to publish",
+            &format!("add one to {}.workload.ports", place.field),
+        ));
+    }
+    for name in settings.node_ports.keys() {
+        if !workload.ports.iter().any(|port| port.name == *name) {
+            return Err(Failure::invalid(
+                &format!("{field}.nodePorts.{name}"),
+                "names no port",
+                &format!("use a name of {}.workload.ports", place.field),
+            ));
+        }
+    }
+    let load_balancer = (settings.type_ == ServiceType::LoadBalancer)
+        .then(|| load_balancer(settings.load_balancer.as_ref()));
+    if let Some(load_balancer) = &load_balancer
+        && load_balancer.exposure == Exposure::Public
+        && load_balancer.is_of_aws()
+        && context.platform.public_subnets.is_empty()
+    {
+        return Err(Failure::invalid(
+            &format!("{field}.loadBalancer.exposure"),
+            &format!("Platform {} has no public subnets", context.platform.name),
+            "name them in the Platform's spec.network.existing.publicSubnets, or choose Internal",
+        ));
+    }
+    Ok(ResolvedService {
+        type_: settings.type_,
+        annotations: settings.annotations.clone(),
+        node_ports: settings.node_ports.clone(),
+        load_balancer,
+    })
+}
+
+fn load_balancer(declared: Option<&ServiceLoadBalancer>) -> ResolvedServiceLoadBalancer {
+    let nothing = ServiceLoadBalancer::default();
+    let declared = declared.unwrap_or(&nothing);
+    ResolvedServiceLoadBalancer {
+        exposure: declared.exposure.unwrap_or(Exposure::Internal),
+        class: declared
+            .class
+            .clone()
+            .unwrap_or_else(|| CONTROLLER_CLASS.to_owned()),
+        source_ranges: declared.source_ranges.clone(),
+        attributes: declared.attributes.clone(),
+    }
+}
+
+/// The security groups of the pods, in order; empty for those of their node.
+pub(super) fn security_groups(
+    context: Context<'_>,
+    place: &Place<'_>,
+    declared: Option<&Network>,
+) -> Result<BTreeSet<String>, Failure> {
+    let groups: BTreeSet<String> = declared
+        .map(|network| network.security_group_ids.iter().cloned().collect())
+        .unwrap_or_default();
+    // Pods without the groups that they are meant to have may reach, and be reached by, whatever their node may.
+    if !groups.is_empty() && !context.references.security_group_policies {
+        return Err(Failure::new(
+            Class::NotReady,
+            format!(
+                "{}.network.securityGroupIds: the cluster has no kind SecurityGroupPolicy (vpcresources.k8s.aws/v1beta1)",
+                place.field
+            ),
+        )
+        .with_remedy(
+            "use an EKS cluster with its VPC resource controller, whose definition that is, or leave securityGroupIds out",
+        ));
+    }
+    Ok(groups)
+}

@@ -1,0 +1,302 @@
+//! The place of pods in the network: the Service in front of them, their security groups, and the web ACL of a load balancer.
+
+use serde_json::{Value, json};
+use shopkeeper_api::OrderService;
+use shopkeeper_plan::{
+    failure::Class,
+    kubernetes::KubernetesKind,
+    plan::{Action, Effect},
+    resolve::{References, Resolve},
+    resource::ResourceKey,
+};
+
+use crate::{
+    fixture::{facts, read, references, resolve, typed, want},
+    world::World,
+};
+
+const GROUPS: &str = "shopkeeper.dev/security-groups";
+const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
+
+fn orders(network: Value) -> Value {
+    let mut object = read("octank", "orders");
+    object["spec"]["network"] = network;
+    object
+}
+
+fn body<'a>(world: &'a World, kind: KubernetesKind, name: &str) -> &'a Value {
+    &world.kubernetes[&ResourceKey::kubernetes(kind, name)].body
+}
+
+fn settle(world: &mut World, object: &Value) {
+    world.wanted = want("octank", object);
+    world.log.clear();
+    let plan = world.run();
+    assert!(plan.is_empty(), "{plan:#?}");
+}
+
+#[test]
+fn a_service_with_a_load_balancer_of_its_own() {
+    let object = orders(json!({"service": {
+        "type": "LoadBalancer",
+        "annotations": {"example.com/team": "orders", format!("{PREFIX}-scheme"): "internet-facing"},
+        "loadBalancer": {"sourceRanges": ["10.20.0.0/16"], "attributes": {"load_balancing.cross_zone.enabled": "true"}},
+    }}));
+    let mut world = World::new(want("octank", &object));
+    for _ in 0..200 {
+        let plan = world.pass();
+        let service = ResourceKey::kubernetes(KubernetesKind::Service, "orders");
+        let has_address = world
+            .kubernetes
+            .get(&service)
+            .is_some_and(|found| found.body["status"]["loadBalancer"].is_object());
+        assert!(
+            has_address || plan.steps.iter().any(|step| step.key == service),
+            "it is not ready before it has an address"
+        );
+        if !world.tick() && plan.is_empty() {
+            break;
+        }
+    }
+    assert!(world.plan().is_empty());
+    let service = body(&world, KubernetesKind::Service, "orders");
+    assert_eq!(service["spec"]["type"], "LoadBalancer");
+    assert_eq!(service["spec"]["loadBalancerClass"], "service.k8s.aws/nlb");
+    assert_eq!(
+        service["spec"]["loadBalancerSourceRanges"],
+        json!(["10.20.0.0/16"])
+    );
+    assert_eq!(service["spec"]["allocateLoadBalancerNodePorts"], false);
+    let annotations = &service["metadata"]["annotations"];
+    for (name, value) in [
+        ("scheme", "internal"),
+        ("nlb-target-type", "ip"),
+        ("subnets", "subnet-private-a,subnet-private-b"),
+        ("attributes", "load_balancing.cross_zone.enabled=true"),
+    ] {
+        assert_eq!(annotations[format!("{PREFIX}-{name}")], value, "{name}");
+    }
+    assert_eq!(annotations["example.com/team"], "orders");
+    let tags = annotations[format!("{PREFIX}-additional-resource-tags")]
+        .as_str()
+        .unwrap();
+    assert!(
+        tags.contains("shopkeeper.dev/owner=OrderService/shop/orders"),
+        "{tags}"
+    );
+    // It has its addresses in the private subnets; the Storefront's in the public ones.
+    let policy = body(&world, KubernetesKind::NetworkPolicy, "orders").to_string();
+    for cidr in ["10.0.0.0/24", "10.0.1.0/24", "10.0.100.0/24"] {
+        assert_eq!(
+            policy.matches(&format!("{cidr}\"")).count(),
+            1,
+            "{cidr}: {policy}"
+        );
+    }
+}
+
+#[test]
+fn a_type_can_change_and_what_the_api_server_assigns_is_no_drift() {
+    let mut world = World::settled(want("octank", &orders(json!({}))));
+    let types = [
+        json!({"type": "LoadBalancer", "loadBalancer": {"exposure": "Public"}}),
+        json!({"type": "NodePort", "nodePorts": {"http": 30080}}),
+        json!({"type": "NodePort"}),
+        json!({"type": "ClusterIP"}),
+    ];
+    for service in types {
+        settle(&mut world, &orders(json!({"service": service})));
+        let expected = ["apply NetworkPolicy/orders", "apply Service/orders"];
+        assert!(
+            world
+                .log
+                .iter()
+                .all(|line| expected.contains(&line.as_str())),
+            "nothing but the Service and who may enter: {:#?}",
+            world.log
+        );
+        assert!(world.log.contains(&"apply Service/orders".to_owned()));
+        let key = ResourceKey::kubernetes(KubernetesKind::Service, "orders");
+        let found = world.kubernetes.get_mut(&key).unwrap();
+        assert_eq!(found.body["spec"]["type"], service["type"]);
+        let wanted = &service["nodePorts"]["http"];
+        if !wanted.is_null() {
+            assert_eq!(&found.body["spec"]["ports"][0]["nodePort"], wanted);
+        }
+        // As the API server does.
+        found.body["spec"]["clusterIP"] = json!("10.100.7.7");
+        found.body["spec"]["healthCheckNodePort"] = json!(31000);
+        if wanted.is_null() && service["type"] == "NodePort" {
+            found.body["spec"]["ports"][0]["nodePort"] = json!(31234);
+        }
+        found.body["spec"]["externalTrafficPolicy"] = json!("Cluster");
+        let plan = world.plan();
+        assert!(plan.is_empty(), "{plan:#?}");
+    }
+}
+
+#[test]
+fn a_node_hands_on_with_its_own_address() {
+    let world = World::settled(want(
+        "octank",
+        &orders(json!({"service": {"type": "NodePort"}})),
+    ));
+    let policy = body(&world, KubernetesKind::NetworkPolicy, "orders").to_string();
+    assert!(policy.contains("10.0.0.0/24"), "{policy}");
+}
+
+#[test]
+fn what_cannot_be_published_is_refused() {
+    let refused = |network: Value, without_ports: bool| {
+        let mut object = orders(network);
+        if without_ports {
+            object["spec"]["workload"]["ports"] = json!([]);
+            object["spec"]["workload"]["metrics"] = Value::Null;
+            object["spec"]["workload"]["probes"] = Value::Null;
+        }
+        resolve::<OrderService>("octank", &object)
+            .map(drop)
+            .unwrap_err()
+            .describe()
+    };
+    let unknown = refused(
+        json!({"service": {"type": "NodePort", "nodePorts": {"htpp": 30080}}}),
+        false,
+    );
+    assert!(
+        unknown.contains("spec.network.service.nodePorts.htpp: names no port")
+            && unknown.contains("spec.workload.ports"),
+        "{unknown}"
+    );
+    let nothing = refused(json!({"service": {"type": "NodePort"}}), true);
+    assert!(
+        nothing.contains("spec.network.service: there is no port"),
+        "{nothing}"
+    );
+    let mut platform = facts("octank");
+    platform.public_subnets.clear();
+    let object: OrderService = typed(&orders(
+        json!({"service": {"type": "LoadBalancer", "loadBalancer": {"exposure": "Public"}}}),
+    ));
+    let hidden = object
+        .resolve(&platform, &references("octank"))
+        .map(drop)
+        .unwrap_err()
+        .describe();
+    assert!(
+        hidden.contains("spec.network.service.loadBalancer.exposure")
+            && hidden.contains("has no public subnets"),
+        "{hidden}"
+    );
+}
+
+fn told(world: &World) -> Value {
+    body(world, KubernetesKind::Deployment, "orders")["spec"]["template"]["metadata"]["annotations"]
+        [GROUPS]
+        .clone()
+}
+
+#[test]
+fn pods_are_given_security_groups_when_they_are_made() {
+    let with = |groups: Value| orders(json!({"securityGroupIds": groups}));
+    let world = World::settled(want("octank", &with(json!(["sg-0b", "sg-0a"]))));
+    let policy = body(&world, KubernetesKind::SecurityGroupPolicy, "orders");
+    assert_eq!(
+        policy["spec"],
+        json!({
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "orders", "app.kubernetes.io/instance": "orders"}},
+            "securityGroups": {"groupIds": ["sg-0a", "sg-0b"]},
+        })
+    );
+    assert_eq!(told(&world), "sg-0a,sg-0b");
+
+    // Pods that run get others by being replaced, once the policy has them.
+    let mut world = World::settled(want("octank", &orders(json!({}))));
+    assert_eq!(told(&world), Value::Null);
+    for (groups, policy, mark) in [
+        (json!(["sg-0a"]), "apply", json!("sg-0a")),
+        (json!(["sg-0a", "sg-0c"]), "apply", json!("sg-0a,sg-0c")),
+        (json!([]), "remove", json!("None")),
+    ] {
+        world.wanted = want("octank", &with(groups));
+        world.log.clear();
+        let mut rolled = 0;
+        for _ in 0..60 {
+            let plan = world.pass();
+            rolled += plan
+                .steps
+                .iter()
+                .filter(|step| {
+                    step.key.to_string() == "Deployment orders"
+                        && step.action == Action::Update
+                        && step.effect == Effect::Rolling
+                })
+                .count();
+            if !world.tick() && plan.is_empty() {
+                break;
+            }
+        }
+        assert!(world.plan().is_empty());
+        assert_eq!(rolled, 1);
+        assert_eq!(
+            world.log,
+            [
+                format!("{policy} SecurityGroupPolicy/orders"),
+                "apply Deployment/orders".to_owned()
+            ]
+        );
+        assert_eq!(told(&world), mark);
+    }
+}
+
+#[test]
+fn a_cluster_that_cannot_do_it_is_told() {
+    let object: OrderService = typed(&orders(json!({"securityGroupIds": ["sg-0a"]})));
+    let references = References {
+        security_group_policies: false,
+        ..references("octank")
+    };
+    let failure = object
+        .resolve(&facts("octank"), &references)
+        .map(drop)
+        .unwrap_err();
+    assert_eq!(failure.class, Class::NotReady);
+    let text = failure.describe();
+    assert!(
+        text.contains("spec.network.securityGroupIds: the cluster has no kind SecurityGroupPolicy")
+            && text.contains("leave securityGroupIds out"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_web_acl_that_is_taken_out_is_taken_off() {
+    const ACL: &str = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/shop/a1b2c3d4";
+    let with = |acl: Value| {
+        let mut object = read("octank", "storefront");
+        object["spec"]["loadBalancer"] = json!({"wafAclArn": acl});
+        if acl.is_null() {
+            object["spec"]["loadBalancer"] = json!({});
+        }
+        object
+    };
+    let acl = |world: &World| {
+        body(world, KubernetesKind::Ingress, "octank")["metadata"]["annotations"]
+            ["alb.ingress.kubernetes.io/wafv2-acl-arn"]
+            .clone()
+    };
+    let mut world = World::settled(want("octank", &with(Value::Null)));
+    assert_eq!(
+        acl(&world),
+        Value::Null,
+        "one that never had one is left alone"
+    );
+    settle(&mut world, &with(json!(ACL)));
+    assert_eq!(acl(&world), ACL);
+    settle(&mut world, &with(Value::Null));
+    assert_eq!(acl(&world), "none");
+    world.log.clear();
+    assert!(world.run().is_empty() && world.log.is_empty());
+    settle(&mut world, &with(json!(ACL)));
+    assert_eq!(acl(&world), ACL);
+}

@@ -1,0 +1,258 @@
+//! A service is reached, and its pods have security groups, as it says.
+//!
+//! Proves that a Service with a load balancer of its own is Ready once that has an address, and not before; that its type changes in
+//! every direction, and what the API server assigns meanwhile is no drift; that an edit of somebody else is set back; that security
+//! groups wait for a cluster that knows them and say so, take hold by replaced pods, and go again; and that nothing is left at the end.
+//!
+//! Rows R8, R29 of `docs/coverage.md`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
+
+const NAMESPACE: &str = "exposed";
+const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
+
+/// The definition of EKS's VPC resource controller, as far as it says anything of what we write.
+const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: securitygrouppolicies.vpcresources.k8s.aws}
+spec:
+  group: vpcresources.k8s.aws
+  names: {kind: SecurityGroupPolicy, listKind: SecurityGroupPolicyList, plural: securitygrouppolicies, singular: securitygrouppolicy}
+  scope: Namespaced
+  versions:
+    - name: v1beta1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+            spec:
+              type: object
+              properties:
+                podSelector:
+                  type: object
+                  x-kubernetes-map-type: atomic
+                  properties: {matchLabels: {type: object, additionalProperties: {type: string}}}
+                securityGroups:
+                  type: object
+                  properties: {groupIds: {type: array, minItems: 1, maxItems: 16, items: {type: string}}}
+";
+
+#[tokio::test]
+async fn services_are_exposed() -> Result<()> {
+    let shop = Shop::open("exposed").await?;
+    shop.namespace(NAMESPACE).await?;
+    shop.apply(&read_example("octank/platform.yaml")?).await?;
+    let orders = Subject::new("OrderService", NAMESPACE, "orders");
+
+    shop.until_ready(&Subject::new("Platform", "", "octank"))
+        .await?;
+    apply(&shop, json!({"securityGroupIds": ["sg-0a1b2c3d"]})).await?;
+    a_kind_that_is_missing_is_named(&shop, &orders).await?;
+    apply(
+        &shop,
+        json!({"service": {"type": "LoadBalancer", "loadBalancer": {"sourceRanges": ["10.20.0.0/16"]}}}),
+    )
+    .await?;
+    a_load_balancer_has_an_address(&shop, &orders).await?;
+    drift_is_set_back(&shop, &orders).await?;
+    types_change(&shop, &orders).await?;
+    security_groups_take_hold(&shop, &orders).await?;
+    shop.second_pass_is_silent(&orders).await?;
+
+    // With a load balancer, which its controller has to take down first.
+    apply(
+        &shop,
+        json!({"securityGroupIds": ["sg-0a1b2c3d"], "service": {"type": "LoadBalancer"}}),
+    )
+    .await?;
+    shop.until_ready(&orders).await?;
+    shop.delete(&orders).await?;
+    shop.until_gone(&orders).await?;
+    for kind in ["Service", "SecurityGroupPolicy", "Deployment"] {
+        let left = shop.list(kind, NAMESPACE, "").await?;
+        ensure!(left.is_empty(), "a {kind} outlived {orders}");
+    }
+    shop.close().await
+}
+
+async fn apply(shop: &Shop, network: Value) -> Result<()> {
+    let workload = json!({
+        "image": "registry.example/orders:1",
+        "ports": [{"name": "http", "containerPort": 8080}],
+    });
+    let whole = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "OrderService",
+        "metadata": {"name": "orders", "namespace": NAMESPACE},
+        "spec": {"workload": workload, "nodes": {"type": "None"}, "network": network},
+    });
+    shop.apply(&whole.to_string()).await
+}
+
+async fn service(shop: &Shop) -> Result<Value> {
+    shop.get("Service", NAMESPACE, "orders").await
+}
+
+async fn a_kind_that_is_missing_is_named(shop: &Shop, orders: &Subject) -> Result<()> {
+    let message = shop
+        .until_condition(orders, "Ready", "False", "DependencyNotReady")
+        .await?;
+    for part in [
+        "spec.network.securityGroupIds: the cluster has no kind SecurityGroupPolicy",
+        "or leave securityGroupIds out",
+    ] {
+        ensure!(message.contains(part), "{message} does not say: {part}");
+    }
+    // It is seen within a minute, while the rest goes on.
+    shop.apply(DEFINITION).await
+}
+
+async fn a_load_balancer_has_an_address(shop: &Shop, orders: &Subject) -> Result<()> {
+    let object = shop.until_ready(orders).await?;
+    equals(
+        "the endpoint",
+        &object["status"]["endpoint"],
+        &json!("orders.exposed.svc:80"),
+    )?;
+    let service = service(shop).await?;
+    includes(
+        "the Service",
+        &service,
+        &json!({
+            "metadata": {"annotations": {
+                format!("{PREFIX}-scheme"): "internal",
+                format!("{PREFIX}-nlb-target-type"): "ip",
+            }},
+            "spec": {
+                "type": "LoadBalancer",
+                "loadBalancerClass": "service.k8s.aws/nlb",
+                "loadBalancerSourceRanges": ["10.20.0.0/16"],
+                "allocateLoadBalancerNodePorts": false,
+            },
+        }),
+    )?;
+    ensure!(
+        service["status"]["loadBalancer"]["ingress"][0]["hostname"].is_string(),
+        "it is Ready without an address"
+    );
+    // Who may enter: the subnets of the load balancer.
+    let policy = shop.get("NetworkPolicy", NAMESPACE, "orders").await?;
+    let platform = shop.get("Platform", "", "octank").await?;
+    for subnet in platform["status"]["network"]["privateSubnets"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let cidr = subnet["cidr"].to_string();
+        ensure!(
+            policy["spec"].to_string().contains(&cidr),
+            "{cidr} is shut out"
+        );
+    }
+    Ok(())
+}
+
+async fn drift_is_set_back(shop: &Shop, orders: &Subject) -> Result<()> {
+    let object = Subject::new("Service", NAMESPACE, "orders");
+    shop.merge(
+        &object,
+        json!({"spec": {"loadBalancerSourceRanges": ["0.0.0.0/0"]}}),
+    )
+    .await?;
+    shop.until("the ranges are set back", PATIENCE, async || {
+        includes(
+            "the Service",
+            &service(shop).await?,
+            &json!({"spec": {"loadBalancerSourceRanges": ["10.20.0.0/16"]}}),
+        )
+    })
+    .await?;
+    shop.until_ready(orders).await.map(drop)
+}
+
+async fn types_change(shop: &Shop, orders: &Subject) -> Result<()> {
+    let address = service(shop).await?["spec"]["clusterIP"].clone();
+    for (settings, expected) in [
+        (
+            json!({"type": "NodePort", "nodePorts": {"http": 30080}}),
+            json!({"type": "NodePort", "ports": [{"nodePort": 30080}], "loadBalancerClass": null}),
+        ),
+        (
+            json!({"type": "LoadBalancer", "loadBalancer": {"exposure": "Public"}}),
+            json!({"type": "LoadBalancer", "loadBalancerClass": "service.k8s.aws/nlb"}),
+        ),
+        (
+            json!({"type": "ClusterIP"}),
+            json!({"type": "ClusterIP", "ports": [{"nodePort": null}], "loadBalancerClass": null, "allocateLoadBalancerNodePorts": null}),
+        ),
+    ] {
+        apply(shop, json!({"service": settings})).await?;
+        shop.until_ready(orders).await?;
+        let service = service(shop).await?;
+        includes("the Service", &service["spec"], &expected)?;
+        equals("its address", &service["spec"]["clusterIP"], &address)?;
+        // Nothing of it is put right once more.
+        let mark = shop.mark().await?;
+        let version = service["metadata"]["resourceVersion"].clone();
+        shop.annotate(
+            orders,
+            "example.com/looked-at",
+            &settings["type"].to_string(),
+        )
+        .await?;
+        shop.until_ready(orders).await?;
+        let writes = shop.kubernetes_writes_since(mark)?;
+        ensure!(
+            !format!("{writes:?}").contains("\"services\""),
+            "the Service of version {version} was written: {writes:?}"
+        );
+    }
+    Ok(())
+}
+
+async fn security_groups_take_hold(shop: &Shop, orders: &Subject) -> Result<()> {
+    let policy = Subject::new("SecurityGroupPolicy", NAMESPACE, "orders");
+    for groups in [
+        json!(["sg-0a1b2c3d"]),
+        json!(["sg-0a1b2c3d", "sg-0e0f0a0b"]),
+        json!([]),
+    ] {
+        let old = pods(shop).await?;
+        apply(shop, json!({"securityGroupIds": groups})).await?;
+        shop.until_ready(orders).await?;
+        let now = pods(shop).await?;
+        equals("the number of pods", now.len(), old.len())?;
+        ensure!(now.is_disjoint(&old), "pods of before still run");
+        let found = shop.find(&policy).await?;
+        if groups == json!([]) {
+            ensure!(found.is_none(), "the policy outlived its groups");
+        } else {
+            includes(
+                "the policy",
+                &found.unwrap_or_default()["spec"],
+                &json!({
+                    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "orders"}},
+                    "securityGroups": {"groupIds": groups},
+                }),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The uids of the pods.
+async fn pods(shop: &Shop) -> Result<BTreeSet<String>> {
+    let pods = shop
+        .list("Pod", NAMESPACE, "app.kubernetes.io/name=orders")
+        .await?;
+    Ok(pods
+        .iter()
+        .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
+        .map(|pod| pod["metadata"]["uid"].to_string())
+        .collect())
+}
