@@ -37,6 +37,11 @@ pub const STORAGE: &str = "^[1-9][0-9]*(Gi|Ti)$";
 pub const WEEKLY_WINDOW: &str = "^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$";
 /// A window of the day in UTC, such as `02:00-03:00`.
 pub const DAILY_WINDOW: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// A field of a pod that can be a file in it.
+pub const POD_FIELD: &str =
+    r"^metadata\.(name|namespace|uid|((labels|annotations)(\['[^']+'\])?))$";
+/// A path in a volume: relative, and not out of it.
+pub const RELATIVE_PATH: &str = r"^\.?[^/.][^/]*(/(\.?[^/.][^/]*|\.\.[^/]+))*$";
 /// A quantity of Kubernetes, such as `250m` or `512Mi`.
 pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 /// Name of a table or index of DynamoDB, which is also a name that an IAM policy can hold.

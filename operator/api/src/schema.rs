@@ -56,6 +56,15 @@ pub(crate) fn load_balancer_attributes(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// What a CSI driver wants to know of a volume, by its own names.
+pub(crate) fn volume_attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 4096}
+    })
+}
+
 /// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it.
 pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Toggle, pattern,
-    pod::{InitContainer, Probes, Resources, Volume},
+    pod::{InitContainer, Probes, Resources},
     schema,
+    volume::Volume,
 };
 
 /// The pods of a service. Only `image` is needed; the rest has defaults that suit a service on a read-only root file system with
@@ -240,9 +241,20 @@ pub struct TmpDir {
 }
 
 /// How a new version replaces the old one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.type) || self.type != 'Recreate' || !(has(self.maxSurge) || has(self.maxUnavailable))")
+        .message("maxSurge and maxUnavailable have no meaning when type is Recreate, which ends all pods at once: leave them out, or choose type RollingUpdate"),
+    validation = Rule::new("!has(self.maxSurge) || !(self.maxSurge in [0, '0%']) || has(self.maxUnavailable) && !(self.maxUnavailable in [0, '0%'])")
+        .message("maxSurge and maxUnavailable (0 when left out) must not both be 0: no pod could be exchanged")
+)]
 pub struct Rollout {
+    /// `RollingUpdate` exchanges pods a few at a time, `Recreate` ends all of them before it starts the new ones, for what must not
+    /// run twice. With Recreate, whatever changes the pods is a downtime: under `policy.changes: ApproveDisruptive` it waits for
+    /// approval, a rotated password too. Default: RollingUpdate.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<RolloutType>,
     /// Pods above the wanted number during a rollout, as a number or in percent. Default: 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
@@ -260,6 +272,16 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: Option<i32>,
+}
+
+/// How pods are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
+pub enum RolloutType {
+    /// A few at a time.
+    RollingUpdate,
+    /// All of them end before the new ones start.
+    Recreate,
 }
 
 /// How pods end.

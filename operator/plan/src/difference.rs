@@ -256,6 +256,7 @@ fn is_quantity(path: &str) -> bool {
         "resources.limits.",
         "sizeLimit",
         "averageValue",
+        ".divisor",
     ]
     .iter()
     .any(|part| path.contains(part))

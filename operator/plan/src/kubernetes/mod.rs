@@ -21,6 +21,7 @@ pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
 pub mod surplus;
+mod volumes;
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident, $api_version:literal, $plural:literal, stage $stage:literal;)+) => {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use shopkeeper_api::{
-    Toggle, defaults,
-    pod::{EmptyDir, FilesFrom, InitContainer, Medium, Probe, ProbeScheme, Resources, Volume},
+    defaults,
+    pod::{InitContainer, Probe, ProbeScheme, Resources},
     workload::{Port, Workload},
 };
 
-use super::{bindings::Bound, object::Frame, security};
+use super::{bindings::Bound, object::Frame, security, volumes};
 use crate::{
     aws::TaintEffect,
     resolve::{
@@ -17,9 +17,6 @@ use crate::{
         nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL},
     },
 };
-
-/// Name of the volume for /tmp.
-const TMP_VOLUME: &str = "shopkeeper-tmp";
 
 /// The pod template.
 pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
@@ -87,7 +84,7 @@ fn pod_spec(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     if !tolerations.is_empty() {
         spec["tolerations"] = Value::Array(tolerations);
     }
-    let volumes = volumes(workload);
+    let volumes = volumes::of_pod(workload, &component.name);
     if !volumes.is_empty() {
         spec["volumes"] = Value::Array(volumes);
     }
@@ -137,7 +134,7 @@ fn container(component: &Component, bound: &Bound) -> Value {
     if !workload.env_from.is_empty() {
         container["envFrom"] = json!(workload.env_from);
     }
-    let mounts = mounts(workload);
+    let mounts = volumes::mounts(workload);
     if !mounts.is_empty() {
         container["volumeMounts"] = Value::Array(mounts);
     }
@@ -258,6 +255,9 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
     {
         probe["initialDelaySeconds"] = json!(seconds);
     }
+    if let Some(seconds) = declared.termination_grace_period_seconds {
+        probe["terminationGracePeriodSeconds"] = json!(seconds);
+    }
     if let Some(http) = &declared.http_get {
         let mut action = json!({
             "path": http.path.clone().unwrap_or_else(|| defaults::HEALTH_PATH.to_owned()),
@@ -280,82 +280,6 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
         probe["exec"] = json!({"command": exec.command});
     }
     probe
-}
-
-fn has_tmp(workload: &Workload) -> bool {
-    let on = workload
-        .tmp_dir
-        .as_ref()
-        .and_then(|tmp| tmp.mode)
-        .is_none_or(Toggle::is_enabled);
-    on && !workload
-        .volume_mounts
-        .iter()
-        .any(|mount| mount.mount_path == "/tmp")
-}
-
-fn mounts(workload: &Workload) -> Vec<Value> {
-    let tmp = has_tmp(workload).then(|| json!({"name": TMP_VOLUME, "mountPath": "/tmp"}));
-    tmp.into_iter()
-        .chain(workload.volume_mounts.iter().map(|mount| json!(mount)))
-        .collect()
-}
-
-fn volumes(workload: &Workload) -> Vec<Value> {
-    let tmp = has_tmp(workload).then(|| {
-        let limit = workload
-            .tmp_dir
-            .as_ref()
-            .and_then(|tmp| tmp.size_limit.clone())
-            .map_or_else(|| json!(defaults::TMP_SIZE_LIMIT), |limit| json!(limit));
-        json!({"name": TMP_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": limit}})
-    });
-    tmp.into_iter()
-        .chain(workload.volumes.iter().map(volume))
-        .collect()
-}
-
-fn volume(declared: &Volume) -> Value {
-    let mut volume = json!({"name": declared.name});
-    if let Some(directory) = &declared.empty_dir {
-        volume["emptyDir"] = empty_dir(directory);
-    } else if let Some(files) = &declared.config_map {
-        volume["configMap"] = files_from(files, "name");
-    } else if let Some(files) = &declared.secret {
-        volume["secret"] = files_from(files, "secretName");
-    } else if let Some(claim) = &declared.persistent_volume_claim {
-        volume["persistentVolumeClaim"] = json!({"claimName": claim.claim_name});
-        if claim.read_only == Some(true) {
-            volume["persistentVolumeClaim"]["readOnly"] = json!(true);
-        }
-    }
-    volume
-}
-
-fn empty_dir(declared: &EmptyDir) -> Value {
-    let mut directory = json!({});
-    if declared.medium == Some(Medium::Memory) {
-        directory["medium"] = json!("Memory");
-    }
-    if let Some(limit) = &declared.size_limit {
-        directory["sizeLimit"] = json!(limit);
-    }
-    directory
-}
-
-fn files_from(declared: &FilesFrom, name_member: &str) -> Value {
-    let mut source = json!({name_member: declared.name});
-    if !declared.items.is_empty() {
-        source["items"] = declared
-            .items
-            .iter()
-            .map(|item| json!({"key": item.key, "path": item.path}))
-            .collect();
-    }
-    if declared.optional == Some(true) {
-        source["optional"] = json!(true);
-    }
-    source
 }
 
 fn init_container(workload: &Workload, declared: &InitContainer) -> Value {
