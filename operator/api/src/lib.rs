@@ -32,6 +32,7 @@ mod schema;
 pub mod status;
 pub mod storefront;
 pub mod table;
+pub mod tracing;
 pub mod volume;
 pub mod workload;
 

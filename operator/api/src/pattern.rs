@@ -13,6 +13,10 @@ pub const HOST: &str = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 pub const LOAD_BALANCER_PATH: &str = r"^/[A-Za-z0-9_.$~'@:+&/-]*$";
 /// Name of an environment variable, as a shell can read it.
 pub const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+/// A URL of a server, without spaces.
+pub const HTTP_URL: &str = r"^https?://[^\s]+$";
+/// Tag of an image.
+pub const IMAGE_TAG: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$";
 /// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.
 pub const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// Number of an AWS account.

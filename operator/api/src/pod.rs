@@ -176,7 +176,7 @@ pub struct InitContainer {
     /// Name of the container.
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// Image of the container.
+    /// Image of the container. Without tag and digest it has the tag `spec.defaults.imageTag` of the Platform.
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// Command. Default: the image's entry point.

@@ -144,6 +144,11 @@ pub(crate) fn pod_security_context(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// A patch of a pod template: whatever Kubernetes knows there, and `$patch`. What is in it is checked when it is resolved.
+pub(crate) fn pod_template_patch(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
 /// Takes `member` out of the object at `path`.
 fn remove(schema: &mut Schema, path: &[&str], member: &str) {
     let pointer: String = path.iter().flat_map(|step| ["/", step]).collect();

@@ -12,11 +12,13 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     Toggle, pattern,
     pod::{InitContainer, Probes, Resources},
     schema,
+    tracing::Tracing,
     volume::Volume,
 };
 
@@ -35,7 +37,8 @@ use crate::{
         .message("securityContext.runAsUser 0 is root, which runAsNonRoot forbids unless it is said to be false: set securityContext.runAsNonRoot to false, or name another user")
 )]
 pub struct Workload {
-    /// Image of the main container, with a tag or, better, a digest.
+    /// Image of the main container, with a tag or, better, a digest. Without either it has the tag `spec.defaults.imageTag` of the
+    /// Platform.
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// When to pull the image: `Always`, `IfNotPresent` or `Never`. Default: Always for the tag `latest`, else IfNotPresent.
@@ -116,6 +119,9 @@ pub struct Workload {
     /// Where Prometheus finds the application's metrics. Left out: it is not scraped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// How the application sends traces. Left out: Shopkeeper sets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
     /// Name of the ServiceAccount. Default: the name of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
@@ -139,6 +145,13 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub priority_class_name: Option<String>,
+    /// What no other field can say: a strategic merge patch on the pod template, with the members `metadata` and `spec`, merged last.
+    /// Containers, variables, ports, volumes and mounts are merged by their keys; `$patch: delete` in a member of a list, or `null`
+    /// for a field, takes away what Shopkeeper set. What Shopkeeper finds its pods by (labels, ServiceAccount, main container) is
+    /// not to be patched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pod_template_patch")]
+    pub pod_template_patch: Option<Map<String, Value>>,
 }
 
 /// When to pull an image.

@@ -257,6 +257,7 @@ fn is_quantity(path: &str) -> bool {
         "sizeLimit",
         "averageValue",
         ".divisor",
+        ".overhead.",
     ]
     .iter()
     .any(|part| path.contains(part))

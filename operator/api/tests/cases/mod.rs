@@ -120,6 +120,7 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "rollout", "maxSurge and maxUnavailable (0 when left out) must not both be 0", "workload: {rollout: {maxSurge: 0%, maxUnavailable: 0}}", "workload: {rollout: {maxSurge: 0%, maxUnavailable: 10%}}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {readiness: {grpc: {}}}}", "workload: {probes: {readiness: {httpGet: null, grpc: {}}}}"),
     create("CatalogService", "probe", "set exactly one of httpGet", "workload: {probes: {startup: {failureThreshold: 30}}}", "workload: {probes: {startup: {tcpSocket: {}, failureThreshold: 30}}}"),
+    create("CatalogService", "tracing", "set inject, endpoint or both", "workload: {tracing: {}}", "workload: {tracing: {inject: {language: Java}}}"),
     create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 30}}", "workload: {lifecycle: {preStopSeconds: 30, terminationGracePeriodSeconds: 60}}"),
 
     create("CatalogService", "lifecycle", "preStopSeconds (15 when left out)", "workload: {lifecycle: {terminationGracePeriodSeconds: 15}}", "workload: {lifecycle: {terminationGracePeriodSeconds: 16}}"),

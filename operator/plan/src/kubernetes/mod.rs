@@ -12,7 +12,7 @@ pub(crate) mod horizontal_pod_autoscaler;
 pub(crate) mod ingress;
 pub(crate) mod network_policy;
 pub(crate) mod object;
-mod pod;
+pub(crate) mod pod;
 pub(crate) mod pod_disruption_budget;
 pub mod readiness;
 pub mod replicas;
@@ -20,7 +20,9 @@ mod security;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
+pub(crate) mod strategic_merge;
 pub mod surplus;
+mod tracing;
 mod volumes;
 
 macro_rules! kinds {

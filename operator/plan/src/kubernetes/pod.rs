@@ -9,7 +9,7 @@ use shopkeeper_api::{
     workload::{Port, Workload},
 };
 
-use super::{bindings::Bound, object::Frame, security, volumes};
+use super::{bindings::Bound, object::Frame, security, strategic_merge, tracing, volumes};
 use crate::{
     aws::TaintEffect,
     resolve::{
@@ -18,8 +18,17 @@ use crate::{
     },
 };
 
-/// The pod template.
+/// The pod template, with the patch of the user on it.
 pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
+    let mut template = unpatched(frame, component, bound);
+    if let Some(patch) = &component.workload.pod_template_patch {
+        strategic_merge::merge(&mut template, patch);
+    }
+    template
+}
+
+/// The pod template without the patch of the user.
+pub fn unpatched(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     let workload = &component.workload;
     let mut labels = Map::new();
     labels.extend(
@@ -59,6 +68,9 @@ fn annotations(component: &Component, bound: &Bound) -> Map<String, Value> {
             json!(metrics.port.container_port.to_string()),
         );
         annotations.insert("prometheus.io/path".to_owned(), json!(metrics.path));
+    }
+    if let Some((name, value)) = tracing::annotation(&component.workload) {
+        annotations.insert(name, value);
     }
     annotations
 }
@@ -219,7 +231,13 @@ fn env(component: &Component, bound: &Bound) -> Vec<Value> {
             .iter()
             .map(|variable| json!(variable)),
     );
-    env
+    // First, so that what was declared can refer to them.
+    tracing::variables(component)
+        .into_iter()
+        .filter(|(name, _)| !env.iter().any(|variable| variable["name"] == **name))
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .chain(env.iter().cloned())
+        .collect()
 }
 
 fn default_resources() -> Value {

@@ -15,10 +15,14 @@ pub fn build(
     component: &Component,
     irsa_role: Option<&str>,
 ) -> KubernetesObject {
-    let annotations: Map<String, Value> = irsa_role
-        .map(|arn| ("eks.amazonaws.com/role-arn".to_owned(), Value::from(arn)))
-        .into_iter()
+    let mut annotations: Map<String, Value> = component
+        .service_account_annotations
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
+    if let Some(arn) = irsa_role {
+        annotations.insert("eks.amazonaws.com/role-arn".to_owned(), json!(arn));
+    }
     ObjectBuilder::new(
         frame,
         KubernetesKind::ServiceAccount,

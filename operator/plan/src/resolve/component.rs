@@ -16,7 +16,10 @@ use shopkeeper_api::{
 };
 
 pub use super::nodes::Placement;
-use super::{Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, nodes};
+use super::{
+    Context, ServiceKey, ServicePort, identity, identity::ComponentIdentity, image, nodes,
+    pod_template_patch,
+};
 use crate::{
     failure::Failure,
     outputs::{Output, Outputs},
@@ -40,6 +43,8 @@ pub struct Component {
     pub placement: Placement,
     /// Name of the ServiceAccount.
     pub service_account: String,
+    /// Annotations of the ServiceAccount that were asked for.
+    pub service_account_annotations: BTreeMap<String, String>,
     /// Who may call.
     pub callers: Vec<Caller>,
     /// Whom the load balancer serves that reaches the pods, where one does.
@@ -133,7 +138,7 @@ pub(super) fn component(
     place: &Place<'_>,
     tier: &Tier<'_>,
 ) -> Result<Component, Failure> {
-    let workload = tier.workload.clone();
+    let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
     let replicas = replicas(tier.scaling);
     let service_account = workload
         .service_account_name
@@ -144,7 +149,7 @@ pub(super) fn component(
         .map(str::to_owned)
         .or_else(|| probe_path(&workload))
         .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
-    Ok(Component {
+    let component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
         disruption: disruption(tier.disruption, &replicas),
@@ -163,10 +168,26 @@ pub(super) fn component(
             .as_ref()
             .and_then(|metrics| resolve_metrics(context, metrics, &workload)),
         service_account,
+        service_account_annotations: tier
+            .identity
+            .map(|identity| identity.service_account_annotations.clone())
+            .unwrap_or_default(),
         health_path,
         replicas,
         workload,
-    })
+    };
+    pod_template_patch::check(context.owner, &component, place.field)?;
+    Ok(component)
+}
+
+/// The workload with the tag of the whole shop on images that name none.
+fn tagged(declared: &Workload, tag: Option<&str>) -> Workload {
+    let mut workload = declared.clone();
+    workload.image = image::tagged(&workload.image, tag);
+    for container in &mut workload.init_containers {
+        container.image = image::tagged(&container.image, tag);
+    }
+    workload
 }
 
 fn replicas(declared: Option<&Scaling>) -> Replicas {

@@ -16,12 +16,14 @@ mod component;
 mod database;
 mod edge;
 mod identity;
+mod image;
 mod media;
 pub mod nodes;
 mod notifications;
 mod order_service;
 pub(crate) mod permissions;
 pub mod platform;
+mod pod_template_patch;
 mod storefront;
 mod table;
 
