@@ -74,27 +74,37 @@ fn merge_map(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-/// A member that only says `$patch: replace` stands for the whole list.
+/// A member that only says `$patch: replace` stands for the whole list. What a patch adds is no part of what is merged with: it may
+/// open one port for two protocols.
 fn merge_list(target: &mut Vec<Value>, patch: &[Value], key: &str) {
     let maps = || patch.iter().filter_map(Value::as_object);
     if maps().any(|entry| directive(entry) == Some("replace")) {
         target.clear();
     }
+    let mut added = Vec::new();
     for entry in maps() {
-        let found = target
-            .iter()
-            .position(|other| other.get(key) == entry.get(key));
+        let found = target.iter().position(|other| is_same(other, entry, key));
         match (directive(entry), found) {
             (Some("replace"), _) | (Some("delete"), None) => {}
             (Some("delete"), Some(index)) => drop(target.remove(index)),
             (_, Some(index)) => merge(&mut target[index], entry),
             (_, None) => {
-                let mut added = Value::Null;
-                merge(&mut added, entry);
-                target.push(added);
+                let mut new = Value::Null;
+                merge(&mut new, entry);
+                added.push(new);
             }
         }
     }
+    target.append(&mut added);
+}
+
+/// Ports are told apart by their protocol, too, as the API server does.
+fn is_same(one: &Value, other: &Map<String, Value>, key: &str) -> bool {
+    let protocol =
+        |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("TCP").to_owned();
+    one.get(key) == other.get(key)
+        && (key != "containerPort"
+            || protocol(one.get("protocol")) == protocol(other.get("protocol")))
 }
 
 /// What a map of a patch says about itself.
@@ -139,6 +149,16 @@ mod tests {
                     "ports": [{"containerPort": 80, "name": "http", "protocol": "TCP", "hostPort": 8080}]},
                 {"name": "proxy", "image": "proxy:1"},
             ]}),
+        );
+    }
+
+    #[test]
+    fn one_port_can_be_there_for_two_protocols() {
+        merges(
+            json!({"ports": [{"containerPort": 53, "name": "dns", "protocol": "TCP"}]}),
+            json!({"ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "hostPort": 53}, {"containerPort": 54}]}),
+            json!({"ports": [{"containerPort": 53, "name": "dns", "protocol": "TCP", "hostPort": 53},
+                {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 54}]}),
         );
     }
 

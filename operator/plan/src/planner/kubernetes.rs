@@ -62,11 +62,7 @@ impl Planner<'_> {
             };
         }
         let mut step = step(key, Action::Update, apply());
-        let exchanges_pods = desired.kind == KubernetesKind::Deployment
-            && differences
-                .iter()
-                .any(|(path, ..)| path.starts_with("spec.template"));
-        step.effect = if exchanges_pods {
+        step.effect = if desired.exchanges_pods_of(&found.body, &differences) {
             effect_of_exchange(desired)
         } else {
             Effect::None
