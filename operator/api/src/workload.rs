@@ -259,7 +259,7 @@ pub struct TmpDir {
 #[x_kube(
     validation = Rule::new("!has(self.type) || self.type != 'Recreate' || !(has(self.maxSurge) || has(self.maxUnavailable))")
         .message("maxSurge and maxUnavailable have no meaning when type is Recreate, which ends all pods at once: leave them out, or choose type RollingUpdate"),
-    validation = Rule::new("!has(self.maxSurge) || !(self.maxSurge in [0, '0%']) || has(self.maxUnavailable) && !(self.maxUnavailable in [0, '0%'])")
+    validation = Rule::new("!has(self.maxSurge) || !(self.maxSurge == 0 || self.maxSurge == '0%') || (has(self.maxUnavailable) && !(self.maxUnavailable == 0 || self.maxUnavailable == '0%'))")
         .message("maxSurge and maxUnavailable (0 when left out) must not both be 0: no pod could be exchanged")
 )]
 pub struct Rollout {
