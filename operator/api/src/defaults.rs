@@ -46,6 +46,8 @@ pub const CPU_REQUEST: &str = "100m";
 pub const MEMORY_REQUEST: &str = "128Mi";
 /// `workload.tmpDir.sizeLimit`.
 pub const TMP_SIZE_LIMIT: &str = "64Mi";
+/// `accessModes` of a volume claim for each pod.
+pub const ACCESS_MODE: &str = "ReadWriteOnce";
 /// User, group and fsGroup of `workload.podSecurityContext`.
 pub const RUN_AS_USER: i64 = 1000;
 /// `workload.rollout.maxSurge`.

@@ -1,10 +1,12 @@
 //! The AWS identity of a workload.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pattern;
+use crate::{pattern, schema};
 
 /// The AWS identity of the workload. Its permissions come from what is declared: a service with a table may use that table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -28,6 +30,10 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub statements: Vec<Statement>,
+    /// Annotations of the ServiceAccount, beside those that Shopkeeper needs itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::annotations")]
+    pub service_account_annotations: BTreeMap<String, String>,
 }
 
 /// How a workload gets its AWS identity.

@@ -33,6 +33,8 @@ mod schema;
 pub mod status;
 pub mod storefront;
 pub mod table;
+pub mod tracing;
+pub mod volume;
 pub mod workload;
 
 pub use catalog_service::{CatalogService, CatalogServiceSpec};

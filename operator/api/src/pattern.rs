@@ -22,6 +22,10 @@ pub const SECURITY_GROUP_ID: &str = "^sg-[0-9a-f]+$";
 /// Class of a load balancer: a label, with the domain of whoever makes it before it.
 pub const LOAD_BALANCER_CLASS: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// A URL of a server, without spaces.
+pub const HTTP_URL: &str = r"^https?://[^\s]+$";
+/// Tag of an image.
+pub const IMAGE_TAG: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$";
 /// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.
 pub const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// Number of an AWS account.
@@ -46,6 +50,11 @@ pub const STORAGE: &str = "^[1-9][0-9]*(Gi|Ti)$";
 pub const WEEKLY_WINDOW: &str = "^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$";
 /// A window of the day in UTC, such as `02:00-03:00`.
 pub const DAILY_WINDOW: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// A field of a pod that can be a file in it.
+pub const POD_FIELD: &str =
+    r"^metadata\.(name|namespace|uid|((labels|annotations)(\['[^']+'\])?))$";
+/// A path in a volume: relative, and not out of it.
+pub const RELATIVE_PATH: &str = r"^\.?[^/.][^/]*(/(\.?[^/.][^/]*|\.\.[^/]+))*$";
 /// A quantity of Kubernetes, such as `250m` or `512Mi`.
 pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 /// Name of a table or index of DynamoDB, which is also a name that an IAM policy can hold.

@@ -332,6 +332,11 @@ pub struct PlatformDefaults {
     /// What Shopkeeper may do by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// Tag of images that name neither tag nor digest: the version of the whole shop. Changing it rolls all workloads that follow
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = pattern::IMAGE_TAG))]
+    pub image_tag: Option<String>,
     /// Tags of every AWS resource, beside the owner's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::tags")]

@@ -1,4 +1,4 @@
-//! Parts of a pod: probes, volumes, init containers, resources.
+//! Parts of a pod: probes, init containers, resources.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,9 @@ use crate::{pattern, schema};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.liveness) && has(self.liveness.successThreshold) ? self.liveness.successThreshold : 1, has(self.startup) && has(self.startup.successThreshold) ? self.startup.successThreshold : 1].all(n, n == 1)")
-        .message("successThreshold must be 1 for liveness and startup: leave it out")
+        .message("successThreshold must be 1 for liveness and startup: leave it out"),
+    validation = Rule::new("!has(self.readiness) || !has(self.readiness.terminationGracePeriodSeconds)")
+        .message("terminationGracePeriodSeconds has no meaning for readiness, which ends no container: leave it out")
 )]
 pub struct Probes {
     /// Whether the pod may get traffic. Left out, a pod counts as ready as soon as it runs, and a rollout sends traffic to pods
@@ -71,6 +73,10 @@ pub struct Probe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub failure_threshold: Option<i32>,
+    /// Time a container has to end when this probe failed, in seconds, for liveness and startup. Default: that of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub termination_grace_period_seconds: Option<i64>,
 }
 
 /// An HTTP probe.
@@ -163,92 +169,6 @@ pub struct Resources {
     pub limits: BTreeMap<String, Quantity>,
 }
 
-/// A volume of the pod. Exactly one source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.emptyDir), has(self.configMap), has(self.secret), has(self.persistentVolumeClaim)].filter(x, x).size() == 1")
-    .message("set exactly one of emptyDir, configMap, secret or persistentVolumeClaim"))]
-pub struct Volume {
-    /// Name of the volume, used by `volumeMounts`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
-    pub name: String,
-    /// An empty directory that lives as long as the pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub empty_dir: Option<EmptyDir>,
-    /// The keys of a ConfigMap as files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map: Option<FilesFrom>,
-    /// The keys of a Secret as files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<FilesFrom>,
-    /// A volume claim that exists, shared by all replicas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub persistent_volume_claim: Option<Claim>,
-}
-
-/// An empty directory.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct EmptyDir {
-    /// Where it is kept: `Disk` of the node, or `Memory`, which counts against the container's memory limit. Default: Disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub medium: Option<Medium>,
-    /// Largest size, as a quantity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::quantity")]
-    pub size_limit: Option<Quantity>,
-}
-
-/// Where an empty directory is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(transform = crate::schema::without_description)]
-pub enum Medium {
-    /// On the node's disk.
-    Disk,
-    /// In memory.
-    Memory,
-}
-
-/// The keys of a ConfigMap or Secret as files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FilesFrom {
-    /// Name of the ConfigMap or Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
-    pub name: String,
-    /// Keys to take and the paths to write them to. Default: every key, under its own name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
-    pub items: Vec<KeyToPath>,
-    /// Starts the pod even when it is missing. Default: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub optional: Option<bool>,
-}
-
-/// One key as a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyToPath {
-    /// The key.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-    /// Path of the file, relative to the volume.
-    #[schemars(length(min = 1, max = 1024))]
-    pub path: String,
-}
-
-/// A volume claim that exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Claim {
-    /// Name of the PersistentVolumeClaim.
-    #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
-    pub claim_name: String,
-    /// Mounts it without writing. Default: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_only: Option<bool>,
-}
-
 /// A container that runs to its end before the main one starts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -256,7 +176,7 @@ pub struct InitContainer {
     /// Name of the container.
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
     pub name: String,
-    /// Image of the container.
+    /// Image of the container. Without tag and digest it has the tag `spec.defaults.imageTag` of the Platform.
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// Command. Default: the image's entry point.

@@ -65,6 +65,15 @@ pub(crate) fn node_ports(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// What a CSI driver wants to know of a volume, by its own names.
+pub(crate) fn volume_attributes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 4096}
+    })
+}
+
 /// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it.
 pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -142,6 +151,11 @@ pub(crate) fn pod_security_context(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = k8s_openapi::api::core::v1::PodSecurityContext::json_schema(generator);
     remove(&mut schema, &["properties"], "windowsOptions");
     schema
+}
+
+/// A patch of a pod template: whatever Kubernetes knows there, and `$patch`. What is in it is checked when it is resolved.
+pub(crate) fn pod_template_patch(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
 /// Takes `member` out of the object at `path`.

@@ -12,11 +12,14 @@ use k8s_openapi::{
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     Toggle, pattern,
-    pod::{InitContainer, Probes, Resources, Volume},
+    pod::{InitContainer, Probes, Resources},
     schema,
+    tracing::Tracing,
+    volume::Volume,
 };
 
 /// The pods of a service. Only `image` is needed; the rest has defaults that suit a service on a read-only root file system with
@@ -34,7 +37,8 @@ use crate::{
         .message("securityContext.runAsUser 0 is root, which runAsNonRoot forbids unless it is said to be false: set securityContext.runAsNonRoot to false, or name another user")
 )]
 pub struct Workload {
-    /// Image of the main container, with a tag or, better, a digest.
+    /// Image of the main container, with a tag or, better, a digest. Without either it has the tag `spec.defaults.imageTag` of the
+    /// Platform.
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// When to pull the image: `Always`, `IfNotPresent` or `Never`. Default: Always for the tag `latest`, else IfNotPresent.
@@ -115,6 +119,9 @@ pub struct Workload {
     /// Where Prometheus finds the application's metrics. Left out: it is not scraped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// How the application sends traces. Left out: Shopkeeper sets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
     /// Name of the ServiceAccount. Default: the name of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
@@ -138,6 +145,13 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub priority_class_name: Option<String>,
+    /// What no other field can say: a strategic merge patch on the pod template, with the members `metadata` and `spec`, merged last.
+    /// Containers, variables, ports, volumes and mounts are merged by their keys; `$patch: delete` in a member of a list, or `null`
+    /// for a field, takes away what Shopkeeper set. What Shopkeeper finds its pods by (labels, ServiceAccount, main container) is
+    /// not to be patched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pod_template_patch")]
+    pub pod_template_patch: Option<Map<String, Value>>,
 }
 
 /// When to pull an image.
@@ -240,9 +254,20 @@ pub struct TmpDir {
 }
 
 /// How a new version replaces the old one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.type) || self.type != 'Recreate' || !(has(self.maxSurge) || has(self.maxUnavailable))")
+        .message("maxSurge and maxUnavailable have no meaning when type is Recreate, which ends all pods at once: leave them out, or choose type RollingUpdate"),
+    validation = Rule::new("!has(self.maxSurge) || !(self.maxSurge == 0 || self.maxSurge == '0%') || (has(self.maxUnavailable) && !(self.maxUnavailable == 0 || self.maxUnavailable == '0%'))")
+        .message("maxSurge and maxUnavailable (0 when left out) must not both be 0: no pod could be exchanged")
+)]
 pub struct Rollout {
+    /// `RollingUpdate` exchanges pods a few at a time, `Recreate` ends all of them before it starts the new ones, for what must not
+    /// run twice. With Recreate, whatever changes the pods is a downtime: under `policy.changes: ApproveDisruptive` it waits for
+    /// approval, a rotated password too. Default: RollingUpdate.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<RolloutType>,
     /// Pods above the wanted number during a rollout, as a number or in percent. Default: 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
@@ -260,6 +285,16 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: Option<i32>,
+}
+
+/// How pods are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
+pub enum RolloutType {
+    /// A few at a time.
+    RollingUpdate,
+    /// All of them end before the new ones start.
+    Recreate,
 }
 
 /// How pods end.

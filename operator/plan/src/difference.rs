@@ -172,7 +172,7 @@ fn compare(
                 };
                 match found.get(key) {
                     Some(found) => compare(&path, value, found, differences),
-                    None if is_absent(value) => {}
+                    None if is_absent(value) || is_left_out(&path, value) => {}
                     None => differences.push((path, Value::Null, value.clone())),
                 }
             }
@@ -195,14 +195,54 @@ fn is_absent(value: &Value) -> bool {
     }
 }
 
+/// Fields of a pod that the API server leaves out where they have their zero value: `omitempty` of Kubernetes' types that are no
+/// pointers. Of the others, zero is a value: `automountServiceAccountToken: false` that is gone was taken away by somebody.
+const LEFT_OUT_WHEN_ZERO: [&str; 23] = [
+    "audience",
+    "containerName",
+    "effect",
+    "fsType",
+    "host",
+    "hostIP",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostPort",
+    "hostname",
+    "initialDelaySeconds",
+    "key",
+    "operator",
+    "prefix",
+    "readOnly",
+    "stdin",
+    "stdinOnce",
+    "subPath",
+    "subPathExpr",
+    "tty",
+    "value",
+    "workingDir",
+];
+
+fn is_left_out(path: &str, value: &Value) -> bool {
+    let is_zero = match value {
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_i64() == Some(0),
+        Value::String(value) => value.is_empty(),
+        _ => false,
+    };
+    let field = path.rsplit('.').next().unwrap_or(path);
+    is_zero && path.starts_with("spec.template.spec.") && LEFT_OUT_WHEN_ZERO.contains(&field)
+}
+
 /// Keys by which lists in the objects that we write are merged.
-const MERGE_KEYS: [&str; 6] = [
+const MERGE_KEYS: [&str; 7] = [
     "name",
     "containerPort",
     "port",
     "mountPath",
     "topologyKey",
     "uid",
+    "ip",
 ];
 
 fn compare_lists(
@@ -213,7 +253,7 @@ fn compare_lists(
 ) {
     let key = MERGE_KEYS
         .iter()
-        .find(|key| !wanted.is_empty() && wanted.iter().all(|entry| entry.get(**key).is_some()));
+        .find(|key| !wanted.is_empty() && tells_apart(wanted, key));
     match key {
         Some(key) => {
             for entry in wanted {
@@ -249,6 +289,17 @@ fn compare_lists(
     }
 }
 
+/// Whether each entry has another value of this key: one port number may be there for two protocols.
+fn tells_apart(entries: &[Value], key: &str) -> bool {
+    entries.iter().enumerate().all(|(index, entry)| {
+        entry.get(key).is_some_and(|value| {
+            entries[..index]
+                .iter()
+                .all(|other| other.get(key) != Some(value))
+        })
+    })
+}
+
 /// Whether the value at a path is a quantity. Elsewhere `1.10` and `1.1` are two texts, such as two versions in a variable.
 fn is_quantity(path: &str) -> bool {
     [
@@ -256,6 +307,8 @@ fn is_quantity(path: &str) -> bool {
         "resources.limits.",
         "sizeLimit",
         "averageValue",
+        ".divisor",
+        ".overhead.",
     ]
     .iter()
     .any(|part| path.contains(part))
@@ -289,10 +342,12 @@ fn quantity(value: &Value) -> Option<f64> {
         "M" => 1e6,
         "G" => 1e9,
         "T" => 1e12,
+        "P" => 1e15,
         "Ki" => 1024.0,
         "Mi" => 1_048_576.0,
         "Gi" => 1_073_741_824.0,
         "Ti" => 1_099_511_627_776.0,
+        "Pi" => 1_125_899_906_842_624.0,
         _ => return None,
     };
     number.parse::<f64>().ok().map(|number| number * factor)

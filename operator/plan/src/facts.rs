@@ -108,6 +108,8 @@ pub struct PlatformFacts {
     pub key_arn: String,
     /// What the account may have in the region; `None` where that could not be read.
     pub quotas: Option<Quotas>,
+    /// Tag of images that name none.
+    pub image_tag: Option<String>,
     /// Tags of the user for every AWS resource.
     pub tags: Tags,
 }

@@ -20,7 +20,7 @@ const SHARED: [&str; 9] = [
 ];
 
 /// Fields whose schema is Kubernetes' own: its documentation says what is in them.
-const KUBERNETES: [&str; 10] = [
+const KUBERNETES: [&str; 11] = [
     "env",
     "envFrom",
     "volumeMounts",
@@ -29,6 +29,7 @@ const KUBERNETES: [&str; 10] = [
     "tolerations",
     "affinity",
     "topologySpreadConstraints",
+    "podTemplatePatch",
     "selector",
     "conditions",
 ];

@@ -1,7 +1,10 @@
 //! Deployment.
 
 use serde_json::{Value, json};
-use shopkeeper_api::defaults;
+use shopkeeper_api::{
+    defaults,
+    workload::{Rollout, RolloutType},
+};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -20,15 +23,9 @@ pub fn build(
     marks: &[pod::Mark],
 ) -> KubernetesObject {
     let rollout = component.workload.rollout.as_ref();
-    let max_surge = rollout
-        .and_then(|rollout| rollout.max_surge.as_ref())
-        .map_or_else(|| json!(defaults::MAX_SURGE), |value| json!(value));
-    let max_unavailable = rollout
-        .and_then(|rollout| rollout.max_unavailable.as_ref())
-        .map_or_else(|| json!(defaults::MAX_UNAVAILABLE), |value| json!(value));
     let mut spec = json!({
         "selector": {"matchLabels": frame.selector()},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable}},
+        "strategy": strategy(rollout),
         "progressDeadlineSeconds": rollout.and_then(|rollout| rollout.progress_deadline_seconds).unwrap_or(defaults::PROGRESS_DEADLINE_SECONDS),
         "template": pod::template(frame, component, bound, marks),
     });
@@ -44,4 +41,17 @@ pub fn build(
         Replicas::Autoscale(range) => deployment = deployment.autoscaled_from(range.min),
     }
     deployment.with("spec", spec).build()
+}
+
+fn strategy(rollout: Option<&Rollout>) -> Value {
+    if rollout.and_then(|rollout| rollout.type_) == Some(RolloutType::Recreate) {
+        return json!({"type": "Recreate"});
+    }
+    let max_surge = rollout
+        .and_then(|rollout| rollout.max_surge.as_ref())
+        .map_or_else(|| json!(defaults::MAX_SURGE), |value| json!(value));
+    let max_unavailable = rollout
+        .and_then(|rollout| rollout.max_unavailable.as_ref())
+        .map_or_else(|| json!(defaults::MAX_UNAVAILABLE), |value| json!(value));
+    json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": max_unavailable}})
 }

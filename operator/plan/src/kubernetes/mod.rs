@@ -22,7 +22,10 @@ pub(crate) mod security_group_policy;
 pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod service_monitor;
+pub(crate) mod strategic_merge;
 pub mod surplus;
+mod tracing;
+mod volumes;
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $kind:ident, $api_version:literal, $plural:literal, stage $stage:literal;)+) => {
@@ -131,13 +134,39 @@ impl fmt::Debug for KubernetesObject {
 
 /// Annotation that holds a hash of what was applied. What is taken out of a specification is not there to be compared: only
 /// the hash tells that the object has to be applied again, so that the API server takes away what is ours and no longer said.
+///
+/// That of a Deployment ends with a hash of its pods, by which a plan knows whether they are exchanged.
 pub const DESIRED_ANNOTATION: &str = "shopkeeper.dev/desired";
 
 impl KubernetesObject {
     /// Writes [`DESIRED_ANNOTATION`] into the body.
     pub fn stamp(&mut self) {
-        let hash = fingerprint(self.comparable().to_string().as_bytes())[..16].to_owned();
+        let short = |value: &Value| fingerprint(value.to_string().as_bytes())[..16].to_owned();
+        let mut hash = short(&self.comparable());
+        if self.kind == KubernetesKind::Deployment {
+            hash = format!("{hash}-{}", short(&self.body["spec"]["template"]));
+        }
         self.body["metadata"]["annotations"][DESIRED_ANNOTATION] = Value::from(hash);
+    }
+
+    /// Whether applying this Deployment exchanges the pods of the one that was observed. What was taken out of the specification is
+    /// not there to be compared, but was part of what was applied.
+    #[must_use]
+    pub fn exchanges_pods_of(
+        &self,
+        observed: &Value,
+        differences: &[(String, Value, Value)],
+    ) -> bool {
+        let pods = |body: &Value| {
+            let stamp = body["metadata"]["annotations"].get(DESIRED_ANNOTATION);
+            let (_, pods) = stamp?.as_str()?.split_once('-')?;
+            Some(pods.to_owned())
+        };
+        self.kind == KubernetesKind::Deployment
+            && (differences
+                .iter()
+                .any(|(path, ..)| path.starts_with("spec.template"))
+                || pods(observed).is_some_and(|applied| Some(applied) != pods(&self.body)))
     }
 
     /// What is sent in a server-side apply, for the object as it was found: the body, and the replicas of a Deployment where

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use shopkeeper_api::{
-    Toggle, defaults,
-    pod::{EmptyDir, FilesFrom, InitContainer, Medium, Probe, ProbeScheme, Resources, Volume},
+    defaults,
+    pod::{InitContainer, Probe, ProbeScheme, Resources},
     workload::{Port, Workload},
 };
 
-use super::{bindings::Bound, object::Frame, security};
+use super::{bindings::Bound, object::Frame, security, strategic_merge, tracing, volumes};
 use crate::{
     aws::TaintEffect,
     resolve::{
@@ -18,14 +18,25 @@ use crate::{
     },
 };
 
-/// Name of the volume for /tmp.
-const TMP_VOLUME: &str = "shopkeeper-tmp";
-
 /// An annotation that pods are replaced by when it changes, and its value.
 pub type Mark = (&'static str, String);
 
-/// The pod template.
+/// The pod template, with the patch of the user on it.
 pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound, marks: &[Mark]) -> Value {
+    let mut template = unpatched(frame, component, bound, marks);
+    if let Some(patch) = &component.workload.pod_template_patch {
+        strategic_merge::merge(&mut template, patch);
+    }
+    template
+}
+
+/// The pod template without the patch of the user.
+pub fn unpatched(
+    frame: &Frame<'_>,
+    component: &Component,
+    bound: &Bound,
+    marks: &[Mark],
+) -> Value {
     let workload = &component.workload;
     let mut labels = Map::new();
     labels.extend(
@@ -71,6 +82,9 @@ fn annotations(component: &Component, bound: &Bound) -> Map<String, Value> {
         );
         annotations.insert("prometheus.io/path".to_owned(), json!(metrics.path));
     }
+    if let Some((name, value)) = tracing::annotation(&component.workload) {
+        annotations.insert(name, value);
+    }
     annotations
 }
 
@@ -95,7 +109,7 @@ fn pod_spec(frame: &Frame<'_>, component: &Component, bound: &Bound) -> Value {
     if !tolerations.is_empty() {
         spec["tolerations"] = Value::Array(tolerations);
     }
-    let volumes = volumes(workload);
+    let volumes = volumes::of_pod(workload, &component.name);
     if !volumes.is_empty() {
         spec["volumes"] = Value::Array(volumes);
     }
@@ -145,7 +159,7 @@ fn container(component: &Component, bound: &Bound) -> Value {
     if !workload.env_from.is_empty() {
         container["envFrom"] = json!(workload.env_from);
     }
-    let mounts = mounts(workload);
+    let mounts = volumes::mounts(workload);
     if !mounts.is_empty() {
         container["volumeMounts"] = Value::Array(mounts);
     }
@@ -230,7 +244,13 @@ fn env(component: &Component, bound: &Bound) -> Vec<Value> {
             .iter()
             .map(|variable| json!(variable)),
     );
-    env
+    // First, so that what was declared can refer to them.
+    tracing::variables(component)
+        .into_iter()
+        .filter(|(name, _)| !env.iter().any(|variable| variable["name"] == **name))
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .chain(env.iter().cloned())
+        .collect()
 }
 
 fn default_resources() -> Value {
@@ -266,6 +286,9 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
     {
         probe["initialDelaySeconds"] = json!(seconds);
     }
+    if let Some(seconds) = declared.termination_grace_period_seconds {
+        probe["terminationGracePeriodSeconds"] = json!(seconds);
+    }
     if let Some(http) = &declared.http_get {
         let mut action = json!({
             "path": http.path.clone().unwrap_or_else(|| defaults::HEALTH_PATH.to_owned()),
@@ -288,82 +311,6 @@ fn probe(declared: &Probe, first_port: Option<&Port>) -> Value {
         probe["exec"] = json!({"command": exec.command});
     }
     probe
-}
-
-fn has_tmp(workload: &Workload) -> bool {
-    let on = workload
-        .tmp_dir
-        .as_ref()
-        .and_then(|tmp| tmp.mode)
-        .is_none_or(Toggle::is_enabled);
-    on && !workload
-        .volume_mounts
-        .iter()
-        .any(|mount| mount.mount_path == "/tmp")
-}
-
-fn mounts(workload: &Workload) -> Vec<Value> {
-    let tmp = has_tmp(workload).then(|| json!({"name": TMP_VOLUME, "mountPath": "/tmp"}));
-    tmp.into_iter()
-        .chain(workload.volume_mounts.iter().map(|mount| json!(mount)))
-        .collect()
-}
-
-fn volumes(workload: &Workload) -> Vec<Value> {
-    let tmp = has_tmp(workload).then(|| {
-        let limit = workload
-            .tmp_dir
-            .as_ref()
-            .and_then(|tmp| tmp.size_limit.clone())
-            .map_or_else(|| json!(defaults::TMP_SIZE_LIMIT), |limit| json!(limit));
-        json!({"name": TMP_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": limit}})
-    });
-    tmp.into_iter()
-        .chain(workload.volumes.iter().map(volume))
-        .collect()
-}
-
-fn volume(declared: &Volume) -> Value {
-    let mut volume = json!({"name": declared.name});
-    if let Some(directory) = &declared.empty_dir {
-        volume["emptyDir"] = empty_dir(directory);
-    } else if let Some(files) = &declared.config_map {
-        volume["configMap"] = files_from(files, "name");
-    } else if let Some(files) = &declared.secret {
-        volume["secret"] = files_from(files, "secretName");
-    } else if let Some(claim) = &declared.persistent_volume_claim {
-        volume["persistentVolumeClaim"] = json!({"claimName": claim.claim_name});
-        if claim.read_only == Some(true) {
-            volume["persistentVolumeClaim"]["readOnly"] = json!(true);
-        }
-    }
-    volume
-}
-
-fn empty_dir(declared: &EmptyDir) -> Value {
-    let mut directory = json!({});
-    if declared.medium == Some(Medium::Memory) {
-        directory["medium"] = json!("Memory");
-    }
-    if let Some(limit) = &declared.size_limit {
-        directory["sizeLimit"] = json!(limit);
-    }
-    directory
-}
-
-fn files_from(declared: &FilesFrom, name_member: &str) -> Value {
-    let mut source = json!({name_member: declared.name});
-    if !declared.items.is_empty() {
-        source["items"] = declared
-            .items
-            .iter()
-            .map(|item| json!({"key": item.key, "path": item.path}))
-            .collect();
-    }
-    if declared.optional == Some(true) {
-        source["optional"] = json!(true);
-    }
-    source
 }
 
 fn init_container(workload: &Workload, declared: &InitContainer) -> Value {

@@ -18,10 +18,14 @@ pub fn build(
     component: &Component,
     irsa_role: Option<&str>,
 ) -> KubernetesObject {
-    let annotations: Map<String, Value> = irsa_role
-        .map(|arn| (ROLE_ANNOTATION.to_owned(), Value::from(arn)))
-        .into_iter()
+    let mut annotations: Map<String, Value> = component
+        .service_account_annotations
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
+    if let Some(arn) = irsa_role {
+        annotations.insert(ROLE_ANNOTATION.to_owned(), json!(arn));
+    }
     ObjectBuilder::new(
         frame,
         KubernetesKind::ServiceAccount,

@@ -62,11 +62,11 @@ impl Planner<'_> {
             };
         }
         let mut step = step(key, Action::Update, apply());
-        let rolls = desired.kind == KubernetesKind::Deployment
-            && differences
-                .iter()
-                .any(|(path, ..)| path.starts_with("spec.template"));
-        step.effect = if rolls { Effect::Rolling } else { Effect::None };
+        step.effect = if desired.exchanges_pods_of(&found.body, &differences) {
+            effect_of_exchange(desired)
+        } else {
+            Effect::None
+        };
         step.changes = differences
             .iter()
             .map(|(path, from, to)| {
@@ -101,5 +101,14 @@ impl Planner<'_> {
         }
         step.blocked_by.extend(self.unmet(node));
         self.steps.push(step);
+    }
+}
+
+/// What it does to traffic when the pods of a Deployment are exchanged. The strategy that is desired counts: it is applied together
+/// with the pods.
+fn effect_of_exchange(deployment: &KubernetesObject) -> Effect {
+    match deployment.body.pointer("/spec/strategy/type") {
+        Some(strategy) if strategy == "Recreate" => Effect::Downtime,
+        _ => Effect::Rolling,
     }
 }

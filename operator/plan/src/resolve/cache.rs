@@ -227,6 +227,7 @@ mod tests {
             data_security_groups: Vec::new(),
             key_arn: "key".into(),
             quotas: None,
+            image_tag: None,
             tags: crate::aws::Tags::new(),
         };
         let references = References::default();

@@ -19,7 +19,8 @@ use shopkeeper_api::{
 pub use super::nodes::Placement;
 use super::{
     Context, ServiceKey, ServicePort, external, external::ResolvedExternal, external_secrets,
-    identity, identity::ComponentIdentity, network, network::ResolvedService, nodes,
+    identity, identity::ComponentIdentity, image, network, network::ResolvedService, nodes,
+    pod_template_patch,
 };
 use crate::{
     failure::Failure,
@@ -44,6 +45,8 @@ pub struct Component {
     pub placement: Placement,
     /// Name of the ServiceAccount.
     pub service_account: String,
+    /// Annotations of the ServiceAccount that were asked for.
+    pub service_account_annotations: BTreeMap<String, String>,
     /// Who may call.
     pub callers: Vec<Caller>,
     /// Security groups of the pods; empty for those of their node.
@@ -159,7 +162,7 @@ pub(super) fn component(
     place: &Place<'_>,
     tier: &Tier<'_>,
 ) -> Result<Component, Failure> {
-    let workload = tier.workload.clone();
+    let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
     let replicas = replicas(tier.scaling);
     let service_account = workload
         .service_account_name
@@ -170,7 +173,7 @@ pub(super) fn component(
         .map(str::to_owned)
         .or_else(|| probe_path(&workload))
         .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
-    Ok(Component {
+    let component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
         disruption: disruption(tier.disruption, &replicas),
@@ -196,10 +199,26 @@ pub(super) fn component(
             .as_ref()
             .and_then(|metrics| resolve_metrics(context, metrics, &workload)),
         service_account,
+        service_account_annotations: tier
+            .identity
+            .map(|identity| identity.service_account_annotations.clone())
+            .unwrap_or_default(),
         health_path,
         replicas,
         workload,
-    })
+    };
+    pod_template_patch::check(context.owner, &component, place.field)?;
+    Ok(component)
+}
+
+/// The workload with the tag of the whole shop on images that name none.
+fn tagged(declared: &Workload, tag: Option<&str>) -> Workload {
+    let mut workload = declared.clone();
+    workload.image = image::tagged(&workload.image, tag);
+    for container in &mut workload.init_containers {
+        container.image = image::tagged(&container.image, tag);
+    }
+    workload
 }
 
 fn replicas(declared: Option<&Scaling>) -> Replicas {

@@ -21,6 +21,8 @@ pub const NODES_LABEL: &str = "shopkeeper.dev/nodes";
 pub const DEDICATED_TAINT: &str = "shopkeeper.dev/dedicated";
 /// Label that EKS puts on the nodes of a managed group.
 pub const EKS_NODE_GROUP_LABEL: &str = "eks.amazonaws.com/nodegroup";
+/// Labels of nodes that pods are kept to their place by.
+pub(crate) const PLACEMENT_LABELS: [&str; 2] = [NODES_LABEL, EKS_NODE_GROUP_LABEL];
 
 /// Where the pods run.
 #[derive(Clone, Debug)]

@@ -297,6 +297,11 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
         },
         key_arn: encryption.key_arn.clone(),
         quotas: known_quotas(platform),
+        image_tag: platform
+            .spec
+            .defaults
+            .as_ref()
+            .and_then(|defaults| defaults.image_tag.clone()),
         tags: platform
             .spec
             .defaults

@@ -101,6 +101,11 @@ pub fn facts(shop: &str) -> PlatformFacts {
         data_security_groups: vec!["sg-cluster".into()],
         key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
         quotas: found.quotas,
+        image_tag: declared
+            .spec
+            .defaults
+            .as_ref()
+            .and_then(|defaults| defaults.image_tag.clone()),
         tags: declared
             .spec
             .defaults

@@ -26,4 +26,5 @@ mod retail_store;
 mod scaling;
 mod subscriptions;
 mod teardown;
+mod workload;
 mod world;

@@ -2,7 +2,8 @@
 //!
 //! Proves, field by field, that once the custom resource says of the edited generation that it is Ready, the new value is in
 //! AWS or in the cluster; that an edit which customers could notice waits for approval and changes nothing before; and that
-//! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes.
+//! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes. What the API server
+//! stores in another form than it was sent is no drift.
 //!
 //! Rows R3, R4, R6, R8, R10, R11, R12, R13, R18 of `docs/coverage.md`.
 
@@ -10,6 +11,7 @@ mod catalog;
 mod nodes;
 mod orders;
 mod scaling;
+mod workload;
 
 use std::time::Instant;
 
@@ -70,8 +72,11 @@ async fn edits_reach_aws() -> Result<()> {
             "edits of pods and nodes",
             nodes::pods_and_nodes(&shop).boxed_local(),
         ),
+        ("edits of pods", workload::of_pods(&shop).boxed_local()),
     ])
     .await?;
+    // Once nothing else writes.
+    shop.second_pass_is_silent(&workload::subject()).await?;
     shop.no_secret_is_told(&shop.secrets().await?).await?;
     shop.close().await
 }
