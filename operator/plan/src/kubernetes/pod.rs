@@ -31,12 +31,7 @@ pub fn template(frame: &Frame<'_>, component: &Component, bound: &Bound, marks: 
 }
 
 /// The pod template without the patch of the user.
-pub fn unpatched(
-    frame: &Frame<'_>,
-    component: &Component,
-    bound: &Bound,
-    marks: &[Mark],
-) -> Value {
+pub fn unpatched(frame: &Frame<'_>, component: &Component, bound: &Bound, marks: &[Mark]) -> Value {
     let workload = &component.workload;
     let mut labels = Map::new();
     labels.extend(
