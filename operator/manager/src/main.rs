@@ -9,6 +9,7 @@ mod definitions;
 mod key;
 mod memory;
 mod metrics;
+mod names;
 mod pass;
 mod queues;
 mod run;

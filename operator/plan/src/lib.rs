@@ -14,6 +14,7 @@ pub mod attempts;
 pub mod aws;
 pub mod blueprint;
 pub mod build;
+pub mod claims;
 pub mod decisions;
 pub mod difference;
 pub mod duration;

@@ -40,12 +40,14 @@ use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
     metrics::ShopMetrics,
+    names::Names,
     queues::Queues,
     stores::Stores,
 };
 
 mod events;
 mod execute;
+mod names;
 mod observe;
 pub mod platform;
 mod references;
@@ -70,6 +72,8 @@ pub struct World {
     pub accounts: Accounts,
     /// What the caches may not know yet.
     pub memory: Arc<Memory>,
+    /// Names that were taken.
+    pub names: Names,
     /// Metrics.
     pub metrics: ShopMetrics,
 }
@@ -165,6 +169,7 @@ impl<K: Scoped> Subject<'_, K> {
     async fn let_go(&self) -> Result<Outcome, shopkeeper_kube::Error> {
         remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
         self.world.memory.forget(&self.owner.uid);
+        self.world.names.forget(&self.owner.uid);
         self.world.statuses.forget(&self.owner.uid);
         Ok(Outcome::done())
     }

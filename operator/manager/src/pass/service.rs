@@ -161,6 +161,9 @@ impl<K: Reconciled> Subject<'_, K> {
             Ok(resolved) => resolved,
             Err(failure) => return self.report_failure(&failure).await,
         };
+        if let Err(failure) = self.take_names() {
+            return self.report_failure(&failure).await;
+        }
         if self.hold().await?.is_none() {
             return Ok(Outcome::done());
         }
@@ -188,6 +191,7 @@ impl<K: Reconciled> Subject<'_, K> {
             .any(|finalizer| finalizer == shopkeeper_api::FINALIZER)
         {
             self.world.memory.forget(&self.owner.uid);
+            self.world.names.forget(&self.owner.uid);
             return Ok(Outcome::done());
         }
         let facts = found.and_then(|platform| platform::facts(&platform));

@@ -78,6 +78,13 @@ pub fn platform_key(resolved: &ResolvedPlatform) -> Option<ResourceKey> {
         .map(|key| ResourceKey::aws(AwsKind::KmsKey, crate::aws::AwsSpecification::name(key)))
 }
 
+/// The role that pods take on.
+struct PodsRole {
+    arn: String,
+    /// Its key, where it is ours.
+    key: Option<ResourceKey>,
+}
+
 struct ComponentBuilder<'a> {
     resolved: &'a Resolved,
     component: &'a Component,
@@ -93,23 +100,22 @@ impl ComponentBuilder<'_> {
             component: &component.name,
         };
         let nodes = self.nodes();
-        let identity = self.identity();
+        let pods_role = self.pods_role();
         let role = |part: &str| component.role_of(part);
 
-        let irsa_role = match (&component.identity, identity.first()) {
-            (ComponentIdentity::Irsa(_), Some(key)) => Some(
-                self.resolved
-                    .platform
-                    .iam_arn(&format!("role/{}", key.name)),
-            ),
-            _ => None,
+        let (irsa_role, before_account) = match (&component.identity, &pods_role) {
+            (ComponentIdentity::Irsa(_), Some(pods_role)) => {
+                (Some(pods_role.arn.as_str()), pods_role.key.as_slice())
+            }
+            _ => (None, &[][..]),
         };
         let account = self.blueprint.kubernetes(
             Section::Workload,
             role("serviceAccount"),
-            service_account::build(&frame, component, irsa_role.as_deref()),
-            &identity,
+            service_account::build(&frame, component, irsa_role),
+            before_account,
         );
+        let association = self.association(pods_role.as_ref(), &account);
         if !component.workload.ports.is_empty() {
             self.blueprint.kubernetes(
                 Section::Workload,
@@ -128,7 +134,8 @@ impl ComponentBuilder<'_> {
         // Pods come last: what they mount, read and authenticate with is there when the first of them starts.
         let mut before: Vec<ResourceKey> = vec![account];
         before.extend(nodes);
-        before.extend(identity);
+        before.extend(pods_role.and_then(|pods_role| pods_role.key));
+        before.extend(association);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);
         let deployment_key =
@@ -182,73 +189,71 @@ impl ComponentBuilder<'_> {
         )]
     }
 
-    /// The role and the association; the role first.
-    fn identity(&mut self) -> Vec<ResourceKey> {
+    /// The role of the pods, where they have one.
+    fn pods_role(&mut self) -> Option<PodsRole> {
         let component = self.component;
-        let part = |part: &str| component.role_of(part);
-        let platform = &self.resolved.platform;
-        let association = |role_arn: String| {
-            let mut tags = platform.tags.clone();
-            tags.extend(self.resolved.owner.tags(&platform.cluster));
-            PodIdentityAssociation {
-                cluster: platform.cluster.clone(),
-                namespace: self.resolved.owner.namespace.clone(),
-                service_account: component.service_account.clone(),
-                role_arn,
-                tags,
-            }
-        };
-        let permissions = |role: &str| {
-            if component.role.is_empty() {
-                let mut statements = permissions::statements(platform, &self.resolved.data);
-                if !outputs::are_in_force(self.resolved, self.observed) {
-                    permissions::keep_connecting(&mut statements, self.observed, role);
-                }
-                statements
-            } else {
-                Vec::new()
-            }
-        };
-        match &component.identity {
-            ComponentIdentity::None => Vec::new(),
+        let draft = match &component.identity {
+            ComponentIdentity::None => return None,
             ComponentIdentity::Existing { role_arn } => {
-                vec![self.blueprint.aws(
-                    Section::Workload,
-                    part("identity.association"),
-                    association(role_arn.clone()),
-                    &[],
-                )]
+                return Some(PodsRole {
+                    arn: role_arn.clone(),
+                    key: None,
+                });
             }
-            ComponentIdentity::Irsa(draft) => match draft
-                .with_permissions(permissions(draft.name()))
-            {
-                Some(role) => {
-                    vec![
-                        self.blueprint
-                            .aws(Section::Workload, part("identity.role"), role, &[]),
-                    ]
-                }
-                None => Vec::new(),
-            },
-            ComponentIdentity::PodIdentity(draft) => {
-                match draft.with_permissions(permissions(draft.name())) {
-                    Some(role) => {
-                        let arn = platform.iam_arn(&format!("role/{}", role.name));
-                        let role =
-                            self.blueprint
-                                .aws(Section::Workload, part("identity.role"), role, &[]);
-                        let association = self.blueprint.aws(
-                            Section::Workload,
-                            part("identity.association"),
-                            association(arn),
-                            std::slice::from_ref(&role),
-                        );
-                        vec![role, association]
-                    }
-                    None => Vec::new(),
-                }
+            ComponentIdentity::Irsa(draft) | ComponentIdentity::PodIdentity(draft) => draft,
+        };
+        let platform = &self.resolved.platform;
+        let permissions = if component.role.is_empty() {
+            let mut statements = permissions::statements(platform, &self.resolved.data);
+            if !outputs::are_in_force(self.resolved, self.observed) {
+                permissions::keep_connecting(&mut statements, self.observed, draft.name());
             }
+            statements
+        } else {
+            Vec::new()
+        };
+        let role = draft.with_permissions(permissions)?;
+        Some(PodsRole {
+            arn: platform.iam_arn(&format!("role/{}", role.name)),
+            key: Some(self.blueprint.aws(
+                Section::Workload,
+                component.role_of("identity.role"),
+                role,
+                &[],
+            )),
+        })
+    }
+
+    /// What gives the pods their role. It names the ServiceAccount, and whoever runs as that gets the role: it has to be ours
+    /// before.
+    fn association(
+        &mut self,
+        pods_role: Option<&PodsRole>,
+        account: &ResourceKey,
+    ) -> Option<ResourceKey> {
+        let component = self.component;
+        if matches!(component.identity, ComponentIdentity::Irsa(_)) {
+            return None;
         }
+        let pods_role = pods_role?;
+        let platform = &self.resolved.platform;
+        let mut tags = platform.tags.clone();
+        tags.extend(self.resolved.owner.tags(&platform.cluster));
+        let association = PodIdentityAssociation {
+            cluster: platform.cluster.clone(),
+            namespace: self.resolved.owner.namespace.clone(),
+            service_account: component.service_account.clone(),
+            role_arn: pods_role.arn.clone(),
+            tags,
+        };
+        let mut before = vec![account.clone()];
+        before.extend(pods_role.key.clone());
+        Some(self.blueprint.aws(
+            Section::Workload,
+            component.role_of("identity.association"),
+            association,
+            &before,
+        ))
     }
 
     /// The Secrets and the ConfigMap of the bindings, what the pods read of them, and what is still missing.
@@ -301,8 +306,10 @@ impl ComponentBuilder<'_> {
                 }
             }
         }
-        let map_key =
-            ResourceKey::kubernetes(KubernetesKind::ConfigMap, bindings::config_map_name(frame));
+        let map_key = ResourceKey::kubernetes(
+            KubernetesKind::ConfigMap,
+            bindings::config_map_name(frame.component),
+        );
         if !missing.is_empty() {
             // What it should hold is not known: one that is there has to stay, and would look like a leftover.
             if self.observed.kubernetes.contains_key(&map_key) {

@@ -5,7 +5,7 @@ use shopkeeper_api::{CatalogService, resource::Service};
 use super::{
     Context, References, Resolve, Resolved, ServiceKey, cache, component, media, owner_of, table,
 };
-use crate::{facts::PlatformFacts, failure::Failure};
+use crate::{claims::Claim, facts::PlatformFacts, failure::Failure};
 
 impl Resolve for CatalogService {
     fn resolve(
@@ -50,6 +50,10 @@ impl Resolve for CatalogService {
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
         super::endpoint_services(self, &self.tier())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        super::service_claims(self)
     }
 }
 

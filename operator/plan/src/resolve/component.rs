@@ -135,10 +135,7 @@ pub(super) fn component(
 ) -> Result<Component, Failure> {
     let workload = tier.workload.clone();
     let replicas = replicas(tier.scaling);
-    let service_account = workload
-        .service_account_name
-        .clone()
-        .unwrap_or_else(|| place.name.to_owned());
+    let service_account = service_account(place.name, &workload);
     let health_path = place
         .health_path
         .map(str::to_owned)
@@ -166,6 +163,19 @@ pub(super) fn component(
         health_path,
         replicas,
         workload,
+    })
+}
+
+/// Name of the ServiceAccount of a component.
+pub(crate) fn service_account(component: &str, workload: &Workload) -> String {
+    let declared = workload.service_account_name.as_deref();
+    declared.unwrap_or(component).to_owned()
+}
+
+/// Name of the Secret of a binding of a component.
+pub(crate) fn secret_name(component: &str, binding: &Binding) -> String {
+    binding.secret_name.clone().unwrap_or_else(|| {
+        format!("{component}-{}", binding.resource.replace('.', "-")).to_lowercase()
     })
 }
 
@@ -255,13 +265,10 @@ fn resolve_metrics(
 }
 
 fn resolve_binding(place: &Place<'_>, declared: &Binding) -> Result<ResolvedBinding, Failure> {
-    let secret_name = declared.secret_name.clone().unwrap_or_else(|| {
-        format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase()
-    });
     let field = format!("{}.bindings[{}]", place.field, declared.resource);
     Ok(ResolvedBinding {
         resource: declared.resource.clone(),
-        secret_name,
+        secret_name: secret_name(place.name, declared),
         env: templates(&field, &declared.env)?,
     })
 }

@@ -3,10 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shopkeeper_api::{Managed, Tier, policy::Policy, reference::ServiceKind, storefront::Exposure};
+use shopkeeper_api::{
+    Managed, Tier, policy::Policy, reference::ServiceKind, resource::Service, storefront::Exposure,
+};
 
 use crate::{
-    aws::AwsResource, facts::PlatformFacts, failure::Failure, names::Owner, planner::Policies,
+    aws::AwsResource,
+    claims::{self, Claim},
+    facts::PlatformFacts,
+    failure::Failure,
+    names::Owner,
+    planner::Policies,
     resource::ResourceKey,
 };
 
@@ -28,6 +35,7 @@ mod table;
 pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
 };
+pub(crate) use component::{secret_name, service_account};
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use identity::ComponentIdentity;
 pub use platform::ResolvedPlatform;
@@ -287,6 +295,9 @@ pub trait Resolve: Managed {
     fn component_names(&self) -> Vec<String> {
         vec![self.meta().name.clone().unwrap_or_default()]
     }
+
+    /// The names of Kubernetes objects that it asks for, whatever the Platform. At least those of all that is built for it.
+    fn claims(&self) -> Vec<Claim>;
 }
 
 /// A kind that others can call.
@@ -305,6 +316,12 @@ fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component,
         health_path: None,
     };
     component::component(context, &place, tier)
+}
+
+/// The names that a service asks for.
+fn service_claims<K: Service>(object: &K) -> Vec<Claim> {
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    claims::of_component(name, "", claims::METADATA_NAME, "spec", &object.tier())
 }
 
 /// The services that the endpoints of a service name.

@@ -11,6 +11,7 @@ mod convergence;
 mod drift;
 mod fixture;
 mod invariants;
+mod names;
 mod nodes;
 mod properties;
 mod removal;

@@ -1,0 +1,53 @@
+//! Names that custom resources of this process have taken.
+//!
+//! Whose a name is follows from the objects that there are and from the age of those that ask (see [`shopkeeper_plan::claims`]).
+//! The caches show neither an object that is about to be made nor a custom resource that was made a moment ago. Between two looks
+//! at them two passes could both find a name free: so one decides after the other, and what was decided holds.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use shopkeeper_plan::{
+    claims::{self, Claim, Name},
+    failure::Failure,
+};
+
+/// Names by the uid of the custom resource that has taken them.
+#[derive(Debug, Default)]
+pub struct Names {
+    taken: Mutex<Taken>,
+}
+
+/// What is taken.
+#[derive(Debug, Default)]
+pub struct Taken(HashMap<String, BTreeSet<Name>>);
+
+impl Taken {
+    /// Whether a custom resource has taken a name.
+    pub fn is_by(&self, uid: &str, name: &Name) -> bool {
+        self.0.get(uid).is_some_and(|names| names.contains(name))
+    }
+}
+
+impl Names {
+    /// Takes the names that a custom resource asks for, if `decide` lets it; nobody else decides meanwhile.
+    pub fn take(
+        &self,
+        uid: &str,
+        asked: &[Claim],
+        decide: impl FnOnce(&Taken) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        decide(&taken)?;
+        taken.0.insert(uid.to_owned(), claims::names(asked));
+        Ok(())
+    }
+
+    /// Forgets a custom resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.0.remove(uid);
+    }
+}
