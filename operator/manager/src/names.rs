@@ -51,3 +51,43 @@ impl Names {
         taken.0.remove(uid);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shopkeeper_api::OrderService;
+    use shopkeeper_plan::{failure::Class, resolve::Resolve};
+
+    use super::*;
+
+    fn claims() -> Vec<Claim> {
+        let service: OrderService = serde_json::from_value(json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1",
+            "kind": "OrderService",
+            "metadata": {"name": "orders", "namespace": "shop"},
+            "spec": {"workload": {"image": "registry.example/orders:1"}},
+        }))
+        .unwrap();
+        service.claims()
+    }
+
+    #[test]
+    fn what_was_taken_is_seen_before_anything_of_it_is_there() {
+        let names = Names::default();
+        let claims = claims();
+        let is_free = |taken: &Taken| match taken.is_by("first", &claims[0].name) {
+            false => Ok(()),
+            true => Err(Failure::new(Class::Invalid, "taken")),
+        };
+        assert_eq!(names.take("first", &claims, is_free), Ok(()));
+        assert!(names.take("second", &claims, is_free).is_err());
+        // Who was refused has taken nothing.
+        let second = |taken: &Taken| {
+            assert!(!taken.is_by("second", &claims[0].name));
+            Ok(())
+        };
+        assert_eq!(names.take("third", &claims, second), Ok(()));
+        names.forget("first");
+        assert_eq!(names.take("second", &claims, is_free), Ok(()));
+    }
+}
