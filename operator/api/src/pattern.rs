@@ -11,6 +11,8 @@ pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9
 pub const HOST: &str = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$";
 /// A path as a rule of an Application Load Balancer matches it. Wildcards are not for users: what `Prefix` needs is added.
 pub const LOAD_BALANCER_PATH: &str = r"^/[A-Za-z0-9_.$~'@:+&/-]*$";
+/// Image of a container: no blanks. More only the registry knows.
+pub const IMAGE: &str = "^[!-~]+$";
 /// Name of an environment variable, as a shell can read it.
 pub const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.

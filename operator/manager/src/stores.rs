@@ -302,6 +302,10 @@ where
     let queues = queues.clone();
     let late = Arc::clone(late);
     Watch::objects(api, &())
+        .on_invalid({
+            let queues = queues.clone();
+            move |key, _| queues.add(kind, key.clone(), Lane::Edit)
+        })
         .index(NAME_INDEX, |object: &K| {
             let namespace = object.meta().namespace.as_deref().unwrap_or_default();
             let names = claims::names(&object.claims());
@@ -356,6 +360,10 @@ fn start_platforms(
     let queues = queues.clone();
     let late = Arc::clone(late);
     Watch::objects(api, &())
+        .on_invalid({
+            let queues = queues.clone();
+            move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
+        })
         .on_change(move |change: &Change<Platform>| {
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());

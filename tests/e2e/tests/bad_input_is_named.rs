@@ -112,6 +112,26 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         &["spec.policy.deletion", "Retain"],
     ),
     ("OrderService", "nonsense: true", &["nonsense"]),
+    (
+        "OrderService",
+        "disruption: {maxUnavailable: 99999999999999}",
+        &["spec.disruption.maxUnavailable", "2147483647"],
+    ),
+    (
+        "OrderService",
+        "disruption: {maxUnavailable: '-500%'}",
+        &["spec.disruption.maxUnavailable", "from 0% to 100%"],
+    ),
+    (
+        "OrderService",
+        "disruption: {minAvailable: '500%'}",
+        &["spec.disruption.minAvailable", "from 0% to 100%"],
+    ),
+    (
+        "OrderService",
+        "policy: {driftInterval: soon}",
+        &["spec.policy.driftInterval", "such as 10m"],
+    ),
 ];
 
 /// Storefronts that cannot be right, or that an Application Load Balancer would refuse, and the words of the refusal.
@@ -179,7 +199,58 @@ const REFUSED_STOREFRONTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Workloads that the API server would refuse only when they are applied, and the words of the refusal.
+const REFUSED_WORKLOADS: &[(&str, &[&str])] = &[
+    ("{image: ' '}", &["spec.workload.image", "registry.example"]),
+    (
+        "{image: 'registry.example/any 1'}",
+        &["spec.workload.image", "must not hold blanks"],
+    ),
+    (
+        "{image: any, resources: {requests: {cpu: '-1'}}}",
+        &[
+            "spec.workload.resources.requests",
+            "must not be negative",
+            "250m",
+        ],
+    ),
+    (
+        "{image: any, resources: {limits: {memory: -1}}}",
+        &["spec.workload.resources.limits"],
+    ),
+    (
+        "{image: any, tmpDir: {sizeLimit: -64Mi}}",
+        &["spec.workload.tmpDir.sizeLimit", "must not be negative"],
+    ),
+    (
+        "{image: any, tolerations: [{key: a, operator: Exists}], topologySpreadConstraints: [{maxSkew: 99999999999, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]}",
+        &[
+            "spec.workload.topologySpreadConstraints[0].maxSkew",
+            "2147483647",
+        ],
+    ),
+];
+
 async fn refused_at_admission(shop: &Shop) -> Result<()> {
+    for (workload, words) in REFUSED_WORKLOADS {
+        refused(
+            shop,
+            &format!(
+                "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  workload: {workload}\n"
+            ),
+            words,
+        )
+        .await?;
+    }
+    let long = "n".repeat(41);
+    refused(
+        shop,
+        &format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: {long}, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n"
+        ),
+        &["metadata.name may have 40 characters", "choose a shorter one"],
+    )
+    .await?;
     for (kind, part, words) in REFUSED {
         let yaml = format!(
             "apiVersion: shopkeeper.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  {part}\n"
@@ -211,6 +282,20 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
         }
     }
     immutable_fields_are_refused(shop).await
+}
+
+async fn refused(shop: &Shop, yaml: &str, words: &[&str]) -> Result<()> {
+    let Err(refusal) = shop.apply(yaml).await else {
+        anyhow::bail!("it was accepted: {yaml}")
+    };
+    let refusal = format!("{refusal:#}");
+    for word in words {
+        ensure!(
+            refusal.contains(word),
+            "the refusal of {yaml} does not say {word:?}: {refusal}"
+        );
+    }
+    Ok(())
 }
 
 async fn immutable_fields_are_refused(shop: &Shop) -> Result<()> {

@@ -53,6 +53,7 @@ pub mod platform;
 mod references;
 pub mod service;
 mod status;
+mod unreadable;
 
 /// Everything a pass works with. One for the process.
 pub struct World {

@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
 
-use super::{Scoped, Site, Subject, World, failure_of, references};
+use super::{Scoped, Site, Subject, World, failure_of, references, unreadable};
 use crate::stores::Stores;
 
 /// What the manager needs to know of a kind.
@@ -113,7 +113,14 @@ fn service_endpoint(resolved: &Resolved) -> Option<String> {
 
 /// Runs one pass.
 pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
-    let Some(object) = K::store(&world.stores).get(&pass.key) else {
+    let store = K::store(&world.stores);
+    let mut found = store.get(&pass.key);
+    if store.invalid(&pass.key).is_some()
+        && let Some(substitute) = unreadable::look::<K>(&world, &pass.key).await
+    {
+        found = Some(Arc::new(substitute));
+    }
+    let Some(object) = found else {
         return Outcome::done();
     };
     let subject = Subject {

@@ -137,6 +137,16 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::APPROVAL_REQUIRED,
             &message,
         ));
+    } else if deleting {
+        let message =
+            "nothing is left to be done; it ends once AWS has confirmed that all of it is gone";
+        conditions.push(draft(condition::READY, "False", reason::DELETING, message));
+        conditions.push(draft(
+            condition::RECONCILING,
+            "True",
+            reason::PROGRESSING,
+            message,
+        ));
     } else if !drifted.is_empty() {
         conditions.push(draft(
             condition::READY,
@@ -164,7 +174,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         .or(failures.first())
         .map(|(_, failure)| (*failure).clone())
         .or_else(|| Some(plan.unseen().next()?.1.clone()));
-    let ready = failure.is_none() && working.is_empty() && approvals == 0;
+    let ready = !deleting && failure.is_none() && working.is_empty() && approvals == 0;
     Report {
         conditions,
         failure,
