@@ -31,6 +31,7 @@ async fn bad_input_is_named() -> Result<()> {
         ),
     ])
     .await?;
+    what_cannot_be_read_is_told_and_goes(&shop).await?;
     // Last: beside a second Platform every service has to say which one it runs on.
     a_platform_without_a_network(&shop).await?;
     shop.close().await
@@ -397,6 +398,59 @@ async fn forbidden_by_aws(shop: &Shop) -> Result<()> {
     );
     shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
     shop.until_ready(&subject).await.map(drop)
+}
+
+/// A value that an older definition let in and that does not fit: it is told with its field, nothing else stops, and its deletion is
+/// carried out although nobody corrects it.
+async fn what_cannot_be_read_is_told_and_goes(shop: &Shop) -> Result<()> {
+    let (subject, other) = (
+        Subject::new("OrderService", NAMESPACE, "unread"),
+        Subject::new("OrderService", NAMESPACE, "sold"),
+    );
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: unread, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n  notifications: {{topics: [{{name: buy}}]}}\n"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let bound = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/disruption/properties/maxUnavailable/maximum";
+    let definition = async |patch: serde_json::Value| {
+        let patch = patch.to_string();
+        let crd = "orderservices.shopkeeper.dev";
+        shop.environment
+            .kubectl(&["patch", "crd", crd, "--type=json", "-p", &patch])
+            .await
+    };
+    definition(json!([{"op": "remove", "path": bound}])).await?;
+    let unfit = json!({"spec": {"disruption": {"maxUnavailable": 99_999_999_999_999_i64}}});
+    shop.until("the older definition holds", PATIENCE, async || {
+        shop.merge(&subject, unfit.clone()).await
+    })
+    .await?;
+    definition(json!([{"op": "add", "path": bound, "value": i32::MAX}])).await?;
+    shop.until("it is told", PATIENCE, async || {
+        let events = shop.list("Event", NAMESPACE, "").await?;
+        let told = events.iter().any(|event| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["reason"] == "Unreadable"
+                && event["type"] == "Warning"
+                && event["regarding"]["name"] == "unread"
+                && note.contains("spec.disruption.maxUnavailable")
+                && note.contains("To do:")
+        });
+        ensure!(told, "nobody says that it cannot be read");
+        Ok(())
+    })
+    .await?;
+    shop.request_pass(&other, "2026-11-24T12:00:00Z").await?;
+    shop.until_ready(&other).await?;
+
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    equals(
+        "what it has left in AWS",
+        shop.owned_in_aws(&subject).await?,
+        Vec::<String>::new(),
+    )
 }
 
 async fn a_platform_without_a_network(shop: &Shop) -> Result<()> {
