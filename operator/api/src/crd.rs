@@ -60,8 +60,18 @@ pub fn finish(
 }
 
 fn finish_root(root: &mut Value) {
-    // The length of a name is bounded so that names derived from it stay within what AWS and Kubernetes allow. `metadata` may state
-    // nothing else about itself.
+    // The length of a name is bounded so that names derived from it stay within what AWS and Kubernetes allow. By a rule, which says
+    // what to do; `maxLength` would say only that it is too long, and keep the rule from being looked at.
+    if let Some(root) = root.as_object_mut() {
+        root.insert(
+            "x-kubernetes-validations".into(),
+            json!([{
+                "rule": "size(self.metadata.name) <= 40",
+                "message": "metadata.name may have 40 characters, since longer names are made from it in AWS and in Kubernetes: choose a shorter one"
+            }]),
+        );
+    }
+    // `metadata` may state nothing else about itself.
     if let Some(properties) = root
         .pointer_mut("/properties")
         .and_then(Value::as_object_mut)
@@ -69,13 +79,16 @@ fn finish_root(root: &mut Value) {
         properties.insert(
             "metadata".into(),
             json!({"type": "object", "properties": {"name": {
-                "type": "string", "maxLength": 40, "pattern": crate::pattern::LABEL
+                "type": "string", "pattern": crate::pattern::LABEL
             }}}),
         );
         for part in ["spec", "status"] {
             if let Some(schema) = properties.get_mut(part) {
                 finish_schema(schema);
             }
+        }
+        if let Some(spec) = properties.get_mut("spec") {
+            bound_numbers(spec);
         }
         if let Some(status) = properties.get_mut("status").and_then(Value::as_object_mut) {
             status.insert("default".into(), json!({"observedGeneration": -1}));
@@ -87,6 +100,29 @@ fn finish_root(root: &mut Value) {
                 bound_condition(condition);
             }
         }
+    }
+}
+
+/// Numbers of Kubernetes' own types state their format only, which the API server does not check: what does not fit into it could be
+/// stored and never be read again.
+fn bound_numbers(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    let is_int_or_string = object.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true));
+    if object.get("format").and_then(Value::as_str) == Some("int32") {
+        object.entry("minimum").or_insert(i32::MIN.into());
+        object.entry("maximum").or_insert(i32::MAX.into());
+    } else if is_int_or_string && !object.contains_key("pattern") {
+        object.entry("maximum").or_insert(i32::MAX.into());
+    }
+    for member in ["items", "additionalProperties"] {
+        if let Some(inner) = object.get_mut(member) {
+            bound_numbers(inner);
+        }
+    }
+    if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(bound_numbers);
     }
 }
 

@@ -13,6 +13,8 @@ pub const HOST: &str = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 pub const NETWORK_HOST: &str = r"^([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*|[0-9a-fA-F:.]+)$";
 /// A path as a rule of an Application Load Balancer matches it. Wildcards are not for users: what `Prefix` needs is added.
 pub const LOAD_BALANCER_PATH: &str = r"^/[A-Za-z0-9_.$~'@:+&/-]*$";
+/// Image of a container: no blanks. More only the registry knows.
+pub const IMAGE: &str = "^[!-~]+$";
 /// Name of an environment variable, as a shell can read it.
 pub const ENV_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// Name of an entry of a Secret.

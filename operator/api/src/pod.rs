@@ -89,7 +89,7 @@ pub struct HttpProbe {
     pub path: Option<String>,
     /// Name or number of the port. Default: the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxLength" = 15))]
+    #[schemars(extend("maxLength" = 15, "minimum" = 1, "maximum" = 65535))]
     pub port: Option<IntOrString>,
     /// Scheme to ask with: `HTTP` or `HTTPS`, without checking the certificate. Default: HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct GrpcProbe {
 pub struct TcpProbe {
     /// Name or number of the port. Default: the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxLength" = 15))]
+    #[schemars(extend("maxLength" = 15, "minimum" = 1, "maximum" = 65535))]
     pub port: Option<IntOrString>,
 }
 
@@ -177,7 +177,7 @@ pub struct InitContainer {
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
     pub name: String,
     /// Image of the container. Without tag and digest it has the tag `spec.defaults.imageTag` of the Platform.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::IMAGE))]
     pub image: String,
     /// Command. Default: the image's entry point.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -9,7 +9,7 @@ use crate::pattern;
 /// What Shopkeeper may do by itself. What is left out comes from the Platform's `defaults.policy`, and then from the kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.driftInterval) || duration(self.driftInterval) >= duration('1m')")
+#[x_kube(validation = Rule::new("!has(self.driftInterval) || !self.driftInterval.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') || duration(self.driftInterval) >= duration('1m')")
     .message("driftInterval must be 1m or more: AWS limits calls for the whole account"))]
 pub struct Policy {
     /// What happens to AWS resources when they are not declared any more: `Retain` keeps those that hold data, with what they need,
@@ -31,6 +31,8 @@ pub struct Policy {
     /// and node groups do, is looked at six times as often, but not more than once a minute. At least 1m. Default: 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 24), regex(pattern = pattern::DURATION))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')")
+        .message("driftInterval must be a duration of hours, minutes or seconds, such as 10m or 1h30m"))]
     pub drift_interval: Option<String>,
     /// Which changes wait for approval: with `Automatic` none, with `ApproveDisruptive` those that interrupt traffic or lose
     /// data, with `ApproveAll` every one. A plan is approved by the annotation `shopkeeper.dev/approve: <plan hash>`.

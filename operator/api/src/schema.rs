@@ -90,22 +90,37 @@ pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// A number or a percentage, as in `1` or `25%`.
+///
+/// The rule says in words what most mistakes are, and no more than the pattern does. It is cheap on purpose: the API server takes a value that may be a number or
+/// a text to be as long as a request can be, and `matches` would exceed what it allows.
 pub(crate) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true, "minimum": 0, "maxLength": 4, "pattern": "^(100|[1-9]?[0-9])%$"})
-}
-
-/// Quantities by resource name, as in `{cpu: 250m, memory: 256Mi}`.
-pub(crate) fn quantities(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "object",
-        "maxProperties": 8,
-        "additionalProperties": {"x-kubernetes-int-or-string": true, "maxLength": 32, "pattern": pattern::QUANTITY}
+        "x-kubernetes-int-or-string": true, "minimum": 0, "maximum": i32::MAX, "maxLength": 32, "pattern": "^(100|[1-9]?[0-9])%$",
+        "x-kubernetes-validations": [{
+            "rule": "!string(self).startsWith('-') && (!string(self).endsWith('%') || size(string(self)) <= 3 || string(self) == '100%')",
+            "message": "write a number of 0 or more, or a percentage from 0% to 100%, such as 25%"
+        }]
     })
 }
 
-/// A quantity, as in `64Mi`.
+/// Quantities by resource name, as in `{cpu: 250m, memory: 256Mi}`.
+pub(crate) fn quantities(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 8,
+        "additionalProperties": quantity(generator)
+    })
+}
+
+/// A quantity, as in `64Mi`. Nothing that takes one here may be negative.
 pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-int-or-string": true, "maxLength": 32, "pattern": pattern::QUANTITY})
+    json_schema!({
+        "x-kubernetes-int-or-string": true, "minimum": 0, "maxLength": 32, "pattern": pattern::QUANTITY,
+        "x-kubernetes-validations": [{
+            "rule": "!string(self).startsWith('-')",
+            "message": "a quantity must not be negative: write it as in 250m or 512Mi"
+        }]
+    })
 }
 
 /// Environment variables, without the sources that need a feature gate.

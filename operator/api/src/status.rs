@@ -48,6 +48,8 @@ pub mod reason {
     pub const NOT_OBSERVED: &str = "NotObserved";
     /// A resource of that name exists and is not ours.
     pub const ADOPTION_REQUIRED: &str = "AdoptionRequired";
+    /// A name that this asks for belongs to another custom resource of the namespace.
+    pub const NAME_TAKEN: &str = "NameTaken";
     /// AWS or Kubernetes refused by permission.
     pub const ACCESS_DENIED: &str = "AccessDenied";
     /// A quota leaves no room.

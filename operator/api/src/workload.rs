@@ -39,7 +39,9 @@ use crate::{
 pub struct Workload {
     /// Image of the main container, with a tag or, better, a digest. Without either it has the tag `spec.defaults.imageTag` of the
     /// Platform.
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::IMAGE))]
+    #[x_kube(validation = Rule::new("self.matches('^[!-~]+$')")
+        .message("image must not hold blanks: write registry, repository and tag, as in registry.example/shop/catalog:1.2"))]
     pub image: String,
     /// When to pull the image: `Always`, `IfNotPresent` or `Never`. Default: Always for the tag `latest`, else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

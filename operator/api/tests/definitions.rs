@@ -96,6 +96,53 @@ fn own_numbers_have_a_range() -> Result<()> {
     Ok(())
 }
 
+/// What is admitted and does not fit into the type that it is read as is never read again. Of the format alone the API server takes no
+/// notice; numbers beyond 64 bits are none to it.
+#[test]
+fn every_number_fits_its_type() -> Result<()> {
+    let fits = |schema: &Value| {
+        let bound = |name: &str| schema[name].as_f64();
+        bound("minimum").is_some_and(|least| least >= f64::from(i32::MIN))
+            && bound("maximum").is_some_and(|most| most <= f64::from(i32::MAX))
+    };
+    let found = offenders(|path, schema, _| {
+        if path.contains(".status") {
+            return None;
+        }
+        let is_quantity = schema["pattern"] == shopkeeper_api::pattern::QUANTITY;
+        match schema["type"].as_str() {
+            Some("integer") if schema["format"] == "int64" || fits(schema) => None,
+            Some("integer" | "number") => Some(format!("format {}", schema["format"])),
+            None if schema["x-kubernetes-int-or-string"] == true => {
+                let most = schema["maximum"].as_f64();
+                (!is_quantity && most.is_none_or(|most| most > f64::from(i32::MAX)))
+                    .then(|| "no maximum".into())
+            }
+            _ => None,
+        }
+    })?;
+    assert_eq!(found, Vec::<String>::new());
+    Ok(())
+}
+
+/// The message of a name that is too long says what to do.
+#[test]
+fn a_name_may_have_forty_characters() -> Result<()> {
+    for (kind, schema) in schemas()? {
+        let name = &schema["properties"]["metadata"]["properties"]["name"];
+        assert!(name.get("maxLength").is_none(), "{kind}");
+        let rule = &schema["x-kubernetes-validations"][0];
+        assert_eq!(rule["rule"], "size(self.metadata.name) <= 40", "{kind}");
+        assert!(
+            rule["message"]
+                .as_str()
+                .is_some_and(|message| message.contains("choose a shorter one")),
+            "{kind}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn every_list_says_how_it_is_merged() -> Result<()> {
     let found = offenders(|_, schema, _| {

@@ -129,9 +129,17 @@ impl StatusWriter {
         // Without it a status for an object that was deleted and created anew would land on the new one.
         patch["metadata"]["uid"] = json!(uid);
         let parameters = PatchParams::apply(STATUS_FIELD_MANAGER).force();
-        let written = api
+        let written = match api
             .patch_status(&name, &parameters, &Patch::Apply(&patch))
-            .await?;
+            .await
+        {
+            Ok(written) => written,
+            // It was written. The rest of the object does not fit its type, which whoever writes a status of it knows.
+            Err(kube::Error::SerdeError(_)) => {
+                return Ok(StatusWrite::Written(Box::new(observed.clone())));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let write = LastWrite {
             desired: patch["status"].take(),
             result: status_of(to_value(&written)?),
@@ -352,6 +360,8 @@ where
     let patch: Patch<()> = Patch::Json(json_patch::Patch(operations));
     match api.patch(&observed.name_any(), &parameters, &patch).await {
         Ok(changed) => Ok(FinalizerChange::Changed(Box::new(changed))),
+        // It was changed, and the rest of the object does not fit its type.
+        Err(kube::Error::SerdeError(_)) => Ok(FinalizerChange::Changed(Box::new(observed.clone()))),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(FinalizerChange::TooLate),
         // A `test` that fails is answered with 422 like an invalid object; the patch itself cannot be invalid.
         Err(kube::Error::Api(status)) if status.code == 422 => Err(Error::Conflict(status.message)),

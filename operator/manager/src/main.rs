@@ -9,6 +9,7 @@ mod definitions;
 mod key;
 mod memory;
 mod metrics;
+mod names;
 mod neighbours;
 mod pass;
 mod queues;

@@ -1,5 +1,5 @@
 //! Which custom resources look at each other: routes and endpoints name services, a service lets in the Storefronts that route
-//! to it, and two workloads of one name contend for it.
+//! to it, and two that ask for one name contend for it.
 //!
 //! Only these are woken by each other. Waking everything in a namespace would make the passes over a shop grow with the
 //! square of its size, and would miss what is named across namespaces.
@@ -12,12 +12,13 @@ use shopkeeper_kube::{
     store::{Change, ObjectKey, Store},
     watch::Watch,
 };
-use shopkeeper_plan::resolve::Resolve;
+use shopkeeper_plan::{claims, resolve::Resolve};
 
-use crate::{key::Kind, queues::Queues, stores::Stores};
+use crate::{key::Kind, queues::Queues, stores::{Stores, indexed_name}};
 
-/// Index of custom resources by the names that others find them by: their own as a service, and those of their workloads.
-const NAMES: &str = "names";
+/// Index of custom resources by the names that others find them by: their own as a service, and those of the objects
+/// that they ask for.
+pub const NAMES: &str = "names";
 /// Index of custom resources by the services they refer to.
 const REFERENCES: &str = "references";
 
@@ -89,9 +90,9 @@ fn indexed_in<K: Managed>(
 fn names<K: Resolve>(object: &K) -> Vec<String> {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let name = object.meta().name.as_deref().unwrap_or_default();
-    let workloads = object.component_names().into_iter();
-    workloads
-        .map(|workload| format!("{namespace}/{workload}"))
+    claims::names(&object.claims())
+        .iter()
+        .map(|claimed| indexed_name(namespace, claimed))
         .chain([format!("{}/{namespace}/{name}", K::KIND)])
         .collect()
 }

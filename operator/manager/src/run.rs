@@ -29,6 +29,7 @@ use crate::{
     key::Kind,
     memory::Memory,
     metrics::ShopMetrics,
+    names::Names,
     pass::{World, platform, service},
     queues::Queues,
     server::{self, Health},
@@ -135,6 +136,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         stores,
         queues,
         memory,
+        names: Names::default(),
     });
     let result = work(&world, &options, &metrics, election, &shutdown).await;
     signals.abort();

@@ -15,7 +15,10 @@ use kube::{
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
     runtime::watcher,
 };
-use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront, status::reason};
+use shopkeeper_api::{
+    CatalogService, Managed, OrderService, Platform, Storefront,
+    status::{Status, reason},
+};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
     scalers::keep_scalers,
@@ -23,11 +26,12 @@ use shopkeeper_kube::{
     watch::Watch,
 };
 use shopkeeper_plan::{
+    claims::{self, Claim, Name, Standing},
     kubernetes::{KubernetesKind, hide_secret_values},
     resolve::{
         Resolve,
         nodes::{self, EKS_NODE_GROUP_LABEL, NODES_LABEL},
-        platform,
+        owner_of, platform,
     },
     resource::ResourceKey,
 };
@@ -71,6 +75,30 @@ pub struct Stores {
     pub secrets: Store<PartialObjectMeta<Secret>>,
 }
 
+/// A custom resource that asks for a name.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Where it stands.
+    pub standing: Standing,
+    /// All the names that it asks for.
+    pub claims: Vec<Claim>,
+    /// Its status.
+    pub status: Status,
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug)]
+pub struct OwnedObject {
+    /// Uid of the custom resource.
+    pub owner_uid: String,
+    /// The custom resource, as tags name it.
+    pub owner_path: String,
+}
+
 /// The stores, as seen by mappers that are made before the stores are.
 type Late = Arc<OnceLock<Arc<Stores>>>;
 
@@ -89,7 +117,7 @@ impl Stores {
             .map(|kind| {
                 (
                     *kind,
-                    start_children(client, *kind, queues, memory, metrics, shutdown),
+                    start_children(client, *kind, queues, &late, memory, metrics, shutdown),
                 )
             })
             .collect();
@@ -155,6 +183,37 @@ impl Stores {
                 true
             }))
             .collect()
+    }
+
+    /// Custom resources that ask for a name, by their current specification.
+    pub fn claimants(&self, namespace: &str, name: &Name) -> Vec<Claimant> {
+        let value = indexed_name(namespace, name);
+        claimants(Kind::Storefront, &self.storefronts, &value)
+            .chain(claimants(
+                Kind::CatalogService,
+                &self.catalog_services,
+                &value,
+            ))
+            .chain(claimants(Kind::OrderService, &self.order_services, &value))
+            .collect()
+    }
+
+    /// Whose an object is, if it is there and belongs to a custom resource.
+    pub fn owned_object(&self, kind: KubernetesKind, key: &ObjectKey) -> Option<OwnedObject> {
+        let object = self.children.get(&kind)?.get(key)?;
+        let owner = object
+            .owner_references()
+            .iter()
+            .find(|owner| Kind::from_name(&owner.kind).is_some())?;
+        Some(OwnedObject {
+            owner_uid: owner.uid.clone(),
+            owner_path: format!(
+                "{}/{}/{}",
+                owner.kind,
+                key.namespace.as_deref().unwrap_or_default(),
+                owner.name
+            ),
+        })
     }
 
     /// Custom resources that nodes with this label are for.
@@ -268,6 +327,10 @@ where
     let queues = queues.clone();
     let late = Arc::clone(late);
     neighbours::indexed(Watch::objects(api, &()))
+        .on_invalid({
+            let queues = queues.clone();
+            move |key, _| queues.add(kind, key.clone(), Lane::Edit)
+        })
         .on_change(move |change: &Change<K>| {
             if change.is_intent() {
                 queues.add(kind, change.key.clone(), change.lane());
@@ -297,6 +360,10 @@ fn start_platforms(
     let queues = queues.clone();
     let late = Arc::clone(late);
     Watch::objects(api, &())
+        .on_invalid({
+            let queues = queues.clone();
+            move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
+        })
         .on_change(move |change: &Change<Platform>| {
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
@@ -325,6 +392,7 @@ fn start_children(
     client: &Client,
     kind: KubernetesKind,
     queues: &Queues,
+    late: &Late,
     memory: &Arc<Memory>,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
@@ -334,6 +402,7 @@ fn start_children(
     let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
     let api: Api<DeserializeGuard<DynamicObject>> = Api::all_with(client.clone(), &resource);
     let queues = queues.clone();
+    let late = Arc::clone(late);
     let memory = Arc::clone(memory);
     let mut watch = Watch::objects(api, &resource)
         .labels(MANAGED_BY_SHOPKEEPER)
@@ -353,6 +422,9 @@ fn start_children(
                         &ResourceKey::kubernetes(kind, change.key.name.clone()),
                         gone.uid(),
                     );
+                }
+                if let Some(stores) = late.get() {
+                    tell_of_free_name(stores, &queues, kind, change);
                 }
             }
             for object in change.states() {
@@ -379,6 +451,47 @@ fn start_children(
         watch = watch.optional(client.clone(), gvk);
     }
     watch.start(metrics, shutdown.clone())
+}
+
+/// An object is gone: whoever asks for its name may have waited for that.
+fn tell_of_free_name(
+    stores: &Stores,
+    queues: &Queues,
+    kind: KubernetesKind,
+    change: &Change<DynamicObject>,
+) {
+    let namespace = change.key.namespace.as_deref().unwrap_or_default();
+    let Some(name) = Name::of(kind, &change.key.name) else {
+        return;
+    };
+    for claimant in stores.claimants(namespace, &name) {
+        queues.add(claimant.kind, claimant.key, change.lane());
+    }
+}
+
+/// A name in the index of those who ask for it.
+pub fn indexed_name(namespace: &str, name: &Name) -> String {
+    format!("{namespace}/{name}")
+}
+
+fn claimants<K: Resolve>(
+    kind: Kind,
+    store: &Store<K>,
+    indexed: &str,
+) -> impl Iterator<Item = Claimant> {
+    let objects = store.indexed(neighbours::NAMES, indexed);
+    objects.into_iter().map(move |object| Claimant {
+        kind,
+        key: ObjectKey::of(object.as_ref()),
+        standing: Standing {
+            path: owner_of(object.as_ref()).path(),
+            uid: object.uid().unwrap_or_default(),
+            created: object.creation_timestamp().map(|time| time.0),
+            ending: object.meta().deletion_timestamp.is_some(),
+        },
+        claims: object.claims(),
+        status: object.shared_status().cloned().unwrap_or_default(),
+    })
 }
 
 fn start_nodes(

@@ -15,6 +15,7 @@ pub mod aws;
 pub mod blueprint;
 pub mod budget;
 pub mod build;
+pub mod claims;
 pub mod decisions;
 pub mod difference;
 pub mod duration;

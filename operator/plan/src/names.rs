@@ -64,8 +64,8 @@ impl Owner {
     ///
     /// Names that are too long keep their beginning and end in a hash of the whole. A namespace `a-b` with name `c` and a
     /// namespace `a` with name `b-c` would get the same name: a hash is added wherever a part contains a hyphen. Two
-    /// kinds with the same namespace and name still meet in one name; the second finds the first one's tags on it and is
-    /// refused, as it is for its Deployment.
+    /// kinds with the same namespace and name still meet in one name; only one of them gets to make anything, see
+    /// [`crate::claims`].
     #[must_use]
     pub fn aws_name(&self, platform: &str, role: &str, longest: usize) -> String {
         let mut parts = vec![platform];

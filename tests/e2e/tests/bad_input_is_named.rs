@@ -31,6 +31,7 @@ async fn bad_input_is_named() -> Result<()> {
         ),
     ])
     .await?;
+    what_cannot_be_read_is_told_and_goes(&shop).await?;
     // Last: beside a second Platform every service has to say which one it runs on.
     a_platform_without_a_network(&shop).await?;
     shop.close().await
@@ -112,6 +113,26 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         &["spec.policy.deletion", "Retain"],
     ),
     ("OrderService", "nonsense: true", &["nonsense"]),
+    (
+        "OrderService",
+        "disruption: {maxUnavailable: 99999999999999}",
+        &["spec.disruption.maxUnavailable", "2147483647"],
+    ),
+    (
+        "OrderService",
+        "disruption: {maxUnavailable: '-500%'}",
+        &["spec.disruption.maxUnavailable", "from 0% to 100%"],
+    ),
+    (
+        "OrderService",
+        "disruption: {minAvailable: '500%'}",
+        &["spec.disruption.minAvailable", "from 0% to 100%"],
+    ),
+    (
+        "OrderService",
+        "policy: {driftInterval: soon}",
+        &["spec.policy.driftInterval", "such as 10m"],
+    ),
 ];
 
 /// Storefronts that cannot be right, or that an Application Load Balancer would refuse, and the words of the refusal.
@@ -179,7 +200,58 @@ const REFUSED_STOREFRONTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Workloads that the API server would refuse only when they are applied, and the words of the refusal.
+const REFUSED_WORKLOADS: &[(&str, &[&str])] = &[
+    ("{image: ' '}", &["spec.workload.image", "registry.example"]),
+    (
+        "{image: 'registry.example/any 1'}",
+        &["spec.workload.image", "must not hold blanks"],
+    ),
+    (
+        "{image: any, resources: {requests: {cpu: '-1'}}}",
+        &[
+            "spec.workload.resources.requests",
+            "must not be negative",
+            "250m",
+        ],
+    ),
+    (
+        "{image: any, resources: {limits: {memory: -1}}}",
+        &["spec.workload.resources.limits"],
+    ),
+    (
+        "{image: any, tmpDir: {sizeLimit: -64Mi}}",
+        &["spec.workload.tmpDir.sizeLimit", "must not be negative"],
+    ),
+    (
+        "{image: any, tolerations: [{key: a, operator: Exists}], topologySpreadConstraints: [{maxSkew: 99999999999, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]}",
+        &[
+            "spec.workload.topologySpreadConstraints[0].maxSkew",
+            "2147483647",
+        ],
+    ),
+];
+
 async fn refused_at_admission(shop: &Shop) -> Result<()> {
+    for (workload, words) in REFUSED_WORKLOADS {
+        refused(
+            shop,
+            &format!(
+                "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  workload: {workload}\n"
+            ),
+            words,
+        )
+        .await?;
+    }
+    let long = "n".repeat(41);
+    refused(
+        shop,
+        &format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: {long}, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n"
+        ),
+        &["metadata.name may have 40 characters", "choose a shorter one"],
+    )
+    .await?;
     for (kind, part, words) in REFUSED {
         let yaml = format!(
             "apiVersion: shopkeeper.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  {part}\n"
@@ -211,6 +283,20 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
         }
     }
     immutable_fields_are_refused(shop).await
+}
+
+async fn refused(shop: &Shop, yaml: &str, words: &[&str]) -> Result<()> {
+    let Err(refusal) = shop.apply(yaml).await else {
+        anyhow::bail!("it was accepted: {yaml}")
+    };
+    let refusal = format!("{refusal:#}");
+    for word in words {
+        ensure!(
+            refusal.contains(word),
+            "the refusal of {yaml} does not say {word:?}: {refusal}"
+        );
+    }
+    Ok(())
 }
 
 async fn immutable_fields_are_refused(shop: &Shop) -> Result<()> {
@@ -312,6 +398,59 @@ async fn forbidden_by_aws(shop: &Shop) -> Result<()> {
     );
     shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
     shop.until_ready(&subject).await.map(drop)
+}
+
+/// A value that an older definition let in and that does not fit: it is told with its field, nothing else stops, and its deletion is
+/// carried out although nobody corrects it.
+async fn what_cannot_be_read_is_told_and_goes(shop: &Shop) -> Result<()> {
+    let (subject, other) = (
+        Subject::new("OrderService", NAMESPACE, "unread"),
+        Subject::new("OrderService", NAMESPACE, "sold"),
+    );
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: unread, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n  notifications: {{topics: [{{name: buy}}]}}\n"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let bound = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/disruption/properties/maxUnavailable/maximum";
+    let definition = async |patch: serde_json::Value| {
+        let patch = patch.to_string();
+        let crd = "orderservices.shopkeeper.dev";
+        shop.environment
+            .kubectl(&["patch", "crd", crd, "--type=json", "-p", &patch])
+            .await
+    };
+    definition(json!([{"op": "remove", "path": bound}])).await?;
+    let unfit = json!({"spec": {"disruption": {"maxUnavailable": 99_999_999_999_999_i64}}});
+    shop.until("the older definition holds", PATIENCE, async || {
+        shop.merge(&subject, unfit.clone()).await
+    })
+    .await?;
+    definition(json!([{"op": "add", "path": bound, "value": i32::MAX}])).await?;
+    shop.until("it is told", PATIENCE, async || {
+        let events = shop.list("Event", NAMESPACE, "").await?;
+        let told = events.iter().any(|event| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["reason"] == "Unreadable"
+                && event["type"] == "Warning"
+                && event["regarding"]["name"] == "unread"
+                && note.contains("spec.disruption.maxUnavailable")
+                && note.contains("To do:")
+        });
+        ensure!(told, "nobody says that it cannot be read");
+        Ok(())
+    })
+    .await?;
+    shop.request_pass(&other, "2026-11-24T12:00:00Z").await?;
+    shop.until_ready(&other).await?;
+
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    equals(
+        "what it has left in AWS",
+        shop.owned_in_aws(&subject).await?,
+        Vec::<String>::new(),
+    )
 }
 
 async fn a_platform_without_a_network(shop: &Shop) -> Result<()> {

@@ -98,7 +98,16 @@ pub const CASES: &[Case] = &[
     create("Platform", "allowedNamespaces", "selector must be set", "allowedNamespaces: {type: All, selector: {matchLabels: {shop: octank}}}", "allowedNamespaces: {type: Selector, selector: {matchLabels: {shop: octank}}}"),
     create("Platform", "policy", "driftInterval must be 1m or more", "policy: {driftInterval: 30s}", "policy: {driftInterval: 1m30s}"),
 
+    create("Platform", "driftInterval", "driftInterval must be a duration", "policy: {driftInterval: soon}", "policy: {driftInterval: 10m}"),
+
     // Workload
+    create("CatalogService", "image", "image must not hold blanks", "workload: {image: ' '}", "workload: {image: 'registry.example/catalog:1'}"),
+    create("CatalogService", "image", "image must not hold blanks", "workload: {image: 'catalog 1'}", "workload: {image: 'catalog@sha256:0123'}"),
+    create("CatalogService", "cpu", "a quantity must not be negative", "workload: {resources: {requests: {cpu: '-1'}}}", "workload: {resources: {requests: {cpu: 1}}}"),
+    create("CatalogService", "sizeLimit", "a quantity must not be negative", "workload: {tmpDir: {sizeLimit: '-64Mi'}}", "workload: {tmpDir: {sizeLimit: 64Mi}}"),
+    create("CatalogService", "maxSurge", "write a number of 0 or more", "workload: {rollout: {maxSurge: '500%'}}", "workload: {rollout: {maxSurge: 5}}"),
+    create("CatalogService", "maxUnavailable", "write a number of 0 or more", "disruption: {maxUnavailable: '-500%'}", "disruption: {maxUnavailable: '100%'}"),
+    create("CatalogService", "minAvailable", "write a number of 0 or more", "disruption: {minAvailable: '500%'}", "disruption: {minAvailable: '5%'}"),
     create("CatalogService", "workload", "volumeMounts must name a member of volumes", "workload: {volumeMounts: [{name: data, mountPath: /data}]}", "workload: {volumes: [{name: data, emptyDir: {}}], volumeMounts: [{name: data, mountPath: /data}]}"),
     create("CatalogService", "workload", "metrics are read from a member of ports", "workload: {metrics: {port: metrics}}", "workload: {metrics: {port: metrics}, ports: [{name: http, containerPort: 8080}, {name: metrics, containerPort: 9090}]}"),
     create("CatalogService", "workload", "podSecurityContext.runAsUser 0 is root", "workload: {podSecurityContext: {runAsUser: 0, runAsNonRoot: true}}", "workload: {podSecurityContext: {runAsUser: 0}}"),

@@ -16,7 +16,7 @@ use shopkeeper_plan::{
     },
     observed::{NodeGroupNodes, Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
-    planner::{DriftPolicy, Policies},
+    planner::{DriftPolicy, Policies, foreign_object},
     resource::ResourceKind,
 };
 
@@ -206,17 +206,8 @@ async fn apply<K: Managed>(
     } else {
         observed.kubernetes.get(&step.key).cloned()
     };
-    if found.as_ref().is_some_and(|found| !found.ours) {
-        return Err(Failure::new(
-            Class::Invalid,
-            format!(
-                "{} exists and was not made for {}",
-                step.key,
-                subject.owner.path()
-            ),
-        )
-        .with_code("NotOurs")
-        .with_remedy("rename the custom resource, or delete that object"));
+    if let Some(foreign) = found.as_ref().filter(|found| !found.ours) {
+        return Err(foreign_object(&step.key, &foreign.body));
     }
     let mut applied = world
         .writer

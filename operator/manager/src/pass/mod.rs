@@ -44,18 +44,21 @@ use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
     metrics::ShopMetrics,
+    names::Names,
     queues::Queues,
     stores::Stores,
 };
 
 mod events;
 mod execute;
+mod names;
 mod observe;
 mod pace;
 pub mod platform;
 mod references;
 pub mod service;
 mod status;
+mod unreadable;
 
 /// Everything a pass works with. One for the process.
 pub struct World {
@@ -75,6 +78,8 @@ pub struct World {
     pub accounts: Accounts,
     /// What the caches may not know yet.
     pub memory: Arc<Memory>,
+    /// Names that were taken.
+    pub names: Names,
     /// Metrics.
     pub metrics: ShopMetrics,
 }
@@ -182,6 +187,7 @@ impl<K: Scoped> Subject<'_, K> {
     async fn let_go(&self) -> Result<Outcome, shopkeeper_kube::Error> {
         remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
         self.world.memory.forget(&self.owner.uid);
+        self.world.names.forget(&self.owner.uid);
         self.world.statuses.forget(&self.owner.uid);
         Ok(Outcome::done())
     }

@@ -32,7 +32,7 @@ use shopkeeper_plan::{
     },
 };
 
-use super::{Scoped, Site, Subject, World, failure_of, service::drift_interval};
+use super::{Scoped, Site, Subject, World, failure_of, service::drift_interval, unreadable};
 use crate::accounts::Session;
 
 /// For how long the quotas of an account are taken to be what they were: they change by a request that AWS takes days for.
@@ -40,6 +40,9 @@ const QUOTAS_FRESHNESS: Duration = Duration::from_secs(60 * 60);
 
 /// Runs one pass.
 pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
+    if world.stores.platforms.invalid(&pass.key).is_some() {
+        unreadable::tell_only::<Platform>(&world, &pass.key).await;
+    }
     let Some(object) = world.stores.platforms.get(&pass.key) else {
         return Outcome::done();
     };

@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
 
-use super::{Scoped, Site, Subject, World, failure_of, references};
+use super::{Scoped, Site, Subject, World, failure_of, references, unreadable};
 use crate::stores::Stores;
 
 /// What the manager needs to know of a kind.
@@ -113,7 +113,14 @@ fn service_endpoint(resolved: &Resolved) -> Option<String> {
 
 /// Runs one pass.
 pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
-    let Some(object) = K::store(&world.stores).get(&pass.key) else {
+    let store = K::store(&world.stores);
+    let mut found = store.get(&pass.key);
+    if store.invalid(&pass.key).is_some()
+        && let Some(substitute) = unreadable::look::<K>(&world, &pass.key).await
+    {
+        found = Some(Arc::new(substitute));
+    }
+    let Some(object) = found else {
         return Outcome::done();
     };
     let subject = Subject {
@@ -161,6 +168,9 @@ impl<K: Reconciled> Subject<'_, K> {
             Ok(resolved) => resolved,
             Err(failure) => return self.report_failure(&failure).await,
         };
+        if let Err(failure) = self.take_names() {
+            return self.report_failure(&failure).await;
+        }
         if self.hold().await?.is_none() {
             return Ok(Outcome::done());
         }
@@ -188,6 +198,7 @@ impl<K: Reconciled> Subject<'_, K> {
             .any(|finalizer| finalizer == shopkeeper_api::FINALIZER)
         {
             self.world.memory.forget(&self.owner.uid);
+            self.world.names.forget(&self.owner.uid);
             return Ok(Outcome::done());
         }
         let facts = found.and_then(|platform| platform::facts(&platform));

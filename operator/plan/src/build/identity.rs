@@ -36,8 +36,10 @@ const NO_IDENTITY: &str = "None";
 /// What an identity means for the other objects of a component.
 #[derive(Debug, Default)]
 pub(super) struct BuiltIdentity {
-    /// What pods wait for.
+    /// The role, which pods wait for.
     pub keys: Vec<ResourceKey>,
+    /// What gives the role to the ServiceAccount; pods wait for that, too.
+    pub association: Option<AwsResource>,
     /// The role that the ServiceAccount names.
     pub account_role: Option<String>,
     /// Value of [`PODS_ANNOTATION`].
@@ -45,7 +47,7 @@ pub(super) struct BuiltIdentity {
 }
 
 impl ComponentBuilder<'_> {
-    /// The role and the association; the role first.
+    /// The role, and what leads pods to it.
     pub(super) fn identity(&mut self) -> BuiltIdentity {
         let component = self.component;
         match &component.identity {
@@ -79,14 +81,15 @@ impl ComponentBuilder<'_> {
         made: Option<(ResourceKey, bool)>,
     ) -> BuiltIdentity {
         let trusts = made.as_ref().is_none_or(|(_, trusts)| *trusts);
-        let mut keys: Vec<ResourceKey> = made.into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<ResourceKey> = made.into_iter().map(|(key, _)| key).collect();
         match mode {
             IdentityMode::PodIdentity => {
                 let desired = self.association(arn);
                 let is_there = self.observed.present(&desired.key()).is_some();
-                let part = self.component.role_of("identity.association");
-                keys.push(self.blueprint.aws(Section::Workload, part, desired, &keys));
-                self.built(keys, None, POD_IDENTITY, trusts && is_there)
+                BuiltIdentity {
+                    association: Some(desired),
+                    ..self.built(keys, None, POD_IDENTITY, trusts && is_there)
+                }
             }
             IdentityMode::IRSA => {
                 let key = self.association(arn.clone()).key();
@@ -126,6 +129,7 @@ impl ComponentBuilder<'_> {
             account_role.or_else(|| old.and_then(|_| self.account_role().map(str::to_owned)));
         BuiltIdentity {
             keys,
+            association: None,
             account_role,
             of_pods,
         }

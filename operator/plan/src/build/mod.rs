@@ -107,12 +107,24 @@ impl ComponentBuilder<'_> {
         let identity = self.identity();
         let role = |part: &str| component.role_of(part);
 
+        let before_account = match identity.account_role {
+            Some(_) => identity.keys.as_slice(),
+            None => &[],
+        };
         let account = self.blueprint.kubernetes(
             Section::Workload,
             role("serviceAccount"),
             service_account::build(&frame, component, identity.account_role.as_deref()),
-            &identity.keys,
+            before_account,
         );
+        // An association names the ServiceAccount, and whoever runs as that gets the role: it has to be ours before.
+        let association = identity.association.map(|association| {
+            let mut before = vec![account.clone()];
+            before.extend(identity.keys.iter().cloned());
+            let part = role("identity.association");
+            self.blueprint
+                .aws(Section::Workload, part, association, &before)
+        });
         if !component.workload.ports.is_empty() {
             self.blueprint.kubernetes(
                 Section::Workload,
@@ -140,6 +152,7 @@ impl ComponentBuilder<'_> {
         let mut before: Vec<ResourceKey> = vec![account];
         before.extend(nodes);
         before.extend(identity.keys);
+        before.extend(association);
         before.extend(groups);
         before.extend(data.iter().cloned());
         before.extend(binding_keys);

@@ -153,14 +153,18 @@ pub fn secret(
         .build()
 }
 
-/// Name of the ConfigMap.
-pub fn config_map_name(frame: &Frame<'_>) -> String {
-    format!("{}-bindings", frame.component)
+/// What the name of the ConfigMap has behind that of the component.
+pub const CONFIG_MAP_SUFFIX: &str = "-bindings";
+
+/// Name of the ConfigMap of a component.
+pub fn config_map_name(component: &str) -> String {
+    format!("{component}{CONFIG_MAP_SUFFIX}")
 }
 
 /// The ConfigMap of the variables without secrets.
 pub fn config_map(frame: &Frame<'_>, plain: &BTreeMap<String, String>) -> KubernetesObject {
-    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &config_map_name(frame))
+    let name = config_map_name(frame.component);
+    ObjectBuilder::new(frame, KubernetesKind::ConfigMap, &name)
         .with("data", json!(plain))
         .build()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{DriftPolicy, Planner, step};
+use super::{DriftPolicy, Planner, ownership::foreign_object, step};
 use crate::{
     blueprint::Node,
     difference::show,
@@ -31,13 +31,15 @@ impl Planner<'_> {
             self.steps.push(step);
             return;
         };
+        if !found.ours && found.is_terminating() {
+            return self.wait(
+                key,
+                "is somebody else's and being deleted; it is made afterwards",
+            );
+        }
         if !found.ours {
-            let failure = Failure::new(
-                Class::Conflict,
-                format!("{key} exists and belongs to somebody else"),
-            )
-            .with_remedy("rename the custom resource, or delete that object");
-            return self.refuse(key, Action::Update, failure);
+            let failure = foreign_object(key, &found.body);
+            return self.refuse(key, Action::Adopt, failure);
         }
         if found.is_terminating() {
             return self.wait(key, "is being deleted; it is made again afterwards");

@@ -20,7 +20,7 @@ mod quotas;
 mod scaling;
 mod teardown;
 
-pub use ownership::Ownership;
+pub use ownership::{Ownership, foreign_object};
 pub use shopkeeper_api::policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy};
 pub use teardown::reason_to_retain;
 

@@ -1,9 +1,12 @@
 //! Whose a resource is. A resource of somebody else is never changed.
 
+use serde_json::Value;
+
 use super::{AdoptionPolicy, Input};
 use crate::{
     aws::{AwsResource, SnsSubscription},
     failure::{Class, Failure},
+    kubernetes::object::SHOPKEEPER,
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
     observed::{Observation, Present},
     resource::{ResourceKey, ResourceKind},
@@ -81,6 +84,47 @@ pub(super) fn lost(key: &ResourceKey, present: &Present, input: &Input<'_>) -> F
         "delete the {} in AWS if nobody needs it",
         key.kind.title()
     ))
+}
+
+/// Why an object that somebody else made is left alone: an apply would take it over.
+#[must_use]
+pub fn foreign_object(key: &ResourceKey, body: &Value) -> Failure {
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+    let references = body.pointer("/metadata/ownerReferences");
+    let owner = references.and_then(Value::as_array).and_then(|references| {
+        let controls = |reference: &&Value| reference["controller"] == true;
+        references.iter().find(controls).or(references.first())
+    });
+    let (whose, remedy) = if let Some(owner) = owner {
+        let text = |member: &str| owner[member].as_str().unwrap_or_default();
+        let namespace = body.pointer("/metadata/namespace").and_then(Value::as_str);
+        let of_ours = text("apiVersion").starts_with(&format!("{}/", shopkeeper_api::GROUP));
+        (
+            format!(
+                "belongs to {}/{}/{}",
+                text("kind"),
+                namespace.unwrap_or_default(),
+                text("name")
+            ),
+            if of_ours {
+                "give this custom resource another name, or delete the other one"
+            } else {
+                "give this custom resource another name, or delete that object with what it belongs to"
+            },
+        )
+    } else {
+        let manager = text("/metadata/labels/app.kubernetes.io~1managed-by");
+        (
+            match manager.filter(|manager| *manager != SHOPKEEPER) {
+                Some(manager) => format!("is managed by {manager}"),
+                None => "belongs to no custom resource".to_owned(),
+            },
+            "give this custom resource another name, or delete that object",
+        )
+    };
+    Failure::new(Class::Invalid, format!("{key} exists and {whose}"))
+        .with_code("NotOurs")
+        .with_remedy(remedy)
 }
 
 /// Whose a resource is under the adoption policy.

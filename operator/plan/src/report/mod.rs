@@ -6,6 +6,7 @@ use shopkeeper_api::status::{condition, reason};
 
 use crate::{
     blueprint::{Blueprint, Section},
+    claims::NAME_TAKEN,
     failure::{Class, Failure},
     observed::{Observed, Weight},
     plan::{Action, Blocker, Plan, Step},
@@ -136,6 +137,16 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::APPROVAL_REQUIRED,
             &message,
         ));
+    } else if deleting {
+        let message =
+            "nothing is left to be done; it ends once AWS has confirmed that all of it is gone";
+        conditions.push(draft(condition::READY, "False", reason::DELETING, message));
+        conditions.push(draft(
+            condition::RECONCILING,
+            "True",
+            reason::PROGRESSING,
+            message,
+        ));
     } else if !drifted.is_empty() {
         conditions.push(draft(
             condition::READY,
@@ -163,7 +174,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         .or(failures.first())
         .map(|(_, failure)| (*failure).clone())
         .or_else(|| Some(plan.unseen().next()?.1.clone()));
-    let ready = failure.is_none() && working.is_empty() && approvals == 0;
+    let ready = !deleting && failure.is_none() && working.is_empty() && approvals == 0;
     Report {
         conditions,
         failure,
@@ -182,10 +193,10 @@ pub fn of_failure(failure: &Failure, deleting: bool) -> Report {
         message: message.clone(),
     };
     let conditions = if failure.class.needs_a_person() {
-        let why = if failure.class == Class::Invalid {
-            reason::INVALID_SPEC
-        } else {
-            reason_of(failure)
+        let why = match reason_of(failure) {
+            reason::NAME_TAKEN => reason::NAME_TAKEN,
+            _ if failure.class == Class::Invalid => reason::INVALID_SPEC,
+            why => why,
         };
         vec![
             draft(condition::READY, "False", why),
@@ -194,6 +205,7 @@ pub fn of_failure(failure: &Failure, deleting: bool) -> Report {
     } else {
         let why = match failure.class {
             _ if deleting => reason::DELETION_BLOCKED,
+            _ if reason_of(failure) == reason::NAME_TAKEN => reason::NAME_TAKEN,
             Class::NotReady => reason::DEPENDENCY_NOT_READY,
             _ => reason::PROGRESSING_WITH_RETRY,
         };
@@ -361,6 +373,7 @@ fn refusal(step: &Step) -> Option<&Failure> {
 fn reason_of(failure: &Failure) -> &'static str {
     match (failure.class, failure.code.as_deref()) {
         (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
+        (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
         (Class::Denied, _) => reason::ACCESS_DENIED,
         (_, Some(code))
             if code.contains("Quota")

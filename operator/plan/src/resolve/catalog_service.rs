@@ -6,7 +6,7 @@ use super::{
     Context, References, Resolve, Resolved, ServiceKey, cache, component, external_secrets, media,
     owner_of, table,
 };
-use crate::{facts::PlatformFacts, failure::Failure};
+use crate::{claims::Claim, facts::PlatformFacts, failure::Failure};
 
 impl Resolve for CatalogService {
     fn resolve(
@@ -55,6 +55,10 @@ impl Resolve for CatalogService {
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
         super::endpoint_services(self, &self.tier())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        super::service_claims(self)
     }
 }
 

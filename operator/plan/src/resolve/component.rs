@@ -164,10 +164,7 @@ pub(super) fn component(
 ) -> Result<Component, Failure> {
     let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
     let replicas = replicas(tier.scaling);
-    let service_account = workload
-        .service_account_name
-        .clone()
-        .unwrap_or_else(|| place.name.to_owned());
+    let service_account = service_account(place.name, &workload);
     let health_path = place
         .health_path
         .map(str::to_owned)
@@ -219,6 +216,19 @@ fn tagged(declared: &Workload, tag: Option<&str>) -> Workload {
         container.image = image::tagged(&container.image, tag);
     }
     workload
+}
+
+/// Name of the ServiceAccount of a component.
+pub(crate) fn service_account(component: &str, workload: &Workload) -> String {
+    let declared = workload.service_account_name.as_deref();
+    declared.unwrap_or(component).to_owned()
+}
+
+/// Name of the Secret of a binding of a component.
+pub(crate) fn secret_name(component: &str, binding: &Binding) -> String {
+    binding.secret_name.clone().unwrap_or_else(|| {
+        format!("{component}-{}", binding.resource.replace('.', "-")).to_lowercase()
+    })
 }
 
 fn replicas(declared: Option<&Scaling>) -> Replicas {
@@ -311,9 +321,6 @@ fn resolve_binding(
     tier: &Tier<'_>,
     declared: &Binding,
 ) -> Result<ResolvedBinding, Failure> {
-    let secret_name = declared.secret_name.clone().unwrap_or_else(|| {
-        format!("{}-{}", place.name, declared.resource.replace('.', "-")).to_lowercase()
-    });
     let field = format!("{}.bindings[{}]", place.field, declared.resource);
     let is_declared =
         |external: &External| declared.resource == format!("external.{}", external.name);
@@ -334,7 +341,7 @@ fn resolve_binding(
     }
     Ok(ResolvedBinding {
         resource: declared.resource.clone(),
-        secret_name,
+        secret_name: secret_name(place.name, declared),
         env: templates(&field, &declared.env)?,
     })
 }

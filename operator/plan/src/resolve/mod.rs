@@ -4,11 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::{
-    Managed, Tier, external::External, policy::Policy, reference::ServiceKind, storefront::Exposure,
+    Managed, Tier, external::External, policy::Policy, reference::ServiceKind, resource::Service,
+    storefront::Exposure,
 };
 
 use crate::{
-    aws::AwsResource, facts::PlatformFacts, failure::Failure, names::Owner, planner::Policies,
+    aws::AwsResource,
+    claims::{self, Claim},
+    facts::PlatformFacts,
+    failure::Failure,
+    names::Owner,
+    planner::Policies,
     resource::ResourceKey,
 };
 
@@ -35,6 +41,7 @@ mod table;
 pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
 };
+pub(crate) use component::{secret_name, service_account};
 pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
@@ -301,6 +308,9 @@ pub trait Resolve: Managed {
     fn component_names(&self) -> Vec<String> {
         vec![self.meta().name.clone().unwrap_or_default()]
     }
+
+    /// The names of Kubernetes objects that it asks for, whatever the Platform. At least those of all that is built for it.
+    fn claims(&self) -> Vec<Claim>;
 }
 
 /// A kind that others can call.
@@ -327,6 +337,12 @@ fn external_secrets(declared: &[External]) -> impl Iterator<Item = &str> {
         .iter()
         .filter_map(|external| external.secret_ref.as_ref())
         .map(|reference| reference.name.as_str())
+}
+
+/// The names that a service asks for.
+fn service_claims<K: Service>(object: &K) -> Vec<Claim> {
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    claims::of_component(name, "", claims::METADATA_NAME, "spec", &object.tier())
 }
 
 /// The services that the endpoints of a service name.

@@ -6,7 +6,7 @@ use super::{
     Context, References, Resolve, Resolved, ServiceKey, component, database, external_secrets,
     notifications, owner_of,
 };
-use crate::{facts::PlatformFacts, failure::Failure};
+use crate::{claims::Claim, facts::PlatformFacts, failure::Failure};
 
 impl Resolve for OrderService {
     fn resolve(
@@ -44,6 +44,10 @@ impl Resolve for OrderService {
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
         super::endpoint_services(self, &self.tier())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        super::service_claims(self)
     }
 }
 

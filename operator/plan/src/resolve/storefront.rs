@@ -11,6 +11,7 @@ use super::{
     edge, external_secrets, owner_of,
 };
 use crate::{
+    claims::{self, Claim, Name},
     facts::PlatformFacts,
     failure::{Class, Failure},
 };
@@ -100,10 +101,39 @@ impl Resolve for Storefront {
             .map(|frontend| component_name(storefront, frontend))
             .collect()
     }
+
+    fn claims(&self) -> Vec<Claim> {
+        let storefront = self.metadata.name.as_deref().unwrap_or_default();
+        let mut claims = Vec::new();
+        if !self.spec.routes.is_empty() {
+            let name = Name::Ingress(storefront.to_owned());
+            claims.push(Claim::new(name, claims::METADATA_NAME));
+        }
+        for frontend in &self.spec.frontends {
+            let name = component_name(storefront, frontend);
+            let field = format!("spec.frontends[{}]", frontend.name);
+            let named = format!("{field}.name");
+            claims.extend(claims::of_component(
+                &name,
+                &role(frontend),
+                &named,
+                &field,
+                &frontend.tier(),
+            ));
+            if is_internal(frontend) {
+                claims.push(Claim::new(Name::Ingress(name), named));
+            }
+        }
+        claims
+    }
 }
 
 fn component_name(storefront: &str, frontend: &Frontend) -> String {
     format!("{storefront}-{}", frontend.name)
+}
+
+fn role(frontend: &Frontend) -> String {
+    format!("frontends.{}", frontend.name)
 }
 
 fn is_internal(frontend: &Frontend) -> bool {
@@ -113,7 +143,7 @@ fn is_internal(frontend: &Frontend) -> bool {
 fn frontend_component(context: Context<'_>, frontend: &Frontend) -> Result<Component, Failure> {
     let place = Place {
         name: &component_name(&context.owner.name, frontend),
-        role: &format!("frontends.{}", frontend.name),
+        role: &role(frontend),
         field: &format!("spec.frontends[{}]", frontend.name),
         load_balancer: Some(frontend.exposure.unwrap_or(Exposure::Public)),
         health_path: frontend.health_path.as_deref(),

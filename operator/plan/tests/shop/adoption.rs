@@ -218,7 +218,7 @@ fn a_foreign_object_in_kubernetes_is_refused_with_a_remedy() {
     let Blocker::Refused(failure) = &step.blocked_by[0] else {
         panic!("{step:#?}")
     };
-    assert!(failure.message.contains("Service catalog") && failure.remedy.contains("rename"));
+    assert!(failure.message.contains("Service catalog") && failure.remedy.contains("another name"));
     assert_eq!(world.log, Vec::<String>::new());
 }
 

@@ -16,6 +16,7 @@ mod gateways;
 mod identity;
 mod invariants;
 mod network;
+mod names;
 mod nodes;
 mod properties;
 mod removal;

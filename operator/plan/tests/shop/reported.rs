@@ -388,3 +388,24 @@ fn messages_fit_into_a_terminal() {
             .all(|condition| condition.message.chars().count() <= 1024)
     );
 }
+
+#[test]
+fn the_end_of_a_deletion_is_not_told_as_ready() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    world.deleting = true;
+    world.run();
+    // Nothing is left to do, and the pass that looks once more whether all is gone says so.
+    let observed = world.observe();
+    let blueprint = shopkeeper_plan::blueprint::Blueprint::default();
+    let plan = shopkeeper_plan::plan::Plan::default();
+    let report = report::of_plan(&plan, &blueprint, &observed, true);
+    assert!(!report.ready);
+    assert_eq!(
+        lines(&report),
+        [
+            "Ready=False Deleting: nothing is left to be done; it ends once AWS has confirmed that all of it is gone",
+            "Reconciling=True Progressing: nothing is left to be done; it ends once AWS has confirmed that all of it is gone",
+        ]
+    );
+    assert!(report::of_plan(&plan, &blueprint, &observed, false).ready);
+}

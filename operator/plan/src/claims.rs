@@ -1,0 +1,274 @@
+//! Names of Kubernetes objects that two custom resources of one namespace can both ask for, and whose they are.
+//!
+//! A CatalogService and an OrderService of one name would share everything that is called as they are, and so would a service
+//! `a-b` and the frontend `b` of a Storefront `a`. Sharing is worse than failing: a role of the one and a ServiceAccount of the
+//! other give pods what they must not have. So exactly one of two gets the names, and the other makes nothing at all. See
+//! `docs/decisions/0002-names-tags-and-the-inventory.md`.
+
+use std::{collections::BTreeSet, fmt};
+
+use k8s_openapi::jiff::Timestamp;
+use shopkeeper_api::Tier;
+
+use crate::{
+    failure::{Class, Failure},
+    kubernetes::{
+        KubernetesKind,
+        bindings::{CONFIG_MAP_SUFFIX, config_map_name},
+    },
+    planner::Inventory,
+    resolve::{secret_name, service_account},
+    resource::{ResourceKey, ResourceKind},
+};
+
+/// Code of the failure of a custom resource whose names are another's.
+pub const NAME_TAKEN: &str = "NameTaken";
+
+/// A name in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// Of a workload and all that is called as it is.
+    Workload(String),
+    /// Of a ServiceAccount.
+    ServiceAccount(String),
+    /// Of a Secret.
+    Secret(String),
+    /// Of an Ingress.
+    Ingress(String),
+}
+
+/// What is called as its workload is.
+const OF_WORKLOAD: [KubernetesKind; 6] = [
+    KubernetesKind::Deployment,
+    KubernetesKind::Service,
+    KubernetesKind::HorizontalPodAutoscaler,
+    KubernetesKind::PodDisruptionBudget,
+    KubernetesKind::NetworkPolicy,
+    KubernetesKind::ServiceMonitor,
+];
+
+impl Name {
+    /// The name that an object has. `None` for one that Shopkeeper would not call so.
+    #[must_use]
+    pub fn of(kind: KubernetesKind, name: &str) -> Option<Self> {
+        let name = name.to_owned();
+        Some(match kind {
+            KubernetesKind::ServiceAccount => Self::ServiceAccount(name),
+            KubernetesKind::Secret => Self::Secret(name),
+            KubernetesKind::Ingress => Self::Ingress(name),
+            KubernetesKind::ConfigMap => {
+                Self::Workload(name.strip_suffix(CONFIG_MAP_SUFFIX)?.to_owned())
+            }
+            _ => Self::Workload(name),
+        })
+    }
+
+    /// The objects that can have it.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ResourceKey> {
+        match self {
+            Self::Workload(name) => OF_WORKLOAD
+                .iter()
+                .map(|kind| ResourceKey::kubernetes(*kind, name.clone()))
+                .chain([ResourceKey::kubernetes(
+                    KubernetesKind::ConfigMap,
+                    config_map_name(name),
+                )])
+                .collect(),
+            Self::ServiceAccount(name) => {
+                vec![ResourceKey::kubernetes(
+                    KubernetesKind::ServiceAccount,
+                    name,
+                )]
+            }
+            Self::Secret(name) => vec![ResourceKey::kubernetes(KubernetesKind::Secret, name)],
+            Self::Ingress(name) => vec![ResourceKey::kubernetes(KubernetesKind::Ingress, name)],
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, name) = match self {
+            Self::Workload(name) => ("workload", name),
+            Self::ServiceAccount(name) => ("ServiceAccount", name),
+            Self::Secret(name) => ("Secret", name),
+            Self::Ingress(name) => ("Ingress", name),
+        };
+        write!(f, "{what} {name}")
+    }
+}
+
+/// A name that a custom resource asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The name.
+    pub name: Name,
+    /// The field that it follows from.
+    pub field: String,
+    /// Role of the component that is called so; `None` for the name of a single object.
+    component: Option<String>,
+}
+
+impl Claim {
+    pub(crate) fn new(name: Name, field: impl Into<String>) -> Self {
+        Self {
+            name,
+            field: field.into(),
+            component: None,
+        }
+    }
+
+    /// Whether something that goes by the name is in the inventory: an object, or what AWS has for the component. Nodes and roles
+    /// are made first, and who has those has the name.
+    #[must_use]
+    pub fn is_held_by(&self, inventory: &Inventory) -> bool {
+        let of_component = |role: &str| match self.component.as_deref() {
+            None => false,
+            Some("") => true,
+            Some(component) => role
+                .strip_prefix(component)
+                .is_some_and(|part| part.starts_with('.')),
+        };
+        let objects = self.name.objects();
+        inventory.iter().any(|(key, entry)| match key.kind {
+            ResourceKind::Aws(_) => of_component(&entry.role),
+            ResourceKind::Kubernetes(_) => objects.contains(key),
+        })
+    }
+}
+
+/// The names of a component. `named` is the field that its name comes from, `field` that of the rest of it.
+pub(crate) fn of_component(
+    component: &str,
+    role: &str,
+    named: &str,
+    field: &str,
+    tier: &Tier<'_>,
+) -> Vec<Claim> {
+    let mut claims = vec![Claim {
+        component: Some(role.to_owned()),
+        ..Claim::new(Name::Workload(component.to_owned()), named)
+    }];
+    let account = Name::ServiceAccount(service_account(component, tier.workload));
+    claims.push(match tier.workload.service_account_name {
+        Some(_) => Claim::new(account, format!("{field}.workload.serviceAccountName")),
+        None => Claim::new(account, named),
+    });
+    claims.extend(tier.bindings.iter().map(|binding| {
+        Claim::new(
+            Name::Secret(secret_name(component, binding)),
+            format!("{field}.bindings[{}].secretName", binding.resource),
+        )
+    }));
+    claims
+}
+
+/// Where a custom resource stands when it comes to names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who it is: `OrderService/shop/orders`.
+    pub path: String,
+    /// Its uid.
+    pub uid: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Whether it is on its way out, or gone with objects that are left.
+    pub ending: bool,
+}
+
+/// Another custom resource that has or wants a name which is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// Who it is.
+    pub standing: Standing,
+    /// The names that both have or want, as the one says it who asks.
+    pub claims: Vec<Claim>,
+    /// Whether it has something that goes by one of them.
+    pub has: bool,
+    /// Whether its specification asks for one of them. Else it only has what an earlier one asked for, which is on its way out.
+    pub wants: bool,
+    /// Whether the one who asks has something that goes by one of them.
+    pub subject_has: bool,
+}
+
+impl Rival {
+    /// Whether the names are the rival's: who has them keeps them, else the older one gets them. That does not depend on the order
+    /// in which passes run, nor on what a process remembers.
+    fn wins(&self, subject: &Standing) -> bool {
+        match (self.subject_has, self.has) {
+            (true, false) => false,
+            (false, true) => true,
+            (true, true) if !self.wants => false,
+            (false, false) if self.standing.ending || !self.wants => false,
+            (true, true) | (false, false) => {
+                let age = |standing: &Standing| (standing.created, standing.uid.clone());
+                age(&self.standing) < age(subject)
+            }
+        }
+    }
+
+    fn refusal(&self, subject: &Standing) -> Option<Failure> {
+        let claim = self.claims.first()?;
+        let other = &self.standing.path;
+        if self.standing.ending || !self.wants {
+            return Some(Failure::new(
+                Class::NotReady,
+                format!(
+                    "{}: {} belongs to {other}, which is giving it up",
+                    claim.field, claim.name
+                ),
+            ));
+        }
+        let why = if self.has && !self.subject_has {
+            "has it already"
+        } else if self.standing.created < subject.created {
+            "is older"
+        } else {
+            "is as old, and comes first by its uid"
+        };
+        let remedy = if claim.field == METADATA_NAME {
+            format!("delete this custom resource and make it under another name, or delete {other}")
+        } else {
+            format!("write another name there, or delete {other}")
+        };
+        Some(
+            Failure::new(
+                Class::Invalid,
+                format!(
+                    "{}: {} belongs to {other}, which {why}; nothing is made before that is settled",
+                    claim.field, claim.name
+                ),
+            )
+            .with_remedy(remedy),
+        )
+    }
+}
+
+/// The field that the name of a service comes from. Nobody can edit it.
+pub(crate) const METADATA_NAME: &str = "metadata.name";
+
+/// Whether a custom resource may go on: not where a name that it asks for is somebody else's.
+///
+/// # Errors
+/// `Invalid` with the field, the owner of the name and the remedy; `NotReady` where the name becomes free by itself.
+pub fn decide(subject: &Standing, rivals: &[Rival]) -> Result<(), Failure> {
+    let mut lost: Vec<&Rival> = rivals.iter().filter(|rival| rival.wins(subject)).collect();
+    // What a person has to settle is told before what settles itself.
+    lost.sort_by_key(|rival| {
+        (
+            rival.standing.ending || !rival.wants,
+            rival.standing.path.clone(),
+        )
+    });
+    match lost.first().and_then(|rival| rival.refusal(subject)) {
+        Some(failure) => Err(failure.with_code(NAME_TAKEN)),
+        None => Ok(()),
+    }
+}
+
+/// The names themselves.
+#[must_use]
+pub fn names(claims: &[Claim]) -> BTreeSet<Name> {
+    claims.iter().map(|claim| claim.name.clone()).collect()
+}

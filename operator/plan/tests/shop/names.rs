@@ -1,0 +1,397 @@
+//! Names that two custom resources ask for: exactly one of them gets them, and nothing of the other's is touched.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+use shopkeeper_api::{
+    CatalogService, OrderService, Storefront,
+    status::{condition, reason},
+};
+use shopkeeper_plan::{
+    aws::AwsKind,
+    blueprint::Wanted,
+    claims::{self, Claim, Name, Rival, Standing, decide},
+    failure::{Class, Failure},
+    kubernetes::KubernetesKind,
+    observed::ObservedObject,
+    plan::{Action, Blocker},
+    planner::{Inventory, InventoryEntry},
+    report,
+    resolve::Resolve,
+    resource::{ResourceKey, ResourceKind},
+};
+
+use crate::{
+    fixture::{EXAMPLES, read, typed, want},
+    world::World,
+};
+
+fn claims_of(object: &Value) -> Vec<Claim> {
+    match object["kind"].as_str().unwrap() {
+        "CatalogService" => typed::<CatalogService>(object).claims(),
+        "OrderService" => typed::<OrderService>(object).claims(),
+        "Storefront" => typed::<Storefront>(object).claims(),
+        _ => Vec::new(),
+    }
+}
+
+/// Everything that gives an object a name.
+fn busy(shop: &str, name: &str) -> Value {
+    let mut object = read(shop, name);
+    if object["spec"]["workload"].is_object() {
+        object["spec"]["workload"]["serviceAccountName"] = json!("somebody");
+        object["spec"]["workload"]["metrics"] = json!({});
+        if let Some(binding) = object.pointer_mut("/spec/bindings/0") {
+            binding["secretName"] = json!("told-by-hand");
+        }
+        object["spec"]["scaling"] = json!({"type": "Autoscale", "autoscale": {"min": 2, "max": 4}});
+    }
+    object
+}
+
+#[test]
+fn all_that_is_built_is_asked_for_by_name() {
+    for (shop, name) in EXAMPLES {
+        for object in [read(shop, name), busy(shop, name)] {
+            let names = claims::names(&claims_of(&object));
+            let world = World::settled(want(shop, &object));
+            for key in (world.wanted.blueprint)(&world.observe()).keys() {
+                let ResourceKind::Kubernetes(kind) = key.kind else {
+                    continue;
+                };
+                assert!(
+                    names.iter().any(|name| name.objects().contains(key)),
+                    "{shop}/{name}: nobody asks for {key}: {names:?}"
+                );
+                assert!(
+                    names.contains(&Name::of(kind, &key.name).unwrap()),
+                    "{shop}/{name}: {key}"
+                );
+            }
+        }
+    }
+}
+
+fn service<K: Resolve + serde::de::DeserializeOwned>(kind: &str, name: &str) -> Vec<Claim> {
+    typed::<K>(&json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"workload": {"image": "registry.example/it:1"}},
+    }))
+    .claims()
+}
+
+fn storefront(name: &str, frontend: &str, routes: &Value) -> Vec<Claim> {
+    typed::<Storefront>(&json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Storefront", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "frontends": [{"name": frontend, "exposure": "Internal", "workload": {"image": "registry.example/it:1"}}],
+            "routes": routes,
+        },
+    }))
+    .claims()
+}
+
+fn meet(one: &[Claim], other: &[Claim]) -> bool {
+    !claims::names(one).is_disjoint(&claims::names(other))
+}
+
+#[test]
+fn names_meet_across_kinds_and_fields() {
+    let dup = service::<CatalogService>("CatalogService", "dup");
+    assert!(meet(&dup, &service::<OrderService>("OrderService", "dup")));
+    assert!(!meet(
+        &dup,
+        &service::<OrderService>("OrderService", "other")
+    ));
+
+    let front = storefront("a", "b", &json!([]));
+    assert!(meet(
+        &front,
+        &service::<OrderService>("OrderService", "a-b")
+    ));
+    assert!(!meet(&front, &service::<OrderService>("OrderService", "a")));
+    // The load balancer of the frontend is called as the public one of another Storefront.
+    let routes = json!([{"path": "/", "frontend": "c"}]);
+    assert!(meet(&front, &storefront("a-b", "c", &routes)));
+    assert!(!meet(&front, &storefront("a-b", "c", &json!([]))));
+    assert!(meet(
+        &storefront("a", "b-c", &json!([])),
+        &storefront("a-b", "c", &json!([]))
+    ));
+
+    // A Secret and a ServiceAccount under a name that was written down.
+    let mut catalog = read("octank", "catalog");
+    let secret = claims_of(&catalog)
+        .into_iter()
+        .find_map(|claim| match claim.name {
+            Name::Secret(name) => Some(name),
+            _ => None,
+        })
+        .unwrap();
+    let mut orders = read("octank", "orders");
+    assert!(!meet(&claims_of(&catalog), &claims_of(&orders)));
+    orders["spec"]["bindings"][0]["secretName"] = json!(secret);
+    assert!(meet(&claims_of(&catalog), &claims_of(&orders)));
+    catalog["spec"]["bindings"] = json!([]);
+    assert!(!meet(&claims_of(&catalog), &claims_of(&orders)));
+    catalog["spec"]["workload"]["serviceAccountName"] = json!("orders");
+    assert!(meet(&claims_of(&catalog), &claims_of(&orders)));
+}
+
+#[test]
+fn who_has_begun_has_the_name() {
+    let held = |claims: &[Claim], key: ResourceKey, role: &str| {
+        let entry = InventoryEntry {
+            role: role.to_owned(),
+            applied: None,
+            remade_for: None,
+        };
+        claims[0].is_held_by(&Inventory::from([(key, entry)]))
+    };
+    let service = service::<OrderService>("OrderService", "a-b");
+    let front = storefront("a", "b", &json!([]));
+    let role = ResourceKey::aws(AwsKind::IamRole, "octank-shop-it-nodes");
+    let object = |kind, name| ResourceKey::kubernetes(kind, name);
+    // The nodes are made long before the first object.
+    assert!(held(&service, role.clone(), "nodes.role"));
+    assert!(held(&front, role.clone(), "frontends.b.nodes.role"));
+    assert!(!held(&front, role, "frontends.bc.nodes.role"));
+    for claims in [&service, &front] {
+        let service = object(KubernetesKind::Service, "a-b");
+        assert!(held(claims, service, "service"));
+        let map = object(KubernetesKind::ConfigMap, "a-b-bindings");
+        assert!(held(claims, map, "bindings"));
+        let other = object(KubernetesKind::Service, "a-c");
+        assert!(!held(claims, other, "service"));
+    }
+}
+
+fn standing(name: &str, created: i64) -> Standing {
+    Standing {
+        path: format!("Kind/shop/{name}"),
+        uid: format!("{name}-uid"),
+        created: Some(Timestamp::from_second(created).unwrap()),
+        ending: false,
+    }
+}
+
+/// What `subject` is told of one rival.
+fn told(subject: &Standing, subject_has: bool, rival: Standing, has: bool) -> Result<(), Failure> {
+    let claims = service::<OrderService>("OrderService", "dup");
+    decide(
+        subject,
+        &[Rival {
+            standing: rival,
+            claims,
+            has,
+            wants: true,
+            subject_has,
+        }],
+    )
+}
+
+#[test]
+fn exactly_one_of_two_goes_on_and_it_is_who_has_the_name_or_else_the_older() {
+    let ages = [
+        (standing("a", 10), standing("b", 20), true),
+        (standing("a", 10), standing("b", 10), true),
+        (standing("b", 10), standing("a", 10), false),
+        (standing("b", 20), standing("a", 10), false),
+    ];
+    for (one, other, older) in ages {
+        for (one_has, other_has) in [(false, false), (true, true), (true, false), (false, true)] {
+            let first = told(&one, one_has, other.clone(), other_has).is_ok();
+            let second = told(&other, other_has, one.clone(), one_has).is_ok();
+            assert_ne!(first, second, "{one:?} {one_has} {other:?} {other_has}");
+            let expected = if one_has == other_has { older } else { one_has };
+            assert_eq!(first, expected, "{one:?} {one_has} {other:?} {other_has}");
+        }
+    }
+    assert_eq!(decide(&standing("a", 10), &[]), Ok(()));
+}
+
+#[test]
+fn what_is_on_its_way_out_is_waited_for_and_gives_way() {
+    let subject = standing("b", 20);
+    let going = Standing {
+        ending: true,
+        ..standing("a", 10)
+    };
+    let failure = told(&subject, false, going.clone(), true).unwrap_err();
+    assert_eq!(failure.class, Class::NotReady, "{failure}");
+    assert!(failure.message.contains("Kind/shop/a"), "{failure}");
+    // It never got anything, and does not any more.
+    assert_eq!(told(&subject, false, going, false), Ok(()));
+
+    let leftover = |subject_has| {
+        decide(
+            &subject,
+            &[Rival {
+                standing: standing("a", 10),
+                claims: service::<OrderService>("OrderService", "dup"),
+                has: true,
+                wants: false,
+                subject_has,
+            }],
+        )
+    };
+    assert_eq!(leftover(false).unwrap_err().class, Class::NotReady);
+    // What is there already goes on, but for the one object.
+    assert_eq!(leftover(true), Ok(()));
+}
+
+#[test]
+fn the_loser_is_told_the_field_the_owner_and_the_remedy() {
+    let failure = told(&standing("b", 20), false, standing("a", 10), true).unwrap_err();
+    let said = failure.describe();
+    for part in [
+        "metadata.name: workload dup belongs to Kind/shop/a",
+        "has it already",
+        "To do: delete this custom resource and make it under another name, or delete Kind/shop/a",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let report = report::of_failure(&failure, false);
+    let told: Vec<_> = report
+        .conditions
+        .iter()
+        .map(|condition| (condition.r#type, condition.status, condition.reason))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (condition::READY, "False", reason::NAME_TAKEN),
+            (condition::STALLED, "True", reason::NAME_TAKEN)
+        ]
+    );
+
+    let rival = Rival {
+        standing: standing("a", 10),
+        claims: storefront("a", "b", &json!([])),
+        has: false,
+        wants: true,
+        subject_has: false,
+    };
+    let said = decide(&standing("b", 20), &[rival]).unwrap_err().describe();
+    assert!(
+        said.contains("spec.frontends[b].name: workload a-b belongs to")
+            && said.contains("is older"),
+        "{said}"
+    );
+}
+
+/// A world in which somebody else has an object that the catalog wants.
+fn with_foreign(kind: KubernetesKind, name: &str, metadata: &Value) -> (World, ResourceKey) {
+    let mut world = World::new(want("octank", &read("octank", "catalog")));
+    let key = ResourceKey::kubernetes(kind, name);
+    assert!(world.draft().get(&key).is_some(), "{key} is not wanted");
+    let mut metadata = metadata.clone();
+    metadata["name"] = json!(name);
+    metadata["namespace"] = json!("shop");
+    world.kubernetes.insert(
+        key.clone(),
+        ObservedObject {
+            body: json!({
+                "apiVersion": kind.api_version(), "kind": kind.id(), "metadata": metadata,
+                "data": {"password": "c2VjcmV0LW9mLXNvbWVib2R5"},
+            }),
+            uid: "theirs".into(),
+            ours: false,
+        },
+    );
+    (world, key)
+}
+
+#[test]
+fn an_object_of_somebody_else_is_told_with_its_owner_and_left_alone() {
+    let of_orders = json!({"ownerReferences": [
+        {"apiVersion": "shopkeeper.dev/v1alpha1", "kind": "OrderService", "name": "catalog", "uid": "other", "controller": true},
+    ]});
+    let of_chart = json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}});
+    let table = [
+        (
+            &of_orders,
+            "belongs to OrderService/shop/catalog",
+            "delete the other one",
+        ),
+        (&of_chart, "is managed by Helm", "delete that object"),
+        (&json!({}), "belongs to no custom resource", "another name"),
+    ];
+    for (metadata, whose, remedy) in table {
+        for (kind, name) in [
+            (KubernetesKind::Service, "catalog"),
+            (KubernetesKind::Secret, "catalog-products"),
+        ] {
+            let (mut world, key) = with_foreign(kind, name, metadata);
+            world.run();
+            let plan = world.plan();
+            let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+            let [Blocker::Refused(failure)] = step.blocked_by.as_slice() else {
+                panic!("{step:?}");
+            };
+            assert_eq!(failure.class, Class::Invalid);
+            assert_eq!(failure.code.as_deref(), Some("NotOurs"));
+            let said = failure.describe();
+            assert!(said.contains(whose) && said.contains(remedy), "{said}");
+            assert!(!said.contains("c2VjcmV0"), "{said}");
+            assert_eq!(world.kubernetes[&key].uid, "theirs");
+            let observed = world.observe();
+            let blueprint = (world.wanted.blueprint)(&observed);
+            let report = report::of_plan(&plan, &blueprint, &observed, false);
+            let stalled = report
+                .conditions
+                .iter()
+                .find(|it| it.r#type == condition::STALLED)
+                .unwrap();
+            assert_eq!(stalled.reason, reason::ADOPTION_REQUIRED);
+
+            world.deleting = true;
+            world.run();
+            assert_eq!(
+                world.kubernetes.keys().collect::<Vec<_>>(),
+                [&key],
+                "the deletion leaves it, and nothing else"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_role_is_given_to_the_service_account_of_somebody_else() {
+    let (mut world, account) = with_foreign(KubernetesKind::ServiceAccount, "catalog", &json!({}));
+    world.run();
+    let plan = world.plan();
+    let association = plan
+        .steps
+        .iter()
+        .find(|step| step.key.kind == ResourceKind::Aws(AwsKind::PodIdentityAssociation))
+        .expect("it is planned");
+    assert_eq!(association.action, Action::Create);
+    assert_eq!(
+        association.blocked_by,
+        [Blocker::Resource(account.clone())],
+        "{association:?}"
+    );
+    assert!(!world.log.iter().any(|line| line.contains("Association")));
+
+    world.kubernetes.remove(&account);
+    world.run();
+    assert!(
+        world.at("apply ServiceAccount/") < world.at("create PodIdentityAssociation/"),
+        "{:#?}",
+        world.log
+    );
+}
+
+#[test]
+fn an_existing_role_waits_for_the_service_account_too() {
+    let mut object = read("octank", "catalog");
+    object["spec"]["identity"] = json!({"type": "Existing", "existing": {"roleArn": "arn:aws:iam::123456789012:role/theirs"}});
+    let world = World::new(want("octank", &object));
+    let draft = world.draft();
+    let (_, association) = draft
+        .iter()
+        .find(|(_, node)| matches!(&node.wanted, Wanted::Aws(it) if it.kind() == AwsKind::PodIdentityAssociation))
+        .unwrap();
+    let account = ResourceKey::kubernetes(KubernetesKind::ServiceAccount, "catalog");
+    assert_eq!(association.depends_on, [account].into());
+}
