@@ -11,6 +11,7 @@ mod memory;
 mod metrics;
 mod pass;
 mod queues;
+mod resource_metrics;
 mod run;
 mod server;
 mod stores;

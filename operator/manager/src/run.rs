@@ -12,7 +12,6 @@ use shopkeeper_kube::{
     events::Recorder,
     lease::{self, Election, LeaseOptions},
     metrics::Metrics,
-    status::StatusWriter,
     store::ObjectKey,
 };
 use tokio::{
@@ -31,6 +30,7 @@ use crate::{
     metrics::ShopMetrics,
     pass::{World, platform, service},
     queues::Queues,
+    resource_metrics::ResourceMetrics,
     server::{self, Health},
     stores::Stores,
 };
@@ -47,6 +47,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let shop_metrics = ShopMetrics::register(&mut registry);
+    let resource_metrics = ResourceMetrics::default();
+    registry.register_collector(Box::new(resource_metrics.clone()));
     let health = Health::new(registry);
     let shutdown = CancellationToken::new();
 
@@ -120,10 +122,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     tracing::info!("leading");
+    resource_metrics.tell_of(Arc::clone(&stores));
 
     let world = Arc::new(World {
         writer: Writer::new(client.clone()),
-        statuses: StatusWriter::new(),
         recorder: Recorder::new(
             client.clone(),
             "shopkeeper.dev/shopkeeper",
