@@ -20,6 +20,20 @@ pub mod condition {
     pub const WORKLOAD_READY: &str = "WorkloadReady";
     /// Load balancers and routes are in place.
     pub const EDGE_READY: &str = "EdgeReady";
+    /// The cluster of a Platform has the Pod Identity agent.
+    pub const POD_IDENTITY_READY: &str = "PodIdentityReady";
+
+    /// All of them.
+    pub const ALL: [&str; 8] = [
+        READY,
+        RECONCILING,
+        STALLED,
+        NODES_READY,
+        DATA_READY,
+        WORKLOAD_READY,
+        EDGE_READY,
+        POD_IDENTITY_READY,
+    ];
 }
 
 /// Reasons of conditions.
@@ -52,6 +66,8 @@ pub mod reason {
     pub const NAME_TAKEN: &str = "NameTaken";
     /// AWS or Kubernetes refused by permission.
     pub const ACCESS_DENIED: &str = "AccessDenied";
+    /// The cluster has no Pod Identity agent.
+    pub const AGENT_MISSING: &str = "AgentMissing";
     /// A quota leaves no room.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// An AWS resource failed in a way that no retry cures.
@@ -166,13 +182,17 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub note: Option<String>,
+    /// True where it is not as declared, since somebody changed it, and `policy.drift` is Report. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drifted: Option<bool>,
     /// Hash of what was wanted when it was last seen to be so: a difference from the same wish is drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub applied: Option<String>,
-    /// Hash of what was wanted when AWS gave up on it and it was made again. If that fails once more, a person has to act.
+    /// Hash of what was wanted when AWS gave up on it and it was deleted to be made again, and AWS's id of the one that was deleted. If
+    /// the next one fails as well a person has to act, and there is no id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 128))]
     pub remade_for: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
 use shopkeeper_plan::{
     budget::SPENT,
-    failure::{Class, Failure},
+    failure::{Class, Failure, is_quota},
 };
 
 use crate::budget::Spent;
@@ -19,6 +19,10 @@ const LONGEST_ERROR: usize = 4096;
 
 /// What to do about a quota whose code does not say more.
 const RAISE_THE_QUOTA: &str = "raise the quota, or remove what is not used";
+
+/// What to do about a refusal: AWS allows what the role's own policy allows and nothing else forbids.
+pub(crate) const ALLOW_IT: &str = "add the action to the operator's IAM policy; if it is there, see that neither the policy of the key, \
+     bucket, queue or topic, nor that of a VPC endpoint, nor an SCP of the organisation forbids it";
 
 /// The class of an AWS error code, with a remedy where a person has to act.
 ///
@@ -43,31 +47,11 @@ const CODES: &[(&str, Class, &str)] = &[
         "",
     ),
     // Permission.
-    (
-        "AccessDenied",
-        Class::Denied,
-        "add the action to the operator's IAM policy",
-    ),
-    (
-        "AccessDeniedException",
-        Class::Denied,
-        "add the action to the operator's IAM policy",
-    ),
-    (
-        "UnauthorizedOperation",
-        Class::Denied,
-        "add the action to the operator's IAM policy",
-    ),
-    (
-        "AuthorizationError",
-        Class::Denied,
-        "add the action to the operator's IAM policy",
-    ),
-    (
-        "NotAuthorized",
-        Class::Denied,
-        "add the action to the operator's IAM policy",
-    ),
+    ("AccessDenied", Class::Denied, ALLOW_IT),
+    ("AccessDeniedException", Class::Denied, ALLOW_IT),
+    ("UnauthorizedOperation", Class::Denied, ALLOW_IT),
+    ("AuthorizationError", Class::Denied, ALLOW_IT),
+    ("NotAuthorized", Class::Denied, ALLOW_IT),
     (
         "InvalidClientTokenId",
         Class::Denied,
@@ -152,9 +136,8 @@ const CODES: &[(&str, Class, &str)] = &[
         Class::NotReady,
         "",
     ),
-    // One UpdateTable or index at a time.
-    ("LimitExceededException", Class::NotReady, ""),
-    // Quotas.
+    // Quotas. What DynamoDB says by the first of them is told apart there.
+    ("LimitExceededException", Class::Invalid, RAISE_THE_QUOTA),
     (
         "ResourceLimitExceededException",
         Class::Invalid,
@@ -256,16 +239,9 @@ fn of_code(code: &str, status: Option<u16>) -> (Class, &'static str) {
         (None, Some(500..)) => (Class::Transient, ""),
         // SNS answers them with 403, which is no matter of permissions.
         (None, _) if is_quota(code) => (Class::Invalid, RAISE_THE_QUOTA),
-        (None, Some(403)) => (Class::Denied, "add the action to the operator's IAM policy"),
+        (None, Some(403)) => (Class::Denied, ALLOW_IT),
         (None, _) => (Class::Invalid, ""),
     }
-}
-
-/// Whether a code that is not listed tells of a quota: `TopicLimitExceeded`, `SubscriptionLimitExceeded`, `OverLimit`.
-fn is_quota(code: &str) -> bool {
-    ["LimitExceeded", "QuotaExceeded", "OverLimit"]
-        .iter()
-        .any(|words| code.contains(words))
 }
 
 fn without_answer<E>(operation: &str, error: &CallError<E>) -> Failure
@@ -379,6 +355,8 @@ mod tests {
             "FilterPolicyLimitExceeded",
             "OverLimit",
             "ParameterGroupQuotaExceeded",
+            "LimitExceededException",
+            "LimitExceeded",
         ] {
             let (class, remedy) = of_code(code, Some(403));
             assert_eq!(class, Class::Invalid, "{code}");

@@ -133,7 +133,7 @@ fn is_at_rest(observation: &Observation) -> bool {
         Observation::Absent => true,
         Observation::Present(present) => matches!(
             present.lifecycle,
-            Lifecycle::Available | Lifecycle::Failed(_)
+            Lifecycle::Available | Lifecycle::Failed(_) | Lifecycle::DeletionFailed(_)
         ),
         Observation::Unknown(_) => false,
     }

@@ -13,6 +13,7 @@ mod names;
 mod neighbours;
 mod pass;
 mod queues;
+mod resource_metrics;
 mod run;
 mod server;
 mod stores;

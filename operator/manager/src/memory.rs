@@ -4,7 +4,7 @@
 //! forget a resource; deciding on objects that miss it would write them again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,13 +12,19 @@ use std::{
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_aws::Parts;
-use shopkeeper_plan::resource::ResourceKey;
+use shopkeeper_kube::status::StatusWriter;
+use shopkeeper_plan::{
+    failure::{Class, retry_after},
+    last_seen::LastSeen,
+    observed::{Lifecycle, Observation, Observed},
+    resource::ResourceKey,
+};
 
 /// For how long AWS has to say that a resource is not there before it counts as gone. Longer than the seconds for which
 /// DynamoDB, IAM and SQS are documented to answer as before a write.
 pub const CONFIRMATION: Duration = Duration::from_secs(5);
 
-/// For how long a custom resource that was ready stays so while AWS does not tell of some of its resources. Longer than throttling and
+/// For how long a resource that was as desired counts as that while AWS does not tell of it. Longer than throttling and
 /// the failovers inside AWS last, and shorter than anybody wants to go without knowing.
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
@@ -45,12 +51,16 @@ struct Remembered {
     /// Uids of objects that the watch saw go: the answer to an apply may come later.
     gone: HashMap<ResourceKey, String>,
     waits: u32,
-    /// Since when AWS does not tell of everything.
-    unseen: Option<Instant>,
+    /// What was known of each AWS resource when it was looked at last; `None` where it was not as desired.
+    seen: BTreeMap<ResourceKey, Option<LastSeen>>,
+    /// Since when AWS does not tell of a resource, or, without a key, of what has to be known before anything can be resolved.
+    silent: HashMap<Option<ResourceKey>, Instant>,
     /// Since when AWS says of a resource that it is not there.
     absent: HashMap<ResourceKey, Instant>,
-    /// What the last pass tried, and how often in a row it was the same.
-    steps: (Vec<String>, u32),
+    /// When AWS was last asked to delete what it could not delete, or was seen not to, and how often in a row it was asked again.
+    deletions: HashMap<ResourceKey, (Instant, u32)>,
+    /// What was tried last with each resource that is not at rest, and how often in a row it was the same.
+    attempts: HashMap<ResourceKey, (String, u32)>,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,7 @@ enum Written {
 #[derive(Debug, Default)]
 pub struct Memory {
     of: Mutex<HashMap<String, Remembered>>,
+    statuses: StatusWriter,
 }
 
 impl Memory {
@@ -163,15 +174,60 @@ impl Memory {
         }
     }
 
-    /// For how long in a row AWS has not told of everything.
-    pub fn unseen_for(&self, uid: &str, partial: bool) -> Duration {
+    /// Remembers what was seen of resources. What was known of those that AWS did not tell of stays known.
+    pub fn saw(
+        &self,
+        uid: &str,
+        seen: BTreeMap<ResourceKey, Option<LastSeen>>,
+        observed: &Observed,
+    ) {
         let mut all = self.lock();
-        let unseen = &mut all.entry(uid.to_owned()).or_default().unseen;
-        if !partial {
-            *unseen = None;
-            return Duration::ZERO;
+        let known = &mut all.entry(uid.to_owned()).or_default().seen;
+        known.retain(|key, _| matches!(observed.aws.get(key), Some(Observation::Unknown(_))));
+        known.extend(seen);
+    }
+
+    /// The resources that AWS does not tell of just now, has not for less than [`PATIENCE`], and that were as desired when they were
+    /// looked at last. Of what this process has not seen yet, what the status says decides: `was_ready`.
+    pub fn lately(
+        &self,
+        uid: &str,
+        observed: &Observed,
+        was_ready: bool,
+    ) -> BTreeMap<ResourceKey, LastSeen> {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        let silent: BTreeSet<&ResourceKey> = observed.silent().collect();
+        remembered
+            .silent
+            .retain(|key, _| key.as_ref().is_none_or(|key| silent.contains(key)));
+        let now = Instant::now();
+        let mut lately = BTreeMap::new();
+        for key in silent {
+            let since = *remembered.silent.entry(Some(key.clone())).or_insert(now);
+            let seen = match remembered.seen.get(key) {
+                Some(seen) => seen.clone(),
+                None => was_ready.then(LastSeen::default),
+            };
+            if let Some(seen) = seen.filter(|_| now.duration_since(since) < PATIENCE) {
+                lately.insert(key.clone(), seen);
+            }
         }
-        unseen.get_or_insert_with(Instant::now).elapsed()
+        lately
+    }
+
+    /// Whether AWS has not told for less than [`PATIENCE`] what has to be known before anything can be resolved.
+    pub fn is_patient(&self, uid: &str) -> bool {
+        let mut all = self.lock();
+        let silent = &mut all.entry(uid.to_owned()).or_default().silent;
+        silent.entry(None).or_insert_with(Instant::now).elapsed() < PATIENCE
+    }
+
+    /// AWS told it, or refused to.
+    pub fn was_answered(&self, uid: &str) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.silent.remove(&None);
+        }
     }
 
     /// The keys of which AWS has said for [`CONFIRMATION`] that they are not there. Every key that is there again starts anew.
@@ -235,24 +291,79 @@ impl Memory {
         self.lock().entry(uid.to_owned()).or_default().waits = 0;
     }
 
-    /// How often in a row a pass took just these steps. AWS that accepts a change and keeps the old value (a policy it
-    /// writes in another way, a second operator), or goes on showing what it deletes, must not be written to twenty times a
-    /// second.
-    pub fn repeated(&self, uid: &str, steps: Vec<String>) -> u32 {
+    /// How often in a row the steps of a pass were tried before; the least of them, since what is new may be followed by more at once.
+    /// AWS that accepts a change and keeps the old value (a policy it writes in another way, a second operator), or goes on showing
+    /// what it deletes, must not be written to twenty times a second. What is at rest is forgotten: drift that is repaired every ten
+    /// minutes does not come in a row.
+    pub fn repeated(&self, uid: &str, tried: BTreeMap<ResourceKey, Option<String>>) -> u32 {
         let mut all = self.lock();
-        let (last, count) = &mut all.entry(uid.to_owned()).or_default().steps;
-        if !steps.is_empty() && *last == steps {
-            *count = count.saturating_add(1);
-        } else {
-            *last = steps;
-            *count = 0;
+        let attempts = &mut all.entry(uid.to_owned()).or_default().attempts;
+        attempts.retain(|key, _| tried.contains_key(key));
+        let mut least = None;
+        for (key, attempt) in tried {
+            // It waits for something: what was tried before may be tried again afterwards.
+            let Some(attempt) = attempt else { continue };
+            let (last, times) = attempts.entry(key).or_default();
+            if *last == attempt {
+                *times = times.saturating_add(1);
+            } else {
+                (*last, *times) = (attempt, 0);
+            }
+            least = Some(least.map_or(*times, |least: u32| least.min(*times)));
         }
-        *count
+        least.unwrap_or(0)
     }
 
-    /// Forgets a custom resource that is gone.
+    /// Those of what AWS could not delete that are not to be deleted again yet: the first time after some seconds, so that it is told
+    /// before, then less and less often. `observed` is all that AWS told of; what is there and works, or is gone, starts anew.
+    pub fn not_yet(&self, uid: &str, observed: &Observed, seed: u64) -> BTreeSet<ResourceKey> {
+        let mut all = self.lock();
+        let deletions = &mut all.entry(uid.to_owned()).or_default().deletions;
+        deletions.retain(|key, _| {
+            observed.present(key).is_none_or(|present| {
+                matches!(
+                    present.lifecycle,
+                    Lifecycle::Deleting | Lifecycle::DeletionFailed(_)
+                )
+            }) && !matches!(observed.aws.get(key), Some(Observation::Absent))
+        });
+        let now = Instant::now();
+        observed
+            .aws
+            .keys()
+            .filter(|key| {
+                observed.present(key).is_some_and(|present| {
+                    matches!(present.lifecycle, Lifecycle::DeletionFailed(_))
+                })
+            })
+            .filter(|key| {
+                let (since, times) = *deletions.entry((*key).clone()).or_insert((now, 0));
+                now.duration_since(since) < retry_after(Class::Invalid, times, seed)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// What AWS could not delete was deleted again.
+    pub fn deleted_again(&self, uid: &str, key: &ResourceKey) {
+        if let Some(remembered) = self.lock().get_mut(uid)
+            && let Some((since, times)) = remembered.deletions.get_mut(key)
+        {
+            *since = Instant::now();
+            *times = times.saturating_add(1);
+        }
+    }
+
+    /// Writes statuses, and remembers what it wrote for as long as the rest is remembered.
+    pub fn statuses(&self) -> &StatusWriter {
+        &self.statuses
+    }
+
+    /// Forgets a custom resource that is gone: after its end, or when its watch sees it go, since somebody may take our finalizer off. A
+    /// pass that is under way then may remember something once more, and forgets it when it ends.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+        self.statuses.forget(uid);
     }
 }
 
@@ -272,7 +383,9 @@ fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shopkeeper_plan::kubernetes::KubernetesKind;
+    use shopkeeper_plan::{
+        aws::AwsKind, failure::Failure, kubernetes::KubernetesKind, observed::Note,
+    };
 
     use super::*;
 
@@ -309,13 +422,98 @@ mod tests {
     }
 
     #[test]
-    fn patience_starts_anew_once_everything_was_seen() {
+    fn only_the_same_with_nothing_in_between_comes_in_a_row() {
         let memory = Memory::default();
-        memory.unseen_for("shop", true);
-        let since = memory.lock()["shop"].unseen;
-        memory.unseen_for("shop", true);
-        assert_eq!(memory.lock()["shop"].unseen, since);
-        memory.unseen_for("shop", false);
-        assert_eq!(memory.lock()["shop"].unseen, None);
+        let key = |name: &str| ResourceKey::kubernetes(KubernetesKind::Service, name);
+        let repeated = |tried: &[(&str, Option<&str>)]| {
+            let tried = tried
+                .iter()
+                .map(|(name, attempt)| (key(name), attempt.map(str::to_owned)));
+            memory.repeated("shop", tried.collect())
+        };
+        assert_eq!(repeated(&[("a", Some("one"))]), 0);
+        assert_eq!(repeated(&[("a", Some("one"))]), 1);
+        // AWS works on it, and shows the old value afterwards.
+        assert_eq!(repeated(&[("a", None)]), 0);
+        assert_eq!(repeated(&[("a", Some("one"))]), 2);
+        // Something else is new, and what follows from it must not wait.
+        assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 0);
+        assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 1);
+        assert_eq!(repeated(&[("a", Some("other"))]), 0);
+        // A pass that found nothing to do, and the same drift ten minutes later.
+        assert_eq!(repeated(&[]), 0);
+        assert_eq!(repeated(&[("a", Some("other"))]), 0);
+    }
+
+    fn observed(name: &str, observation: Observation) -> (ResourceKey, Observed) {
+        let key = ResourceKey::aws(AwsKind::SqsQueue, name);
+        let observed = Observed {
+            aws: [(key.clone(), observation)].into(),
+            ..Observed::default()
+        };
+        (key, observed)
+    }
+
+    fn unknown(class: Class) -> Observation {
+        Observation::Unknown(Failure::new(class, "no"))
+    }
+
+    #[test]
+    fn patience_is_for_each_resource_and_starts_anew_once_it_was_seen() {
+        let memory = Memory::default();
+        let (one, silent) = observed("one", unknown(Class::Throttled));
+        let since = |key: &ResourceKey| {
+            memory.lock()["shop"]
+                .silent
+                .get(&Some(key.clone()))
+                .copied()
+        };
+        assert!(memory.lately("shop", &silent, true).contains_key(&one));
+        let started = since(&one);
+        assert!(memory.lately("shop", &silent, true).contains_key(&one));
+        assert_eq!(since(&one), started);
+        // Another one has a clock of its own, and that of the first is over.
+        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
+        memory
+            .lock()
+            .get_mut("shop")
+            .unwrap()
+            .silent
+            .insert(Some(one.clone()), long_ago);
+        let (two, of_two) = observed("two", unknown(Class::Transient));
+        let mut both = silent.clone();
+        both.aws.extend(of_two.aws);
+        let lately = memory.lately("shop", &both, true);
+        assert_eq!(lately.keys().collect::<Vec<_>>(), [&two]);
+        let (_, there) = observed("one", Observation::Absent);
+        assert!(memory.lately("shop", &there, true).is_empty());
+        assert_eq!(since(&one), None);
+        assert!(memory.lately("shop", &silent, true).contains_key(&one));
+    }
+
+    #[test]
+    fn what_is_refused_and_what_was_not_as_desired_gets_no_patience() {
+        let memory = Memory::default();
+        for class in [Class::Denied, Class::Bug] {
+            let (_, refused) = observed("one", unknown(class));
+            assert!(
+                memory.lately("shop", &refused, true).is_empty(),
+                "{class:?}"
+            );
+        }
+        let (one, silent) = observed("one", unknown(Class::Throttled));
+        // Nothing is known of it: the status decides.
+        assert!(memory.lately("shop", &silent, false).is_empty());
+        let failed = [(one.clone(), None)].into();
+        memory.saw("shop", failed, &Observed::default());
+        assert!(memory.lately("shop", &silent, true).is_empty());
+        let seen = LastSeen {
+            dangers: vec![Note::danger("it is disabled")],
+            ..LastSeen::default()
+        };
+        memory.saw("shop", [(one.clone(), Some(seen.clone()))].into(), &silent);
+        // A pass that learns nothing of it forgets nothing.
+        memory.saw("shop", BTreeMap::new(), &silent);
+        assert_eq!(memory.lately("shop", &silent, false)[&one], seen);
     }
 }

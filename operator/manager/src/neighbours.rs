@@ -14,7 +14,11 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{claims, resolve::Resolve};
 
-use crate::{key::Kind, queues::Queues, stores::{Stores, indexed_name}};
+use crate::{
+    key::Kind,
+    queues::Queues,
+    stores::{Stores, indexed_name},
+};
 
 /// Index of custom resources by the names that others find them by: their own as a service, and those of the objects
 /// that they ask for.

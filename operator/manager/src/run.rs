@@ -12,7 +12,6 @@ use shopkeeper_kube::{
     events::Recorder,
     lease::{self, Election, LeaseOptions},
     metrics::Metrics,
-    status::StatusWriter,
     store::ObjectKey,
 };
 use tokio::{
@@ -32,6 +31,7 @@ use crate::{
     names::Names,
     pass::{World, platform, service},
     queues::Queues,
+    resource_metrics::ResourceMetrics,
     server::{self, Health},
     stores::Stores,
 };
@@ -48,6 +48,8 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let shop_metrics = ShopMetrics::register(&mut registry);
+    let resource_metrics = ResourceMetrics::default();
+    registry.register_collector(Box::new(resource_metrics.clone()));
     let health = Health::new(registry);
     let shutdown = CancellationToken::new();
 
@@ -121,10 +123,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     tracing::info!("leading");
+    resource_metrics.tell_of(Arc::clone(&stores));
 
     let world = Arc::new(World {
         writer: Writer::new(client.clone()),
-        statuses: StatusWriter::new(),
         recorder: Recorder::new(
             client.clone(),
             "shopkeeper.dev/shopkeeper",

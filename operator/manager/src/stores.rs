@@ -21,28 +21,28 @@ use shopkeeper_api::{
 };
 use shopkeeper_kube::{
     metrics::WatchMetrics,
+    queue::Lane,
     scalers::keep_scalers,
     store::{Change, ObjectKey, Store},
     watch::Watch,
 };
 use shopkeeper_plan::{
-    claims::{self, Claim, Name, Standing},
+    claims::{Claim, Name, Standing},
     kubernetes::{KubernetesKind, hide_secret_values},
-    resolve::{
-        Resolve,
-        nodes::{self, EKS_NODE_GROUP_LABEL, NODES_LABEL},
-        owner_of, platform,
-    },
+    resolve::{Resolve, nodes, owner_of, platform},
     resource::ResourceKey,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
 
+mod cluster;
+
+pub use cluster::{NODE_GROUP_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable};
+use cluster::{start_namespaces, start_nodes};
+
 /// Index of children by the uid of their owner.
 pub const OWNER_INDEX: &str = "owner";
-/// Index of nodes by their node group.
-pub const NODE_GROUP_INDEX: &str = "node-group";
 /// Selects what Shopkeeper made.
 const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
 
@@ -122,11 +122,11 @@ impl Stores {
             })
             .collect();
         let stores = Arc::new(Self {
-            platforms: start_platforms(client, queues, &late, metrics, shutdown),
+            platforms: start_platforms(client, queues, memory, &late, metrics, shutdown),
             storefronts: start_custom::<Storefront>(
                 client,
                 Kind::Storefront,
-                queues,
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -134,7 +134,7 @@ impl Stores {
             catalog_services: start_custom::<CatalogService>(
                 client,
                 Kind::CatalogService,
-                queues,
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -142,7 +142,7 @@ impl Stores {
             order_services: start_custom::<OrderService>(
                 client,
                 Kind::OrderService,
-                queues,
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -169,6 +169,14 @@ impl Stores {
         for store in self.children.values() {
             store.wait_until_ready().await;
         }
+    }
+
+    /// Goes through the statuses of all custom resources.
+    pub fn each_status(&self, mut tell: impl FnMut(Kind, &Status)) {
+        statuses(Kind::Platform, &self.platforms, &mut tell);
+        statuses(Kind::Storefront, &self.storefronts, &mut tell);
+        statuses(Kind::CatalogService, &self.catalog_services, &mut tell);
+        statuses(Kind::OrderService, &self.order_services, &mut tell);
     }
 
     /// Every custom resource that runs workloads.
@@ -289,6 +297,14 @@ impl Stores {
     }
 }
 
+fn statuses<K: Managed>(kind: Kind, store: &Store<K>, tell: &mut impl FnMut(Kind, &Status)) {
+    for object in store.list() {
+        if let Some(status) = object.shared_status() {
+            tell(kind, status);
+        }
+    }
+}
+
 fn on_platform<K: Managed>(
     kind: Kind,
     store: &Store<K>,
@@ -315,7 +331,7 @@ fn on_platform<K: Managed>(
 fn start_custom<K>(
     client: &Client,
     kind: Kind,
-    queues: &Queues,
+    (queues, memory): (&Queues, &Arc<Memory>),
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
@@ -325,6 +341,7 @@ where
 {
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let queues = queues.clone();
+    let memory = Arc::clone(memory);
     let late = Arc::clone(late);
     neighbours::indexed(Watch::objects(api, &()))
         .on_invalid({
@@ -332,6 +349,7 @@ where
             move |key, _| queues.add(kind, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<K>| {
+            forget_what_is_gone(&memory, change);
             if change.is_intent() {
                 queues.add(kind, change.key.clone(), change.lane());
             }
@@ -349,15 +367,26 @@ where
         .start(metrics, shutdown.clone())
 }
 
+/// Whatever took it away: its own end, or somebody who took our finalizer off. Another one of its name is another one.
+fn forget_what_is_gone<K: Managed>(memory: &Memory, change: &Change<K>) {
+    let uid = |object: &Option<Arc<K>>| object.as_ref().and_then(|object| object.uid());
+    let (before, after) = (uid(&change.before), uid(&change.after));
+    if let Some(gone) = before.filter(|before| after.as_ref() != Some(before)) {
+        memory.forget(&gone);
+    }
+}
+
 fn start_platforms(
     client: &Client,
     queues: &Queues,
+    memory: &Arc<Memory>,
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Store<Platform> {
     let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
     let queues = queues.clone();
+    let memory = Arc::clone(memory);
     let late = Arc::clone(late);
     Watch::objects(api, &())
         .on_invalid({
@@ -365,6 +394,7 @@ fn start_platforms(
             move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<Platform>| {
+            forget_what_is_gone(&memory, change);
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
             }
@@ -494,61 +524,6 @@ fn claimants<K: Resolve>(
     })
 }
 
-fn start_nodes(
-    client: &Client,
-    queues: &Queues,
-    late: &Late,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<Node> {
-    let api: Api<DeserializeGuard<Node>> = Api::all(client.clone());
-    let queues = queues.clone();
-    let late = Arc::clone(late);
-    Watch::objects(api, &())
-        .labels(NODES_LABEL)
-        // A node lists every image it holds; only its conditions and taints matter here.
-        .prune(|node: &mut Node| {
-            if let Some(status) = &mut node.status {
-                status.images = None;
-                status.volumes_attached = None;
-                status.volumes_in_use = None;
-            }
-        })
-        .index(NODE_GROUP_INDEX, |node: &Node| {
-            node.labels()
-                .get(EKS_NODE_GROUP_LABEL)
-                .cloned()
-                .into_iter()
-                .collect()
-        })
-        .on_change(move |change: &Change<Node>| {
-            let seen: Vec<_> = change
-                .states()
-                .map(|node| {
-                    (
-                        node_is_ready(node),
-                        node_is_unschedulable(node),
-                        is_cordoned_by_us(node),
-                    )
-                })
-                .collect();
-            let same = seen.len() == 2 && seen[0] == seen[1];
-            let Some(stores) = late.get().filter(|_| !same) else {
-                return;
-            };
-            let Some(label) = change
-                .object()
-                .and_then(|node| node.labels().get(NODES_LABEL).cloned())
-            else {
-                return;
-            };
-            for (kind, key) in stores.owners_of_nodes(&label) {
-                queues.add(kind, key, change.lane());
-            }
-        })
-        .start(metrics, shutdown.clone())
-}
-
 /// The keys of those in a store that pass a check.
 fn keys_where<K: Resource>(
     kind: Kind,
@@ -581,58 +556,6 @@ fn owns_nodes(object: &impl Resolve, label: &str) -> bool {
     names
         .iter()
         .any(|name| nodes::label(namespace, name) == label)
-}
-
-/// Whether Kubernetes counts the node as ready.
-pub fn node_is_ready(node: &Node) -> bool {
-    node.status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref())
-        .is_some_and(|conditions| {
-            conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        })
-}
-
-/// Whether the node is cordoned.
-pub fn node_is_unschedulable(node: &Node) -> bool {
-    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
-}
-
-/// Whether the node carries the mark with which we cordon.
-pub fn is_cordoned_by_us(node: &Node) -> bool {
-    node.annotations()
-        .contains_key(shopkeeper_api::CORDONED_FOR)
-}
-
-fn start_namespaces(
-    client: &Client,
-    queues: &Queues,
-    late: &Late,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<PartialObjectMeta<Namespace>> {
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
-    let queues = queues.clone();
-    let late = Arc::clone(late);
-    Watch::metadata(api, &())
-        .on_change(move |change: &Change<PartialObjectMeta<Namespace>>| {
-            let labels: Vec<_> = change
-                .states()
-                .map(|namespace| namespace.labels().clone())
-                .collect();
-            let same = labels.len() != 2 || labels[0] == labels[1];
-            let Some(stores) = late.get().filter(|_| !same) else {
-                return;
-            };
-            for (kind, key) in stores.workload_keys() {
-                if key.namespace.as_deref() == Some(&change.key.name) {
-                    queues.add(kind, key, change.lane());
-                }
-            }
-        })
-        .start(metrics, shutdown.clone())
 }
 
 fn start_secrets(
@@ -707,5 +630,33 @@ mod tests {
         far.metadata.namespace = Some("n".repeat(63));
         let label = nodes::label(&"n".repeat(63), "octank-web");
         assert!(label.len() <= 63 && owns_nodes(&far, &label), "{label}");
+    }
+
+    #[test]
+    fn what_goes_without_its_finalizer_is_forgotten() {
+        let storefront = |uid: &str| {
+            let object: Storefront = serde_json::from_value(json!({
+                "apiVersion": "shopkeeper.dev/v1alpha1",
+                "kind": "Storefront",
+                "metadata": {"name": "octank", "namespace": "shop", "uid": uid},
+                "spec": {},
+            }))
+            .unwrap();
+            Some(Arc::new(object))
+        };
+        let memory = Memory::default();
+        let change = |before, after| Change {
+            key: ObjectKey::namespaced("shop", "octank"),
+            before,
+            after,
+            relisted: false,
+        };
+        for after in [None, storefront("second")] {
+            memory.wrote_status("first", json!({}));
+            forget_what_is_gone(&memory, &change(storefront("first"), storefront("first")));
+            assert!(memory.status("first").is_some());
+            forget_what_is_gone(&memory, &change(storefront("first"), after));
+            assert_eq!(memory.status("first"), None);
+        }
     }
 }

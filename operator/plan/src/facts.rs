@@ -104,6 +104,8 @@ pub struct PlatformFacts {
     pub public_subnets: Vec<SubnetFacts>,
     /// Security groups of data tiers: those the Platform names, else the cluster's own, which is open to the pods.
     pub data_security_groups: Vec<String>,
+    /// Whether the cluster has the Pod Identity agent, without which associations give pods no credentials.
+    pub pod_identity_agent: bool,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,
     /// What the account may have in the region; `None` where that could not be read.

@@ -38,6 +38,12 @@ impl Class {
         }
     }
 
+    /// True where nothing was answered, or to ask again later: what was known before is still the best that is known.
+    #[must_use]
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+
     /// True where waiting alone does not help: the condition `Stalled` is for these.
     #[must_use]
     pub const fn needs_a_person(self) -> bool {
@@ -126,6 +132,15 @@ impl Failure {
     }
 }
 
+/// Whether the code of a failure that lasts tells of a quota: `TopicLimitExceeded`, `InstanceQuotaExceeded`, `OverLimit`, `TooManyBuckets`.
+#[must_use]
+pub fn is_quota(code: &str) -> bool {
+    ["LimitExceeded", "Quota", "OverLimit"]
+        .iter()
+        .any(|words| code.contains(words))
+        || code.starts_with("TooMany")
+}
+
 /// First wait and longest wait of a class. Doubling from the first to the longest.
 const fn bounds(class: Class) -> (Duration, Duration) {
     match class {
@@ -192,6 +207,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn quotas_go_by_many_names() {
+        for code in [
+            "LimitExceededException",
+            "TopicLimitExceeded",
+            "InstanceQuotaExceeded",
+            "NodeQuotaForCustomerExceeded",
+            "OverLimit",
+            "TooManyBuckets",
+        ] {
+            assert!(is_quota(code), "{code}");
+        }
+        assert!(!is_quota("InvalidParameterValue"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     blueprint::Blueprint,
     observed::{Observation, Observed},
     plan::{Action, Operation, Plan, Step},
-    planner::{Inventory, InventoryEntry},
+    planner::{Inventory, InventoryEntry, Remade, is_remade},
     report,
     resource::{ResourceKey, ResourceKind},
 };
@@ -32,7 +32,7 @@ pub fn from_status(status: &Status) -> Inventory {
                 InventoryEntry {
                     role: item.role.clone(),
                     applied: item.applied.clone(),
-                    remade_for: item.remade_for.clone(),
+                    remade_for: item.remade_for.as_deref().map(Remade::from_status),
                 },
             ))
         })
@@ -43,6 +43,7 @@ pub fn from_status(status: &Status) -> Inventory {
 #[must_use]
 pub fn to_status(
     inventory: &Inventory,
+    plan: &Plan,
     observed: &Observed,
     before: &[InventoryItem],
 ) -> Vec<InventoryItem> {
@@ -70,26 +71,62 @@ pub fn to_status(
                 id: id.or_else(|| known?.id.clone()),
                 state: report::state(key, observed).map(str::to_owned),
                 note: report::note(key, observed).or_else(|| known?.note.clone()),
+                drifted: plan.drifted().any(|step| step.key == *key).then_some(true),
                 applied: entry.applied.clone(),
-                remade_for: entry.remade_for.clone(),
+                remade_for: entry.remade_for.as_ref().map(Remade::to_string),
             }
         })
         .collect()
 }
 
-/// With the AWS resources that the plan is about to make or adopt. Kubernetes objects carry their owner and are found by it.
+/// The steps on drift that was not in the inventory of a status: what is news to a person.
+pub fn new_drift<'a>(
+    before: &'a [InventoryItem],
+    plan: &'a Plan,
+) -> impl Iterator<Item = &'a Step> {
+    plan.drifted().filter(|step| {
+        !before.iter().any(|item| {
+            item.drifted == Some(true)
+                && item.kind == step.key.kind.id()
+                && item.name == step.key.name
+        })
+    })
+}
+
+/// With the AWS resources that the plan is about to make, adopt, or delete to make them again. Kubernetes objects carry their owner and
+/// are found by it.
 #[must_use]
-pub fn with_intentions(inventory: &Inventory, plan: &Plan, blueprint: &Blueprint) -> Inventory {
+pub fn with_intentions(
+    inventory: &Inventory,
+    plan: &Plan,
+    blueprint: &Blueprint,
+    observed: &Observed,
+) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
-        if matches!(
-            step.operation,
-            Operation::AwsCreate { .. } | Operation::AwsAdopt { .. }
-        ) && let Some(node) = blueprint.get(&step.key)
+        let Some(node) = blueprint.get(&step.key) else {
+            continue;
+        };
+        let remade = is_remade(step);
+        if !remade
+            && !matches!(
+                step.operation,
+                Operation::AwsCreate { .. } | Operation::AwsAdopt { .. }
+            )
         {
-            intended
-                .entry(step.key.clone())
-                .or_insert_with(|| InventoryEntry::new(&node.role));
+            continue;
+        }
+        let entry = intended
+            .entry(step.key.clone())
+            .or_insert_with(|| InventoryEntry::new(&node.role));
+        if remade {
+            let failed = observed.present(&step.key);
+            entry.remade_for = failed
+                .zip(node.intent())
+                .map(|(failed, intent)| Remade::new(&intent, failed));
+        } else if entry.remade_for.as_ref().is_some_and(Remade::is_given_up) {
+            // Somebody deleted what had failed twice, and has it tried anew.
+            entry.remade_for = None;
         }
     }
     intended
@@ -149,9 +186,11 @@ pub fn after(
             .or_insert_with(|| InventoryEntry::new(&node.role));
         entry.role = node.role.clone();
         let mut steps = plan.steps.iter().filter(|step| step.key == *key);
-        // Should this be lost with the process, it is made once more than it would have been.
-        if steps.clone().any(|step| is_remade(step) && step.is_free()) {
-            entry.remade_for = node.intent();
+        if let (Some(present), Some(intent)) = (observed.present(key), node.intent()) {
+            entry.remade_for = entry
+                .remade_for
+                .take()
+                .map(|remade| remade.after(&intent, present));
         }
         // Only what was seen to be as desired, with nothing left to wait for, counts as applied: a later difference with the same
         // wish is drift.
@@ -161,9 +200,4 @@ pub fn after(
         }
     }
     next
-}
-
-/// Whether something that is desired is deleted because AWS gave up on it.
-fn is_remade(step: &Step) -> bool {
-    step.action == Action::Replace && matches!(step.operation, Operation::AwsDelete { .. })
 }

@@ -23,6 +23,7 @@ pub mod facts;
 pub mod failure;
 pub mod inventory;
 pub mod kubernetes;
+pub mod last_seen;
 pub mod names;
 pub mod observed;
 pub mod outputs;

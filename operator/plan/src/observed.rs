@@ -1,15 +1,19 @@
 //! What was observed: the input of the planner beside the blueprint.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde_json::Value;
 
 use crate::{
     aws::{AwsKind, AwsResource, Tags},
-    failure::{Class, Failure},
+    failure::Failure,
+    last_seen::LastSeen,
     outputs::Outputs,
     quota::QuotaUse,
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
 };
 
@@ -26,6 +30,8 @@ pub enum Lifecycle {
     Deleting,
     /// AWS gave up on it. A message without times or request ids.
     Failed(String),
+    /// AWS gave up on deleting it. Likewise.
+    DeletionFailed(String),
 }
 
 /// How much a note matters.
@@ -42,6 +48,19 @@ pub enum Weight {
     },
 }
 
+/// What a note is about, where a plan or a step goes by it. The text is for people alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// The storage takes no change for some hours.
+    StorageIsBusy,
+    /// Somebody changed these fields and did not ask to apply that at once: the maintenance window does.
+    WaitsForWindow(BTreeSet<&'static str>),
+    /// We asked to apply these values at once, and AWS has not done so in good time. A value that AWS does not show is null.
+    NotApplied(BTreeMap<&'static str, Value>),
+    /// Its deletion is scheduled.
+    DeletionIsScheduled,
+}
+
 /// What a person should know of the state of a resource: without times and ids, the same for as long as it is so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -49,6 +68,8 @@ pub struct Note {
     pub text: String,
     /// How much it matters.
     pub weight: Weight,
+    /// What it is about, where that decides something.
+    pub matter: Option<Matter>,
 }
 
 impl Note {
@@ -57,6 +78,16 @@ impl Note {
         Self {
             text: text.into(),
             weight: Weight::Information,
+            matter: None,
+        }
+    }
+
+    /// The same note, with what it is about.
+    #[must_use]
+    pub fn about(self, matter: Matter) -> Self {
+        Self {
+            matter: Some(matter),
+            ..self
         }
     }
 
@@ -91,6 +122,11 @@ impl Notes {
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Note> {
         self.0.iter()
+    }
+
+    /// What they are about.
+    pub fn matters(&self) -> impl Iterator<Item = &Matter> {
+        self.iter().filter_map(|note| note.matter.as_ref())
     }
 }
 
@@ -142,6 +178,24 @@ impl Present {
     /// The notes on it.
     pub fn notes(&self) -> impl Iterator<Item = &Note> {
         self.note.iter().flat_map(Notes::iter)
+    }
+
+    /// The note that AWS has not applied this value of a field, although it was asked to. A version may be desired in part.
+    #[must_use]
+    pub fn not_applied(&self, field: &str, desired: &Value) -> Option<&Note> {
+        self.notes().find(|note| {
+            let Some(Matter::NotApplied(values)) = &note.matter else {
+                return false;
+            };
+            match (values.get(field), desired) {
+                (None, _) => false,
+                (Some(Value::Null), _) => true,
+                (Some(Value::String(asked)), Value::String(desired)) => {
+                    asked == desired || asked.starts_with(&format!("{desired}."))
+                }
+                (Some(asked), desired) => asked == desired,
+            }
+        })
     }
 
     /// Its tags.
@@ -201,6 +255,9 @@ impl ObservedObject {
     }
 }
 
+/// What is the matter with a cluster without the Pod Identity agent.
+pub(crate) const NO_AGENT: &str = "the cluster has no add-on eks-pod-identity-agent";
+
 /// Everything observed for one custom resource.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -214,9 +271,11 @@ pub struct Observed {
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
-    /// Whether all was as desired a moment ago: what AWS does not tell just now counts as it was then. Nothing is written on the
-    /// strength of that.
-    pub was_as_desired: bool,
+    /// What AWS could not delete, and is not asked to delete again yet.
+    pub not_yet: BTreeSet<ResourceKey>,
+    /// What was as desired a moment ago and AWS does not tell of just now: it counts as it was then. Nothing is written on the strength
+    /// of that.
+    pub lately: BTreeMap<ResourceKey, LastSeen>,
 }
 
 /// The nodes of one node group, as Kubernetes sees them.
@@ -279,6 +338,21 @@ pub struct ObservedPod {
 }
 
 impl Observed {
+    /// Notes of each Pod Identity association that the cluster has no agent for them.
+    pub fn miss_pod_identity_agent(&mut self) {
+        for (key, observation) in &mut self.aws {
+            if key.kind == ResourceKind::Aws(AwsKind::PodIdentityAssociation)
+                && let Observation::Present(present) = observation
+            {
+                let mut notes: Vec<Note> = present.notes().cloned().collect();
+                notes.push(Note::danger(format!(
+                    "pods get no credentials through it: {NO_AGENT}"
+                )));
+                present.note = Notes::of(notes);
+            }
+        }
+    }
+
     /// The AWS resource, where it exists.
     #[must_use]
     pub fn present(&self, key: &ResourceKey) -> Option<&Present> {
@@ -293,19 +367,21 @@ impl Observed {
     #[must_use]
     pub fn unseen(&self, key: &ResourceKey) -> Option<&Failure> {
         match self.aws.get(key) {
-            Some(Observation::Unknown(failure)) if self.was_as_desired => {
-                matches!(failure.class, Class::Throttled | Class::Transient).then_some(failure)
+            Some(Observation::Unknown(failure)) if self.lately.contains_key(key) => {
+                failure.class.is_silence().then_some(failure)
             }
             _ => None,
         }
     }
 
-    /// Whether there are AWS resources that could not be looked at.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
+    /// The AWS resources of which AWS did not tell anything, where asking again is all there is to do.
+    pub fn silent(&self) -> impl Iterator<Item = &ResourceKey> {
         self.aws
-            .values()
-            .any(|observation| matches!(observation, Observation::Unknown(_)))
+            .iter()
+            .filter(|(_, observation)| {
+                matches!(observation, Observation::Unknown(failure) if failure.class.is_silence())
+            })
+            .map(|(key, _)| key)
     }
 
     /// The outputs of an AWS resource, where it exists.

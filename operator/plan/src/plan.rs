@@ -204,6 +204,8 @@ pub struct Step {
     pub blocked_by: Vec<Blocker>,
     /// What the executor does.
     pub operation: Operation,
+    /// Whether it brings back what somebody changed since it was seen to be as it is desired.
+    pub is_repair: bool,
 }
 
 impl Step {
@@ -269,6 +271,13 @@ impl Plan {
     /// The steps the executor may take now.
     pub fn free_steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.is_free())
+    }
+
+    /// The steps on what somebody changed, where that is told and not repaired.
+    pub fn drifted(&self) -> impl Iterator<Item = &Step> {
+        self.steps
+            .iter()
+            .filter(|step| step.blocked_by.contains(&Blocker::DriftReported))
     }
 
     /// Whether nothing but a person's decision is missing: approval, leave to repair, or either for all that this one waits for.

@@ -1,5 +1,6 @@
 //! What AWS gives up on is told with what AWS says of it and what to do, and goes on when that was done: a node group is made again
-//! once and not without end, also by another process; a failed database with deletion protection holds up its own end, and no other.
+//! once and not without end, also by another process; one that could not be deleted is deleted again later; a failed database with
+//! deletion protection holds up its own end, and no other.
 //!
 //! Rows R10 and R13 of `docs/coverage.md`.
 
@@ -44,6 +45,7 @@ async fn failures_are_told() -> Result<()> {
     shop.apply(SHOP).await?;
     a_node_group_is_made_twice(&mut shop).await?;
     a_failed_database_holds_up_its_own_end(&shop).await?;
+    a_node_group_that_stays_is_told_and_deleted_again(&shop).await?;
     shop.close().await
 }
 
@@ -131,4 +133,26 @@ async fn a_failed_database_holds_up_its_own_end(shop: &Shop) -> Result<()> {
     .await?;
     control.force_state(instance, DATABASE, None, None).await?;
     shop.until_gone(&orders).await
+}
+
+async fn a_node_group_that_stays_is_told_and_deleted_again(shop: &Shop) -> Result<()> {
+    let catalog = Subject::new("CatalogService", "shop", "catalog");
+    let stays = Outcome::new("eks.nodegroup.deleting", "DELETE_FAILED");
+    let control = shop.environment.aws_control()?;
+    control.script_outcome(&stays.times(1)).await?;
+    shop.delete(&catalog).await?;
+    let message = shop
+        .until_condition(&catalog, "Stalled", "True", "Failed")
+        .await?;
+    for part in [
+        "EKS node group octank-shop-catalog-",
+        "Ec2SecurityGroupDeletionFailure",
+        "To do: ",
+    ] {
+        ensure!(
+            message.contains(part),
+            "the message does not contain {part:?}: {message}"
+        );
+    }
+    shop.until_gone(&catalog).await
 }

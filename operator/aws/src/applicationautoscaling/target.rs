@@ -21,7 +21,7 @@ use shopkeeper_plan::{
 
 use crate::{
     account::{Account, Scope},
-    error::{CallError, classify, is_code},
+    error::{ALLOW_IT, CallError, classify, is_code},
     parts::setting,
     request::{differs, incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
@@ -331,9 +331,7 @@ fn told_apart(mut failure: Failure) -> Failure {
             "raise the quota of Application Auto Scaling, or remove what is not used",
         ),
         // It tries beforehand what it will do for its caller.
-        Some("ValidationException") if says("not authorized") => {
-            (Class::Denied, "add the action to the operator's IAM policy")
-        }
+        Some("ValidationException") if says("not authorized") => (Class::Denied, ALLOW_IT),
         // It hears of a new table or index some seconds after DynamoDB.
         Some("ValidationException") if says("does not exist") => (Class::NotReady, ""),
         _ => return failure,

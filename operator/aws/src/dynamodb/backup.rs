@@ -6,9 +6,10 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
 };
 
+use super::classify;
 use crate::{
     account::Account,
-    error::{classify, is_code},
+    error::is_code,
     request::final_name,
     resource::{ClientToken, Found},
 };

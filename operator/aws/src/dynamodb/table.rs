@@ -15,13 +15,13 @@ use shopkeeper_plan::{
 use super::{
     backup,
     change::{self, Change},
-    definition,
+    classify, definition,
     description::Descriptions,
 };
 use crate::{
     account::{Account, Scope},
     arn,
-    error::{classify, is_code},
+    error::is_code,
     parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},

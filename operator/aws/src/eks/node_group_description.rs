@@ -80,10 +80,16 @@ pub(super) fn found(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
     };
     let issues = health_issues(group);
     let arn = group.nodegroup_arn().map(str::to_owned);
+    // Tells it from an earlier one of the same name.
+    let id = arn
+        .as_deref()
+        .and_then(|arn| arn.rsplit('/').next())
+        .map(str::to_owned);
     let outputs = Outputs::new().with_optional("arn", arn.clone());
     Ok(Found {
         lifecycle: lifecycle(group.status(), &issues)?,
         arn,
+        id,
         outputs,
         note: Notes::of(issues.into_iter().map(Note::danger).collect()),
         ..Found::available(resource)
@@ -102,12 +108,12 @@ fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
 }
 
 fn lifecycle(status: Option<&NodegroupStatus>, issues: &[String]) -> Result<Lifecycle, Failure> {
-    let failed = |what: &str| {
-        Lifecycle::Failed(if issues.is_empty() {
+    let with_issues = |what: &str| {
+        if issues.is_empty() {
             what.to_owned()
         } else {
             format!("{what}: {}", issues.join("; "))
-        })
+        }
     };
     Ok(match status {
         Some(NodegroupStatus::Creating) => Lifecycle::Creating,
@@ -115,8 +121,12 @@ fn lifecycle(status: Option<&NodegroupStatus>, issues: &[String]) -> Result<Life
         Some(NodegroupStatus::Active | NodegroupStatus::Degraded) => Lifecycle::Available,
         Some(NodegroupStatus::Updating) => Lifecycle::Modifying,
         Some(NodegroupStatus::Deleting) => Lifecycle::Deleting,
-        Some(NodegroupStatus::CreateFailed) => failed("EKS could not make the node group"),
-        Some(NodegroupStatus::DeleteFailed) => failed("EKS could not delete the node group"),
+        Some(NodegroupStatus::CreateFailed) => {
+            Lifecycle::Failed(with_issues("EKS could not make the node group"))
+        }
+        Some(NodegroupStatus::DeleteFailed) => {
+            Lifecycle::DeletionFailed(with_issues("EKS could not delete the node group"))
+        }
         other => return Err(unknown("status", other.map(|status| status.as_str()))),
     })
 }

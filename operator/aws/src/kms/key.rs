@@ -9,7 +9,7 @@ use serde_json::Value;
 use shopkeeper_plan::{
     aws::{KmsKey, Tags},
     failure::{Class, Failure},
-    observed::{Lifecycle, Note, Notes},
+    observed::{Lifecycle, Matter, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
 };
@@ -166,11 +166,12 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         }
         let id = id_of(found)?;
         // Scheduled before, by us or by somebody else: asking again would be refused each time.
-        let is_left = self
-            .describe(id)
-            .await?
-            .is_some_and(|metadata| !is_pending_deletion(&metadata));
-        if is_left {
+        let is_scheduled = found
+            .note
+            .iter()
+            .flat_map(Notes::matters)
+            .any(|matter| *matter == Matter::DeletionIsScheduled);
+        if !is_scheduled {
             self.schedule_deletion(id).await?;
         }
         let Some(alias) = &found.resource.alias else {
@@ -449,7 +450,10 @@ fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<Note>) {
         // Open for the two changes there are: to call it off, and to take its alias away.
         Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => (
             Lifecycle::Available,
-            Some(Note::danger("the deletion of the key is scheduled")),
+            Some(
+                Note::danger("the deletion of the key is scheduled")
+                    .about(Matter::DeletionIsScheduled),
+            ),
         ),
         Some(state @ (KeyState::PendingImport | KeyState::Unavailable)) => (
             Lifecycle::Failed(format!("the key is in state {}", state.as_str())),

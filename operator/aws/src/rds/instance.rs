@@ -1,11 +1,13 @@
 //! RDS instance.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use shopkeeper_plan::{
     aws::RdsInstance,
     failure::{Class, Failure},
-    observed::{Lifecycle, Note, Notes},
+    observed::{Lifecycle, Matter, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
     sensitive::fingerprint,
@@ -13,7 +15,7 @@ use shopkeeper_plan::{
 
 use super::{
     instance_changes::{STORAGE_IS_OPTIMIZED, creation, modification},
-    pending::{self, interruptions_that_wait},
+    pending::{self, Origin, interruptions_that_wait},
     plain_tags, tag,
 };
 use crate::{
@@ -35,10 +37,11 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         _scope: &Scope,
     ) -> Result<Option<Found<RdsInstance>>, Failure> {
         let Some(instance) = self.describe(name).await? else {
+            self.0.rds_changes.forget(name);
             return Ok(None);
         };
-        let under_way = self.0.rds_changes.include(&instance);
-        let (lifecycle, mut notes) = lifecycle(&instance, under_way);
+        let origin = self.0.rds_changes.origin(&instance, Instant::now());
+        let (lifecycle, mut notes) = lifecycle(&instance, origin);
         let outputs = match self.with_password(&instance, outputs(&instance)).await {
             (outputs, None) => outputs,
             // The instance is there all the same; only what needs the password has to wait.
@@ -80,8 +83,8 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         let storage_is_busy = found
             .note
             .iter()
-            .flat_map(Notes::iter)
-            .any(|note| note.text == STORAGE_IS_OPTIMIZED);
+            .flat_map(Notes::matters)
+            .any(|matter| *matter == Matter::StorageIsBusy);
         let call = modification(
             &self.0.rds,
             desired,
@@ -94,7 +97,9 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             .send()
             .await
             .map_err(|error| storage_may_be_busy(classify("ModifyDBInstance", &error)))?;
-        self.0.rds_changes.began(answer.db_instance());
+        self.0
+            .rds_changes
+            .began(answer.db_instance(), Instant::now());
         Ok(())
     }
 
@@ -308,18 +313,18 @@ fn outputs(instance: &DbInstance) -> Outputs {
     }
 }
 
-/// The lifecycle, and what a person should know beside it. What is pending is `under_way` where we asked for it.
-fn lifecycle(instance: &DbInstance, under_way: bool) -> (Lifecycle, Vec<Note>) {
+/// The lifecycle, and what a person should know beside it. `origin` is that of what is pending.
+fn lifecycle(instance: &DbInstance, origin: Origin) -> (Lifecycle, Vec<Note>) {
     let status = instance.db_instance_status().unwrap_or("unknown");
     let mut notes = Vec::new();
     let waiting = pending::pending(instance);
     let lifecycle = match status {
         "creating" => Lifecycle::Creating,
         // Asked for, and not begun yet.
-        "available" if under_way => Lifecycle::Modifying,
+        "available" if waiting.is_some() && origin == Origin::Ours => Lifecycle::Modifying,
         "available" => Lifecycle::Available,
         "storage-optimization" => {
-            notes.push(Note::new(STORAGE_IS_OPTIMIZED));
+            notes.push(Note::new(STORAGE_IS_OPTIMIZED).about(Matter::StorageIsBusy));
             Lifecycle::Available
         }
         // It serves reads at best, and more storage is the way out, which RDS takes in this state.
@@ -355,10 +360,11 @@ fn lifecycle(instance: &DbInstance, under_way: bool) -> (Lifecycle, Vec<Note>) {
             Lifecycle::Modifying
         }
     };
-    notes.extend(waiting.map(|waiting| match lifecycle {
+    notes.extend(waiting.map(|waiting| match (&lifecycle, origin) {
+        (Lifecycle::Available, Origin::OursInVain) => waiting.in_vain(),
         // Somebody made them without asking to apply them.
-        Lifecycle::Available => pending::note(&waiting),
-        _ => Note::new(format!("changes on their way: {waiting}")),
+        (Lifecycle::Available, _) => waiting.for_the_window(),
+        _ => waiting.under_way(),
     }));
     notes.extend(
         instance
@@ -397,11 +403,18 @@ mod tests {
             ("stopped", Lifecycle::Modifying),
             ("deleting", Lifecycle::Deleting),
         ] {
-            assert_eq!(lifecycle(&in_status(status), false).0, expected, "{status}");
+            assert_eq!(
+                lifecycle(&in_status(status), Origin::Others).0,
+                expected,
+                "{status}"
+            );
         }
         for status in ["failed", "incompatible-network", "incompatible-parameters"] {
             assert!(
-                matches!(lifecycle(&in_status(status), false).0, Lifecycle::Failed(_)),
+                matches!(
+                    lifecycle(&in_status(status), Origin::Others).0,
+                    Lifecycle::Failed(_)
+                ),
                 "{status}"
             );
         }
@@ -416,13 +429,18 @@ mod tests {
             .db_instance_status("available")
             .pending_modified_values(pending)
             .build();
-        let (state, notes) = lifecycle(&instance, true);
+        let (state, notes) = lifecycle(&instance, Origin::Ours);
         assert_eq!(state, Lifecycle::Modifying);
         assert_eq!(notes, [Note::new("changes on their way: instance class")]);
-        let (state, notes) = lifecycle(&instance, false);
+        let (state, notes) = lifecycle(&instance, Origin::Others);
         assert_eq!(state, Lifecycle::Available);
         let waits = "changes wait for the maintenance window: instance class";
-        assert_eq!(notes, [Note::new(waits)]);
+        assert_eq!(notes[0].text, waits);
+        // It takes changes again, and tells what it did not apply.
+        let (state, notes) = lifecycle(&instance, Origin::OursInVain);
+        assert_eq!(state, Lifecycle::Available);
+        let values = [("instanceClass", "db.r7g.large".into())].into();
+        assert_eq!(notes[0].matter, Some(Matter::NotApplied(values)));
     }
 
     #[test]
@@ -432,7 +450,10 @@ mod tests {
             .db_instance_status("available")
             .pending_modified_values(pending)
             .build();
-        assert_eq!(lifecycle(&instance, false), (Lifecycle::Available, vec![]));
+        assert_eq!(
+            lifecycle(&instance, Origin::Others),
+            (Lifecycle::Available, vec![])
+        );
     }
 
     #[test]
@@ -445,7 +466,7 @@ mod tests {
             .db_instance_status("available")
             .db_parameter_groups(group)
             .build();
-        let (state, notes) = lifecycle(&instance, false);
+        let (state, notes) = lifecycle(&instance, Origin::Others);
         assert_eq!(state, Lifecycle::Available);
         assert!(notes[0].text.contains("orders"), "{notes:?}");
     }

@@ -14,7 +14,7 @@ use shopkeeper_plan::{
 use super::{bucket::MISSING, rules};
 use crate::{
     account::Scope,
-    error::{classify, is_code},
+    error::{ALLOW_IT, classify, is_code},
     parts::setting,
     request::document,
     resource::Found,
@@ -148,12 +148,18 @@ where
 /// another region.
 fn explained(failure: Failure) -> Failure {
     match failure.code.as_deref() {
-        Some("AccessDenied") => failure.with_remedy(
-            "if the bucket belongs to another account, choose another name; else add the action to the operator's IAM policy",
-        ),
-        Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-            Failure { class: Class::Invalid, ..failure }.with_remedy("the bucket is in another region: choose another name")
+        Some("AccessDenied") => failure.with_remedy(format!(
+            "if the bucket belongs to another account, choose another name; else {ALLOW_IT}"
+        )),
+        Some(
+            "PermanentRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+        ) => Failure {
+            class: Class::Invalid,
+            ..failure
         }
+        .with_remedy("the bucket is in another region: choose another name"),
         _ => failure,
     }
 }

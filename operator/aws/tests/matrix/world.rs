@@ -260,7 +260,7 @@ impl<'a> World<'a> {
         let blueprint = self.blueprint();
         let observed = self.observe(&blueprint).await;
         let mut plan = self.plan_for(&blueprint, &observed);
-        self.inventory = inventory::with_intentions(&self.inventory, &plan, &blueprint);
+        self.inventory = inventory::with_intentions(&self.inventory, &plan, &blueprint, &observed);
         let mut taken = 0;
         for step in plan.steps.iter_mut().filter(|step| step.is_free()) {
             match self.take(step, &observed).await {

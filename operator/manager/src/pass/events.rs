@@ -7,10 +7,11 @@ use shopkeeper_api::{
 };
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
+    inventory,
     observed::{Observed, Weight},
     plan::{Action, Operation, Plan, Step},
     planner::{DeletionPolicy, Inventory, reason_to_retain},
-    report::{self, Report},
+    report::{self, ConditionDraft, Report},
     resource::ResourceKind,
 };
 
@@ -131,6 +132,34 @@ pub(super) async fn noted<K: Managed>(
         };
         send(subject, severity, reason, format!("{key}: {}", note.text)).await;
     }
+}
+
+/// Tells what somebody changed and `policy.drift` asks to leave so, when it is seen first.
+pub(super) async fn drifted<K: Managed>(subject: &Subject<'_, K>, before: &Status, plan: &Plan) {
+    for step in inventory::new_drift(&before.inventory, plan) {
+        let note = format!("{}: {}", step.key, report::change(step));
+        send(subject, Severity::Warning, "Drifted", note).await;
+    }
+}
+
+/// Tells that the cluster lacks the Pod Identity agent, or has it again.
+pub(super) async fn agent<K: Managed>(
+    subject: &Subject<'_, K>,
+    before: &Status,
+    agent: &ConditionDraft,
+) {
+    let known = before
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == agent.r#type)
+        .map(|condition| condition.status.as_str());
+    let severity = match (known, agent.status) {
+        (Some(known), now) if known == now => return,
+        (None, "True") => return,
+        (_, "True") => Severity::Normal,
+        _ => Severity::Warning,
+    };
+    send(subject, severity, agent.reason, agent.message.clone()).await;
 }
 
 /// Tells that it became ready, or stopped being so and needs a person.

@@ -2,25 +2,22 @@
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use kube::core::{DynamicObject, GroupVersionKind};
-use shopkeeper_api::{CORDONED_FOR, Managed};
+use shopkeeper_api::Managed;
 use shopkeeper_aws::ClientToken;
-use shopkeeper_kube::{
-    apply::{Eviction, ObjectIdentity},
-    scalers::keep_scalers,
-};
+use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject, hide_secret_values,
         surplus::{removal, surplus},
     },
-    observed::{NodeGroupNodes, Observed, Present},
+    observed::{Lifecycle, Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
     planner::{DriftPolicy, Policies, foreign_object},
     resource::ResourceKind,
 };
 
-use super::{Site, Subject, failure_of, observe};
+use super::{Site, Subject, drain, failure_of, observe};
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
 const AT_ONCE: usize = 8;
@@ -87,6 +84,7 @@ pub(super) async fn execute<K: Managed>(
 fn action_label(step: &Step) -> &'static str {
     match step.action {
         Action::Create => "create",
+        Action::Update if step.is_repair => "repair",
         Action::Update => "update",
         Action::Replace => "replace",
         Action::Delete => "delete",
@@ -103,6 +101,7 @@ async fn take<K: Managed>(
     observed: &Observed,
 ) -> Result<(), Failure> {
     let account = &site.session.account;
+    let writer = &subject.world.writer;
     let result = match &step.operation {
         Operation::AwsCreate { desired } => account.create(desired, &token(subject, step)).await,
         Operation::AwsUpdate { desired, fields } => {
@@ -124,6 +123,10 @@ async fn take<K: Managed>(
         }
         Operation::AwsDelete { mode } => {
             let present = present(step, observed)?;
+            if matches!(present.lifecycle, Lifecycle::DeletionFailed(_)) {
+                let memory = &subject.world.memory;
+                memory.deleted_again(&subject.owner.uid, &step.key);
+            }
             account.delete(present, *mode, &token(subject, step)).await
         }
         Operation::KubernetesApply { desired } => {
@@ -132,13 +135,13 @@ async fn take<K: Managed>(
         Operation::KubernetesDelete => return delete(subject, step, observed).await,
         Operation::DrainNodes => {
             return match observed.nodes.get(&step.key.name) {
-                Some(group) => drain(subject, group).await,
+                Some(group) => drain::drain(writer, &subject.owner.path(), group).await,
                 None => Ok(()),
             };
         }
         Operation::UncordonNodes => {
             return match observed.nodes.get(&step.key.name) {
-                Some(group) => uncordon(subject, group).await,
+                Some(group) => drain::uncordon(writer, group).await,
                 None => Ok(()),
             };
         }
@@ -280,58 +283,5 @@ async fn delete<K: Managed>(
         .world
         .memory
         .deleted(&subject.owner.uid, &step.key, &object.uid);
-    Ok(())
-}
-
-/// Cordons the nodes of a group and evicts its pods, as far as disruption budgets allow now; the next pass goes on.
-async fn drain<K: Managed>(
-    subject: &Subject<'_, K>,
-    group: &NodeGroupNodes,
-) -> Result<(), Failure> {
-    let writer = &subject.world.writer;
-    for node in group.nodes.iter().filter(|node| !node.unschedulable) {
-        writer
-            .cordon(
-                &node.name,
-                &node.resource_version,
-                (CORDONED_FOR, &subject.owner.path()),
-            )
-            .await
-            .map_err(|error| failure_of(&error))?;
-    }
-    let mut refused = None;
-    for pod in group.pods.iter().filter(|pod| !pod.is_ending) {
-        match writer
-            .evict(&pod.namespace, &pod.name, &pod.uid)
-            .await
-            .map_err(|error| failure_of(&error))?
-        {
-            Eviction::Accepted | Eviction::AlreadyGone => {}
-            Eviction::Blocked { .. } => refused = Some(format!("{}/{}", pod.namespace, pod.name)),
-        }
-    }
-    match refused {
-        // One pod after the other is how a disruption budget wants it: no failure, the next pass takes the next one.
-        Some(pod) => Err(Failure::new(
-            Class::NotReady,
-            format!("the disruption budget of pod {pod} allows no eviction now"),
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Lets pods onto the nodes again that we cordoned.
-async fn uncordon<K: Managed>(
-    subject: &Subject<'_, K>,
-    group: &NodeGroupNodes,
-) -> Result<(), Failure> {
-    for node in group.cordoned_by_us() {
-        subject
-            .world
-            .writer
-            .uncordon(&node.name, &node.resource_version, CORDONED_FOR)
-            .await
-            .map_err(|error| failure_of(&error))?;
-    }
     Ok(())
 }

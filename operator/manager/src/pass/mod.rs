@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 use shopkeeper_api::{
     Managed, RECONCILE_REQUESTED_AT,
-    status::{PlatformInUse, Status, condition, reason},
+    status::{PlatformInUse, Status},
 };
 use shopkeeper_aws::{Age, Scope, budget::Urgency};
 use shopkeeper_kube::{
@@ -20,7 +20,7 @@ use shopkeeper_kube::{
     controller::{Outcome, Pass},
     events::Recorder,
     queue::Lane,
-    status::{Concurrency, FinalizerChange, StatusWriter, add_finalizer, remove_finalizer},
+    status::{FinalizerChange, add_finalizer, remove_finalizer},
     store::ObjectKey,
 };
 use shopkeeper_plan::{
@@ -30,6 +30,7 @@ use shopkeeper_plan::{
     budget, decisions,
     failure::{Class, Failure, retry_after},
     inventory,
+    last_seen::last_seen,
     names::Owner,
     observed::Observed,
     plan::{Action, Blocker, Decision, Operation, Plan, Step},
@@ -39,7 +40,10 @@ use shopkeeper_plan::{
     resource::ResourceKind,
 };
 
-use self::pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, unasked};
+use self::{
+    pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, unasked},
+    reporting::{extend, news, to_json},
+};
 use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
@@ -49,6 +53,7 @@ use crate::{
     stores::Stores,
 };
 
+mod drain;
 mod events;
 mod execute;
 mod names;
@@ -56,6 +61,7 @@ mod observe;
 mod pace;
 pub mod platform;
 mod references;
+mod reporting;
 pub mod service;
 mod status;
 mod unreadable;
@@ -66,8 +72,6 @@ pub struct World {
     pub client: Client,
     /// Applies and deletes objects.
     pub writer: Writer,
-    /// Writes statuses.
-    pub statuses: StatusWriter,
     /// Publishes events.
     pub recorder: Recorder,
     /// Caches.
@@ -124,6 +128,8 @@ pub(crate) struct Site<'a> {
     pub policies: Policies,
     /// What the account may have, where that is known.
     pub quotas: Option<Quotas>,
+    /// Whether Pod Identity associations give pods their credentials.
+    pub pod_identity_agent: bool,
     /// Between two looks at AWS when nothing happens.
     pub interval: Duration,
     /// The blueprint for what was observed.
@@ -188,8 +194,15 @@ impl<K: Scoped> Subject<'_, K> {
         remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
         self.world.memory.forget(&self.owner.uid);
         self.world.names.forget(&self.owner.uid);
-        self.world.statuses.forget(&self.owner.uid);
         Ok(Outcome::done())
+    }
+
+    /// What a pass remembered of a custom resource that went meanwhile would stay for good: its watch has told of it.
+    fn forget_if_gone(&self, now: Option<Arc<K>>) {
+        let is_there = |object: &Arc<K>| object.uid().as_deref() == Some(self.owner.uid.as_str());
+        if !now.as_ref().is_some_and(is_there) {
+            self.world.memory.forget(&self.owner.uid);
+        }
     }
 
     /// Observes, plans, executes and reports.
@@ -245,7 +258,7 @@ impl<K: Scoped> Subject<'_, K> {
         );
         // Written down before it is made: if the process ends in between, whatever the specification says by then, the
         // resource is still known.
-        let intended = inventory::with_intentions(&inventory, &plan, &blueprint);
+        let intended = inventory::with_intentions(&inventory, &plan, &blueprint, &observed);
         // An approval likewise: of two approved steps the second is still approved when the first is done.
         let before = self.status();
         let decided = decisions::from_status(&before, &self.owner);
@@ -257,6 +270,11 @@ impl<K: Scoped> Subject<'_, K> {
             self.write_intentions(&intended, &plan, &observed, site)
                 .await?;
         }
+        self.world.memory.saw(
+            &self.owner.uid,
+            last_seen(&plan, &blueprint, &observed),
+            &observed,
+        );
         let executed = execute::execute(self, site, &mut plan, &observed).await;
         events::publish(self, &plan, &executed, site.policies.deletion).await;
 
@@ -291,7 +309,7 @@ impl<K: Scoped> Subject<'_, K> {
             &gone,
             self.deleting(),
         );
-        let mut status = status::status(self, &report, &next, &observed);
+        let mut status = status::status(self, &plan, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
         // What was asked for is a look at everything: it goes on in the next pass.
         status.last_handled_reconcile_at = requested
@@ -303,6 +321,7 @@ impl<K: Scoped> Subject<'_, K> {
         extend(&mut whole, extended);
         self.write(whole).await?;
         events::noted(self, &before, &next, &observed).await;
+        events::drifted(self, &before, &plan).await;
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
@@ -369,7 +388,14 @@ impl<K: Scoped> Subject<'_, K> {
         age: Age,
     ) -> Result<(Observed, Blueprint, Plan), shopkeeper_kube::Error> {
         let mut observed = observe::observe(self, site, inventory, age).await?;
-        observed.was_as_desired = self.was_ready_lately(observed.is_partial());
+        observed.not_yet = self
+            .world
+            .memory
+            .not_yet(&self.owner.uid, &observed, self.seed());
+        observed.lately = self
+            .world
+            .memory
+            .lately(&self.owner.uid, &observed, self.was_ready());
         let blueprint = (site.blueprint)(&observed);
         let plan = planner::plan(&planner::Input {
             owner: &self.owner,
@@ -389,10 +415,8 @@ impl<K: Scoped> Subject<'_, K> {
         Ok((observed, blueprint, plan))
     }
 
-    /// Whether it was ready until AWS began not to tell of everything, and that is not long ago.
-    fn was_ready_lately(&self, partial: bool) -> bool {
-        let unseen = self.world.memory.unseen_for(&self.owner.uid, partial);
-        unseen < memory::PATIENCE && status::is_ready(&self.status(), self.object.meta().generation)
+    fn was_ready(&self) -> bool {
+        status::is_ready(&self.status(), self.object.meta().generation)
     }
 
     /// When to look again: as soon as anything asks for it. One resource that is refused must not keep the others waiting.
@@ -405,10 +429,10 @@ impl<K: Scoped> Subject<'_, K> {
         interval: Duration,
     ) -> Outcome {
         let uid = &self.owner.uid;
+        let repeated = self.world.memory.repeated(uid, attempts(plan, observed));
         let progress = if executed > 0 {
             self.world.memory.moved(uid);
-            let attempts = attempts(plan, observed);
-            Some(match self.world.memory.repeated(uid, attempts) {
+            Some(match repeated {
                 0 => NEXT_STEP,
                 times => retry_after(Class::Transient, times, self.seed()),
             })
@@ -457,136 +481,6 @@ impl<K: Scoped> Subject<'_, K> {
             retry_after(failure.class, self.pass.failures, self.seed()),
             Lane::Edit,
         )
-    }
-
-    /// Reports that the specification could not be resolved.
-    async fn report_failure(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
-        tracing::info!(class = failure.class.label(), %failure, "not resolved");
-        let report = report::of_failure(failure, self.deleting());
-        self.report_not_resolved(failure, report).await
-    }
-
-    /// Reports that AWS did not tell what has to be known before anything can be resolved.
-    async fn report_silence(&self, failure: &Failure) -> Result<Outcome, shopkeeper_kube::Error> {
-        if failure.is_budget_spent() && self.urgency() == Urgency::Resync {
-            return Ok(self.failed(failure));
-        }
-        let passes = matches!(failure.class, Class::Throttled | Class::Transient);
-        if !(passes && self.was_ready_lately(true)) {
-            return self.report_failure(failure).await;
-        }
-        self.report_not_resolved(failure, report::of_silence(failure))
-            .await
-    }
-
-    async fn report_not_resolved(
-        &self,
-        failure: &Failure,
-        report: Report,
-    ) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report).await?;
-        Ok(self.failed(failure))
-    }
-
-    async fn report_suspension(&self) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report::of_suspension()).await?;
-        Ok(Outcome::done())
-    }
-
-    /// Writes conditions and leaves everything else of the status as it was, the conditions of the phases included: nothing was
-    /// learnt of them.
-    async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
-        let mut whole = self.status_json();
-        let before = self.status();
-        let mut status = before.clone();
-        status::set_conditions(&mut status, report, self.object.meta().generation);
-        status::keep_phases(&mut status, &before);
-        status.last_handled_reconcile_at = self
-            .requested()
-            .or_else(|| before.last_handled_reconcile_at.clone());
-        extend(&mut whole, to_json(&status)?);
-        self.write(whole).await?;
-        if news(&before, report) {
-            events::readiness(self, report).await;
-        }
-        Ok(())
-    }
-
-    /// Writes the inventory and what was approved, and leaves everything else of the status as it was.
-    async fn write_intentions(
-        &self,
-        inventory: &Inventory,
-        plan: &Plan,
-        observed: &Observed,
-        site: &Site<'_>,
-    ) -> Result<(), shopkeeper_kube::Error> {
-        let mut whole = self.status_json();
-        whole["inventory"] = to_json(&inventory::to_status(
-            inventory,
-            observed,
-            &self.status().inventory,
-        ))?;
-        if let Some(plan) = decisions::to_status(plan, &self.owner) {
-            whole["plan"] = to_json(&plan)?;
-        }
-        if let Some(platform) = &site.platform {
-            whole["platform"] = to_json(platform)?;
-        }
-        self.write(whole).await
-    }
-
-    async fn write(&self, status: Value) -> Result<(), shopkeeper_kube::Error> {
-        self.world
-            .statuses
-            .write(
-                &self.api(),
-                self.object,
-                &status,
-                Concurrency::LastWriteWins,
-            )
-            .await?;
-        self.world.memory.wrote_status(&self.owner.uid, status);
-        Ok(())
-    }
-}
-
-fn to_json(value: &impl serde::Serialize) -> Result<Value, shopkeeper_kube::Error> {
-    serde_json::to_value(value)
-        .map_err(|error| shopkeeper_kube::Error::Unexpected(error.to_string()))
-}
-
-/// Puts the members of one object over those of another.
-fn extend(whole: &mut Value, members: Value) {
-    if let (Value::Object(whole), Value::Object(members)) = (whole, members) {
-        whole.extend(members);
-    }
-}
-
-/// Whether a report says something about readiness that the status did not say before.
-fn news(before: &Status, report: &Report) -> bool {
-    [condition::READY, condition::STALLED]
-        .into_iter()
-        .any(|kind| {
-            let was = before
-                .conditions
-                .iter()
-                .find(|condition| condition.type_ == kind)
-                .map(|condition| (condition.status.as_str(), lasting(&condition.reason)));
-            let is = report
-                .conditions
-                .iter()
-                .find(|condition| condition.r#type == kind)
-                .map(|condition| (condition.status, lasting(condition.reason)));
-            was != is
-        })
-}
-
-/// That AWS does not answer for a moment is no news, and that it does again neither.
-fn lasting(reason: &str) -> &str {
-    if reason == reason::NOT_OBSERVED {
-        reason::SUCCEEDED
-    } else {
-        reason
     }
 }
 

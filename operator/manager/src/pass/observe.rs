@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
 use serde_json::Value;
@@ -25,6 +26,12 @@ use crate::stores::{
     NODE_GROUP_INDEX, OWNER_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable,
 };
 
+/// Lists of pods that are asked for at once.
+const LISTS_AT_ONCE: usize = 4;
+
+/// Pods of a page. A node takes 110 by default, and up to 737 on EKS.
+const PODS_IN_A_PAGE: u32 = 250;
+
 /// Everything that is known of the resources of a custom resource: those it should have and those it is known to have.
 pub(super) async fn observe<K: Managed>(
     subject: &Subject<'_, K>,
@@ -45,6 +52,9 @@ pub(super) async fn observe<K: Managed>(
         secrets: secrets(subject, &draft).await?,
         ..Observed::default()
     };
+    if !site.pod_identity_agent {
+        observed.miss_pod_identity_agent();
+    }
     kubernetes(subject, &keys, &mut observed);
     observed.quotas = QuotaUse {
         allowed: site.quotas,
@@ -177,17 +187,30 @@ fn nodes<K: Managed>(subject: &Subject<'_, K>, group: &str) -> NodeGroupNodes {
 }
 
 /// The pods on the nodes of a group that a drain has to move: not those of a DaemonSet, which belong to the node, and not
-/// those that have ended.
+/// those that have ended. One list for each node, as `kubectl drain` does: the API server finds those by an index, and can select by
+/// one node only, while a list for the whole group would be one of all the pods of the cluster.
 async fn evictable_pods<K: Managed>(
     subject: &Subject<'_, K>,
     nodes: &[ObservedNode],
 ) -> Result<Vec<ObservedPod>, Error> {
     let api: Api<Pod> = Api::all(subject.world.client.clone());
+    let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+    let lists: Vec<Vec<ObservedPod>> = stream::iter(names)
+        .map(|node| pods_on(api.clone(), node))
+        .buffered(LISTS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+/// The pods on one node, page by page.
+async fn pods_on(api: Api<Pod>, node: String) -> Result<Vec<ObservedPod>, Error> {
+    let mut page = ListParams::default()
+        .fields(&format!("spec.nodeName={node}"))
+        .limit(PODS_IN_A_PAGE);
     let mut found = Vec::new();
-    for node in nodes {
-        let pods = api
-            .list(&ListParams::default().fields(&format!("spec.nodeName={}", node.name)))
-            .await?;
+    loop {
+        let pods = api.list(&page).await?;
         found.extend(
             pods.items
                 .iter()
@@ -199,8 +222,11 @@ async fn evictable_pods<K: Managed>(
                     is_ending: pod.metadata.deletion_timestamp.is_some(),
                 }),
         );
+        match pods.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
     }
-    Ok(found)
 }
 
 fn is_evictable(pod: &Pod) -> bool {

@@ -25,14 +25,17 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     observed::Observed,
     quota::Quotas,
+    report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{PlatformLookups, known_quotas, resolve},
+        platform::{AGENT_MISSING, PlatformLookups, known_quotas, resolve},
         policies,
     },
 };
 
-use super::{Scoped, Site, Subject, World, failure_of, service::drift_interval, unreadable};
+use super::{
+    Scoped, Site, Subject, World, events, failure_of, service::drift_interval, status, unreadable,
+};
 use crate::accounts::Session;
 
 /// For how long the quotas of an account are taken to be what they were: they change by a request that AWS takes days for.
@@ -52,14 +55,16 @@ pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
         object: object.as_ref(),
         pass: &pass,
     };
-    match with_urgency(subject.urgency(), subject.run_platform()).await {
+    let outcome = match with_urgency(subject.urgency(), subject.run_platform()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
         Err(error) => {
             tracing::warn!(%error, "pass not completed");
             subject.failed(&failure_of(&error))
         }
-    }
+    };
+    subject.forget_if_gone(world.stores.platforms.get(&pass.key));
+    outcome
 }
 
 impl Scoped for Platform {
@@ -110,6 +115,7 @@ impl Subject<'_, Platform> {
             {
                 Ok(lookups) => {
                     parts.complete();
+                    self.world.memory.was_answered(&self.owner.uid);
                     lookups
                 }
                 Err(failure) => return self.report_silence(&failure).await,
@@ -127,7 +133,17 @@ impl Subject<'_, Platform> {
                 .as_ref()
                 .map_or_else(Blueprint::default, build::platform_blueprint)
         };
-        let extend = |observed: &Observed, _: &mut Status| {
+        let agent = resolved
+            .as_ref()
+            .map(|resolved| report::of_pod_identity_agent(resolved.cluster.pod_identity_agent));
+        let before = self.status();
+        let extend = |observed: &Observed, status: &mut Status| {
+            let generation = self.object.metadata.generation;
+            if let Some(agent) = &agent {
+                status
+                    .conditions
+                    .push(status::condition_of(agent, generation));
+            }
             resolved
                 .as_ref()
                 .map_or(Value::Null, |resolved| extension(resolved, observed))
@@ -142,12 +158,18 @@ impl Subject<'_, Platform> {
             },
             policies: policies(Some(&policy), None),
             quotas: None,
+            // A Platform has no pods of its own.
+            pod_identity_agent: true,
             interval: drift_interval(&policy),
             session,
             blueprint: &blueprint,
             extend: &extend,
         };
-        self.reconcile(&site).await
+        let outcome = self.reconcile(&site).await?;
+        if let Some(agent) = &agent {
+            events::agent(self, &before, agent).await;
+        }
+        Ok(outcome)
     }
 
     /// Reads what the Platform adopts.
@@ -242,7 +264,7 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
             "endpoint": resolved.cluster.endpoint,
             "oidcIssuer": resolved.cluster.oidc_issuer,
             "securityGroupId": resolved.cluster.security_group_id,
-            "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { "Missing" },
+            "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { AGENT_MISSING },
         },
     });
     if let Some(provider) = resolved.cluster.oidc_provider {

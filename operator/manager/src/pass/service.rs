@@ -129,14 +129,16 @@ pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Out
         object: object.as_ref(),
         pass: &pass,
     };
-    match with_urgency(subject.urgency(), subject.run()).await {
+    let outcome = match with_urgency(subject.urgency(), subject.run()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
         Err(error) => {
             tracing::warn!(%error, "pass not completed");
             subject.failed(&failure_of(&error))
         }
-    }
+    };
+    subject.forget_if_gone(K::store(&world.stores).get(&pass.key));
+    outcome
 }
 
 impl<K: Reconciled> Subject<'_, K> {
@@ -250,6 +252,7 @@ impl<K: Reconciled> Subject<'_, K> {
             },
             policies: policies(Some(policy), None),
             quotas: facts.quotas,
+            pod_identity_agent: facts.pod_identity_agent,
             interval: drift_interval(policy),
             blueprint,
             extend,

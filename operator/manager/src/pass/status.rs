@@ -7,13 +7,14 @@ use k8s_openapi::{
 use serde_json::Value;
 use shopkeeper_api::{
     Managed,
-    status::{Replicas, Status, condition},
+    status::{Replicas, Status, condition, reason},
 };
 use shopkeeper_plan::{
     inventory,
     observed::Observed,
+    plan::Plan,
     planner::Inventory,
-    report::{self, Report},
+    report::{self, ConditionDraft, Report},
 };
 
 use super::{Scoped, Subject};
@@ -24,12 +25,13 @@ const LONGEST_ECHO: usize = 128;
 /// The status after a pass; kinds add to it.
 pub(super) fn status<K: Scoped>(
     subject: &Subject<'_, K>,
+    plan: &Plan,
     report: &Report,
     inventory: &Inventory,
     observed: &Observed,
 ) -> Status {
     let mut status = Status {
-        inventory: inventory::to_status(inventory, observed, &subject.status().inventory),
+        inventory: inventory::to_status(inventory, plan, observed, &subject.status().inventory),
         replicas: report::replicas(observed).map(|(ready, wanted)| {
             let number = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
             Replicas::new(number(wanted), number(ready))
@@ -41,24 +43,45 @@ pub(super) fn status<K: Scoped>(
 }
 
 /// Replaces the conditions. Their times are left to the writer, which knows what was said before.
-pub(super) fn set_conditions(status: &mut Status, report: &Report, generation: Option<i64>) {
+fn set_conditions(status: &mut Status, report: &Report, generation: Option<i64>) {
     status.observed_generation = generation;
     status.conditions = report
         .conditions
         .iter()
-        .map(|draft| Condition {
-            type_: draft.r#type.to_owned(),
-            status: draft.status.to_owned(),
-            reason: draft.reason.to_owned(),
-            message: draft.message.clone(),
-            observed_generation: generation,
-            last_transition_time: Time(Timestamp::UNIX_EPOCH),
-        })
+        .map(|draft| condition_of(draft, generation))
         .collect();
 }
 
+/// A condition about a generation.
+pub(super) fn condition_of(draft: &ConditionDraft, generation: Option<i64>) -> Condition {
+    Condition {
+        type_: draft.r#type.to_owned(),
+        status: draft.status.to_owned(),
+        reason: draft.reason.to_owned(),
+        message: draft.message.clone(),
+        observed_generation: generation,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    }
+}
+
+/// The status with the conditions of a report, in which nothing else was learnt. A pass that was asked for is answered all the same.
+pub(super) fn reported(
+    before: &Status,
+    report: &Report,
+    generation: Option<i64>,
+    requested: Option<String>,
+) -> Status {
+    let mut status = before.clone();
+    set_conditions(&mut status, report, generation);
+    keep_phases(&mut status, before);
+    if requested.is_some() {
+        status.last_handled_reconcile_at = requested;
+    }
+    status
+}
+
 /// Puts the conditions back that a report does not speak of: those of the phases, about the generation that they were about.
-pub(super) fn keep_phases(status: &mut Status, before: &Status) {
+fn keep_phases(status: &mut Status, before: &Status) {
     let general = [condition::READY, condition::RECONCILING, condition::STALLED];
     for kept in &before.conditions {
         let told = status
@@ -69,6 +92,16 @@ pub(super) fn keep_phases(status: &mut Status, before: &Status) {
             status.conditions.push(kept.clone());
         }
     }
+}
+
+/// What it says of drift that is not repaired.
+pub(super) fn drift(status: &Status) -> Option<String> {
+    let mut conditions = status.conditions.iter();
+    conditions
+        .find(|condition| {
+            condition.type_ == condition::READY && condition.reason == reason::DRIFTED
+        })
+        .map(|condition| condition.message.clone())
 }
 
 /// Whether it says that this generation is ready.
@@ -120,10 +153,9 @@ mod tests {
             ..Status::default()
         };
         assert!(is_ready(&before, Some(3)) && !is_ready(&before, Some(4)));
-        let mut status = before.clone();
         let failure = Failure::new(Class::NotReady, "Platform octank is not ready");
-        set_conditions(&mut status, &report::of_failure(&failure, false), Some(4));
-        keep_phases(&mut status, &before);
+        let report = report::of_failure(&failure, false);
+        let status = reported(&before, &report, Some(4), None);
         let told: Vec<_> = status
             .conditions
             .iter()
@@ -143,6 +175,21 @@ mod tests {
                 ("DataReady", "True", Some(3)),
             ]
         );
+    }
+
+    #[test]
+    fn a_pass_that_was_asked_for_is_answered_where_nothing_could_be_resolved() {
+        let before = Status {
+            last_handled_reconcile_at: Some("first".to_owned()),
+            ..Status::default()
+        };
+        let answered = |requested: Option<&str>| {
+            let report = report::of_suspension();
+            let status = reported(&before, &report, Some(1), requested.map(str::to_owned));
+            status.last_handled_reconcile_at
+        };
+        assert_eq!(answered(Some("second")).as_deref(), Some("second"));
+        assert_eq!(answered(None).as_deref(), Some("first"));
     }
 
     #[test]

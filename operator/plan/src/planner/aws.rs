@@ -1,7 +1,7 @@
 //! What has to be done about an AWS resource of the blueprint.
 
 use super::{
-    DriftPolicy, Planner,
+    DriftPolicy, Input, Planner,
     ownership::{self, Ownership},
     scaling, step,
 };
@@ -23,6 +23,7 @@ impl Planner<'_> {
                 if self.input.observed.unseen(key).is_some() && self.is_applied(key, node) =>
             {
                 self.stay(key, failure.clone());
+                self.tell_known_drift(key);
             }
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
             Some(Observation::Absent) => {
@@ -104,7 +105,12 @@ impl Planner<'_> {
                 );
             }
             Lifecycle::Failed(reason) => {
-                return self.plan_failed(key, node, desired.kind(), reason);
+                return self.plan_failed(key, node, present, reason);
+            }
+            Lifecycle::DeletionFailed(reason) => {
+                return self
+                    .steps
+                    .push(delete_again(key, Action::Replace, reason, self.input));
             }
             // A nightly backup or a maintenance also makes it busy. What was as desired before and still is, is not being changed
             // by us: it stays ready.
@@ -124,6 +130,7 @@ impl Planner<'_> {
             return self.settle_aws(key, desired, present);
         }
         let differences = self.within_quota(key, desired, differences);
+        let differences = self.not_asked_for_in_vain(key, present, differences);
         let (refused, allowed): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(|difference| {
                 matches!(
@@ -150,6 +157,42 @@ impl Planner<'_> {
         }
         if !allowed.is_empty() {
             let step = self.update(key, node, desired, present, &allowed);
+            self.steps.push(step);
+        }
+    }
+
+    /// The differences without those that AWS was asked to bring and has not: asking again would change nothing.
+    fn not_asked_for_in_vain(
+        &mut self,
+        key: &ResourceKey,
+        present: &Present,
+        differences: Vec<Difference>,
+    ) -> Vec<Difference> {
+        let in_vain = |difference: &Difference| {
+            let (field, desired) = (difference.field.name, &difference.to);
+            present.not_applied(field, desired)
+        };
+        if let Some(note) = differences.iter().find_map(in_vain) {
+            let failure = Failure::new(Class::Invalid, format!("{key}: {}", note.text)).with_remedy(
+                "look at its events in AWS, which say why (no capacity, a reboot that is missing), and mend that; or take the \
+                 change back",
+            );
+            self.refuse(key, Action::Update, failure);
+        }
+        let mut differences = differences;
+        differences.retain(|difference| in_vain(difference).is_none());
+        differences
+    }
+
+    /// What was seen before the silence goes on being told.
+    fn tell_known_drift(&mut self, key: &ResourceKey) {
+        let known = self.input.observed.lately.get(key);
+        if let Some(seen) = known.filter(|seen| !seen.drift.is_empty())
+            && self.input.policies.drift == DriftPolicy::Report
+        {
+            let mut step = step(key, Action::Update, Operation::Wait);
+            step.changes = seen.drift.clone();
+            step.blocked_by = vec![Blocker::DriftReported];
             self.steps.push(step);
         }
     }
@@ -201,7 +244,8 @@ impl Planner<'_> {
                 effect,
             });
         }
-        if self.is_drift(key, node) && self.input.policies.drift == DriftPolicy::Report {
+        step.is_repair = self.is_drift(key, node);
+        if step.is_repair && self.input.policies.drift == DriftPolicy::Report {
             step.blocked_by.push(Blocker::DriftReported);
         }
         step.blocked_by.extend(self.unmet(node));
@@ -212,7 +256,8 @@ impl Planner<'_> {
 
     /// A group of nodes that EKS gave up on holds nothing: it is taken away and made again, once. What made it fail twice (no
     /// capacity, a network without a way to the cluster) is as likely to do so a third time. Data is left to a person at once.
-    fn plan_failed(&mut self, key: &ResourceKey, node: &Node, kind: AwsKind, reason: &str) {
+    fn plan_failed(&mut self, key: &ResourceKey, node: &Node, present: &Present, reason: &str) {
+        let kind = present.resource.kind();
         let refused = |times, remedy| {
             let message = format!("{key} failed in AWS{times}: {reason}");
             Failure::new(Class::Invalid, message).with_remedy(remedy)
@@ -221,7 +266,7 @@ impl Planner<'_> {
             let remedy = "mend or delete it in AWS; what AWS says of it is in its events";
             return self.refuse(key, Action::Wait, refused("", remedy));
         }
-        if self.was_remade(key, node) {
+        if self.was_remade(key, node, present) {
             let remedy = "take away what made it fail, then delete it in EKS, and it is made again; or change it in the \
                           specification (spec.nodes of the workload)";
             return self.refuse(key, Action::Wait, refused(" for the second time", remedy));
@@ -244,10 +289,15 @@ impl Planner<'_> {
     }
 
     /// Whether just what is desired now failed before, was made again, and was not seen to work since.
-    fn was_remade(&self, key: &ResourceKey, node: &Node) -> bool {
-        let entry = self.input.inventory.get(key);
-        let remade_for = entry.and_then(|entry| entry.remade_for.as_deref());
-        remade_for.is_some() && remade_for == node.intent().as_deref()
+    fn was_remade(&self, key: &ResourceKey, node: &Node, present: &Present) -> bool {
+        let remade = self
+            .input
+            .inventory
+            .get(key)
+            .and_then(|entry| entry.remade_for.as_ref());
+        remade
+            .zip(node.intent())
+            .is_some_and(|(remade, intent)| remade.is_for(&intent, present))
     }
 
     /// As desired; it also has to work, and a node group to have its nodes.
@@ -282,6 +332,46 @@ impl Planner<'_> {
         (key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
             .then(|| self.input.observed.nodes.get(&key.name))
             .flatten()
+    }
+}
+
+/// AWS tried to delete it and could not: it is told why, and deleted again, less and less often.
+pub(super) fn delete_again(
+    key: &ResourceKey,
+    action: Action,
+    reason: &str,
+    input: &Input<'_>,
+) -> Step {
+    if input.observed.not_yet.contains(key) {
+        let failure = Failure::new(Class::Invalid, format!("{key}: {reason}")).with_remedy(
+            "take away what keeps it in AWS, which its health issues name (a security group or network interface that something \
+             uses, a role that is gone); its deletion is tried again by itself",
+        );
+        let mut step = step(key, action, Operation::Wait);
+        step.blocked_by = vec![Blocker::Refused(failure)];
+        return step;
+    }
+    let mut step = step(
+        key,
+        action,
+        Operation::AwsDelete {
+            mode: DeleteMode::Everything,
+        },
+    );
+    step.minutes = step_minutes(key);
+    step.changes = vec![FieldChange {
+        field: "status".to_owned(),
+        from: show(&serde_json::Value::from(reason)),
+        to: "gone".to_owned(),
+        effect: Effect::None,
+    }];
+    step
+}
+
+fn step_minutes(key: &ResourceKey) -> u16 {
+    match key.kind {
+        ResourceKind::Aws(kind) => kind.usual_minutes(),
+        ResourceKind::Kubernetes(_) => 0,
     }
 }
 

@@ -98,6 +98,7 @@ impl Planner<'_> {
             .collect();
         let is_drift =
             self.is_drift(key, node) || differences.iter().all(|(_, _, to)| is_added(to));
+        step.is_repair = is_drift;
         if is_drift && reported {
             step.blocked_by.push(Blocker::DriftReported);
         }

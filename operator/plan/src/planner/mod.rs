@@ -17,10 +17,13 @@ mod aws;
 mod kubernetes;
 mod ownership;
 mod quotas;
+mod remade;
 mod scaling;
 mod teardown;
 
 pub use ownership::{Ownership, foreign_object};
+pub use remade::Remade;
+pub(crate) use remade::is_remade;
 pub use shopkeeper_api::policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy};
 pub use teardown::reason_to_retain;
 
@@ -55,9 +58,9 @@ pub struct InventoryEntry {
     pub role: String,
     /// Hash of what was desired when it was last seen to be as desired; a difference with the same hash is drift.
     pub applied: Option<String>,
-    /// Hash of what was desired when AWS gave up on it and it was deleted to be made again. If the same fails once more before
-    /// it was seen to be as desired, a person has to act.
-    pub remade_for: Option<String>,
+    /// That AWS gave up on it and it was deleted to be made again. If the same fails once more before it was seen to be as desired,
+    /// a person has to act.
+    pub remade_for: Option<Remade>,
 }
 
 impl InventoryEntry {
@@ -317,6 +320,7 @@ fn step(key: &ResourceKey, action: Action, operation: Operation) -> Step {
         minutes: 0,
         blocked_by: Vec::new(),
         operation,
+        is_repair: false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     DeletionPolicy, Input, Ownership,
-    aws::with_note,
+    aws::{delete_again, with_note},
     ownership,
     scaling::{self, End},
     step, waiting,
@@ -269,6 +269,9 @@ fn take_down_aws(
             let mut step = step(key, action, Operation::Wait);
             step.blocked_by = vec![Blocker::Refused(failure)];
             return Some(step);
+        }
+        Lifecycle::DeletionFailed(ref reason) => {
+            return Some(delete_again(key, action, reason, input));
         }
         Lifecycle::Available | Lifecycle::Failed(_) => {}
     }

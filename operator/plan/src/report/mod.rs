@@ -7,8 +7,8 @@ use shopkeeper_api::status::{condition, reason};
 use crate::{
     blueprint::{Blueprint, Section},
     claims::NAME_TAKEN,
-    failure::{Class, Failure},
-    observed::{Observed, Weight},
+    failure::{Class, Failure, is_quota},
+    observed::{NO_AGENT, Observed, Present, Weight},
     plan::{Action, Blocker, Plan, Step},
     resource::ResourceKey,
 };
@@ -81,11 +81,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         .iter()
         .filter(|step| step.blocked_by.contains(&Blocker::Approval))
         .count();
-    let drifted: Vec<&Step> = plan
-        .steps
-        .iter()
-        .filter(|step| step.blocked_by.contains(&Blocker::DriftReported))
-        .collect();
+    let drifted: Vec<&Step> = plan.drifted().collect();
 
     let draft = |r#type, status, reason, message: &str| ConditionDraft {
         r#type,
@@ -148,12 +144,11 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             message,
         ));
     } else if !drifted.is_empty() {
-        conditions.push(draft(
-            condition::READY,
-            "True",
-            reason::DRIFTED,
-            &describe_all(&drifted),
-        ));
+        let mut message = describe_all(&drifted);
+        if let Some(text) = not_observed(plan, |_| true) {
+            message.push_str(&format!("; {text}"));
+        }
+        conditions.push(draft(condition::READY, "True", reason::DRIFTED, &message));
     } else if let Some(text) = not_observed(plan, |_| true) {
         let message = format!("{} resources are as declared; {text}", plan.unchanged);
         conditions.push(draft(
@@ -285,6 +280,7 @@ fn of_section(
     } else if working.is_empty()
         && let Some(text) = not_observed(plan, |step| keys.contains(&step.key))
     {
+        let text = format!("{text}{}", dangers(&keys, observed));
         ("True", reason::NOT_OBSERVED, text)
     } else if working.is_empty() {
         (
@@ -308,19 +304,50 @@ fn of_section(
     })
 }
 
-/// The report on a custom resource that was ready a moment ago, and of which AWS does not tell what has to be known first.
+/// The report on a custom resource that was ready a moment ago, and of which AWS does not tell what has to be known first. `drift` is
+/// what was told of drift before.
 #[must_use]
-pub fn of_silence(failure: &Failure) -> Report {
-    let message = format!("was as declared; AWS could not be looked at: {failure}");
+pub fn of_silence(failure: &Failure, drift: Option<&str>) -> Report {
+    let (reason, message) = match drift {
+        Some(drift) => (reason::DRIFTED, drift.to_owned()),
+        None => (
+            reason::NOT_OBSERVED,
+            format!("was as declared; AWS could not be looked at: {failure}"),
+        ),
+    };
     Report {
         conditions: vec![ConditionDraft {
             r#type: condition::READY,
             status: "True",
-            reason: reason::NOT_OBSERVED,
+            reason,
             message: shorten(&message),
         }],
         failure: Some(failure.clone()),
         ready: false,
+    }
+}
+
+/// The condition of a Platform that says whether its cluster has the Pod Identity agent. It is Ready without: a shop may use IRSA.
+#[must_use]
+pub fn of_pod_identity_agent(installed: bool) -> ConditionDraft {
+    let (status, reason, message) = if installed {
+        (
+            "True",
+            reason::SUCCEEDED,
+            "the cluster has the agent".to_owned(),
+        )
+    } else {
+        let message = format!(
+            "{NO_AGENT}: pods get no credentials through Pod Identity. To do: add it (aws eks create-addon --addon-name \
+             eks-pod-identity-agent), or set identity.type of the workloads to IRSA"
+        );
+        ("False", reason::AGENT_MISSING, message)
+    };
+    ConditionDraft {
+        r#type: condition::POD_IDENTITY_READY,
+        status,
+        reason,
+        message,
     }
 }
 
@@ -336,16 +363,17 @@ fn not_observed(plan: &Plan, of: impl Fn(&Step) -> bool) -> Option<String> {
 
 /// What may make resources stop to work that still do.
 fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
-    let found: Vec<String> = keys
-        .iter()
-        .filter_map(|key| Some((key, observed.present(key)?)))
-        .flat_map(|(key, present)| {
-            present
-                .notes()
-                .filter(|note| note.weight == Weight::Danger)
-                .map(move |note| format!("; {key}: {}", note.text))
-        })
-        .collect();
+    let seen = |key: &'_ ResourceKey| {
+        let present = observed.present(key).into_iter();
+        let lately = observed.lately.get(key).into_iter();
+        present
+            .flat_map(Present::notes)
+            .chain(lately.flat_map(|seen| &seen.dangers))
+            .filter(|note| note.weight == Weight::Danger)
+            .map(|note| format!("; {key}: {}", note.text))
+            .collect::<Vec<_>>()
+    };
+    let found: Vec<String> = keys.iter().flat_map(|key| seen(key)).collect();
     let more = found.len().saturating_sub(NAMED);
     let mut text: String = found.into_iter().take(NAMED).collect();
     if more > 0 {
@@ -375,13 +403,7 @@ fn reason_of(failure: &Failure) -> &'static str {
         (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
         (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
         (Class::Denied, _) => reason::ACCESS_DENIED,
-        (_, Some(code))
-            if code.contains("Quota")
-                || code.contains("LimitExceeded")
-                || code.starts_with("TooMany") =>
-        {
-            reason::QUOTA_EXCEEDED
-        }
+        (_, Some(code)) if is_quota(code) => reason::QUOTA_EXCEEDED,
         _ => reason::FAILED,
     }
 }

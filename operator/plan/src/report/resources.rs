@@ -22,6 +22,7 @@ pub fn state(key: &ResourceKey, observed: &Observed) -> Option<&'static str> {
                 Lifecycle::Modifying => "modifying",
                 Lifecycle::Deleting => "deleting",
                 Lifecycle::Failed(_) => "failed",
+                Lifecycle::DeletionFailed(_) => "deletion failed",
             }),
         },
         ResourceKind::Kubernetes(_) => observed.kubernetes.get(key).map(|_| "applied"),

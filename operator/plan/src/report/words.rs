@@ -45,6 +45,13 @@ fn words(step: &Step) -> (String, String) {
             );
         }
         (_, Action::Replace) => ("deleting what was replaced", "was replaced, to be deleted"),
+        (Operation::AwsDelete { .. }, Action::Delete) if !step.changes.is_empty() => {
+            let why = from("");
+            return (
+                format!("deleting it again ({why})"),
+                format!("to be deleted again ({why})"),
+            );
+        }
         (_, Action::Delete) => ("deleting", "to be deleted"),
         (_, Action::Adopt) => ("adopting", "to be adopted"),
         (_, Action::Retain) => ("keeping", "to be kept"),

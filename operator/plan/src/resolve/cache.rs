@@ -212,6 +212,7 @@ mod tests {
             generation: 1,
         };
         let platform = PlatformFacts {
+            pod_identity_agent: true,
             name: "octank".into(),
             account_id: "123456789012".into(),
             region: "eu-west-1".into(),

@@ -332,6 +332,7 @@ fn resolve_binding(
         ));
     }
     // The one is made from the other.
+    let secret_name = secret_name(place.name, declared);
     if external_secrets(tier.external).any(|name| name == secret_name) {
         return Err(Failure::invalid(
             &format!("{field}.secretName"),
@@ -341,7 +342,7 @@ fn resolve_binding(
     }
     Ok(ResolvedBinding {
         resource: declared.resource.clone(),
-        secret_name: secret_name(place.name, declared),
+        secret_name,
         env: templates(&field, &declared.env)?,
     })
 }

@@ -11,6 +11,9 @@ use crate::{
     quota::Quotas,
 };
 
+/// What `status.cluster.podIdentityAgent` says of a cluster without the agent.
+pub const AGENT_MISSING: &str = "Missing";
+
 /// What was looked up in AWS for a Platform.
 #[derive(Clone, Debug, Default)]
 pub struct PlatformLookups {
@@ -295,6 +298,7 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
         } else {
             declared
         },
+        pod_identity_agent: cluster.pod_identity_agent.as_deref() != Some(AGENT_MISSING),
         key_arn: encryption.key_arn.clone(),
         quotas: known_quotas(platform),
         image_tag: platform

@@ -141,7 +141,7 @@ fn beyond_the_status(world: &mut World, kind: &str) -> Vec<String> {
     for _ in 0..60 {
         let plan = world.pass();
         let status = Status {
-            inventory: inventory::to_status(&world.inventory, &world.observe(), &[]),
+            inventory: inventory::to_status(&world.inventory, &world.plan(), &world.observe(), &[]),
             plan: decisions::to_status(&plan, &world.wanted.owner),
             ..Status::default()
         };

@@ -89,6 +89,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
     let declared: Platform = typed(&read(shop, "platform"));
     let found = lookups(&declared.spec.cluster.name);
     PlatformFacts {
+        pod_identity_agent: true,
         name: declared.metadata.name.clone().unwrap(),
         account_id: declared.spec.aws.account_id.clone(),
         region: declared.spec.aws.region.clone(),

@@ -5,6 +5,7 @@ use shopkeeper_plan::{
     aws::AwsKind,
     failure::Class,
     kubernetes::KubernetesKind,
+    observed::Lifecycle,
     plan::{Action, Blocker, Effect, Operation, Plan},
     planner::{ChangePolicy, DriftPolicy},
     quota::Quotas,
@@ -240,11 +241,14 @@ fn a_group_that_eks_gives_up_on_is_made_once_more_and_then_waits_for_a_person() 
     world.wanted = want("octank", &object);
     world.run();
     assert_eq!(made(&world), 3, "{:#?}", world.log);
-    // Whoever deletes it has it made again.
+    // Whoever deletes what failed twice has it tried anew, as often as the first time.
+    world.aws.remove(&group);
+    world.run();
+    assert_eq!(made(&world), 5, "{:#?}", world.log);
     world.aws.remove(&group);
     world.failing.clear();
     assert!(world.run().is_empty());
-    assert_eq!(made(&world), 4, "{:#?}", world.log);
+    assert_eq!(made(&world), 6, "{:#?}", world.log);
 
     // Once it worked, a later failure is a first one.
     world.log.clear();
@@ -253,6 +257,63 @@ fn a_group_that_eks_gives_up_on_is_made_once_more_and_then_waits_for_a_person() 
     world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
     world.run();
     assert_eq!(made(&world), 2, "{:#?}", world.log);
+}
+
+#[test]
+fn a_process_that_ends_while_it_makes_a_group_again_is_not_one_more_try() {
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.thing(&group).present.id = Some("first".into());
+    world.pods.clear();
+    world.thing(&group).present.lifecycle = Lifecycle::Failed(NO_CAPACITY.into());
+    world.failing.insert(AwsKind::NodeGroup, NO_CAPACITY);
+    let made = |world: &World| {
+        let is_made = |line: &&String| line.starts_with("create NodeGroup");
+        world.log.iter().filter(is_made).count()
+    };
+    // Before the deletion: the next process sees the same group, and deletes it.
+    world.pass_cut_short(0);
+    // After the deletion, before anything more is written down.
+    world.pass_cut_short(1);
+    world.run();
+    assert_eq!(made(&world), 1, "{:#?}", world.log);
+}
+
+#[test]
+fn a_group_that_eks_cannot_delete_is_told_and_not_deleted_again_at_once() {
+    let reason =
+        "EKS could not delete the node group: Ec2SecurityGroupDeletionFailure: DependencyViolation";
+    let mut world = World::settled(want("octank", &on("m7g.large")));
+    let group = world.key(AwsKind::NodeGroup, "");
+    world.thing(&group).present.lifecycle = Lifecycle::DeletionFailed(reason.into());
+    for (deleting, wanted) in [(false, Action::Replace), (true, Action::Delete)] {
+        world.deleting = deleting;
+        let mut observed = world.observe();
+        let blueprint = (world.wanted.blueprint)(&observed);
+        let of_group = |plan: &Plan| {
+            let mut steps = plan.steps.iter();
+            steps.find(|step| step.key == group).unwrap().clone()
+        };
+        let step = of_group(&world.plan_for(&observed, &blueprint));
+        assert_eq!(step.action, wanted);
+        assert!(
+            matches!(step.operation, Operation::AwsDelete { .. }),
+            "{step:#?}"
+        );
+        observed.not_yet.insert(group.clone());
+        let plan = world.plan_for(&observed, &blueprint);
+        let step = of_group(&plan);
+        assert!(!step.is_free(), "{step:#?}");
+        let report = report::of_plan(&plan, &blueprint, &observed, deleting);
+        let stalled = report
+            .conditions
+            .iter()
+            .find(|condition| condition.r#type == "Stalled")
+            .unwrap();
+        for part in ["DependencyViolation", group.name.as_str(), "To do: "] {
+            assert!(stalled.message.contains(part), "{stalled:#?}");
+        }
+    }
 }
 
 /// The label of the nodes of a service of this name, as its pods choose it.

@@ -144,7 +144,7 @@ fn told(world: &World, plan: &Plan) -> String {
     let blueprint = (world.wanted.blueprint)(&observed);
     let mut told = format!(
         "{:?} {:?} {:?}",
-        inventory::to_status(&world.inventory, &observed, &[]),
+        inventory::to_status(&world.inventory, &Plan::default(), &observed, &[]),
         decisions::to_status(plan, &world.wanted.owner),
         report::of_plan(plan, &blueprint, &observed, world.deleting)
     );
@@ -207,7 +207,7 @@ fn nobody_is_named() {
 fn names_of_an_earlier_version_are_read() {
     let mut world = World::settled(want("octank", &read("octank", "orders")));
     let observed = world.observe();
-    let mut items = inventory::to_status(&world.inventory, &observed, &[]);
+    let mut items = inventory::to_status(&world.inventory, &Plan::default(), &observed, &[]);
     for item in &mut items {
         if let Some((start, _)) = item.name.split_once("|sms|") {
             item.name = format!("{start}|sms|+15550100");

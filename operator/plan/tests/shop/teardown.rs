@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use shopkeeper_plan::{
     attempts::attempts,
     aws::{AwsKind, AwsResource},
@@ -10,7 +11,7 @@ use shopkeeper_plan::{
     plan::{Action, Blocker, Plan},
     planner::DeletionPolicy,
     report,
-    resource::ResourceKind,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use crate::{
@@ -204,21 +205,49 @@ fn a_deletion_that_shows_no_effect_is_an_attempt_and_a_page_of_a_bucket_is_none(
     let mut world = World::settled(want("octank", &read("octank", "catalog")));
     world.policies.deletion = DeletionPolicy::Delete;
     world.deleting = true;
-    let of = |world: &World, kind: &str| {
-        attempts(&world.plan(), &world.observe())
-            .into_iter()
-            .filter(|attempt| attempt.starts_with(kind))
-            .count()
-    };
+    let of =
+        |world: &World, key: &ResourceKey| attempts(&world.plan(), &world.observe())[key].clone();
     let bucket = world.key(AwsKind::S3Bucket, "");
     while !world.plan().free_steps().any(|step| step.key == bucket) {
         world.pass();
         world.tick();
     }
     world.thing(&bucket).present.empty = Some(false);
-    assert_eq!(of(&world, "S3 bucket"), 0, "it is emptied page by page");
+    assert_eq!(of(&world, &bucket), None, "it is emptied page by page");
     world.thing(&bucket).present.empty = Some(true);
-    assert_eq!(of(&world, "S3 bucket"), 1, "the deletion is accepted once");
+    let deletion = of(&world, &bucket);
+    assert!(deletion.is_some(), "the deletion is accepted once");
+    assert_eq!(of(&world, &bucket), deletion, "the same is the same");
+}
+
+#[test]
+fn attempts_differ_by_every_field_and_value_and_not_by_what_people_read_of_them() {
+    let object = read("octank", "orders");
+    let mut world = World::settled(want("octank", &object));
+    let database = world.key(AwsKind::RdsInstance, "");
+    let tried = |world: &mut World, rds: Value| {
+        let mut changed = object.clone();
+        let fields = changed["spec"]["database"]["rds"].as_object_mut().unwrap();
+        fields.extend(rds.as_object().unwrap().clone());
+        world.wanted = want("octank", &changed);
+        attempts(&world.plan(), &world.observe())[&database].clone()
+    };
+    let windows = json!({"backupWindow": "01:00-02:00", "maintenanceWindow": "sun:03:00-sun:04:00", "backupRetentionDays": 20});
+    let first = tried(&mut world, windows.clone());
+    assert!(first.is_some());
+    // A fourth field, which a message does not name; and another value of the same field.
+    let mut more = windows.clone();
+    more["performanceInsights"] = json!("Disabled");
+    assert_ne!(tried(&mut world, more), first);
+    let mut other = windows.clone();
+    other["backupRetentionDays"] = json!(21);
+    assert_ne!(tried(&mut world, other), first);
+    assert_eq!(tried(&mut world, windows), first);
+    world.wanted = want("octank", &object);
+    assert!(
+        attempts(&world.plan(), &world.observe()).is_empty(),
+        "it is at rest"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use shopkeeper_plan::{
     failure::Failure,
     inventory,
     kubernetes::KubernetesObject,
+    last_seen::LastSeen,
     observed::{
         Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
         ObservedPod, Present,
@@ -71,8 +72,8 @@ pub struct World {
     applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
-    /// Whether all was as desired a moment ago.
-    pub was_as_desired: bool,
+    /// What was as desired a moment ago, of what cannot be observed now.
+    pub lately: BTreeMap<ResourceKey, LastSeen>,
     /// What the account may have, and the node groups of others.
     pub quotas: QuotaUse,
     /// What AWS gives up on while it makes it, and what it says then.
@@ -129,7 +130,7 @@ impl World {
             kubernetes: BTreeMap::new(),
             applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
-            was_as_desired: false,
+            lately: BTreeMap::new(),
             quotas: QuotaUse {
                 allowed: Some(Quotas::default()),
                 node_groups: Some(0),
@@ -171,7 +172,7 @@ impl World {
                 .secrets()
                 .filter_map(|name| Some((name.to_owned(), self.secrets.get(name)?.clone())))
                 .collect(),
-            was_as_desired: self.was_as_desired,
+            lately: self.lately.clone(),
             quotas: QuotaUse {
                 node_groups: self
                     .quotas
@@ -275,7 +276,7 @@ impl World {
         let observed = self.observe();
         let blueprint = (self.wanted.blueprint)(&observed);
         let plan = self.plan_for(&observed, &blueprint);
-        self.write_down(&plan, &blueprint);
+        self.write_down(&plan, &blueprint, &observed);
         self.execute(&plan);
         let gone = inventory::absent(&self.inventory, &observed);
         let after = inventory::after(
@@ -288,7 +289,7 @@ impl World {
         );
         // The next pass may be that of another process: it knows what the status keeps.
         self.inventory = inventory::from_status(&Status {
-            inventory: inventory::to_status(&after, &observed, &[]),
+            inventory: inventory::to_status(&after, &plan, &observed, &[]),
             ..Status::default()
         });
         plan
@@ -299,15 +300,15 @@ impl World {
         let observed = self.observe();
         let blueprint = (self.wanted.blueprint)(&observed);
         let plan = self.plan_for(&observed, &blueprint);
-        self.write_down(&plan, &blueprint);
+        self.write_down(&plan, &blueprint, &observed);
         for step in plan.free_steps().take(steps) {
             self.take(step);
         }
     }
 
     /// What is written into the status before anything is done.
-    fn write_down(&mut self, plan: &Plan, blueprint: &Blueprint) {
-        self.inventory = inventory::with_intentions(&self.inventory, plan, blueprint);
+    fn write_down(&mut self, plan: &Plan, blueprint: &Blueprint, observed: &Observed) {
+        self.inventory = inventory::with_intentions(&self.inventory, plan, blueprint, observed);
         let status = Status {
             plan: decisions::to_status(plan, &self.wanted.owner),
             ..Status::default()

@@ -52,6 +52,7 @@ spec:
         Ok(())
     })
     .await?;
+    drift_is_counted_and_has_events(shop, &table).await?;
     equals(
         "what was written to AWS",
         shop.steps_since(mark, &table).await?,
@@ -79,6 +80,35 @@ spec:
             &shop.aws.table(&table).await?,
             &json!({"recoveryDays": 9}),
         )
+    })
+    .await
+}
+
+async fn drift_is_counted_and_has_events(shop: &Shop, table: &str) -> Result<()> {
+    let metrics = shop.metrics().await?;
+    for line in [
+        r#"shopkeeper_drifted_resources{kind="DynamoDbTable"} 1"#,
+        r#"shopkeeper_drifted_resources{kind="PodDisruptionBudget"} 1"#,
+        r#"shopkeeper_resource_condition{kind="Platform",type="PodIdentityReady",status="True"} 1"#,
+    ] {
+        ensure!(
+            metrics.lines().any(|told| told == line),
+            "the metrics lack {line}"
+        );
+    }
+    shop.until("events tell of the drift", PATIENCE, async || {
+        let events = shop.list("Event", NAMESPACE, "").await?;
+        for (name, field) in [(table, "deletionProtection"), ("watched", "maxUnavailable")] {
+            let told = events.iter().any(|event| {
+                let note = event["note"].as_str().unwrap_or_default();
+                event["reason"] == "Drifted"
+                    && event["type"] == "Warning"
+                    && note.contains(name)
+                    && note.contains(field)
+            });
+            ensure!(told, "no event tells that {field} of {name} was changed");
+        }
+        Ok(())
     })
     .await
 }

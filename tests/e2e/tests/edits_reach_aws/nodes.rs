@@ -120,7 +120,8 @@ spec:
         "the autoscaler is still there"
     );
 
-    a_new_group_takes_over(shop, &subject).await
+    a_new_group_takes_over(shop, &subject).await?;
+    an_edit_that_is_taken_back_costs_no_group(shop, &subject).await
 }
 
 /// The uids of the pods of a component.
@@ -205,6 +206,92 @@ async fn a_new_group_takes_over(shop: &Shop, subject: &Subject) -> Result<()> {
             .await?;
         let of = &node["metadata"]["labels"]["eks.amazonaws.com/nodegroup"];
         equals("the group of a pod's node", of, &json!(groups[0]))?;
+    }
+    Ok(())
+}
+
+/// While a disruption budget holds up a pod on the old group, the edit is taken back: the old group is wanted again.
+async fn an_edit_that_is_taken_back_costs_no_group(shop: &Shop, subject: &Subject) -> Result<()> {
+    let wanted = shop.made(subject, "NodeGroup", "nodes").await?;
+    let types = |types: Value| json!({"spec": {"nodes": {"nodeGroup": {"instanceTypes": types}}}});
+    let nodes_of = |group: String| async move {
+        let selector = format!("eks.amazonaws.com/nodegroup={group}");
+        shop.list("Node", "", &selector).await
+    };
+    let first = nodes_of(wanted.clone()).await?;
+    let node = first.first().context("the group has no nodes")?;
+    let node = node["metadata"]["name"].as_str().context("a name")?;
+    // A pod of somebody else, which its budget keeps where it is.
+    shop.apply(&format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: guard, namespace: {NAMESPACE}, labels: {{app: guard}}}}
+spec:
+  nodeName: {node}
+  tolerations: [{{operator: Exists}}]
+  containers: [{{name: guard, image: registry.example/guard:1}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: guard, namespace: {NAMESPACE}}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: guard}}}}}}
+"
+    ))
+    .await?;
+    shop.until("the budget holds", PATIENCE, async || {
+        let budget = shop.get("PodDisruptionBudget", NAMESPACE, "guard").await?;
+        includes(
+            "the budget",
+            &budget,
+            &json!({"status": {"currentHealthy": 1, "disruptionsAllowed": 0}}),
+        )
+    })
+    .await?;
+    let mark = shop.mark().await?;
+    shop.merge(subject, types(json!(["m7g.xlarge"]))).await?;
+    shop.until("the nodes are cordoned", PATIENCE, async || {
+        for node in nodes_of(wanted.clone()).await? {
+            let (annotations, spec) = (&node["metadata"]["annotations"], &node["spec"]);
+            equals("unschedulable", &spec["unschedulable"], &json!(true))?;
+            equals(
+                "for whom it is cordoned",
+                &annotations["shopkeeper.dev/cordoned-for"],
+                &json!(subject.path()),
+            )?;
+        }
+        Ok(())
+    })
+    .await?;
+
+    shop.merge(subject, types(json!(["c7g.xlarge"]))).await?;
+    shop.until_ready(subject).await?;
+    equals(
+        "the groups",
+        shop.aws.node_groups(CLUSTER, &subject.path()).await?,
+        vec![wanted.clone()],
+    )?;
+    let nodes = nodes_of(wanted.clone()).await?;
+    ensure!(!nodes.is_empty(), "the group has no nodes");
+    for node in nodes {
+        equals(
+            "unschedulable",
+            &node["spec"]["unschedulable"],
+            &Value::Null,
+        )?;
+        let annotations = &node["metadata"]["annotations"];
+        equals(
+            "the mark",
+            &annotations["shopkeeper.dev/cordoned-for"],
+            &Value::Null,
+        )?;
+    }
+    equals(
+        "what was done to the group that is wanted",
+        shop.steps_since(mark, &wanted).await?,
+        Vec::<String>::new(),
+    )?;
+    for kind in ["PodDisruptionBudget", "Pod"] {
+        shop.delete(&Subject::new(kind, NAMESPACE, "guard")).await?;
     }
     Ok(())
 }

@@ -126,6 +126,8 @@ impl World {
             _ => {}
         }
         thing.present.empty = Some(true);
+        // Another one than those that had the name before.
+        thing.present.id = Some(self.log.len().to_string());
         if let ResourceKind::Aws(kind) = key.kind
             && kind.usual_minutes() > 0
         {
