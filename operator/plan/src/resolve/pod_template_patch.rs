@@ -56,14 +56,13 @@ impl Patched<'_> {
             ));
         }
         let said = Value::Object(self.without_directives("", patch)?);
-        let read: PodTemplateSpec =
-            serde_path_to_error::deserialize(said.clone()).map_err(|error| {
-                self.refuse(
-                    &format!(".{}", error.path()),
-                    &error.inner().to_string(),
-                    "correct it: the patch has the form of a pod template",
-                )
-            })?;
+        let read: PodTemplateSpec = serde_path_to_error::deserialize(&said).map_err(|error| {
+            self.refuse(
+                &format!(".{}", error.path()),
+                &error.inner().to_string(),
+                "correct it: the patch has the form of a pod template",
+            )
+        })?;
         match unknown("", &said, &json!(read)) {
             None => Ok(()),
             Some(path) => Err(self.refuse(

@@ -28,12 +28,18 @@ spec:
     image: registry.example/catalog:1
     ports: [{{name: http, containerPort: 8080}}]
     env: [{{name: EMPTY, value: ''}}]
+    podTemplatePatch: {{spec: {{topologySpreadConstraints: null}}}}
   nodes: {{type: None}}
   scaling: {{type: Fixed, fixed: {{replicas: 1}}}}
 "
     ))
     .await?;
     shop.until_ready(&subject).await?;
+    includes(
+        "a default that null takes away",
+        &shop.look(&deployment()).await?,
+        &pod(json!({"topologySpreadConstraints": null})),
+    )?;
     let edits = of_rollouts()
         .into_iter()
         .chain(of_volumes())
@@ -167,9 +173,9 @@ fn of_volumes() -> Vec<Edit> {
         }}})
     };
     let mut fewer = projected();
-    fewer["projected"]["sources"]
-        .as_array_mut()
-        .map(|sources| sources.pop());
+    if let Some(sources) = fewer["projected"]["sources"].as_array_mut() {
+        sources.pop();
+    }
     fewer["projected"]["defaultMode"] = json!(288);
     vec![
         of(
