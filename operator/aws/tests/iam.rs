@@ -157,10 +157,7 @@ async fn a_role_of_that_name_is_a_conflict() {
 async fn the_identity_provider_of_a_cluster_is_there_and_takes_tokens_for_sts_or_not() {
     let (double, _seed) = Double::start_seeded();
     let account = double.account();
-    let cluster = cluster_facts(&account, CLUSTER)
-        .await
-        .unwrap()
-        .unwrap();
+    let cluster = cluster_facts(&account, CLUSTER).await.unwrap().unwrap();
     let state = async || oidc_provider(&account, &cluster).await.unwrap();
     assert_eq!(state().await, Some(OidcProvider::Missing));
     let iam = aws_sdk_iam::Client::new(&double.configuration());
