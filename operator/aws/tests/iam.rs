@@ -4,10 +4,12 @@
 
 mod double;
 
-use double::{Double, change, converge, look, owner_tags, remove};
+use double::{CLUSTER, Double, change, converge, look, owner_tags, remove};
 use serde_json::{Value, json};
+use shopkeeper_aws::{eks::cluster_facts, iam::oidc_provider};
 use shopkeeper_plan::{
     aws::{AwsKind, IamRole},
+    facts::OidcProvider,
     plan::DeleteMode,
 };
 
@@ -149,4 +151,32 @@ async fn a_role_of_that_name_is_a_conflict() {
         .await
         .unwrap_err();
     assert_eq!(failure.class, shopkeeper_plan::failure::Class::Conflict);
+}
+
+#[tokio::test]
+async fn the_identity_provider_of_a_cluster_is_there_and_takes_tokens_for_sts_or_not() {
+    let (double, _seed) = Double::start_seeded();
+    let account = double.account();
+    let cluster = cluster_facts(&account, CLUSTER).await.unwrap().unwrap();
+    let state = async || oidc_provider(&account, &cluster).await.unwrap();
+    assert_eq!(state().await, Some(OidcProvider::Missing));
+    let iam = aws_sdk_iam::Client::new(&double.configuration());
+    let made = iam
+        .create_open_id_connect_provider()
+        .url(cluster.oidc_issuer.clone().unwrap())
+        .client_id_list("another.audience")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(state().await, Some(OidcProvider::WrongAudience));
+    iam.add_client_id_to_open_id_connect_provider()
+        .open_id_connect_provider_arn(made.open_id_connect_provider_arn().unwrap())
+        .client_id("sts.amazonaws.com")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(state().await, Some(OidcProvider::Active));
+    let mut without = cluster.clone();
+    without.oidc_issuer = None;
+    assert_eq!(oidc_provider(&account, &without).await.unwrap(), None);
 }

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::{Map, Value};
 
 /// Blocks that several kinds share, in the order to print them. They are printed once.
-const SHARED: [&str; 9] = [
+const SHARED: [&str; 10] = [
     "workload",
     "nodes",
     "scaling",
@@ -15,6 +15,7 @@ const SHARED: [&str; 9] = [
     "callers",
     "endpoints",
     "identity",
+    "external",
     "bindings",
     "policy",
 ];

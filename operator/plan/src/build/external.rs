@@ -76,9 +76,12 @@ fn with_addresses(outputs: Outputs) -> Outputs {
     let encoded = |name: &str| {
         let changed: fn(&str) -> String = match name {
             // An IPv6 address ends where its brackets do.
-            "host" => |text| match text.contains(':') {
-                true => format!("[{text}]"),
-                false => text.to_owned(),
+            "host" => |text| {
+                if text.contains(':') {
+                    format!("[{text}]")
+                } else {
+                    text.to_owned()
+                }
             },
             "port" | "scheme" => str::to_owned,
             _ => percent_encode,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, MissingOutput, Section},
+    failure::Failure,
     kubernetes::{
         KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, http_route, ingress,
         network_policy, object::Frame, pod, pod_disruption_budget, service, service_account,
@@ -12,7 +13,9 @@ use crate::{
     },
     observed::Observed,
     outputs::Outputs,
-    resolve::{Component, Placement, Resolved, ResolvedPlatform},
+    resolve::{
+        Component, Placement, Resolved, ResolvedBinding, ResolvedExternal, ResolvedPlatform,
+    },
     resource::ResourceKey,
 };
 
@@ -207,6 +210,22 @@ impl ComponentBuilder<'_> {
         )]
     }
 
+    /// The outputs of something external. Its Secret is read, also where that is not there.
+    fn external(
+        &mut self,
+        binding: &ResolvedBinding,
+        external: &ResolvedExternal,
+    ) -> Result<Outputs, Failure> {
+        if let Some(secret) = &external.secret {
+            self.blueprint.read_secret(&secret.name);
+        }
+        let outputs = external::outputs(external, self.observed)?;
+        match external::lacking(binding, external, &outputs) {
+            Some(failure) => Err(failure),
+            None => Ok(outputs),
+        }
+    }
+
     /// The Secrets and the ConfigMap of the bindings, what the pods read of them, and what is still missing.
     fn bindings(
         &mut self,
@@ -221,20 +240,13 @@ impl ComponentBuilder<'_> {
             let role = self
                 .component
                 .role_of(&format!("bindings.{}", binding.resource));
-            let description;
-            let gathered;
-            if let Some(external) = self.component.external(&binding.resource) {
-                if let Some(secret) = &external.secret {
-                    self.blueprint.read_secret(&secret.name);
-                }
-                let known = external::outputs(external, self.observed).and_then(|outputs| {
-                    match external::lacking(binding, external, &outputs) {
-                        Some(failure) => Err(failure),
-                        None => Ok(outputs),
-                    }
-                });
-                match known {
-                    Ok(outputs) => gathered = Ok(outputs),
+            let (gathered, description) = match self.component.external(&binding.resource) {
+                None => (
+                    outputs::gather(self.resolved, &binding.resource, self.observed),
+                    outputs::description(self.resolved, &binding.resource),
+                ),
+                Some(external) => match self.external(binding, external) {
+                    Ok(outputs) => (Ok(outputs), external::description(external)),
                     Err(failure) => {
                         let key = ResourceKey::kubernetes(
                             KubernetesKind::Secret,
@@ -247,12 +259,8 @@ impl ComponentBuilder<'_> {
                         self.blueprint.held(Section::Workload, role, key, failure);
                         continue;
                     }
-                }
-                description = external::description(external);
-            } else {
-                gathered = outputs::gather(self.resolved, &binding.resource, self.observed);
-                description = outputs::description(self.resolved, &binding.resource);
-            }
+                },
+            };
             let rendered = gathered.and_then(|outputs: Outputs| {
                 bindings::render(binding, &outputs, || {
                     outputs::main_resource(self.resolved, &binding.resource)

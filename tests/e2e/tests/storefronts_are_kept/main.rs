@@ -82,10 +82,11 @@ spec:
     ])
     .await?;
     // Once nothing else writes: what was edited, and what was set back, stays as it is.
-    for name in ["edited", "drifted"] {
+    for name in ["edited", "drifted", "gated"] {
         shop.second_pass_is_silent(&object("Storefront", name))
             .await?;
     }
+    gateway::gives_them_back(&shop).await?;
     shop.close().await
 }
 
