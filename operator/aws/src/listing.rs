@@ -64,7 +64,7 @@ impl<T: Clone> Listing<T> {
             }
             let asked = Instant::now();
             // Whatever is the matter with the listing, the call by name tells it better.
-            let Pages { resources, pages } = list().await?;
+            let Pages { resources, pages } = Box::pin(list()).await?;
             state.misses.clear();
             state.asked = Some(asked);
             state.resources = resources;

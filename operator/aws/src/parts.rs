@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -76,13 +77,14 @@ tokio::task_local! {
 
 impl Parts {
     /// Looks with these parts at hand.
-    pub async fn looking<F: Future>(&self, since: Since, look: F) -> F::Output {
+    pub fn looking<F: Future>(&self, since: Since, look: F) -> impl Future<Output = F::Output> {
         self.lock().used = Oldest::default();
         let looking = Looking {
             parts: self.clone(),
             since,
         };
-        LOOKING.scope(looking, look).await
+        // Boxed: each wrapping of a large future by value would need its size on the stack once more.
+        LOOKING.scope(looking, Box::pin(look))
     }
 
     /// The whole is seen: forgets the parts, but for settings, and says how old what was used is.
@@ -107,7 +109,7 @@ impl Parts {
 
     fn keep<T: Send + Sync + 'static>(
         &self,
-        name: &str,
+        name: String,
         is_setting: bool,
         asked: Instant,
         answer: T,
@@ -117,7 +119,7 @@ impl Parts {
             is_setting,
             answer: Box::new(answer),
         };
-        self.lock().parts.insert(name.to_owned(), part);
+        self.lock().parts.insert(name, part);
     }
 }
 
@@ -145,34 +147,34 @@ impl fmt::Debug for Parts {
 ///
 /// # Errors
 /// Those of the call, which are not kept.
-pub async fn part<T, E>(
-    name: impl AsRef<str>,
+pub fn part<T, E>(
+    name: impl Into<String>,
     call: impl Future<Output = Result<T, E>>,
-) -> Result<T, E>
+) -> impl Future<Output = Result<T, E>>
 where
     T: Clone + Send + Sync + 'static,
 {
-    once(name.as_ref(), false, call).await
+    once(name.into(), false, Box::pin(call))
 }
 
 /// The same for what only changes when somebody calls AWS: it is asked for less often.
 ///
 /// # Errors
 /// Those of the call, which are not kept.
-pub(crate) async fn setting<T, E>(
-    name: impl AsRef<str>,
+pub(crate) fn setting<T, E>(
+    name: impl Into<String>,
     call: impl Future<Output = Result<T, E>>,
-) -> Result<T, E>
+) -> impl Future<Output = Result<T, E>>
 where
     T: Clone + Send + Sync + 'static,
 {
-    once(name.as_ref(), true, call).await
+    once(name.into(), true, Box::pin(call))
 }
 
 async fn once<T, E>(
-    name: &str,
+    name: String,
     is_setting: bool,
-    call: impl Future<Output = Result<T, E>>,
+    call: Pin<Box<impl Future<Output = Result<T, E>>>>,
 ) -> Result<T, E>
 where
     T: Clone + Send + Sync + 'static,
@@ -184,7 +186,7 @@ where
         } else {
             since.states
         };
-        if let Some(answer) = parts.known(name, since) {
+        if let Some(answer) = parts.known(&name, since) {
             return Ok(answer);
         }
     }

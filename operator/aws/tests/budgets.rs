@@ -13,7 +13,7 @@ use double::{Double, REGION, converge, owner_tags, scope};
 use serde_json::json;
 use shopkeeper_aws::{Age, Observer, budget::Budgets};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, KmsKey, S3Bucket},
+    aws::{AwsKind, AwsResource, KmsKey, RdsParameterGroup, S3Bucket},
     budget::{AwsApi, Limit},
     failure::{Class, Failure},
     observed::Observation,
@@ -130,6 +130,61 @@ async fn what_was_answered_between_throttled_calls_is_kept() {
         // Whole looks of eleven or of twenty-five calls would see it once in fifty, or in seven thousand.
         assert!(failures.len() < 15, "{key}: {} looks", failures.len());
     }
+}
+
+#[tokio::test]
+async fn at_rest_many_are_described_at_once_and_settings_are_not_asked_again() {
+    let double = Double::start();
+    let names: Vec<String> = (0..12).map(|number| format!("octank-{number}")).collect();
+    for name in &names {
+        let desired = RdsParameterGroup {
+            name: name.clone(),
+            family: "postgres17".into(),
+            description: "Of a shop".into(),
+            parameters: BTreeMap::new(),
+            tags: owner_tags(),
+        };
+        converge(&double, &double.account(), desired).await;
+    }
+    let observer = Observer::new(double.account_of("idle"));
+    let keys: BTreeSet<ResourceKey> = names
+        .iter()
+        .map(|name| ResourceKey::aws(AwsKind::RdsParameterGroup, name.clone()))
+        .collect();
+    let hour = Duration::from_secs(3600);
+    let resync = || Age {
+        settings: hour,
+        listings: hour,
+        ..Age::now()
+    };
+    let look = async |age: Age| {
+        let before = double.position();
+        let observed = observer.observe(&keys, &scope(), age).await;
+        for (key, observation) in &observed {
+            assert!(matches!(observation, Observation::Present(_)), "{key}");
+        }
+        double.calls_since(before, "idle")
+    };
+    let first = look(resync()).await;
+    let of = |calls: &[String], name: &str| calls.iter().filter(|call| *call == name).count();
+    // One by its name, and then one page for all.
+    assert_eq!(of(&first, "DescribeDBParameterGroups"), 2, "{first:?}");
+    assert_eq!(of(&first, "ListTagsForResource"), names.len());
+    assert_eq!(look(resync()).await, Vec::<String>::new());
+    // Whoever waits for it is told what is so now, of each.
+    let edit = look(Age::now()).await;
+    assert_eq!(of(&edit, "DescribeDBParameterGroups"), names.len());
+    assert_eq!(of(&edit, "ListTagsForResource"), names.len());
+
+    // What was made behind our back is seen as soon as it is about to be changed.
+    let key = keys.first().unwrap();
+    observer.forget(key);
+    let one = BTreeSet::from([key.clone()]);
+    let before = double.position();
+    observer.observe(&one, &scope(), resync()).await;
+    let calls = double.calls_since(before, "idle");
+    assert_eq!(of(&calls, "DescribeDBParameterGroups"), 1, "{calls:?}");
+    assert_eq!(of(&calls, "ListTagsForResource"), 1, "{calls:?}");
 }
 
 #[tokio::test]

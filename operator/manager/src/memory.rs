@@ -29,7 +29,7 @@ pub const CONFIRMATION: Duration = Duration::from_secs(5);
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// For how long a look may go on over several passes, before what it saw first counts as old.
-pub const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
+pub const LONGEST_LOOK: Duration = Duration::from_secs(3 * 60);
 
 /// A look at AWS that was sent away before it had seen everything.
 #[derive(Debug)]

@@ -73,8 +73,9 @@ tokio::task_local! {
 }
 
 /// Makes all calls of a pass as urgent as the pass. Without it a call is as urgent as an edit.
-pub async fn with_urgency<F: Future>(urgency: Urgency, pass: F) -> F::Output {
-    URGENCY.scope(urgency, pass).await
+pub fn with_urgency<F: Future>(urgency: Urgency, pass: F) -> impl Future<Output = F::Output> {
+    // Boxed: a pass is large, and each wrapping of it by value would need its size on the stack once more.
+    URGENCY.scope(urgency, Box::pin(pass))
 }
 
 /// Whether an operation changes nothing, by the names that AWS gives to its operations.

@@ -219,6 +219,59 @@ async fn no_more_than_the_limit_run_at_once() {
 }
 
 #[tokio::test]
+async fn a_look_that_goes_on_is_served_what_it_saw_itself_even_in_transition() {
+    let source = Counting::new(present(Lifecycle::Creating), None);
+    let observer = Observer::over(Arc::clone(&source));
+    let age = Age::now();
+    observer.observe(&keys(&["carts"]), &scope(), age).await;
+    observer.observe(&keys(&["carts"]), &scope(), age).await;
+    assert_eq!(source.calls(), 1, "the same look");
+    observer
+        .observe(&keys(&["carts"]), &scope(), Age::now())
+        .await;
+    assert_eq!(source.calls(), 2, "another one");
+}
+
+#[tokio::test]
+async fn what_was_seen_before_a_pass_is_forgotten_before_it_changes_it() {
+    let source = Counting::new(Observation::Absent, None);
+    let observer = Observer::over(Arc::clone(&source));
+    let before = Instant::now();
+    observer
+        .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+        .await;
+    let after = Instant::now();
+    let key = key("carts");
+    assert!(!observer.forget_older(&key, &scope(), before).await);
+    assert!(observer.forget_older(&key, &scope(), after).await);
+    observer
+        .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
+        .await;
+    assert_eq!(source.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_description_of_all_does_not_serve_what_was_changed_since() {
+    let observer = Observer::over(Counting::new(Observation::Absent, None));
+    let age = Age {
+        listings: Duration::from_secs(60),
+        ..Age::at_most(LONG)
+    };
+    let (came, key) = (Instant::now() + LONG, key("carts"));
+    assert!(observer.since(&key, came, age).listings.is_some());
+    observer.forget(&key);
+    let came = Instant::now();
+    assert!(observer.since(&key, came, age).listings.is_none());
+    let later = came + Duration::from_secs(61);
+    assert!(observer.since(&key, later, age).listings.is_some());
+    // A look for an edit asks for everything by its name, and for settings as for all else.
+    let edit = Age::at_most(LONG);
+    let since = observer.since(&key, later, edit);
+    assert!(since.listings.is_none());
+    assert_eq!(since.settings, since.states);
+}
+
+#[tokio::test]
 async fn what_nobody_asks_for_is_dropped() {
     let source = Counting::new(Observation::Absent, None);
     let observer = Observer::over(source);

@@ -209,7 +209,6 @@ impl<K: Scoped> Subject<'_, K> {
     async fn reconcile(&self, site: &Site<'_>) -> Result<Outcome, shopkeeper_kube::Error> {
         let inventory = self.inventory();
         let requested = self.requested();
-        let began = Instant::now();
         let at_rest = match (&requested, self.pass.lane) {
             (Some(_), _) => Duration::ZERO,
             // Whether a queue is empty decides whether it goes: that has to be seen now.
@@ -234,8 +233,9 @@ impl<K: Scoped> Subject<'_, K> {
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
         // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
-        // changed, taken over or deleted is looked at once more.
-        if self.forget_older(site, &plan, began).await {
+        // changed, taken over or deleted is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
+        // done so, or a resource that takes more calls than there are tokens could never be changed.
+        if self.forget_older(site, &plan, age.since).await {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
         }
         match unasked(&observed) {
@@ -343,8 +343,8 @@ impl<K: Scoped> Subject<'_, K> {
         }
     }
 
-    /// Forgets what this pass did not see itself of what it is about to change; says whether there is any.
-    async fn forget_older(&self, site: &Site<'_>, plan: &Plan, began: Instant) -> bool {
+    /// Forgets what was seen before a moment of what is about to be changed; says whether there is any.
+    async fn forget_older(&self, site: &Site<'_>, plan: &Plan, moment: Instant) -> bool {
         let changes = plan.free_steps().filter(|step| {
             matches!(
                 step.operation,
@@ -356,7 +356,7 @@ impl<K: Scoped> Subject<'_, K> {
         let mut any = false;
         for step in changes {
             let observer = &site.session.observer;
-            any |= observer.forget_older(&step.key, &site.scope, began).await;
+            any |= observer.forget_older(&step.key, &site.scope, moment).await;
         }
         any
     }

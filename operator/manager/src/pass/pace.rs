@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn what_changes_by_itself_is_looked_at_six_times_in_an_interval_but_not_more_than_once_a_minute()
      {
-        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         assert_eq!(between_looks(minutes(60)), minutes(10));
         assert_eq!(between_looks(minutes(6)), minutes(1));
         assert_eq!(between_looks(minutes(1)), minutes(1));
