@@ -1,7 +1,7 @@
 //! Strategic merge patches on a pod template, as `kubectl patch` and the patches of Kustomize are.
 //!
 //! Not by `DeepMerge` of k8s-openapi: it cannot take anything away, replaces `nodeSelector`, and adds a port a second time whose
-//! protocol is left out. See `docs/decisions/0019-patches-of-the-pod-template.md`.
+//! protocol is left out. See `docs/decisions/0024-patches-of-the-pod-template.md`.
 
 use serde_json::{Map, Value};
 

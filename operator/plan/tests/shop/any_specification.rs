@@ -73,7 +73,6 @@ fn resolve(object: &Value) -> Result<Wanted, Failure> {
 /// Everything that has to hold for any custom resource of a kind.
 pub fn holds(kind: &str, bytes: &[u8]) {
     let object = DEFINITIONS.custom_resource(kind, bytes);
-    std::fs::write(format!("/tmp/h/last-{kind}.json"), format!("{object:#}")).unwrap(); // TEMP
     let wanted = match resolve(&object) {
         Ok(wanted) => wanted,
         Err(failure) => {
