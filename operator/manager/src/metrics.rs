@@ -177,7 +177,9 @@ impl Collector for BudgetLevels {
         if levels.is_empty() {
             return Ok(());
         }
-        let gauges: [(&str, &str, fn(&Level) -> f64); 2] = [
+        /// What a gauge tells of a level.
+        type Reading = fn(&Level) -> f64;
+        let gauges: [(&str, &str, Reading); 2] = [
             (
                 "shopkeeper_aws_budget_tokens",
                 "Calls to AWS that could be made at once",
