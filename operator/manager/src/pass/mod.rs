@@ -105,6 +105,9 @@ impl World {
 /// For how long a look that was sent away goes on before that is told.
 const UNTOLD: Duration = Duration::from_secs(30);
 
+/// What is deleted was seen within this time, however long a look goes on: eleven calls of a bucket with a token a second.
+const BEFORE_DELETION: Duration = Duration::from_secs(30);
+
 /// A kind whose objects can be addressed: kube tells namespaced and cluster-scoped kinds apart by type.
 pub trait Scoped: Managed {
     /// The API of the kind, in a namespace where it has one.
@@ -353,9 +356,17 @@ impl<K: Scoped> Subject<'_, K> {
                     | Operation::AwsDelete { .. }
             )
         });
+        // Whether a queue is empty decides whether it goes: that has to be seen now, or nearly so.
+        let lately = Instant::now()
+            .checked_sub(BEFORE_DELETION)
+            .map_or(moment, |lately| lately.max(moment));
         let mut any = false;
         for step in changes {
             let observer = &site.session.observer;
+            let moment = match step.operation {
+                Operation::AwsDelete { .. } => lately,
+                _ => moment,
+            };
             any |= observer.forget_older(&step.key, &site.scope, moment).await;
         }
         any
