@@ -258,6 +258,9 @@ impl ObservedObject {
 /// What is the matter with a cluster without the Pod Identity agent.
 pub(crate) const NO_AGENT: &str = "the cluster has no add-on eks-pod-identity-agent";
 
+/// Secrets by name: their entries, or why they could not be read.
+pub type Secrets = BTreeMap<String, Result<BTreeMap<String, Sensitive>, Failure>>;
+
 /// Everything observed for one custom resource.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
@@ -265,8 +268,8 @@ pub struct Observed {
     pub aws: BTreeMap<ResourceKey, Observation>,
     /// Kubernetes objects, by key. A key that is not in here does not exist.
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
-    /// Secrets of others that bindings read, by name, with their entries. One that is not in here does not exist.
-    pub secrets: BTreeMap<String, BTreeMap<String, Sensitive>>,
+    /// Secrets of others that bindings read, by name. One that is not in here does not exist.
+    pub secrets: Secrets,
     /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// What the account may have, and how much of it there is.

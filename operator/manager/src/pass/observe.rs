@@ -1,7 +1,7 @@
 //! Observe: Kubernetes from the caches, AWS through the shared observer. Secrets of others are read as they are needed: no cache holds
 //! their values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -14,14 +14,16 @@ use shopkeeper_plan::{
     aws::AwsKind,
     blueprint::Blueprint,
     kubernetes::KubernetesKind,
-    observed::{NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod},
+    observed::{
+        NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod, Secrets,
+    },
     planner::Inventory,
     quota::QuotaUse,
     resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
 };
 
-use super::{Site, Subject};
+use super::{Site, Subject, failure_of};
 use crate::stores::{
     NODE_GROUP_INDEX, OWNER_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable,
 };
@@ -49,7 +51,7 @@ pub(super) async fn observe<K: Managed>(
         .collect();
     let mut observed = Observed {
         aws: site.session.observer.observe(&aws, &site.scope, age).await,
-        secrets: secrets(subject, &draft).await?,
+        secrets: secrets(subject, &draft).await,
         ..Observed::default()
     };
     if !site.pod_identity_agent {
@@ -74,28 +76,30 @@ pub(super) async fn observe<K: Managed>(
     Ok(observed)
 }
 
-/// The Secrets of others that the blueprint reads, with what is text in them.
-async fn secrets<K: Managed>(
-    subject: &Subject<'_, K>,
-    draft: &Blueprint,
-) -> Result<BTreeMap<String, BTreeMap<String, Sensitive>>, Error> {
-    let api: Api<Secret> = Api::namespaced(subject.world.client.clone(), &subject.owner.namespace);
-    let mut found = BTreeMap::new();
-    for name in draft.secrets() {
-        let Some(secret) = api.get_opt(name).await? else {
-            continue;
-        };
-        let values = secret
-            .data
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| {
-                Some((key, Sensitive::new(String::from_utf8(value.0).ok()?)))
-            })
-            .collect();
-        found.insert(name.to_owned(), values);
+/// The Secrets of others that the blueprint reads, with what is text in them, or why they could not be read: that is a matter of
+/// the binding alone. What is being taken down needs none.
+async fn secrets<K: Managed>(subject: &Subject<'_, K>, draft: &Blueprint) -> Secrets {
+    let mut found = Secrets::new();
+    if subject.object.meta().deletion_timestamp.is_some() {
+        return found;
     }
-    Ok(found)
+    let api: Api<Secret> = Api::namespaced(subject.world.client.clone(), &subject.owner.namespace);
+    for name in draft.secrets() {
+        let read = match api.get_opt(name).await {
+            Ok(None) => continue,
+            Ok(Some(secret)) => Ok(secret
+                .data
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, value)| {
+                    Some((key, Sensitive::new(String::from_utf8(value.0).ok()?)))
+                })
+                .collect()),
+            Err(error) => Err(failure_of(&error.into())),
+        };
+        found.insert(name.to_owned(), read);
+    }
+    found
 }
 
 /// How many node groups the cluster has. Asked only where one is missing: what is as desired costs nothing.

@@ -13,7 +13,7 @@ use crate::{
 /// Everything that a binding to it can tell.
 ///
 /// # Errors
-/// `NotReady` with the field and the remedy where the Secret, or an entry of it, is not there.
+/// `NotReady` with the field and the remedy where the Secret, or an entry of it, is not there; why it cannot be read.
 pub(super) fn outputs(
     external: &ResolvedExternal,
     observed: &Observed,
@@ -39,7 +39,7 @@ fn with_secret(
         Failure::new(Class::NotReady, problem).with_remedy(remedy)
     };
     let (field, name) = (&external.field, &secret.name);
-    let Some(values) = observed.secrets.get(name) else {
+    let Some(read) = observed.secrets.get(name) else {
         let keys: Vec<&str> = secret
             .entries
             .iter()
@@ -51,6 +51,14 @@ fn with_secret(
             format!("create it with the entries {}", keys.join(", ")),
         ));
     };
+    let values = read.as_ref().map_err(|failure| {
+        let problem = format!("{field}.secretRef: Secret {name} cannot be read: {failure}");
+        let failed = Failure::new(failure.class, problem);
+        match failure.class {
+            Class::Denied => failed.with_remedy("let the operator get Secrets in this namespace"),
+            _ => failed,
+        }
+    })?;
     for entry in &secret.entries {
         match values.get(&entry.key) {
             Some(value) if !value.expose().is_empty() => {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     aws::{AwsKind, AwsResource, Holding},
     failure::{Class, Failure},
+    kubernetes::KubernetesKind,
     observed::{Lifecycle, NodeGroupNodes, Observation, ObservedPod, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
@@ -61,13 +62,10 @@ pub(super) fn plan_leftovers(
     settled: &BTreeSet<ResourceKey>,
     steps: &mut Vec<Step>,
 ) {
-    let unsettled: Vec<Blocker> = input
+    let unsettled: Vec<&ResourceKey> = input
         .blueprint
         .keys()
         .filter(|key| !settled.contains(*key))
-        .take(3)
-        .cloned()
-        .map(Blocker::Resource)
         .collect();
     let leftovers: BTreeSet<&ResourceKey> = input
         .inventory
@@ -108,11 +106,32 @@ pub(super) fn plan_leftovers(
     steps.append(&mut scalers);
     for step in &mut added {
         if step.is_free() && !matches!(step.operation, Operation::LeaveBehind(_)) {
-            step.blocked_by.extend(unsettled.iter().cloned());
+            let before = unsettled
+                .iter()
+                .filter(|other| goes_after(&step.key, other));
+            let before = before
+                .take(3)
+                .map(|other| Blocker::Resource((*other).clone()));
+            step.blocked_by.extend(before);
         }
     }
     order_by_stage(&mut added);
     steps.append(&mut added);
+}
+
+/// Whether a leftover waits until another resource is as desired. Most wait for all of them; not what keeps pods from coming up for as
+/// long as it is there, which would wait for pods that wait for it.
+fn goes_after(leftover: &ResourceKey, other: &ResourceKey) -> bool {
+    match leftover.kind {
+        ResourceKind::Kubernetes(KubernetesKind::SecurityGroupPolicy) => false,
+        // EKS prefers it to any other way to credentials: that way has to be there before, and that is all.
+        ResourceKind::Aws(AwsKind::PodIdentityAssociation) => matches!(
+            other.kind,
+            ResourceKind::Aws(AwsKind::IamRole)
+                | ResourceKind::Kubernetes(KubernetesKind::ServiceAccount)
+        ),
+        _ => true,
+    }
 }
 
 /// What somebody else's data rests on by now cannot go either: AWS would refuse for as long as it is there.

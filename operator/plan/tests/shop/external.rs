@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use shopkeeper_api::OrderService;
 use shopkeeper_plan::{
     blueprint::Wanted,
-    failure::Class,
+    failure::{Class, Failure},
     kubernetes::KubernetesKind,
-    plan::{Action, Blocker, Effect},
+    plan::{Action, Blocker, Effect, Plan},
     report,
     resource::ResourceKey,
     sensitive::Sensitive,
@@ -19,6 +19,19 @@ use crate::{
     invariants::CANARY,
     world::World,
 };
+
+/// What holds up the Secret of a binding.
+fn held(plan: &Plan, name: &str) -> Failure {
+    let step = plan
+        .steps
+        .iter()
+        .find(|step| step.key == ResourceKey::kubernetes(KubernetesKind::Secret, name))
+        .unwrap_or_else(|| panic!("{name}: {plan:#?}"));
+    match &step.blocked_by[..] {
+        [Blocker::Refused(failure)] => failure.clone(),
+        other => panic!("{other:?}"),
+    }
+}
 
 /// Orders with a database and a broker of somebody else, and nothing of our own.
 fn orders() -> Value {
@@ -149,17 +162,6 @@ fn what_is_missing_is_named_with_what_to_do_and_waited_for() {
     let mut world = world(&orders());
     let complete = std::mem::take(&mut world.secrets);
     let plan = world.run();
-    let held = |plan: &shopkeeper_plan::plan::Plan, name: &str| {
-        let step = plan
-            .steps
-            .iter()
-            .find(|step| step.key == ResourceKey::kubernetes(KubernetesKind::Secret, name))
-            .unwrap_or_else(|| panic!("{name}: {plan:#?}"));
-        match &step.blocked_by[..] {
-            [Blocker::Refused(failure)] => failure.clone(),
-            other => panic!("{other:?}"),
-        }
-    };
     let failure = held(&plan, "orders-external-legacy");
     assert_eq!(failure.class, Class::NotReady);
     assert_eq!(
@@ -222,6 +224,35 @@ fn a_secret_that_goes_leaves_the_pods_as_they_are() {
     world.secrets = secrets;
     assert!(world.run().is_empty());
     assert_eq!(world.log, Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_and_holds_up_nothing_else() {
+    let mut world = settled(&orders());
+    let refused = Failure::new(Class::Denied, "secrets \"legacy-mq\" is forbidden");
+    world
+        .refused_secrets
+        .insert("legacy-mq".to_owned(), refused);
+    let mut wanted = orders();
+    wanted["spec"]["notifications"] = json!({"queues": [{"name": "returns"}]});
+    world.wanted = want("octank", &wanted);
+    let failure = held(&world.run(), "broker");
+    assert_eq!(failure.class, Class::Denied);
+    assert!(
+        failure
+            .describe()
+            .contains("spec.external[broker].secretRef: Secret legacy-mq cannot be read")
+            && failure.describe().contains("let the operator get Secrets"),
+        "{}",
+        failure.describe()
+    );
+    assert!(
+        world
+            .log
+            .contains(&"create SqsQueue/octank-shop-orders-returns".to_owned()),
+        "{:#?}",
+        world.log
+    );
 }
 
 #[test]

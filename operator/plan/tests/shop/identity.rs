@@ -180,6 +180,16 @@ fn from_associations_to_tokens_in_order_and_with_nothing_left() {
 }
 
 #[test]
+fn pods_that_get_no_credentials_by_associations_do_not_keep_them_there() {
+    let mut world = edited(&mode("PodIdentity"), &mode("IRSA"));
+    world.pods_fail = true;
+    while world.tick() {}
+    world.run();
+    assert!(!has_association(&world), "{:#?}", world.log);
+    assert_eq!(told(&world), ROLE);
+}
+
+#[test]
 fn and_back() {
     let mut world = edited(&mode("IRSA"), &mode("PodIdentity"));
     let effects = switch(&mut world);

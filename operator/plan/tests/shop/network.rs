@@ -250,6 +250,19 @@ fn pods_are_given_security_groups_when_they_are_made() {
 }
 
 #[test]
+fn security_groups_that_keep_pods_from_coming_up_can_be_taken_out() {
+    let with = |groups: Value| orders(json!({"securityGroupIds": groups}));
+    let mut world = World::settled(want("octank", &with(json!(["sg-0a"]))));
+    world.pods_fail = true;
+    while world.tick() {}
+    world.wanted = want("octank", &with(json!([])));
+    world.run();
+    let key = ResourceKey::kubernetes(KubernetesKind::SecurityGroupPolicy, "orders");
+    assert!(!world.kubernetes.contains_key(&key), "{:#?}", world.log);
+    assert_eq!(told(&world), "None");
+}
+
+#[test]
 fn a_cluster_that_cannot_do_it_is_told() {
     let object: OrderService = typed(&orders(json!({"securityGroupIds": ["sg-0a"]})));
     let references = References {

@@ -80,6 +80,8 @@ pub struct World {
     pub failing: BTreeMap<AwsKind, &'static str>,
     /// Secrets of others.
     pub secrets: BTreeMap<String, BTreeMap<String, Sensitive>>,
+    /// Those that cannot be read.
+    pub refused_secrets: BTreeMap<String, Failure>,
     /// Pods by node group.
     pub pods: BTreeMap<String, usize>,
     /// Those of them that were told to end.
@@ -90,6 +92,8 @@ pub struct World {
     pub cordoned_by_others: BTreeSet<String>,
     /// Whether pods take until the next tick to end.
     pub slow_pods: bool,
+    /// Whether pods never become ready.
+    pub pods_fail: bool,
     pub inventory: Inventory,
     pub policies: Policies,
     pub approved: Option<String>,
@@ -137,11 +141,13 @@ impl World {
             },
             failing: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            refused_secrets: BTreeMap::new(),
             pods: BTreeMap::new(),
             ending: BTreeMap::new(),
             cordoned: BTreeSet::new(),
             cordoned_by_others: BTreeSet::new(),
             slow_pods: false,
+            pods_fail: false,
             inventory: Inventory::new(),
             policies: Policies::default(),
             approved: None,
@@ -170,7 +176,11 @@ impl World {
             kubernetes: self.kubernetes.clone(),
             secrets: draft
                 .secrets()
-                .filter_map(|name| Some((name.to_owned(), self.secrets.get(name)?.clone())))
+                .filter_map(|name| {
+                    let refused = self.refused_secrets.get(name).cloned().map(Err);
+                    let read = refused.or_else(|| self.secrets.get(name).cloned().map(Ok));
+                    Some((name.to_owned(), read?))
+                })
                 .collect(),
             lately: self.lately.clone(),
             quotas: QuotaUse {

@@ -59,7 +59,8 @@ impl World {
                     }
                     json!({
                         "observedGeneration": object.body["metadata"]["generation"],
-                        "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
+                        "replicas": replicas, "updatedReplicas": replicas,
+                        "availableReplicas": if self.pods_fail { json!(0) } else { replicas.clone() },
                     })
                 }
                 ResourceKind::Kubernetes(KubernetesKind::Service)
