@@ -287,8 +287,10 @@ impl ComponentBuilder<'_> {
                 }
             }
         }
-        let map_key =
-            ResourceKey::kubernetes(KubernetesKind::ConfigMap, bindings::config_map_name(frame.component));
+        let map_key = ResourceKey::kubernetes(
+            KubernetesKind::ConfigMap,
+            bindings::config_map_name(frame.component),
+        );
         if !missing.is_empty() {
             // What it should hold is not known: one that is there has to stay, and would look like a leftover.
             if self.observed.kubernetes.contains_key(&map_key) {
