@@ -11,7 +11,7 @@ use shopkeeper_plan::{
 use super::classify;
 use crate::{
     account::Account,
-    error::is_code,
+    error::{is_code, is_unanswered},
     request::final_name,
     resource::{ClientToken, Found},
 };
@@ -59,12 +59,10 @@ pub(super) async fn ensure(
         }
         Err(error) if is_code(&error, super::table::MISSING) => Ok(()),
         Err(error) => {
-            let failure = classify("CreateBackup", &error);
-            if failure.class == Class::Transient {
-                // It may have been made all the same.
+            if is_unanswered(&error) {
                 account.made.remember(&purpose, None);
             }
-            Err(failure)
+            Err(classify("CreateBackup", &error))
         }
     }
 }

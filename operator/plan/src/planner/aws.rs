@@ -100,6 +100,10 @@ impl Planner<'_> {
                 return;
             }
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
+            Ownership::Unknown(failure) if self.is_applied(key, node) => {
+                return self.stay(key, failure);
+            }
+            Ownership::Unknown(failure) => return self.refuse(key, Action::Wait, failure),
         }
         let nodes = self.nodes_of(key);
         if present.lifecycle == Lifecycle::Available
@@ -239,6 +243,8 @@ impl Planner<'_> {
                 fields,
             },
         );
+        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set.
+        let holds_nothing = present.empty == Some(true) && !self.was_applied(key);
         for difference in differences {
             let (effect, reversible, minutes) = match difference.field.change {
                 Change::InPlace {
@@ -251,9 +257,11 @@ impl Planner<'_> {
                     (Effect::None, true, 0)
                 }
             };
-            let effect = desired
-                .effect(&present.resource, difference.field.name)
-                .unwrap_or(effect);
+            let own = effect;
+            let effect = match desired.effect(&present.resource, difference.field.name) {
+                Some(Effect::DataLoss) if holds_nothing => own,
+                depending => depending.unwrap_or(own),
+            };
             step.effect = step.effect.max(effect);
             step.reversible &= reversible;
             step.minutes = step.minutes.max(minutes);

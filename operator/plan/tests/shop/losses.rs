@@ -244,3 +244,116 @@ fn a_loss_is_news_once() {
     let known = inventory::to_status(&world.inventory, &plan, &world.observe(), &before);
     assert_eq!(inventory::new_losses(&known, &plan).count(), 0);
 }
+
+/// What repairing a difference would do, where somebody changed what is observed of the only resource of a kind.
+fn effect_of(mut world: World, kind: AwsKind, change: impl Fn(&mut AwsResource)) -> Effect {
+    let key = world
+        .aws
+        .keys()
+        .find(|key| key.kind == ResourceKind::Aws(kind))
+        .unwrap()
+        .clone();
+    change(&mut world.thing(&key).present.resource);
+    let plan = world.run();
+    let Some(step) = plan.steps.iter().find(|step| step.key == key) else {
+        return Effect::None;
+    };
+    assert!(step.is_repair, "{step:?}");
+    assert_eq!(step.blocked_by, [Blocker::Approval], "{step:?}");
+    assert_eq!(world.log, [""; 0]);
+    assert!(world.run_approving().is_empty());
+    step.effect
+}
+
+#[test]
+fn what_a_person_raised_is_not_lowered_at_once_where_that_loses_something() {
+    let of_database = |days| {
+        effect_of(orders(), AwsKind::RdsInstance, move |found| {
+            let AwsResource::RdsInstance(found) = found else {
+                unreachable!()
+            };
+            found.backup_retention_days = days;
+        })
+    };
+    assert_eq!(
+        (of_database(35), of_database(1)),
+        (Effect::DataLoss, Effect::None)
+    );
+
+    let of_queue = |seconds| {
+        effect_of(orders(), AwsKind::SqsQueue, move |found| {
+            let AwsResource::SqsQueue(found) = found else {
+                unreachable!()
+            };
+            found.retention_seconds = seconds;
+        })
+    };
+    assert_eq!(
+        (of_queue(1_209_600), of_queue(60)),
+        (Effect::DataLoss, Effect::None)
+    );
+
+    let of_bucket = |days| {
+        effect_of(catalog(), AwsKind::S3Bucket, move |found| {
+            let AwsResource::S3Bucket(found) = found else {
+                unreachable!()
+            };
+            for rule in &mut found.lifecycle {
+                rule.noncurrent_expiration_days = days;
+            }
+        })
+    };
+    assert_eq!(
+        (of_bucket(Some(900)), of_bucket(None), of_bucket(Some(1))),
+        (Effect::DataLoss, Effect::DataLoss, Effect::None)
+    );
+
+    let of_cache = |days, replicas| {
+        effect_of(catalog(), AwsKind::CacheReplicationGroup, move |found| {
+            let AwsResource::CacheReplicationGroup(found) = found else {
+                unreachable!()
+            };
+            found.snapshot_retention_days += days;
+            found.replicas += replicas;
+        })
+    };
+    assert_eq!(
+        (of_cache(9, 0), of_cache(0, 2), of_cache(0, -1)),
+        (Effect::DataLoss, Effect::Restart, Effect::None)
+    );
+}
+
+#[test]
+fn an_edit_that_loses_something_waits_for_approval() {
+    for (name, path, value) in [
+        (
+            "catalog",
+            "/spec/products/pointInTimeRecovery",
+            json!("Disabled"),
+        ),
+        ("catalog", "/spec/products/recoveryPeriodDays", json!(1)),
+        (
+            "catalog",
+            "/spec/products/timeToLive",
+            json!({"attribute": "expires"}),
+        ),
+        ("catalog", "/spec/media/versioning", json!("Disabled")),
+        ("orders", "/spec/database/rds/backupRetentionDays", json!(1)),
+    ] {
+        let mut object = read("octank", name);
+        let mut world = World::settled(want("octank", &object));
+        let (parent, field) = path.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[field] = value;
+        world.wanted = want("octank", &object);
+        let plan = world.run();
+        assert_eq!(world.log, [""; 0], "{path}");
+        assert!(
+            plan.steps
+                .iter()
+                .any(|step| step.effect == Effect::DataLoss
+                    && step.blocked_by == [Blocker::Approval]),
+            "{path}: {plan:#?}"
+        );
+        assert!(world.run_approving().is_empty(), "{path}");
+    }
+}
