@@ -103,7 +103,7 @@ pub async fn only_told(shop: &Shop) -> Result<()> {
         "the loss is not named: {message}"
     );
     has_event(shop, &table).await?;
-    shop.second_pass_is_silent(&subject).await?;
+    shop.request_pass(&subject, "2026-11-24T10:00:02Z").await?;
     equals(
         "what was written to AWS",
         shop.steps_since(mark, &table).await?,
