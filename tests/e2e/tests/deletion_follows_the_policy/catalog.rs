@@ -319,5 +319,6 @@ spec:
         &["dynamodb:CreateBackup", "dynamodb:DeleteTable"],
     )
     .await?;
-    equals("backups", shop.aws.table_backups(&table).await?.len(), 2)
+    equals("backups", shop.aws.table_backups(&table).await?.len(), 2)?;
+    take_down(shop, &subject).await.map(drop)
 }
