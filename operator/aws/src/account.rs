@@ -9,6 +9,7 @@ use crate::{
     budget::Budgets,
     calls::{CallObserver, CallRecorder},
     listing::Listing,
+    made::MadeLately,
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
 };
@@ -47,6 +48,7 @@ pub struct Account {
     pub(crate) rds_changes: Arc<crate::rds::ChangesUnderWay>,
     pub(crate) quotas: Arc<KnownQuotas>,
     pub(crate) listings: Arc<Listings>,
+    pub(crate) made: Arc<MadeLately>,
     recorder: CallRecorder,
     configuration: SdkConfig,
 }
@@ -135,6 +137,7 @@ impl Account {
             rds_changes: Arc::default(),
             quotas: Arc::default(),
             listings: Arc::default(),
+            made: Arc::default(),
             recorder,
             configuration,
         }

@@ -320,6 +320,14 @@ fn steady(message: &str) -> String {
         .to_owned()
 }
 
+/// Whether nobody knows what became of a call: it may have been carried out.
+pub(crate) fn is_unanswered<E>(error: &CallError<E>) -> bool {
+    !matches!(
+        error,
+        SdkError::ServiceError(_) | SdkError::ConstructionFailure(_)
+    )
+}
+
 /// Whether AWS says that the resource does not exist, by one of these codes.
 pub fn is_code<E>(error: &CallError<E>, codes: &[&str]) -> bool
 where

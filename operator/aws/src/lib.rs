@@ -18,6 +18,7 @@ pub mod error;
 pub mod iam;
 pub mod kms;
 mod listing;
+mod made;
 pub mod observer;
 mod parameters;
 pub mod parts;

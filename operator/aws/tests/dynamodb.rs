@@ -7,10 +7,11 @@ mod double;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ProvisionedThroughput};
-use double::{Double, change, converge, owner_tags, remove, token};
+use double::{Double, change, converge, look, owner_tags, remove, token};
+use shopkeeper_aws::ClientToken;
 use shopkeeper_plan::{
     aws::{
-        AutoscaledUnits, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType,
+        AutoscaledUnits, AwsKind, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType,
         PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
     },
     plan::DeleteMode,
@@ -332,6 +333,42 @@ async fn a_table_is_saved_once_before_it_goes() {
     converge(&double, &account, table.clone()).await;
     remove(&double, &account, table, DeleteMode::Snapshot).await;
     assert_eq!(backups(&double).await, [name.clone(), name]);
+}
+
+#[tokio::test]
+async fn another_deletion_makes_another_backup_and_one_that_is_not_listed_yet_is_waited_for() {
+    let double = Double::start();
+    let account = double.account();
+    let table = orders();
+    converge(&double, &account, table.clone()).await;
+    let resource = AwsResource::from(table.clone());
+    let of = |generation: &str| ClientToken::new("0b8f", &resource.key(), generation);
+    let take_out = async |generation: &str| {
+        let present = look(&account, AwsKind::DynamoDbTable, &table.name)
+            .await
+            .unwrap();
+        account
+            .delete(&present, DeleteMode::Snapshot, &of(generation))
+            .await
+    };
+    take_out("1").await.unwrap();
+    double.settle();
+    double.forget_calls();
+    for generation in ["1", "1"] {
+        take_out(generation).await.unwrap_err();
+    }
+    assert_eq!(double.writes(), ["CreateBackup"]);
+    double.settle();
+    // It is wanted again, and then it is not.
+    converge(&double, &account, table.clone()).await;
+    take_out("2").await.unwrap();
+    double.settle();
+    double.forget_calls();
+    take_out("2").await.unwrap_err();
+    double.settle();
+    take_out("2").await.unwrap();
+    assert_eq!(double.writes(), ["CreateBackup", "DeleteTable"]);
+    assert_eq!(backups(&double).await.len(), 2);
 }
 
 async fn backups(double: &Double) -> Vec<String> {

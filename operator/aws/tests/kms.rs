@@ -124,6 +124,67 @@ async fn a_key_without_its_alias_is_found_by_its_tags() {
 }
 
 #[tokio::test]
+async fn a_key_that_lists_do_not_show_yet_is_not_made_again() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    double.fault(
+        &json!({"kind": "throttle", "service": "kms", "operation": "CreateAlias", "count": 1}),
+    );
+    account
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap_err();
+    // A clone, as each pass has one, that saw nothing of it.
+    account
+        .clone()
+        .create(&desired, &token(&desired))
+        .await
+        .unwrap();
+    assert_eq!(key_count(&double).await, 1);
+    // The alias was made, and that is not seen either.
+    account.create(&desired, &token(&desired)).await.unwrap();
+    assert_eq!(key_count(&double).await, 1);
+    converge(&double, &account, desired).await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_have_been_made_is_looked_for_before_another_is() {
+    let double = Double::start();
+    let account = double.account();
+    let desired: AwsResource = key().into();
+    double.fault(
+        &json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}),
+    );
+    for class in [Class::Transient, Class::NotReady] {
+        let failure = account.create(&desired, &token(&desired)).await;
+        assert_eq!(failure.unwrap_err().class, class);
+    }
+    assert_eq!(key_count(&double).await, 1);
+}
+
+#[tokio::test]
+async fn a_second_key_is_told() {
+    let double = Double::start();
+    let desired: AwsResource = key().into();
+    double.fault(
+        &json!({"kind": "throttle", "service": "kms", "operation": "CreateAlias", "count": 2}),
+    );
+    for _ in 0..2 {
+        // Two processes, of which neither knows what the other made.
+        let account = double.account();
+        account
+            .create(&desired, &token(&desired))
+            .await
+            .unwrap_err();
+    }
+    let present = found(&double.account()).await;
+    let text = present.note.unwrap().to_string();
+    assert!(text.contains("schedule its deletion"), "{text}");
+    assert!(!text.contains(&present.id.unwrap()), "{text}");
+}
+
+#[tokio::test]
 async fn somebody_elses_key_is_not_taken_for_ours() {
     let double = Double::start();
     let account = double.account();

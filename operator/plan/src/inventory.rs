@@ -93,7 +93,24 @@ pub fn new_drift<'a>(
     })
 }
 
-/// With the AWS resources that the plan is about to make, adopt, or delete to make them again. Kubernetes objects carry their owner and
+/// The steps on what somebody deleted that wait for a person, where that was not in the inventory of a status.
+pub fn new_losses<'a>(
+    before: &'a [InventoryItem],
+    plan: &'a Plan,
+) -> impl Iterator<Item = &'a Step> {
+    plan.steps
+        .iter()
+        .filter(|step| step.is_loss())
+        .filter(|step| {
+            before.iter().any(|item| {
+                item.kind == step.key.kind.id()
+                    && item.name == step.key.name
+                    && item.state.is_some()
+            })
+        })
+}
+
+/// With the AWS resources that the plan is about to make, adopt, or delete. Kubernetes objects carry their owner and
 /// are found by it.
 #[must_use]
 pub fn with_intentions(
@@ -104,6 +121,13 @@ pub fn with_intentions(
 ) -> Inventory {
     let mut intended = inventory.clone();
     for step in plan.free_steps() {
+        // Until it is as desired again it is not complete: what we took away ourselves is not missed, and what is made anew is
+        // brought to what is desired, whatever the policy says of drift.
+        if let (Operation::AwsDelete { .. } | Operation::AwsCreate { .. }, Some(entry)) =
+            (&step.operation, intended.get_mut(&step.key))
+        {
+            entry.applied = None;
+        }
         let Some(node) = blueprint.get(&step.key) else {
             continue;
         };

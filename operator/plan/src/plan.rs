@@ -214,6 +214,20 @@ impl Step {
     pub fn is_free(&self) -> bool {
         self.blocked_by.is_empty() && !matches!(self.operation, Operation::Wait)
     }
+
+    /// Whether it would make anew what somebody deleted, and waits for a person's leave.
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        self.action == Action::Create && self.is_repair && self.waits_for_leave()
+    }
+
+    /// Whether a person has to approve it, or to let drift be repaired.
+    #[must_use]
+    pub fn waits_for_leave(&self) -> bool {
+        self.blocked_by
+            .iter()
+            .any(|blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported))
+    }
 }
 
 /// A step that a person has to decide on, or has approved and that is not done yet.
@@ -293,9 +307,7 @@ impl Plan {
         step: &'a Step,
         above: &mut BTreeSet<&'a ResourceKey>,
     ) -> bool {
-        let decides =
-            |blocker: &Blocker| matches!(blocker, Blocker::Approval | Blocker::DriftReported);
-        if step.blocked_by.iter().any(decides) {
+        if step.waits_for_leave() {
             return true;
         }
         if step.blocked_by.is_empty() || !above.insert(&step.key) {

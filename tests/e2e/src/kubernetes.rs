@@ -322,9 +322,10 @@ impl Shop {
         let inventory = object["status"]["inventory"]
             .as_array()
             .with_context(|| format!("{subject} has no inventory"))?;
+        // One that it replaced stays in the inventory for some seconds after it is gone, without a state.
         let item = inventory
             .iter()
-            .find(|item| item["kind"] == kind && item["role"] == role);
+            .find(|item| item["kind"] == kind && item["role"] == role && !item["state"].is_null());
         let item = item.with_context(|| {
             format!(
                 "{subject} has no {kind} for {role}; it has {}",

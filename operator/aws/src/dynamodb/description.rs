@@ -118,7 +118,7 @@ impl Descriptions {
             arn: table.table_arn.clone(),
             id: table.table_id.clone(),
             outputs,
-            empty: None,
+            empty: Some(table.item_count() == Some(0)),
             note: note.map(Notes::from),
         })
     }

@@ -16,7 +16,7 @@ use shopkeeper_plan::{
 
 use crate::{
     account::{Account, Scope},
-    error::{classify, is_code},
+    error::{classify, is_code, is_unanswered},
     parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
@@ -51,12 +51,24 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
     /// alias has to go before the deletion is complete.
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<KmsKey>>, Failure> {
         let described = part("DescribeKey", self.describe(name)).await?;
+        let mut notes = Vec::new();
         let (metadata, alias) = match described {
             Some(metadata) => (metadata, Some(name.to_owned())),
-            None => match self.find_by_tags(name, &scope.owner_tags).await? {
-                Some(metadata) => (metadata, None),
-                None => return Ok(None),
-            },
+            None => {
+                let mut found = self
+                    .find_by_tags(name, &scope.owner_tags)
+                    .await?
+                    .into_iter();
+                let metadata = match found.next() {
+                    Some(metadata) => metadata,
+                    None => match self.made_lately(name).await? {
+                        Some(metadata) => metadata,
+                        None => return Ok(None),
+                    },
+                };
+                notes.extend(found.map(|other| second(&other)));
+                (metadata, None)
+            }
         };
         let id = metadata.key_id();
         let (policy, rotation, tags) = futures::join!(
@@ -76,48 +88,51 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         };
         let arn = metadata.arn().map(str::to_owned);
         let (lifecycle, note) = lifecycle(&metadata);
+        notes.extend(note);
         let outputs = Outputs::new().with_optional("arn", arn.clone());
         Ok(Some(Found {
             lifecycle,
             arn,
             id: Some(id.to_owned()),
             outputs,
-            note: note.map(Notes::from),
+            note: Notes::of(notes),
             ..Found::available(resource)
         }))
     }
 
     /// The key with its policy and tags, and its alias at once. KMS takes no client token and its lists lag behind, so that a
-    /// pass soon after could miss a key that has no alias and make another. Rotation is brought by [`Self::update`].
+    /// pass soon after could miss a key that has no alias and make another: what was made is remembered for as long. Rotation is
+    /// brought by [`Self::update`].
     async fn create(&self, desired: &KmsKey, _token: &ClientToken) -> Result<(), Failure> {
-        let answer = self
-            .0
-            .kms
-            .create_key()
-            .description(&desired.description)
-            .set_policy(desired.policy.as_ref().map(Value::to_string))
-            .set_tags(Some(kms_tags(desired)?))
-            .send()
-            .await
-            .map_err(|error| principal_may_be_fresh(classify("CreateKey", &error)))?;
-        let Some(metadata) = answer.key_metadata else {
-            return Ok(());
+        let purpose = desired.alias.as_deref().unwrap_or_default();
+        let id = match self.0.made.lately(purpose) {
+            Some(Some(id)) => id,
+            Some(None) => {
+                return Err(Failure::new(
+                    Class::NotReady,
+                    "CreateKey was not answered: a key may have been made, and is looked for before another one is",
+                ));
+            }
+            None => match self.make_key(desired, purpose).await? {
+                Some(id) => id,
+                None => return Ok(()),
+            },
         };
-        let made = self.make_alias(metadata.key_id(), desired).await;
+        let made = self.make_alias(&id, desired).await;
         if made
             .as_ref()
             .is_err_and(|failure| failure.code.as_deref() == Some(ALIAS_TAKEN))
         {
-            // The alias was made meanwhile for another key. Nothing uses the new one yet, and nobody would find it.
-            let call = self
-                .0
-                .kms
-                .schedule_key_deletion()
-                .key_id(metadata.key_id())
-                .pending_window_in_days(WAITING_PERIOD_DAYS);
-            call.send()
-                .await
-                .map_err(|error| classify("ScheduleKeyDeletion", &error))?;
+            match self.describe(purpose).await? {
+                // It was made, and the answer was lost.
+                Some(other) if other.key_id() == id => return Ok(()),
+                // The alias was made meanwhile for another key. Nothing uses the new one yet, and nobody would find it.
+                Some(_) => {
+                    self.0.made.forget(purpose);
+                    self.schedule_deletion(&id).await?;
+                }
+                None => {}
+            }
         }
         made
     }
@@ -165,6 +180,9 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             ));
         }
         let id = id_of(found)?;
+        if let Some(alias) = &found.resource.alias {
+            self.0.made.forget(alias);
+        }
         // Scheduled before, by us or by somebody else: asking again would be refused each time.
         let is_scheduled = found
             .note
@@ -195,16 +213,16 @@ impl KeyApi<'_> {
         }
     }
 
-    /// The key made for this alias by this owner, where the alias was not made or is gone. KMS cannot search by tags: every
+    /// The keys made for this alias by this owner, where the alias was not made or is gone. KMS cannot search by tags: every
     /// key of the account is looked at, which happens only while there is no alias.
     async fn find_by_tags(
         &self,
         alias: &str,
         owner_tags: &Tags,
-    ) -> Result<Option<KeyMetadata>, Failure> {
+    ) -> Result<Vec<KeyMetadata>, Failure> {
         // Nobody's tags would be on every key.
         if owner_tags.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let keys = part("ListKeys", self.all_keys()).await?;
         let mut ours: Vec<String> = Vec::new();
@@ -226,14 +244,24 @@ impl KeyApi<'_> {
         }
         // Always the same one, should there be two.
         ours.sort();
+        let mut found = Vec::new();
         for id in ours {
             if let Some(metadata) = part(format!("DescribeKey {id}"), self.describe(&id)).await?
                 && !is_pending_deletion(&metadata)
             {
-                return Ok(Some(metadata));
+                found.push(metadata);
             }
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// The key that was made for this alias a moment ago, which lists may not show yet.
+    async fn made_lately(&self, alias: &str) -> Result<Option<KeyMetadata>, Failure> {
+        let Some(Some(id)) = self.0.made.lately(alias) else {
+            return Ok(None);
+        };
+        let found = part(format!("DescribeKey {id}"), self.describe(&id)).await?;
+        Ok(found.filter(|metadata| !is_pending_deletion(metadata)))
     }
 
     async fn all_keys(&self) -> Result<Vec<String>, Failure> {
@@ -358,6 +386,31 @@ impl KeyApi<'_> {
         }
     }
 
+    /// The id of the new key.
+    async fn make_key(&self, desired: &KmsKey, purpose: &str) -> Result<Option<String>, Failure> {
+        let answer = self
+            .0
+            .kms
+            .create_key()
+            .description(&desired.description)
+            .set_policy(desired.policy.as_ref().map(Value::to_string))
+            .set_tags(Some(kms_tags(desired)?))
+            .send()
+            .await;
+        let made = match answer {
+            Ok(answer) => answer.key_metadata,
+            Err(error) => {
+                if is_unanswered(&error) {
+                    self.0.made.remember(purpose, None);
+                }
+                return Err(principal_may_be_fresh(classify("CreateKey", &error)));
+            }
+        };
+        let id = made.map(|metadata| metadata.key_id().to_owned());
+        self.0.made.remember(purpose, id.as_deref());
+        Ok(id)
+    }
+
     async fn make_alias(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
         let call = self
             .0
@@ -430,6 +483,14 @@ impl KeyApi<'_> {
             .map_err(|error| classify("TagResource", &error))?;
         Ok(())
     }
+}
+
+/// Two keys were made for one alias, and one of them gets it.
+fn second(other: &KeyMetadata) -> Note {
+    Note::danger(format!(
+        "the key {} has the same tags and no alias: nothing uses it, schedule its deletion in KMS",
+        other.key_id()
+    ))
 }
 
 fn is_pending_deletion(metadata: &KeyMetadata) -> bool {

@@ -33,13 +33,26 @@ pub(super) async fn publish<K: Managed>(
         if !matches!(step.key.kind, ResourceKind::Aws(_)) {
             continue;
         }
-        if step.action != Action::Retain {
+        if step.action == Action::Create && step.is_repair {
+            send(subject, Severity::Warning, GONE, report::describe(step)).await;
+        } else if step.action != Action::Retain {
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
         } else if subject.object.meta().deletion_timestamp.is_none() {
             // It is known for the last time. At the end of the custom resource all that stays is told at once.
             retain(subject, step, policy).await;
         }
+    }
+}
+
+/// Reason of the event about something that somebody deleted.
+const GONE: &str = "Gone";
+
+/// Tells what somebody deleted and is not made anew before a person decides, when it is seen first.
+pub(super) async fn missed<K: Managed>(subject: &Subject<'_, K>, before: &Status, plan: &Plan) {
+    for step in inventory::new_losses(&before.inventory, plan) {
+        let note = format!("{}: {}", step.key, report::change(step));
+        send(subject, Severity::Warning, GONE, note).await;
     }
 }
 
@@ -136,7 +149,9 @@ pub(super) async fn noted<K: Managed>(
 
 /// Tells what somebody changed and `policy.drift` asks to leave so, when it is seen first.
 pub(super) async fn drifted<K: Managed>(subject: &Subject<'_, K>, before: &Status, plan: &Plan) {
-    for step in inventory::new_drift(&before.inventory, plan) {
+    for step in
+        inventory::new_drift(&before.inventory, plan).filter(|step| step.action != Action::Create)
+    {
         let note = format!("{}: {}", step.key, report::change(step));
         send(subject, Severity::Warning, "Drifted", note).await;
     }

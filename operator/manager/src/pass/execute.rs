@@ -169,8 +169,9 @@ fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
         Operation::AwsCreate { desired }
         | Operation::AwsUpdate { desired, .. }
         | Operation::AwsAdopt { desired } => desired.intent(),
-        // The name of a last snapshot is made from it: the same for every try.
-        _ => "delete".to_owned(),
+        // The name of a last snapshot is made from it: the same for every try, and another one for another deletion. What was taken out,
+        // put back and written to since is not saved by the backup of the first time.
+        _ => format!("delete\n{}", subject.owner.generation),
     };
     ClientToken::new(&subject.owner.uid, &step.key, &intent)
 }

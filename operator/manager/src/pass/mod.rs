@@ -293,9 +293,15 @@ impl<K: Scoped> Subject<'_, K> {
         }) {
             self.tell_of_room();
         }
-        let unconfirmed = absent
-            .iter()
-            .any(|key| blueprint.get(key).is_none_or(|_| self.deleting()) && !gone.contains(key));
+        let unconfirmed = absent.iter().any(|key| {
+            let is_to_go = blueprint.get(key).is_none() || self.deleting();
+            let is_loss = || {
+                plan.steps
+                    .iter()
+                    .any(|step| step.key == *key && step.is_loss())
+            };
+            (is_to_go || is_loss()) && !gone.contains(key)
+        });
         if self.deleting()
             && !unconfirmed
             && plan.steps.iter().all(|step| step.action == Action::Retain)
@@ -325,6 +331,7 @@ impl<K: Scoped> Subject<'_, K> {
         self.write(whole).await?;
         events::noted(self, &before, &next, &observed).await;
         events::drifted(self, &before, &plan).await;
+        events::missed(self, &before, &plan).await;
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }

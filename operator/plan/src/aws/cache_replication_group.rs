@@ -126,11 +126,23 @@ impl AwsSpecification for CacheReplicationGroup {
     }
     tagged!();
 
-    /// Without a replica nothing can take over: what is a failover with one is an outage without.
+    /// Without a replica nothing can take over: what is a failover with one is an outage without. Snapshots that are older than the new
+    /// retention are deleted, and with 0 days all of them. Connections to a replica that goes break.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
-        (matches!(field, "nodeType" | "engineVersion" | "engine")
-            && (observed.replicas == 0 || !observed.multi_az))
-            .then_some(Effect::Downtime)
+        match field {
+            "nodeType" | "engineVersion" | "engine"
+                if observed.replicas == 0 || !observed.multi_az =>
+            {
+                Some(Effect::Downtime)
+            }
+            "snapshotRetentionDays"
+                if self.snapshot_retention_days < observed.snapshot_retention_days =>
+            {
+                Some(Effect::DataLoss)
+            }
+            "replicas" if self.replicas < observed.replicas => Some(Effect::Restart),
+            _ => None,
+        }
     }
 
     fn on_the_way(&self, observed: &Self, field: &str) -> Option<serde_json::Value> {

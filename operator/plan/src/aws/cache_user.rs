@@ -69,6 +69,13 @@ impl AwsSpecification for CacheUser {
                 Some(Effect::None)
             }
             "passwordCurrent" if other_way => Some(Effect::Downtime),
+            // Nobody works as the default user.
+            "accessString"
+                if self.user_name != DEFAULT_USER_NAME
+                    && self.access_string.takes_from(&observed.access_string) =>
+            {
+                Some(Effect::Downtime)
+            }
             _ => None,
         }
     }
@@ -85,6 +92,33 @@ impl AccessString {
     #[must_use]
     pub fn nothing() -> Self {
         Self::from("off".to_owned())
+    }
+
+    /// Whether a user who could do what `before` says cannot do all of it any more. What is not sure to be as much counts as less.
+    #[must_use]
+    pub fn takes_from(&self, before: &Self) -> bool {
+        let state = |access: &Self| access.0.split_whitespace().next() == Some("on");
+        if !state(before) {
+            return false;
+        }
+        let of = |access: &Self, marks: &[char]| -> Vec<String> {
+            let words = access.0.split_whitespace().skip(1);
+            words
+                .filter(|word| word.starts_with(marks))
+                .map(str::to_owned)
+                .collect()
+        };
+        let loses_any = |marks: &[char], all: &str| {
+            let now = of(self, marks);
+            let has = |word: &String| now.iter().any(|one| one == all || one == word);
+            !of(before, marks).iter().all(has)
+        };
+        let (commands, commands_before) = (of(self, &['+', '-']), of(before, &['+', '-']));
+        let keeps_commands = commands == ["+@all"]
+            || commands
+                .strip_prefix(commands_before.as_slice())
+                .is_some_and(|added| added.iter().all(|word| word.starts_with('+')));
+        !state(self) || loses_any(&['~', '%'], "~*") || loses_any(&['&'], "&*") || !keeps_commands
     }
 
     /// The text.
@@ -133,6 +167,29 @@ impl From<String> for AccessString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_access_string_takes_away_is_told() {
+        let of = |text: &str| AccessString::from(text.to_owned());
+        for (before, now) in [
+            ("off ~* +@all", "on ~a:* +@read"),
+            ("on ~a:* +@read", "on ~* &* +@all"),
+            ("on ~a:* +@read", "on ~a:* ~b:* +@read +@write"),
+            ("on ~* &n:* +@all -keys", "on ~* &* +@all"),
+        ] {
+            assert!(!of(now).takes_from(&of(before)), "{before} -> {now}");
+        }
+        for (before, now) in [
+            ("on ~* +@all", "off ~* +@all"),
+            ("on ~* +@all", "on ~a:* +@all"),
+            ("on ~* &* +@all", "on ~* +@all"),
+            ("on ~* +@all", "on ~* +@all -flushall"),
+            ("on ~* +@all", "on ~* +@read"),
+            ("on ~a:* +@read", "on ~a:* +@write"),
+        ] {
+            assert!(of(now).takes_from(&of(before)), "{before} -> {now}");
+        }
+    }
 
     #[test]
     fn an_access_string_is_compared_in_the_form_that_elasticache_gives_back() {

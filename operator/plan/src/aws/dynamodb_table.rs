@@ -150,6 +150,20 @@ pub struct PointInTimeRecovery {
     pub days: Option<i32>,
 }
 
+/// Days that one can go back where DynamoDB is not told how many.
+const DEFAULT_RECOVERY_DAYS: i32 = 35;
+
+impl PointInTimeRecovery {
+    /// How many days one can go back.
+    fn reach(self) -> i32 {
+        if self.enabled {
+            self.days.unwrap_or(DEFAULT_RECOVERY_DAYS)
+        } else {
+            0
+        }
+    }
+}
+
 /// What a stream record carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamView {
@@ -279,15 +293,30 @@ impl AwsSpecification for DynamoDbTable {
     }
     tagged!();
 
-    /// An index that goes takes the queries with it that use it.
+    /// An index that goes takes the queries with it that use it. Point-in-time recovery that is switched off forgets all it has, and
+    /// with fewer days what is older. An attribute by which items expire deletes those whose time is over.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
-        (field == "globalIndexes"
-            && observed.global_indexes.iter().any(|(name, index)| {
-                self.global_indexes.get(name).is_none_or(|wanted| {
-                    wanted.key != index.key || wanted.projection != index.projection
-                })
-            }))
-        .then_some(Effect::Downtime)
+        match field {
+            "globalIndexes"
+                if observed.global_indexes.iter().any(|(name, index)| {
+                    self.global_indexes.get(name).is_none_or(|wanted| {
+                        wanted.key != index.key || wanted.projection != index.projection
+                    })
+                }) =>
+            {
+                Some(Effect::Downtime)
+            }
+            "pointInTimeRecovery"
+                if self.point_in_time_recovery.reach()
+                    < observed.point_in_time_recovery.reach() =>
+            {
+                Some(Effect::DataLoss)
+            }
+            "timeToLiveAttribute" if self.time_to_live_attribute.is_some() => {
+                Some(Effect::DataLoss)
+            }
+            _ => None,
+        }
     }
 
     /// DynamoDB changes neither the attribute that expires nor the view of a stream: the old one is switched off first.

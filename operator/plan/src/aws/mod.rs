@@ -420,6 +420,29 @@ registry! {
     SqsQueue, "SQS queue", stage 40, UnsavedData, minutes 0;
 }
 
+impl AwsKind {
+    /// What brings back the data of one that somebody deleted, in words that follow "unless you"; `None` for kinds that are as good as
+    /// before once they are made anew. What a cache and a queue held is lost, and the shop is down without them: nothing is gained by
+    /// waiting for a person.
+    #[must_use]
+    pub const fn way_back(self) -> Option<&'static str> {
+        match self {
+            Self::RdsInstance => Some(
+                "restore its last snapshot or its retained automated backup under this name, with its tags",
+            ),
+            Self::DynamoDbTable => Some(
+                "restore its last backup under this name, with its tags (DynamoDB keeps one for 35 days where point-in-time recovery \
+                 was on)",
+            ),
+            Self::S3Bucket => Some("make it and copy its objects back from where you have them"),
+            Self::KmsKey => Some(
+                "cancel the deletion of the old key in KMS and give it its alias back: what it encrypts cannot be read without it",
+            ),
+            _ => None,
+        }
+    }
+}
+
 impl AwsResource {
     /// A hash of what is desired, tags included.
     #[must_use]

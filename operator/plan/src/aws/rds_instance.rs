@@ -125,8 +125,17 @@ impl AwsSpecification for RdsInstance {
     }
     tagged!();
 
-    /// With a standby RDS changes the standby first and fails over, about a minute of refused connections.
+    /// With a standby RDS changes the standby first and fails over, about a minute of refused connections. Automated backups that are
+    /// older than the new retention are deleted, and with 0 days all of them. Giving the standby up interrupts nothing and loses nothing.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
-        (field == "instanceClass" && observed.multi_az).then_some(Effect::Failover)
+        match field {
+            "instanceClass" if observed.multi_az => Some(Effect::Failover),
+            "backupRetentionDays"
+                if self.backup_retention_days < observed.backup_retention_days =>
+            {
+                Some(Effect::DataLoss)
+            }
+            _ => None,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
+use crate::plan::Effect;
 
 /// A rule of the lifecycle configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,4 +101,32 @@ impl AwsSpecification for S3Bucket {
         self.name.clone()
     }
     tagged!();
+
+    /// Without versioning what is overwritten or deleted is lost at once, and an expiration that comes earlier removes versions that are
+    /// kept so far.
+    fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+        let loses = match field {
+            "versioning" => observed.versioning && !self.versioning,
+            "lifecycle" => self
+                .lifecycle
+                .iter()
+                .any(|rule| rule.expires_earlier_than(&observed.lifecycle)),
+            _ => false,
+        };
+        loses.then_some(Effect::DataLoss)
+    }
+}
+
+impl LifecycleRule {
+    /// Whether it removes versions that none of the other rules removes as early.
+    fn expires_earlier_than(&self, others: &[Self]) -> bool {
+        self.noncurrent_expiration_days.is_some_and(|days| {
+            !others.iter().any(|other| {
+                self.prefix.starts_with(&other.prefix)
+                    && other
+                        .noncurrent_expiration_days
+                        .is_some_and(|theirs| theirs <= days)
+            })
+        })
+    }
 }

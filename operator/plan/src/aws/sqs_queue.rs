@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
+use crate::plan::Effect;
 
 /// Where a message goes that was received too often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,4 +64,10 @@ impl AwsSpecification for SqsQueue {
         self.name.clone()
     }
     tagged!();
+
+    /// Messages that are older than the new retention are dropped.
+    fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+        (field == "retentionSeconds" && self.retention_seconds < observed.retention_seconds)
+            .then_some(Effect::DataLoss)
+    }
 }

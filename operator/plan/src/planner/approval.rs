@@ -226,7 +226,8 @@ fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
     match policy {
         ChangePolicy::Automatic => false,
         ChangePolicy::ApproveDisruptive => {
-            step.effect.is_disruptive() && step.action != Action::Create
+            // What somebody deleted is not made anew like something that never was.
+            step.effect.is_disruptive() && (step.action != Action::Create || step.is_repair)
         }
         ChangePolicy::ApproveAll => true,
     }

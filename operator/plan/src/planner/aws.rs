@@ -26,23 +26,43 @@ impl Planner<'_> {
                 self.tell_known_drift(key);
             }
             Some(Observation::Unknown(failure)) => self.refuse(key, Action::Wait, failure.clone()),
-            Some(Observation::Absent) => {
-                if let Some(failure) = self.over_quota(desired) {
-                    return self.refuse(key, Action::Create, failure);
-                }
-                let mut step = step(
-                    key,
-                    Action::Create,
-                    Operation::AwsCreate {
-                        desired: Box::new(desired.clone()),
-                    },
-                );
-                step.minutes = desired.kind().usual_minutes();
-                step.blocked_by = self.unmet_at_creation(node);
-                self.steps.push(step);
-            }
+            Some(Observation::Absent) => self.plan_absent(key, node, desired),
             Some(Observation::Present(present)) => self.plan_present(key, node, desired, present),
         }
+    }
+
+    /// What was complete before and is gone was taken away by somebody else: what we delete ourselves is not known as complete any
+    /// more (`inventory::with_intentions`). Making it anew brings back no data, and hides that it is lost.
+    fn plan_absent(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource) {
+        let is_gone = self.was_applied(key);
+        let is_told = is_gone && self.input.policies.drift == DriftPolicy::Report;
+        if !is_told && let Some(failure) = self.over_quota(desired) {
+            return self.refuse(key, Action::Create, failure);
+        }
+        let mut step = step(
+            key,
+            Action::Create,
+            Operation::AwsCreate {
+                desired: Box::new(desired.clone()),
+            },
+        );
+        step.minutes = desired.kind().usual_minutes();
+        step.is_repair = is_gone;
+        if is_gone && let Some(way_back) = desired.kind().way_back() {
+            step.effect = Effect::DataLoss;
+            step.reversible = false;
+            step.changes = vec![FieldChange {
+                field: "status".to_owned(),
+                from: "gone".to_owned(),
+                to: format!("made anew and empty, unless you {way_back}"),
+                effect: step.effect,
+            }];
+        }
+        if is_told {
+            step.blocked_by = vec![Blocker::DriftReported];
+        }
+        step.blocked_by.extend(self.unmet_at_creation(node));
+        self.steps.push(step);
     }
 
     fn plan_present(
@@ -80,6 +100,10 @@ impl Planner<'_> {
                 return;
             }
             Ownership::Foreign(failure) => return self.refuse(key, Action::Adopt, failure),
+            Ownership::Unknown(failure) if self.is_applied(key, node) => {
+                return self.stay(key, failure);
+            }
+            Ownership::Unknown(failure) => return self.refuse(key, Action::Wait, failure),
         }
         let nodes = self.nodes_of(key);
         if present.lifecycle == Lifecycle::Available
@@ -219,6 +243,8 @@ impl Planner<'_> {
                 fields,
             },
         );
+        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set.
+        let holds_nothing = present.empty == Some(true) && !self.was_applied(key);
         for difference in differences {
             let (effect, reversible, minutes) = match difference.field.change {
                 Change::InPlace {
@@ -231,9 +257,11 @@ impl Planner<'_> {
                     (Effect::None, true, 0)
                 }
             };
-            let effect = desired
-                .effect(&present.resource, difference.field.name)
-                .unwrap_or(effect);
+            let own = effect;
+            let effect = match desired.effect(&present.resource, difference.field.name) {
+                Some(Effect::DataLoss) if holds_nothing => own,
+                depending => depending.unwrap_or(own),
+            };
             step.effect = step.effect.max(effect);
             step.reversible &= reversible;
             step.minutes = step.minutes.max(minutes);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{AdoptionPolicy, Input};
 use crate::{
-    aws::{AwsResource, SnsSubscription},
+    aws::{AwsKind, AwsResource, SnsSubscription, Tags},
     failure::{Class, Failure},
     kubernetes::object::SHOPKEEPER,
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
@@ -21,13 +21,20 @@ pub enum Ownership {
     Adoptable,
     /// It may not; the failure says why and what to do.
     Foreign(Failure),
+    /// Whose it is cannot be said before AWS answers.
+    Unknown(Failure),
 }
 
 /// Whose a resource is by its tags alone, as far as that can be said without a policy.
 pub(super) fn of(present: &Present, input: &Input<'_>) -> Ownership {
+    let is_ours = |tags: &Tags| tags.get(OWNER_UID_TAG) == Some(&input.owner.uid);
     let ours = match &present.resource {
-        AwsResource::SnsSubscription(subscription) => is_our_subscription(subscription, input),
-        _ => present.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
+        AwsResource::SnsSubscription(subscription) => match topic_of(subscription, input) {
+            Some(Observation::Present(topic)) => is_ours(topic.tags()),
+            Some(Observation::Unknown(failure)) => return Ownership::Unknown(failure.clone()),
+            Some(Observation::Absent) | None => false,
+        },
+        _ => is_ours(present.tags()),
     };
     if ours {
         Ownership::Ours
@@ -36,25 +43,20 @@ pub(super) fn of(present: &Present, input: &Input<'_>) -> Ownership {
     }
 }
 
-/// SNS has no tags for subscriptions: one belongs to whom its topic belongs. Where the topic could not be looked at, it is ours
-/// if we are known to have made it.
-fn is_our_subscription(subscription: &SnsSubscription, input: &Input<'_>) -> bool {
-    let topic = input
+/// SNS has no tags for subscriptions: one belongs to whom its topic belongs. The inventory does not count: anybody who may write a
+/// status could name there what is not ours.
+fn topic_of<'a>(subscription: &SnsSubscription, input: &'a Input<'_>) -> Option<&'a Observation> {
+    let name = subscription.topic_arn.rsplit(':').next()?;
+    let found = input
         .observed
         .aws
-        .values()
-        .find_map(|observation| match observation {
-            Observation::Present(topic) => match &topic.resource {
-                AwsResource::SnsTopic(found) if found.arn == subscription.topic_arn => Some(topic),
-                _ => None,
-            },
-            Observation::Absent | Observation::Unknown(_) => None,
-        });
-    match topic {
-        Some(topic) => topic.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid),
-        None => input
-            .inventory
-            .contains_key(&AwsResource::from(subscription.clone()).key()),
+        .get(&ResourceKey::aws(AwsKind::SnsTopic, name))?;
+    match found {
+        // One of the same name in another account or region is another one.
+        Observation::Present(topic) if !matches!(&topic.resource, AwsResource::SnsTopic(topic) if topic.arn == subscription.topic_arn) => {
+            None
+        }
+        found => Some(found),
     }
 }
 
@@ -129,8 +131,9 @@ pub fn foreign_object(key: &ResourceKey, body: &Value) -> Failure {
 
 /// Whose a resource is under the adoption policy.
 pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> Ownership {
-    if of(present, input) == Ownership::Ours {
-        return Ownership::Ours;
+    match of(present, input) {
+        Ownership::Adoptable => {}
+        known => return known,
     }
     if let AwsResource::SnsSubscription(_) = present.resource {
         // What there is to do, the topic says.

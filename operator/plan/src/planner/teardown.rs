@@ -239,7 +239,13 @@ fn take_down_aws(
     if present.is_unconfirmed() {
         return None;
     }
-    if ownership::of(present, input) != Ownership::Ours {
+    let whose = ownership::of(present, input);
+    if let Ownership::Unknown(failure) = whose {
+        let mut step = step(key, Action::Wait, Operation::Wait);
+        step.blocked_by = vec![Blocker::Refused(failure)];
+        return Some(step);
+    }
+    if whose != Ownership::Ours {
         // One that was never known to be ours is none of this custom resource's business.
         let known = input.inventory.contains_key(key);
         let failure = || ownership::lost(key, present, input);

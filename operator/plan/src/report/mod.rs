@@ -116,8 +116,13 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         ));
     } else if approvals > 0 {
         let hash = plan.approval_hash().unwrap_or_default();
+        let gone: Vec<&Step> = plan.steps.iter().filter(|step| step.is_loss()).collect();
+        let gone = match gone.as_slice() {
+            [] => String::new(),
+            gone => format!("{}. ", describe_all(gone)),
+        };
         let message = format!(
-            "{}. Approve with the annotation {}={hash}",
+            "{gone}{}. Approve with the annotation {}={hash}",
             summary(plan),
             shopkeeper_api::APPROVE
         );
@@ -143,6 +148,20 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::PROGRESSING,
             message,
         ));
+    } else if let missed = drifted
+        .iter()
+        .copied()
+        .filter(|step| is_missed(step))
+        .collect::<Vec<_>>()
+        && !missed.is_empty()
+    {
+        // What is not there does not work, and it is not made as long as a person leaves it at that.
+        let message = format!(
+            "{}. To do: set policy.drift to Repair, or restore it",
+            describe_all(&missed)
+        );
+        conditions.push(draft(condition::READY, "False", reason::DRIFTED, &message));
+        conditions.push(draft(condition::STALLED, "True", reason::DRIFTED, &message));
     } else if !drifted.is_empty() {
         let mut message = describe_all(&drifted);
         if let Some(text) = not_observed(plan, |_| true) {
@@ -169,7 +188,8 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         .or(failures.first())
         .map(|(_, failure)| (*failure).clone())
         .or_else(|| Some(plan.unseen().next()?.1.clone()));
-    let ready = !deleting && failure.is_none() && working.is_empty() && approvals == 0;
+    let missed = plan.steps.iter().any(is_missed);
+    let ready = !deleting && failure.is_none() && working.is_empty() && approvals == 0 && !missed;
     Report {
         conditions,
         failure,
@@ -266,6 +286,11 @@ fn of_section(
         .copied()
         .filter(|step| is_work(step, plan))
         .collect();
+    let missed: Vec<&Step> = steps
+        .iter()
+        .copied()
+        .filter(|step| is_missed(step))
+        .collect();
     let (status, why, message) = if let Some((step, failure)) = failed {
         let why = if failure.class.needs_a_person() {
             reason_of(failure)
@@ -277,6 +302,13 @@ fn of_section(
             why,
             format!("{}: {}", step.key, failure.describe()),
         )
+    } else if let (true, Some(first)) = (working.is_empty(), missed.first()) {
+        let why = if first.blocked_by.contains(&Blocker::DriftReported) {
+            reason::DRIFTED
+        } else {
+            reason::APPROVAL_REQUIRED
+        };
+        ("False", why, describe_all(&missed))
     } else if working.is_empty()
         && let Some(text) = not_observed(plan, |step| keys.contains(&step.key))
     {
@@ -389,6 +421,11 @@ fn is_work(step: &Step, plan: &Plan) -> bool {
         && step.action != Action::Retain
         && !plan.waits_for_a_person(step)
         && !step.blocked_by.iter().any(unseen)
+}
+
+/// Whether it is not there, and is not made before a person decides.
+fn is_missed(step: &Step) -> bool {
+    step.action == Action::Create && step.waits_for_leave()
 }
 
 fn refusal(step: &Step) -> Option<&Failure> {

@@ -29,6 +29,16 @@ fn words(step: &Step) -> (String, String) {
             "uncordoning its nodes, which were to go",
             "its nodes, which were to go, are uncordoned",
         ),
+        (_, Action::Create) if step.is_repair => {
+            let how = step
+                .changes
+                .first()
+                .map_or("made anew", |change| change.to.as_str());
+            return (
+                "was deleted by somebody, making it anew".to_owned(),
+                format!("is gone from AWS, where somebody deleted it; to be {how}"),
+            );
+        }
         (_, Action::Create) => ("creating", "to be created"),
         (_, Action::Update) => {
             let fields = fields.join(", ");
@@ -64,7 +74,7 @@ fn words(step: &Step) -> (String, String) {
 #[must_use]
 pub fn change(step: &Step) -> String {
     if step.action != Action::Update {
-        return words(step).1;
+        return shorten_to(&words(step).1, LONGEST_CHANGE);
     }
     let changes: Vec<String> = step
         .changes

@@ -93,7 +93,7 @@ fn rebuilt(blueprint: &Blueprint) -> Blueprint {
     other
 }
 
-/// Whether an AWS resource carries our tag; a subscription, whether its topic does.
+/// Whether an AWS resource carries our tag; a subscription, whether its topic is seen to.
 pub fn is_ours(present: &Present, input: &Input<'_>) -> bool {
     let tagged = |present: &Present| present.tags().get(OWNER_UID_TAG) == Some(&input.owner.uid);
     match &present.resource {
@@ -111,10 +111,7 @@ pub fn is_ours(present: &Present, input: &Input<'_>) -> bool {
                     },
                     _ => None,
                 });
-            topic.map_or_else(
-                || input.inventory.contains_key(&present.resource.key()),
-                |topic| tagged(topic),
-            )
+            topic.is_some_and(|topic| tagged(topic))
         }
         _ => tagged(present),
     }

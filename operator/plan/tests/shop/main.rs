@@ -15,6 +15,7 @@ mod fixture;
 mod gateways;
 mod identity;
 mod invariants;
+mod losses;
 mod names;
 mod network;
 mod nodes;

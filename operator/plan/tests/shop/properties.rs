@@ -457,7 +457,7 @@ proptest! {
         world.approved = Some(hash);
         world.pass_cut_short(0);
         world.approved = None;
-        let needs = |step: &Step| all || step.effect.is_disruptive() && step.action != Action::Create;
+        let needs = |step: &Step| all || step.effect.is_disruptive() && (step.action != Action::Create || step.is_repair);
         for (chance, which) in chances.into_iter().chain([(0, 0), (1, 0)].into_iter().cycle().take(60)) {
             let observed = world.observe();
             let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));

@@ -4,9 +4,12 @@ use serde_json::json;
 use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
-    decisions, inventory,
+    decisions,
+    failure::{Class, Failure},
+    inventory,
+    last_seen::LastSeen,
     names::{OWNER_TAG, OWNER_UID_TAG},
-    plan::Plan,
+    plan::{Blocker, Plan},
     planner::{ChangePolicy, DeletionPolicy},
     report,
     resource::ResourceKey,
@@ -14,7 +17,7 @@ use shopkeeper_plan::{
 
 use crate::{
     fixture::{read, want},
-    world::World,
+    world::{Thing, World},
 };
 
 /// The orders, whose sales department wants large orders only.
@@ -136,6 +139,86 @@ fn a_subscription_of_somebody_elses_topic_is_not_ours() {
         );
         assert!(world.aws.contains_key(&key) && world.aws.contains_key(&topic));
     }
+}
+
+/// A subscription between a topic and a queue of somebody else, which a status says is ours.
+fn forge(world: &mut World) -> ResourceKey {
+    let ours = world.key(AwsKind::SnsSubscription, "|sms|");
+    let mut forged = world.aws[&ours].present.resource.clone();
+    let AwsResource::SnsSubscription(found) = &mut forged else {
+        unreachable!()
+    };
+    found.topic_arn = "arn:aws:sns:eu-west-1:123456789012:foreign".into();
+    let key = forged.key();
+    let entry = world.inventory[&ours].clone();
+    world.aws.insert(key.clone(), Thing::new(forged));
+    world.inventory.insert(key.clone(), entry);
+    key
+}
+
+#[test]
+fn a_status_cannot_make_a_subscription_ours() {
+    for deleting in [false, true] {
+        let mut world = World::settled(want("octank", &read("octank", "orders")));
+        let key = forge(&mut world);
+        world.deleting = deleting;
+        world.policies.deletion = DeletionPolicy::Delete;
+        world.policies.changes = ChangePolicy::Automatic;
+        world.run();
+        assert!(world.aws.contains_key(&key), "{deleting}: {:#?}", world.log);
+        let line = format!("delete SnsSubscription/{}", key.name);
+        assert!(!world.log.contains(&line), "{:#?}", world.log);
+    }
+}
+
+#[test]
+fn a_topic_of_the_same_name_in_another_account_is_another_one() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let key = forge(&mut world);
+    let AwsResource::SnsTopic(topic) = &world.aws[&world.key(AwsKind::SnsTopic, "ship")]
+        .present
+        .resource
+    else {
+        unreachable!()
+    };
+    let elsewhere = topic.arn.replace("123456789012", "999999999999");
+    assert_ne!(elsewhere, topic.arn);
+    let AwsResource::SnsSubscription(found) = &mut world.thing(&key).present.resource else {
+        unreachable!()
+    };
+    found.topic_arn = elsewhere;
+    world.policies.changes = ChangePolicy::Automatic;
+    world.run();
+    assert!(world.aws.contains_key(&key), "{:#?}", world.log);
+}
+
+#[test]
+fn whose_it_is_waits_for_what_aws_says_of_the_topic() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let topic = world.key(AwsKind::SnsTopic, "ship");
+    let key = world.key(AwsKind::SnsSubscription, "|sms|");
+    let failure = Failure::new(Class::Throttled, "ListTagsForResource: slow down");
+    world.unknown.insert(topic.clone(), failure.clone());
+    world.lately.insert(topic.clone(), LastSeen::default());
+    world.lately.insert(key.clone(), LastSeen::default());
+    let plan = world.run();
+    assert_eq!(world.log, [""; 0]);
+    let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+    assert_eq!(step.blocked_by, [Blocker::NotObserved(failure.clone())]);
+
+    world.deleting = true;
+    world.policies.deletion = DeletionPolicy::Delete;
+    let plan = world.pass();
+    let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+    assert_eq!(step.blocked_by[0], Blocker::Refused(failure));
+    world.unknown.clear();
+    world.run();
+    assert!(!world.aws.contains_key(&key) && !world.aws.contains_key(&topic));
+    assert!(
+        world
+            .log
+            .contains(&format!("delete SnsSubscription/{}", key.name))
+    );
 }
 
 /// Everything that is told of a plan: in the status, in conditions and in events.

@@ -1,8 +1,10 @@
 //! A catalog under each policy, and a part that is taken out of one.
 
 use anyhow::{Result, ensure};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
-use shopkeeper_e2e::{Shop, Subject, equals, includes};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
+use shopkeeper_localenv::{AwsFault, FaultKind};
 
 use super::{CLUSTER, NAMESPACE, in_order, left, take_down};
 
@@ -250,4 +252,73 @@ pub async fn a_cache_is_taken_out(shop: &Shop) -> Result<()> {
         &shop.aws.table("octank-deletion-thinner-products").await?,
         &json!({"status": "ACTIVE"}),
     )
+}
+
+/// The last backup of a table that was put back, and written to, is not the last one when it is taken out again.
+pub async fn a_table_is_taken_out_twice(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "twice");
+    let tables = json!([
+        {"name": "carts", "table": {"keys": {"partition": {"name": "id", "type": "String"}}}}
+    ]);
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {{name: twice, namespace: {NAMESPACE}}}
+spec:
+  workload: {{image: registry.example/catalog:1, ports: [{{name: http, containerPort: 8080}}]}}
+  nodes: {{type: None}}
+  products: {{keys: {{partition: {{name: id, type: String}}}}}}
+  tables: {tables}
+"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let table = shop.made(&subject, "DynamoDbTable", "tables.carts").await?;
+
+    // The backup is made, and the table cannot be deleted.
+    let control = shop.environment.aws_control()?;
+    let mut fault = AwsFault::new(FaultKind::AccessDenied, "dynamodb", "DeleteTable");
+    fault.resource = Some(table.clone());
+    let fault = control.add_fault(&fault).await?;
+    let mark = shop.mark().await?;
+    shop.merge(&subject, json!({"spec": {"tables": null}}))
+        .await?;
+    shop.approve(&subject).await?;
+    shop.until_condition(&subject, "Stalled", "True", "AccessDenied")
+        .await?;
+    in_order(shop, mark, &table, &["dynamodb:CreateBackup"]).await?;
+    equals("backups", shop.aws.table_backups(&table).await?.len(), 1)?;
+
+    // It is put back, and used.
+    shop.merge(&subject, json!({"spec": {"tables": tables}}))
+        .await?;
+    shop.until_ready(&subject).await?;
+    control.remove_fault(&fault).await?;
+    shop.aws
+        .dynamodb
+        .put_item()
+        .table_name(&table)
+        .item("id", AttributeValue::S("of today".to_owned()))
+        .send()
+        .await?;
+
+    let mark = shop.mark().await?;
+    shop.merge(&subject, json!({"spec": {"tables": null}}))
+        .await?;
+    shop.approve(&subject).await?;
+    shop.until_ready(&subject).await?;
+    shop.until("the table is gone", PATIENCE, async || {
+        ensure!(shop.aws.table(&table).await.is_err(), "it is still there");
+        Ok(())
+    })
+    .await?;
+    in_order(
+        shop,
+        mark,
+        &table,
+        &["dynamodb:CreateBackup", "dynamodb:DeleteTable"],
+    )
+    .await?;
+    equals("backups", shop.aws.table_backups(&table).await?.len(), 2)?;
+    take_down(shop, &subject).await.map(drop)
 }

@@ -3,7 +3,7 @@
 //! Proves for each deletion policy what is left and what is saved, from AWS and from the order of the calls; that what nobody
 //! needs goes whatever the policy; that the custom resource goes last; that the resources of others are untouched; that a
 //! Platform waits for those that run on it; and that a part that is taken out of a specification goes by the policy, too,
-//! after approval.
+//! after approval, and that its last backup is one of that time.
 //!
 //! Rows R3, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
@@ -51,6 +51,10 @@ async fn deletion_follows_the_policy() -> Result<()> {
         (
             "a cache taken out of a catalog",
             catalog::a_cache_is_taken_out(&shop).boxed_local(),
+        ),
+        (
+            "a table taken out of a catalog twice",
+            catalog::a_table_is_taken_out_twice(&shop).boxed_local(),
         ),
     ])
     .await?;

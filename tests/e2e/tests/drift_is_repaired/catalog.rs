@@ -129,7 +129,7 @@ spec:
         Drift {
             what: "the cache's snapshots",
             made: async {
-                let call = aws.elasticache.modify_replication_group().replication_group_id(&cache).snapshot_retention_limit(9);
+                let call = aws.elasticache.modify_replication_group().replication_group_id(&cache).snapshot_retention_limit(0);
                 call.apply_immediately(true).send().await?;
                 Ok(())
             }

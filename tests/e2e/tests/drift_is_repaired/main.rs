@@ -1,11 +1,13 @@
 //! What somebody changes behind Shopkeeper's back is set back, or only told of, as the policy says.
 //!
 //! Proves for AWS and for the cluster that a change made outside is repaired at the next look, field by field; and that under
-//! `drift: Report` it is told of in the condition Ready with the reason Drifted, and nothing is written.
+//! `drift: Report` it is told of in the condition Ready with the reason Drifted, and nothing is written. What held data and is gone
+//! is not made anew before a person has approved that, and under `Report` not at all.
 //!
 //! Rows R3, R4, R10, R11, R12, R13, R18, R22, R29 of `docs/coverage.md`.
 
 mod catalog;
+mod lost;
 mod orders;
 mod reported;
 
@@ -41,6 +43,11 @@ async fn drift_is_repaired() -> Result<()> {
         (
             "drift is only told",
             reported::only_told(&shop).boxed_local(),
+        ),
+        ("a lost table", lost::asked_for(&shop).boxed_local()),
+        (
+            "a lost table under Report",
+            lost::only_told(&shop).boxed_local(),
         ),
         (
             "drift of the platform is repaired",

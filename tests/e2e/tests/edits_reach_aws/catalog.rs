@@ -36,13 +36,13 @@ spec:
     let index = |name: &str, attribute: &str| json!({"name": name, "partition": {"name": attribute, "type": "String"}});
     let provisioned = |read: i64, write: i64| json!({"capacity": {"type": "Provisioned", "provisioned": {"read": read, "write": write}}});
     let edits = vec![
-        edit(
+        disruptive(
             "products.timeToLive",
             products(json!({"timeToLive": {"attribute": "expires"}})),
             &table,
             json!({"expiry": "expires"}),
         ),
-        edit(
+        disruptive(
             "products.recoveryPeriodDays",
             products(json!({"recoveryPeriodDays": 7})),
             &table,
@@ -98,7 +98,7 @@ spec:
             &cache,
             json!({"status": "available", "members": 4}),
         ),
-        edit(
+        disruptive(
             "cache.replicas, fewer",
             json!({"cache": {"replicas": 2}}),
             &cache,
@@ -132,13 +132,16 @@ spec:
             }}),
         ),
         edit(
-            "cache.users[].accessString",
+            "cache.users[].accessString, more",
+            json!({"cache": {"users": [{"name": "app"}, {"name": "reports"}]}}),
+            &users,
+            json!({"users": {"octank-edits-data-reports": {"status": "active", "access": "on ~* &* +@all"}}}),
+        ),
+        disruptive(
+            "cache.users[].accessString, less",
             json!({"cache": {"users": [{"name": "app", "accessString": "on ~catalog:* +@all -@dangerous"}, {"name": "reports"}]}}),
             &users,
-            json!({"users": {
-                "octank-edits-data-app": {"status": "active", "access": "on ~catalog:* +@all -@dangerous"},
-                "octank-edits-data-reports": {"status": "active", "access": "on ~* &* +@all"},
-            }}),
+            json!({"users": {"octank-edits-data-app": {"status": "active", "access": "on ~catalog:* +@all -@dangerous"}}}),
         ),
         disruptive(
             "cache.users[].authentication",
@@ -170,7 +173,7 @@ spec:
             &bucket,
             json!({"tierings": [{"days": 200, "tier": "ARCHIVE_ACCESS"}, {"days": 400, "tier": "DEEP_ARCHIVE_ACCESS"}]}),
         ),
-        edit(
+        disruptive(
             "media.versioning",
             json!({"media": {"versioning": "Disabled"}}),
             &bucket,
