@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use shopkeeper_api::status::{condition, reason};
 
 use crate::{
+    account::WRONG_ACCOUNT,
     blueprint::{Blueprint, Section},
     claims::NAME_TAKEN,
     failure::{Class, Failure, is_quota},
@@ -402,6 +403,7 @@ fn reason_of(failure: &Failure) -> &'static str {
     match (failure.class, failure.code.as_deref()) {
         (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
         (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
+        (_, Some(WRONG_ACCOUNT)) => reason::WRONG_ACCOUNT,
         (Class::Denied, _) => reason::ACCESS_DENIED,
         (_, Some(code)) if is_quota(code) => reason::QUOTA_EXCEEDED,
         _ => reason::FAILED,
