@@ -15,9 +15,11 @@ use crate::{
 };
 
 mod resources;
+mod staying;
 mod words;
 
 pub use resources::{new_notes, note, replicas, state};
+pub use staying::{Staying, staying};
 use words::describe_all;
 pub use words::{change, describe, summary};
 
@@ -165,6 +167,12 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::SUCCEEDED,
             &format!("{} resources are as declared", plan.unchanged),
         ));
+    }
+    // Until the custom resource is gone: after that only an event tells of it.
+    if deleting && let Some(text) = staying::stays(&plan.steps) {
+        for condition in &mut conditions {
+            condition.message = shorten(&format!("{}; {text}", condition.message));
+        }
     }
     let failure = stalled
         .or(failures.first())

@@ -6,6 +6,7 @@
 //! Rows R3, R4, R10, R11, R12, R13, R18, R22, R29 of `docs/coverage.md`.
 
 mod catalog;
+mod objects;
 mod orders;
 mod reported;
 
@@ -37,6 +38,10 @@ async fn drift_is_repaired() -> Result<()> {
         (
             "drift of orders is repaired",
             orders::of_orders(&shop).boxed_local(),
+        ),
+        (
+            "drift of objects of the cluster is repaired",
+            objects::of_objects(&shop).boxed_local(),
         ),
         (
             "drift is only told",
