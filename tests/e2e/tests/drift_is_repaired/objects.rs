@@ -67,8 +67,9 @@ async fn disown(shop: &Shop, object: &Subject) -> Result<()> {
 }
 
 async fn owner(shop: &Shop, object: &Subject) -> Result<Value> {
-    let mut object = shop
+    let object = shop
         .get(object.kind, &object.namespace, &object.name)
         .await?;
-    Ok(object["metadata"]["ownerReferences"][0]["name"].take())
+    let name = object.pointer("/metadata/ownerReferences/0/name");
+    Ok(name.cloned().unwrap_or_default())
 }
