@@ -64,6 +64,8 @@ pub mod reason {
     pub const ADOPTION_REQUIRED: &str = "AdoptionRequired";
     /// A name that this asks for belongs to another custom resource of the namespace.
     pub const NAME_TAKEN: &str = "NameTaken";
+    /// The operator's AWS credentials belong to another account than the Platform: nothing is looked at or changed.
+    pub const WRONG_ACCOUNT: &str = "WrongAccount";
     /// AWS or Kubernetes refused by permission.
     pub const ACCESS_DENIED: &str = "AccessDenied";
     /// The cluster has no Pod Identity agent.

@@ -12,6 +12,7 @@ use crate::{
     made::MadeLately,
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
+    tenure::{Tenure, Unlimited},
 };
 
 /// What an observation needs to know beside a name.
@@ -42,6 +43,7 @@ pub struct Account {
     pub(crate) servicequotas: aws_sdk_servicequotas::Client,
     pub(crate) sns: aws_sdk_sns::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
+    pub(crate) sts: aws_sdk_sts::Client,
     /// Shared by all clones: a pass makes a clone, and the passwords are to outlive it.
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) cache_tags: Arc<crate::elasticache::KnownTags>,
@@ -80,7 +82,13 @@ impl Account {
     /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
     ///
     /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
-    pub async fn connect(region: &str, observer: Arc<dyn CallObserver>, budgets: Budgets) -> Self {
+    /// Calls that change something are made while the tenure lasts.
+    pub async fn connect(
+        region: &str,
+        observer: Arc<dyn CallObserver>,
+        budgets: Budgets,
+        tenure: Arc<dyn Tenure>,
+    ) -> Self {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::disabled())
@@ -92,7 +100,8 @@ impl Account {
             )
             .load()
             .await;
-        Self::from_configuration(configuration, observer, Some(budgets))
+        let recorder = CallRecorder::new(observer, Some(budgets), tenure);
+        Self::from_recorder(configuration, recorder)
     }
 
     /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
@@ -103,7 +112,13 @@ impl Account {
         observer: Arc<dyn CallObserver>,
         budgets: Option<Budgets>,
     ) -> Self {
-        let recorder = CallRecorder::new(observer, budgets);
+        let recorder = CallRecorder::new(observer, budgets, Arc::new(Unlimited));
+        Self::from_recorder(configuration, recorder)
+    }
+
+    /// Clients whose calls go through this recorder, with a configuration of the caller's.
+    #[must_use]
+    pub fn from_recorder(configuration: SdkConfig, recorder: CallRecorder) -> Self {
         macro_rules! client {
             ($sdk:ident) => {
                 $sdk::Client::from_conf(
@@ -132,6 +147,7 @@ impl Account {
             servicequotas: client!(aws_sdk_servicequotas),
             sns: client!(aws_sdk_sns),
             sqs: client!(aws_sdk_sqs),
+            sts: client!(aws_sdk_sts),
             passwords: Arc::default(),
             cache_tags: Arc::default(),
             rds_changes: Arc::default(),

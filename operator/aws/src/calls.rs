@@ -1,4 +1,4 @@
-//! Every call to AWS: whether the [budget](crate::budget) lets it out, and a record of what it was, how it went and how long it took.
+//! Every call to AWS: whether the [budget](crate::budget) and the [tenure](crate::tenure) let it out, and a record of what it was, how it went and how long it took.
 
 use std::{
     fmt,
@@ -11,7 +11,10 @@ use aws_smithy_runtime_api::{
     client::{
         interceptors::{
             Intercept,
-            context::{BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef},
+            context::{
+                BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+                FinalizerInterceptorContextRef,
+            },
         },
         orchestrator::Metadata,
         runtime_components::RuntimeComponents,
@@ -21,8 +24,9 @@ use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
 use shopkeeper_plan::budget::AwsApi;
 
 use crate::{
-    budget::{Budgets, Priority, api_of},
+    budget::{Budgets, Priority, api_of, is_read},
     error::is_throttling,
+    tenure::{Tenure, TenureIsOver},
 };
 
 /// Hears of every call after it ended.
@@ -58,12 +62,13 @@ pub struct CallRecorder {
     observer: Arc<dyn CallObserver>,
     /// `None` where the calls are not limited.
     budgets: Option<Budgets>,
+    tenure: Arc<dyn Tenure>,
 }
 
 #[derive(Debug)]
 struct Started(Instant);
 
-/// A call that the budget did not let out: it was none.
+/// A call that was not let out: it was none.
 #[derive(Debug)]
 struct NotMade;
 
@@ -76,8 +81,18 @@ impl Storable for Started {
 }
 
 impl CallRecorder {
-    pub(crate) fn new(observer: Arc<dyn CallObserver>, budgets: Option<Budgets>) -> Self {
-        Self { observer, budgets }
+    /// Without budgets calls are not limited.
+    #[must_use]
+    pub fn new(
+        observer: Arc<dyn CallObserver>,
+        budgets: Option<Budgets>,
+        tenure: Arc<dyn Tenure>,
+    ) -> Self {
+        Self {
+            observer,
+            budgets,
+            tenure,
+        }
     }
 
     /// The budgets with the API that a call goes to. Only what has a budget is limited.
@@ -119,6 +134,23 @@ impl Intercept for CallRecorder {
             self.observer.budget_spent(api, priority);
             bag.interceptor_state().store_put(NotMade);
             return Err(spent.into());
+        }
+        Ok(())
+    }
+
+    /// The last moment before it is sent: a process may be stopped for any time before.
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let writes = bag
+            .load::<Metadata>()
+            .is_none_or(|call| !is_read(call.name()));
+        if writes && !self.tenure.lasts() {
+            bag.interceptor_state().store_put(NotMade);
+            return Err(TenureIsOver.into());
         }
         Ok(())
     }

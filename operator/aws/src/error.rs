@@ -9,7 +9,10 @@ use shopkeeper_plan::{
     failure::{Class, Failure, is_quota},
 };
 
-use crate::budget::Spent;
+use crate::{
+    budget::Spent,
+    tenure::{OVER, TenureIsOver},
+};
 
 /// The error of a call.
 pub type CallError<E> = SdkError<E, HttpResponse>;
@@ -248,7 +251,12 @@ fn without_answer<E>(operation: &str, error: &CallError<E>) -> Failure
 where
     E: std::error::Error + 'static,
 {
-    if let Some(spent) = budget_spent(error) {
+    if caused_by::<TenureIsOver>(error).is_some() {
+        // This process ends in a moment, and whoever leads looks for itself.
+        return Failure::new(Class::Conflict, format!("{operation}: {TenureIsOver}"))
+            .with_code(OVER);
+    }
+    if let Some(spent) = caused_by::<Spent>(error) {
         return Failure::new(Class::Throttled, format!("{operation}: {spent}"))
             .with_code(SPENT)
             .with_retry_after(spent.retry_after);
@@ -282,12 +290,12 @@ where
     }
 }
 
-/// The budget, where that is why the call was not made.
-fn budget_spent<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Spent> {
+/// Why the call was not made, where it is this.
+fn caused_by<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         (*error).source()
     })
-    .find_map(|error| error.downcast_ref::<Spent>())
+    .find_map(|error| error.downcast_ref::<T>())
 }
 
 /// Whether an answer asks for fewer calls, where its error is not at hand as one of an operation.

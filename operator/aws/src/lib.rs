@@ -31,8 +31,11 @@ pub mod secretsmanager;
 pub mod servicequotas;
 pub mod sns;
 pub mod sqs;
+pub mod sts;
+pub mod tenure;
 
 pub use account::{Account, Scope};
 pub use observer::{Age, Observer};
 pub use parts::Parts;
 pub use resource::{ClientToken, Found, ResourceApi};
+pub use tenure::Tenure;

@@ -45,6 +45,11 @@ const VERBS: [&str; 26] = [
 
 /// A call that is covered by a statement of its own: secrets are no kind of resource.
 const ELSEWHERE: &str = "secretsmanager:GetSecretValue";
+/// A call that AWS answers to everybody: no policy can forbid it, so that none need allow it.
+const FREE: &str = "sts:GetCallerIdentity";
+
+/// A folder of no service: it counts calls by their verbs.
+const NO_SERVICE: &str = "budget";
 
 /// Every operation in the sources of a service, as `service:Operation`. Each call names its operation in a literal, to say
 /// which one failed.
@@ -77,7 +82,7 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     fs::read_dir(parent)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir() && path.join("mod.rs").exists())
+        .filter(|path| path.is_dir() && path.join("mod.rs").exists() && !path.ends_with(NO_SERVICE))
         .collect()
 }
 
@@ -127,7 +132,7 @@ fn every_call_is_allowed() {
         "the sources are not read as they were: {called:?}"
     );
     let mut allowed = allowed();
-    allowed.insert(ELSEWHERE.to_owned());
+    allowed.extend([ELSEWHERE, FREE].map(str::to_owned));
     let missing: Vec<_> = called.difference(&allowed).collect();
     assert!(
         missing.is_empty(),

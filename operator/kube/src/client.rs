@@ -20,7 +20,11 @@ use kube::{
 use tokio::time::Instant;
 use tower::{BoxError, Layer, Service, buffer::BufferLayer, retry};
 
-use crate::{Error, metrics::RestClientMetrics};
+use crate::{
+    Error,
+    metrics::RestClientMetrics,
+    tenure::{Tenure, TenureLayer},
+};
 
 /// How requests are bounded and retried.
 #[derive(Debug, Clone)]
@@ -48,7 +52,7 @@ impl ClientOptions {
     }
 }
 
-/// Builds a client for everything but leader election.
+/// Builds a client for everything but leader election. It reads always, and writes while the tenure lasts.
 ///
 /// # Errors
 /// [`Error::Unexpected`] if the configuration (certificates, credentials, proxy) cannot be used.
@@ -56,10 +60,13 @@ pub fn build(
     config: Config,
     options: &ClientOptions,
     metrics: &RestClientMetrics,
+    tenure: Tenure,
 ) -> Result<Client, Error> {
     let (config, measure) = prepare(config, options, metrics)?;
     Ok(ClientBuilder::try_from(config)?
         .with_layer(&measure)
+        // Below the retry: what is sent again is as late as what is sent first.
+        .with_layer(&TenureLayer(tenure))
         // Retrying needs a service that can be cloned, which kube's is not.
         .with_layer(&BufferLayer::new(1024))
         .with_layer(&retry::RetryLayer::new(Retry::new(options.retries)))

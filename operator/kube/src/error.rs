@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+/// What the API server says of an applied object whose fields do not fit, such as a list with two entries of one key.
+const UNTYPED: &str = "failed to create typed patch object";
+
 /// The outcome of a refused or failed request to the API server.
 ///
 /// The variants follow what the caller can do about it, not the HTTP status: the planner's error classes map onto them
@@ -101,6 +104,8 @@ impl From<Status> for Error {
                 message,
                 retry_after,
             },
+            // As written it does not fit the kind's schema, which the API server calls an error of its own.
+            500 if message.contains(UNTYPED) => Self::Invalid(message),
             code if code >= 500 => Self::Transient {
                 message,
                 retry_after,
@@ -168,6 +173,16 @@ mod tests {
         ] {
             assert_eq!(Error::from(status(code)).label(), label, "{code}");
         }
+    }
+
+    #[test]
+    fn an_object_that_does_not_fit_its_schema_is_no_passing_failure() {
+        let status = Status::failure(
+            "failed to create typed patch object (shop/orders; apps/v1, Kind=Deployment): duplicate entries for key",
+            "InternalError",
+        )
+        .with_code(500);
+        assert_eq!(Error::from(status).label(), "invalid");
     }
 
     #[test]

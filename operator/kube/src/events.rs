@@ -91,6 +91,15 @@ struct Memory {
     allowances: HashMap<String, Allowance>,
 }
 
+/// Whether an event may be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// There will be others.
+    Progress,
+    /// It is told once.
+    InAnyCase,
+}
+
 /// What to send for an event.
 #[derive(Debug, PartialEq, Eq)]
 enum Action {
@@ -136,19 +145,34 @@ impl Recorder {
         }
     }
 
+    /// Publishes an event that is told for the last time, however many others the object has had: the filter that keeps one object from
+    /// flooding the cluster is for news about progress.
+    pub async fn publish_in_any_case(&self, regarding: &ObjectReference, event: &Event) {
+        self.publish_by(regarding, event, Weight::InAnyCase).await;
+    }
+
     /// Publishes an event about an object. A repetition within six minutes is only counted; after that the count is written. Failures
     /// are logged and otherwise ignored: an event is never worth failing a pass.
     pub async fn publish(&self, regarding: &ObjectReference, event: &Event) {
-        if let Err(error) = self.try_publish(regarding, event).await {
+        self.publish_by(regarding, event, Weight::Progress).await;
+    }
+
+    async fn publish_by(&self, regarding: &ObjectReference, event: &Event, weight: Weight) {
+        if let Err(error) = self.try_publish(regarding, event, weight).await {
             tracing::warn!(%error, reason = %event.reason, "event not published");
         }
     }
 
-    async fn try_publish(&self, regarding: &ObjectReference, event: &Event) -> Result<(), Error> {
+    async fn try_publish(
+        &self,
+        regarding: &ObjectReference,
+        event: &Event,
+        weight: Weight,
+    ) -> Result<(), Error> {
         let key = key_of(regarding, event);
         let action = {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.decide(key, regarding, Instant::now())
+            memory.decide(key, regarding, weight, Instant::now())
         };
         match action {
             Action::Nothing => Ok(()),
@@ -250,7 +274,13 @@ impl Recorder {
 }
 
 impl Memory {
-    fn decide(&mut self, key: u64, regarding: &ObjectReference, now: Instant) -> Action {
+    fn decide(
+        &mut self,
+        key: u64,
+        regarding: &ObjectReference,
+        weight: Weight,
+        now: Instant,
+    ) -> Action {
         let since = |then: Instant| now.saturating_duration_since(then);
         self.known
             .retain(|_, known| since(known.seen) < SERIES_INTERVAL * 2);
@@ -268,6 +298,9 @@ impl Memory {
                 name: known.name.clone(),
                 count: known.count,
             };
+        }
+        if weight == Weight::InAnyCase {
+            return Action::Create;
         }
         let object = regarding
             .uid
@@ -348,7 +381,7 @@ mod tests {
     }
 
     fn decide(memory: &mut Memory, note: &str, now: Instant) -> Action {
-        let action = memory.decide(key(note), &storefront(), now);
+        let action = memory.decide(key(note), &storefront(), Weight::Progress, now);
         if action == Action::Create {
             memory.known.insert(
                 key(note),
@@ -405,6 +438,12 @@ mod tests {
             .filter(|number| decide(&mut memory, &number.to_string(), start) == Action::Create)
             .count();
         assert_eq!(created, 25);
+        let last = (key("stays in AWS"), &storefront());
+        assert_eq!(
+            memory.decide(last.0, last.1, Weight::InAnyCase, start),
+            Action::Create,
+            "what is told for the last time is no flood"
+        );
         assert_eq!(decide(&mut memory, "later", start + REFILL), Action::Create);
         assert_eq!(
             decide(&mut memory, "later still", start + REFILL),

@@ -39,6 +39,7 @@ use crate::{
     client::{ClientOptions, DeadlineLayer, prepare},
     error::error_chain,
     metrics::{LeaseMetrics, RestClientMetrics},
+    tenure::Tenure,
 };
 
 /// Between two looks of a candidate.
@@ -111,6 +112,7 @@ pub enum Standing {
 /// A handle to the election. Dropping it gives leadership up without waiting for that to succeed.
 pub struct Election {
     standing: watch::Receiver<Standing>,
+    tenure: Tenure,
     release: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -135,6 +137,12 @@ impl Election {
     #[must_use]
     pub fn is_leader(&self) -> bool {
         *self.standing.borrow() == Standing::Leader
+    }
+
+    /// Until when this process may write.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// Resolves when this process leads. Never, if it has led before.
@@ -219,6 +227,11 @@ fn start(
     let (standing, receiver) = watch::channel(Standing::Candidate);
     let (release, released) = oneshot::channel();
     metrics.set(&options.name, false);
+    let tenure = Tenure::new(
+        receiver.clone(),
+        renewals.0.subscribe(),
+        options.renew_deadline,
+    );
     let campaign = Campaign {
         client,
         options,
@@ -229,6 +242,7 @@ fn start(
     };
     Ok(Election {
         standing: receiver,
+        tenure,
         release: Some(release),
         task: tokio::spawn(campaign.run(released)),
     })

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod scalers;
 pub mod status;
 pub mod store;
+pub mod tenure;
 #[cfg(test)]
 mod testing;
 pub mod watch;

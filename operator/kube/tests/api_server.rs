@@ -33,6 +33,7 @@ use shopkeeper_kube::{
         Concurrency, FinalizerChange, StatusWrite, StatusWriter, add_finalizer, remove_finalizer,
     },
     store::{ObjectKey, Readiness},
+    tenure::Tenure,
     watch::{Watch, prune_secret, secret_digest},
 };
 use shopkeeper_localenv::LocalEnvironment;
@@ -78,6 +79,7 @@ impl World {
             config.clone(),
             &ClientOptions::new("test"),
             &metrics.rest_client,
+            Tenure::unlimited(),
         )
         .unwrap();
         let namespace = format!("kube-test-{:08x}", rand::random::<u32>());

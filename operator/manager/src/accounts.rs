@@ -5,9 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use shopkeeper_aws::{Account, Observer, budget::Budgets};
+use shopkeeper_api::Platform;
+use shopkeeper_aws::{Account, Observer, budget::Budgets, sts};
 use shopkeeper_ec2::Network;
-use shopkeeper_plan::budget::{AwsApi, Limit};
+use shopkeeper_kube::tenure::Tenure;
+use shopkeeper_plan::{
+    account,
+    budget::{AwsApi, Limit},
+    failure::Failure,
+};
 use tokio::sync::Mutex;
 
 use crate::metrics::ShopMetrics;
@@ -22,6 +28,36 @@ pub struct Session {
     /// Looks up VPCs and subnets.
     pub network: Network,
     budgets: Budgets,
+    /// The account that the credentials belong to, once it was that of a Platform: wrong credentials are asked about again.
+    account_id: Mutex<Option<String>>,
+}
+
+impl Session {
+    /// Makes sure that the credentials are for the account of a Platform. Before that nothing may be looked at: in another account
+    /// everything would pass for gone. Those who wait for an answer share it.
+    ///
+    /// # Errors
+    /// They are for another one, or AWS does not tell.
+    pub async fn check_account(&self, platform: &Platform) -> Result<(), Failure> {
+        let mut known = self.account_id.lock().await;
+        if known.as_ref() == Some(&platform.spec.aws.account_id) {
+            return Ok(());
+        }
+        let actual = sts::account_id(&self.account).await?;
+        account::check(platform, &actual)?;
+        *known = Some(actual);
+        Ok(())
+    }
+}
+
+/// The tenure of a leader, as calls to AWS ask for it.
+#[derive(Debug)]
+struct Leadership(Tenure);
+
+impl shopkeeper_aws::Tenure for Leadership {
+    fn lasts(&self) -> bool {
+        self.0.lasts()
+    }
 }
 
 /// All sessions.
@@ -29,16 +65,18 @@ pub struct Session {
 pub struct Accounts {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
     metrics: ShopMetrics,
+    tenure: Arc<Leadership>,
     /// Those of no region, whose global ones all regions share.
     budgets: Budgets,
 }
 
 impl Accounts {
     /// No sessions yet.
-    pub fn new(metrics: ShopMetrics) -> Self {
+    pub fn new(metrics: ShopMetrics, tenure: Tenure) -> Self {
         Self {
             sessions: Mutex::default(),
             metrics,
+            tenure: Arc::new(Leadership(tenure)),
             budgets: Budgets::default(),
         }
     }
@@ -54,12 +92,14 @@ impl Accounts {
         budgets.set_limits(limits);
         self.metrics.show_budgets(region, &budgets);
         let calls = Arc::new(self.metrics.clone());
-        let account = Account::connect(region, calls, budgets.clone()).await;
+        let tenure = Arc::clone(&self.tenure);
+        let account = Account::connect(region, calls, budgets.clone(), tenure).await;
         let session = Arc::new(Session {
             observer: Observer::new(account.clone()),
             network: Network::new(&account),
             account,
             budgets,
+            account_id: Mutex::default(),
         });
         sessions.insert(region.to_owned(), Arc::clone(&session));
         session

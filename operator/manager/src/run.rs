@@ -13,6 +13,7 @@ use shopkeeper_kube::{
     lease::{self, Election, LeaseOptions},
     metrics::Metrics,
     store::ObjectKey,
+    tenure::Tenure,
 };
 use tokio::{
     net::TcpListener,
@@ -74,11 +75,17 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         .await
         .context("finding the Kubernetes API server")?;
     let client_options = ClientOptions::new(env!("CARGO_PKG_VERSION"));
-    let client = client::build(config.clone(), &client_options, &metrics.rest_client)?;
+    // Reads until there is a leader, and needs no tenure for that.
+    let reader = client::build(
+        config.clone(),
+        &client_options,
+        &metrics.rest_client,
+        Tenure::unlimited(),
+    )?;
 
     // Before the first request that may hang: a signal must end the process at any time.
     let signals = signals(shutdown.clone())?;
-    let current = definitions::start(&client, &health, &shop_metrics, &metrics.watch, &shutdown)?;
+    let current = definitions::start(&reader, &health, &shop_metrics, &metrics.watch, &shutdown)?;
     // A replica that could only do harm does not stand for election, so that an older one goes on in a rolling update.
     if shutdown
         .run_until_cancelled(definitions::wait_until_current(current))
@@ -89,7 +96,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
-    let stores = Stores::start(&client, &queues, &memory, &metrics.watch, &shutdown);
+    let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &shutdown);
     if shutdown
         .run_until_cancelled(stores.wait_until_ready())
         .await
@@ -105,7 +112,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             let lease_options =
                 LeaseOptions::new(options.namespace.clone(), LEASE, &options.pod_name);
             Some(lease::campaign(
-                config,
+                config.clone(),
                 lease_options,
                 &client_options,
                 &metrics.rest_client,
@@ -123,6 +130,15 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         return Ok(());
     }
     tracing::info!("leading");
+    let tenure = election
+        .as_ref()
+        .map_or_else(Tenure::unlimited, Election::tenure);
+    let client = client::build(
+        config,
+        &client_options,
+        &metrics.rest_client,
+        tenure.clone(),
+    )?;
     resource_metrics.tell_of(Arc::clone(&stores));
 
     let world = Arc::new(World {
@@ -132,7 +148,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             "shopkeeper.dev/shopkeeper",
             options.pod_name.clone(),
         ),
-        accounts: Accounts::new(shop_metrics.clone()),
+        accounts: Accounts::new(shop_metrics.clone(), tenure),
         metrics: shop_metrics,
         client,
         stores,

@@ -324,7 +324,8 @@ fn same_quantity(desired: &Value, observed: &Value) -> bool {
     }
 }
 
-fn quantity(value: &Value) -> Option<f64> {
+/// The amount that a quantity of Kubernetes is.
+pub(crate) fn quantity(value: &Value) -> Option<f64> {
     if let Some(number) = value.as_f64() {
         return Some(number);
     }

@@ -10,6 +10,7 @@
 //! [`planner`] compares the blueprint with what was [`observed`] and gives a [`plan::Plan`];
 //! [`report`] says in conditions what the plan and the observation mean.
 
+pub mod account;
 pub mod attempts;
 pub mod aws;
 pub mod blueprint;

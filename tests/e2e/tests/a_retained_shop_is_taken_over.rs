@@ -88,6 +88,7 @@ async fn a_retained_shop_is_taken_over() -> Result<()> {
     for subject in [&catalog, &orders] {
         shop.until_gone(subject).await?;
     }
+    all_that_stays_is_told(&shop, &names).await?;
     for ((was, is), (_, name)) in before
         .iter()
         .zip(look_at_all(&shop, &views).await?)
@@ -186,4 +187,23 @@ async fn make_a_foreign_table(shop: &Shop) -> Result<()> {
         },
     )
     .await
+}
+
+/// The custom resources are gone: nothing else tells of what stays.
+async fn all_that_stays_is_told(shop: &Shop, names: &[(&Subject, String)]) -> Result<()> {
+    let events = shop.list("Event", "shop", "").await?;
+    for (subject, name) in names {
+        let told: Vec<&str> = events
+            .iter()
+            .filter(|event| {
+                event["reason"] == "Retained" && event["regarding"]["name"] == subject.name.as_str()
+            })
+            .filter_map(|event| event["note"].as_str())
+            .collect();
+        ensure!(
+            told.len() < 4 && told.iter().any(|note| note.contains(name)),
+            "{name} is not told, or in too many words: {told:?}"
+        );
+    }
+    Ok(())
 }

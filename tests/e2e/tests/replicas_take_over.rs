@@ -1,13 +1,14 @@
 //! A replica that ends is replaced.
 //!
 //! Proves that SIGTERM ends the operator with code 0 before kubelet loses its patience, and that a standby leads after the
-//! leader was killed without a chance to give the Lease back.
+//! leader was killed without a chance to give the Lease back; and that a leader which was stopped while another one took over writes
+//! nothing when it goes on, whatever it was about to write.
 
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use shopkeeper_e2e::{OPERATOR_NAMESPACE, Shop, Subject, equals, read_example};
+use shopkeeper_e2e::{OPERATOR_NAMESPACE, PATIENCE, Shop, Subject, equals, read_example};
 
 const CATALOG: &str = "apiVersion: shopkeeper.dev/v1alpha1
 kind: CatalogService
@@ -39,6 +40,7 @@ async fn replicas_take_over() -> Result<()> {
     }
     it_ends_in_time(&mut shop).await?;
     a_standby_leads_after_the_leader_was_killed(&mut shop).await?;
+    a_leader_that_was_stopped_writes_nothing(&mut shop).await?;
     shop.close().await
 }
 
@@ -88,5 +90,64 @@ async fn a_standby_leads_after_the_leader_was_killed(shop: &mut Shop) -> Result<
         after.starts_with("standby_"),
         "{after} leads and not the standby"
     );
+    Ok(())
+}
+
+/// The leader is stopped between the plan, which is written down, and its first step.
+async fn a_leader_that_was_stopped_writes_nothing(shop: &mut Shop) -> Result<()> {
+    shop.stop_operator().await?;
+    let proxy = shop.environment.proxy_for_operator().await?;
+    let kubeconfig = proxy.kubeconfig().display().to_string();
+    let variables = [
+        ("KUBECONFIG", kubeconfig.as_str()),
+        ("AWS_SDK_UA_APP_ID", "stopped"),
+    ];
+    let stopped = shop.start_operator_with("stopped", &[], &variables).await?;
+    stopped.wait_for_log("leading", PATIENCE).await?;
+    shop.operator = Some(shop.start_operator("heir").await?);
+    shop.request_pass(&catalog(), "2026-11-24T11:00:00Z")
+        .await?;
+
+    let mut hold = proxy.hold_write("/status", 1);
+    let table = json!({"name": "baskets", "table": {"keys": {"partition": {"name": "id", "type": "String"}}}});
+    shop.merge(&catalog(), json!({"spec": {"tables": [table]}}))
+        .await?;
+    let written = hold.reached(PATIENCE).await?;
+    ensure!(written.contains("/catalogs"), "held at {written}");
+    stopped.pause()?;
+    // It is no longer wanted, as the next leader knows.
+    shop.merge(&catalog(), json!({"spec": {"tables": null}}))
+        .await?;
+    shop.until("the heir leads", PATIENCE, async || {
+        let holder = holder(shop).await?;
+        ensure!(holder.starts_with("heir_"), "{holder} leads");
+        Ok(())
+    })
+    .await?;
+    shop.until_ready(&catalog()).await?;
+
+    let mark = shop.mark().await?;
+    hold.release();
+    stopped.resume()?;
+    let ended = shop
+        .until("the one that was stopped ends", PATIENCE, async || {
+            stopped.exit_status()?.context("it runs")
+        })
+        .await?;
+    ensure!(!ended.success(), "it ended as if all were well: {ended}");
+    let calls: Vec<String> = shop
+        .aws_writes_since(mark)
+        .await?
+        .iter()
+        .filter(|call| call.user_agent.contains("app/stopped"))
+        .map(|call| format!("{:?} {:?}", call.operation, call.resources))
+        .collect();
+    ensure!(calls.is_empty(), "it went on with: {calls:?}");
+    let objects: Vec<String> = shop
+        .kubernetes_writes_since(mark)?
+        .iter()
+        .map(|write| format!("{} {}", write.verb, write.request_uri))
+        .collect();
+    ensure!(objects.is_empty(), "it went on with: {objects:?}");
     Ok(())
 }

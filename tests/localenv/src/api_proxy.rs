@@ -58,7 +58,15 @@ struct HoldState {
 enum Progress {
     Counting,
     Reached(ApiWrite),
+    /// The write is answered.
+    Answered,
     Over,
+}
+
+impl Progress {
+    fn is_end(&self) -> bool {
+        matches!(self, Self::Answered | Self::Over)
+    }
 }
 
 /// Which requests are refused, and how.
@@ -272,7 +280,7 @@ impl ApiHold {
             .context("the hold is over")?;
         match &*progress {
             Progress::Reached(write) => Ok(write.clone()),
-            Progress::Counting | Progress::Over => bail!("the hold is over"),
+            Progress::Counting | Progress::Answered | Progress::Over => bail!("the hold is over"),
         }
     }
 
@@ -283,9 +291,19 @@ impl ApiHold {
 
     /// Ends it. What waits is refused and never takes effect: for after the operator was killed.
     pub fn cut(self) {
+        self.end(Progress::Over);
+    }
+
+    /// Ends it. The write is answered as the API server answered it; what else waits is refused and never takes effect: for an operator
+    /// that was stopped meanwhile and goes on.
+    pub fn release(self) {
+        self.end(Progress::Answered);
+    }
+
+    fn end(self, end: Progress) {
         if let Some(hold) = self.shared.orders().hold.take() {
             // Nobody may be waiting.
-            hold.progress.send_replace(Progress::Over);
+            hold.progress.send_replace(end);
         }
     }
 }
@@ -356,8 +374,10 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request<Body>) -> R
                 answer.status()
             )));
             drop(progress);
-            wait_until_over(&mut over).await;
-            unavailable()
+            match wait_until_over(&mut over).await {
+                Progress::Answered => answer,
+                _ => unavailable(),
+            }
         }
         Verdict::Wait(mut over) => {
             wait_until_over(&mut over).await;
@@ -366,9 +386,11 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request<Body>) -> R
     }
 }
 
-async fn wait_until_over(over: &mut watch::Receiver<Progress>) {
+async fn wait_until_over(over: &mut watch::Receiver<Progress>) -> Progress {
     // An error means that the hold was dropped, which is its end as well.
-    let _ = over.wait_for(|progress| *progress == Progress::Over).await;
+    over.wait_for(Progress::is_end)
+        .await
+        .map_or(Progress::Over, |end| end.clone())
 }
 
 async fn forward(shared: &Shared, asked: &Asked, request: Request<Body>) -> Response {

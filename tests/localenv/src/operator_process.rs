@@ -90,6 +90,16 @@ impl OperatorProcess {
         self.process.kill();
     }
 
+    /// Stops it where it is with SIGSTOP, as a container that is paused.
+    pub fn pause(&self) -> Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets it go on with SIGCONT.
+    pub fn resume(&self) -> Result<()> {
+        self.process.resume()
+    }
+
     /// Asks it to end with SIGTERM, as kubelet does, and waits for that. Fails after `patience`.
     pub async fn terminate(&self, patience: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + patience;

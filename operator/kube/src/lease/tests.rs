@@ -175,6 +175,25 @@ async fn a_leader_that_cannot_renew_steps_down_before_the_lease_runs_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_was_stopped_may_not_write_when_it_goes_on() {
+    let server = Server::default();
+    let (election, _) = campaign(&server);
+    let tenure = election.tenure();
+    assert!(!tenure.lasts(), "before the election");
+    election.elected().await;
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(tenure.lasts(), "a leader that renews");
+    }
+    // The clock goes on and nothing else of this process does.
+    tokio::time::advance(Duration::from_secs(16)).await;
+    assert_eq!(election.standing(), Standing::Leader, "nobody has told it");
+    assert!(!tenure.lasts());
+    election.lost().await;
+    assert!(!tenure.lasts());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_was_deposed_steps_down() {
     let server = Server::default();
     let (election, _) = campaign(&server);

@@ -10,7 +10,7 @@ use shopkeeper_plan::{
     inventory,
     observed::{Observed, Weight},
     plan::{Action, Operation, Plan, Step},
-    planner::{DeletionPolicy, Inventory, reason_to_retain},
+    planner::{DeletionPolicy, Inventory},
     report::{self, ConditionDraft, Report},
     resource::ResourceKind,
 };
@@ -25,23 +25,23 @@ pub(super) async fn publish<K: Managed>(
     executed: &Executed,
     policy: DeletionPolicy,
 ) {
-    for step in executed
+    let accepted: Vec<&Step> = executed
         .accepted
         .iter()
         .filter_map(|position| plan.steps.get(*position))
-    {
-        if !matches!(step.key.kind, ResourceKind::Aws(_)) {
-            continue;
-        }
+        .filter(|step| matches!(step.key.kind, ResourceKind::Aws(_)))
+        .collect();
+    for step in accepted.iter().filter(|step| step.action != Action::Retain) {
         if step.action == Action::Create && step.is_repair {
             send(subject, Severity::Warning, GONE, report::describe(step)).await;
-        } else if step.action != Action::Retain {
+        } else {
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
-        } else if subject.object.meta().deletion_timestamp.is_none() {
-            // It is known for the last time. At the end of the custom resource all that stays is told at once.
-            retain(subject, step, policy).await;
         }
+    }
+    // It is known for the last time. At the end of the custom resource all that stays is told at once.
+    if subject.object.meta().deletion_timestamp.is_none() {
+        stays(subject, accepted, policy).await;
     }
 }
 
@@ -101,31 +101,31 @@ fn words(step: &Step) -> (&'static str, String) {
     }
 }
 
-/// Tells what stays in AWS although the custom resource goes.
+/// Tells what stays in AWS although the custom resource goes: as the policy asks, or because it is not ours any more.
 pub(super) async fn retained<K: Managed>(
     subject: &Subject<'_, K>,
     plan: &Plan,
     policy: DeletionPolicy,
 ) {
-    for step in &plan.steps {
-        retain(subject, step, policy).await;
-    }
+    stays(subject, &plan.steps, policy).await;
 }
 
-/// Tells that one resource stays in AWS: as the policy asks, or because it is not ours any more.
-async fn retain<K: Managed>(subject: &Subject<'_, K>, step: &Step, policy: DeletionPolicy) {
-    let ResourceKind::Aws(kind) = step.key.kind else {
-        return;
-    };
-    let (severity, reason, why) = match &step.operation {
-        Operation::LeaveBehind(failure) => (Severity::Warning, "LeftBehind", failure.describe()),
-        _ => (
-            Severity::Normal,
-            "Retained",
-            reason_to_retain(kind, policy).to_string(),
-        ),
-    };
-    send(subject, severity, reason, format!("{}: {why}", step.key)).await;
+async fn stays<'a, K: Managed>(
+    subject: &Subject<'_, K>,
+    steps: impl IntoIterator<Item = &'a Step>,
+    policy: DeletionPolicy,
+) {
+    let regarding: ObjectReference = subject.object.object_ref(&());
+    for staying in report::staying(steps, policy) {
+        let (severity, reason) = if staying.is_left_behind {
+            (Severity::Warning, "LeftBehind")
+        } else {
+            (Severity::Normal, "Retained")
+        };
+        let event = event(severity, reason, staying.note);
+        let recorder = &subject.world.recorder;
+        recorder.publish_in_any_case(&regarding, &event).await;
+    }
 }
 
 /// Tells what AWS notes of resources that are not being changed, when it appears.
@@ -214,11 +214,15 @@ async fn send<K: Managed>(
     note: String,
 ) {
     let regarding: ObjectReference = subject.object.object_ref(&());
-    let event = Event {
+    let event = event(severity, reason, note);
+    subject.world.recorder.publish(&regarding, &event).await;
+}
+
+fn event(severity: Severity, reason: &str, note: String) -> Event {
+    Event {
         severity,
         reason: reason.to_owned(),
         action: "Reconcile".to_owned(),
         note,
-    };
-    subject.world.recorder.publish(&regarding, &event).await;
+    }
 }

@@ -206,7 +206,8 @@ async fn apply<K: Managed>(
             .get(&identity(subject, desired.kind, &desired.name))
             .await
             .map_err(|error| failure_of(&error))?;
-        existing.map(|object| observe::observed_object(desired.kind, &object, uid))
+        // Its creation is written down: an object with our labels that nobody owns was left without its owner.
+        existing.map(|object| observe::observed_object(desired.kind, &object, &subject.owner, true))
     } else {
         observed.kubernetes.get(&step.key).cloned()
     };

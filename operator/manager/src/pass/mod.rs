@@ -307,6 +307,11 @@ impl<K: Scoped> Subject<'_, K> {
             && plan.steps.iter().all(|step| step.action == Action::Retain)
         {
             events::retained(self, &plan, site.policies.deletion).await;
+            if !plan.steps.is_empty() {
+                // For those who watch it go.
+                let report = report::of_plan(&plan, &blueprint, &observed, true);
+                self.write_report(&report).await?;
+            }
             return self.let_go().await;
         }
         let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());

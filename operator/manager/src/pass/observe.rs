@@ -13,7 +13,8 @@ use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
     blueprint::Blueprint,
-    kubernetes::KubernetesKind,
+    kubernetes::{KubernetesKind, object::belongs_to},
+    names::Owner,
     observed::{
         NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod, Secrets,
     },
@@ -57,7 +58,7 @@ pub(super) async fn observe<K: Managed>(
     if !site.pod_identity_agent {
         observed.miss_pod_identity_agent();
     }
-    kubernetes(subject, &keys, &mut observed);
+    kubernetes(subject, &keys, inventory, &mut observed);
     observed.quotas = QuotaUse {
         allowed: site.quotas,
         node_groups: node_groups(site, &draft, &observed).await,
@@ -120,6 +121,7 @@ async fn node_groups(site: &Site<'_>, draft: &Blueprint, observed: &Observed) ->
 fn kubernetes<K: Managed>(
     subject: &Subject<'_, K>,
     keys: &BTreeSet<ResourceKey>,
+    inventory: &Inventory,
     observed: &mut Observed,
 ) {
     let world = subject.world;
@@ -141,9 +143,9 @@ fn kubernetes<K: Managed>(
                 ))
                 .map(|object| (*object).clone());
             if let Some(object) = world.memory.newest(uid, &key, cached) {
-                observed
-                    .kubernetes
-                    .insert(key, observed_object(*kind, &object, uid));
+                let known = inventory.contains_key(&key);
+                let found = observed_object(*kind, &object, &subject.owner, known);
+                observed.kubernetes.insert(key, found);
             }
         }
     }
@@ -153,7 +155,8 @@ fn kubernetes<K: Managed>(
 pub(super) fn observed_object(
     kind: KubernetesKind,
     object: &DynamicObject,
-    owner_uid: &str,
+    owner: &Owner,
+    known: bool,
 ) -> ObservedObject {
     let mut body = object.data.clone();
     if !body.is_object() {
@@ -165,10 +168,7 @@ pub(super) fn observed_object(
     body["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
     ObservedObject {
         uid: object.uid().unwrap_or_default(),
-        ours: object
-            .owner_references()
-            .iter()
-            .any(|reference| reference.uid == owner_uid),
+        ours: belongs_to(&body, owner, known),
         body,
     }
 }

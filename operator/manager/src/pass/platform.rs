@@ -87,6 +87,9 @@ impl Subject<'_, Platform> {
             return self.report_suspension().await;
         }
         let session = self.world.session(&spec.aws.region).await;
+        if let Err(failure) = session.check_account(self.object).await {
+            return self.report_silence(&failure).await;
+        }
         let resolved = if self.deleting() {
             let dependents = self.world.stores.dependents(&self.owner.name);
             if let Some((kind, key)) = dependents.first() {

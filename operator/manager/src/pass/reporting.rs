@@ -62,7 +62,7 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Writes conditions and leaves everything else of the status as it was, the conditions of the phases included: nothing was
     /// learnt of them.
-    async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
+    pub(super) async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
         let before = self.status();
         let generation = self.object.meta().generation;

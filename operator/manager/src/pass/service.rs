@@ -157,6 +157,11 @@ impl<K: Reconciled> Subject<'_, K> {
         if self.deleting() {
             return self.take_down(found, &own.or(&defaults)).await;
         }
+        if let Ok(platform) = &found
+            && let Err(failure) = self.check_account(platform).await
+        {
+            return self.report_silence(&failure).await;
+        }
         let resolved = found.and_then(|platform| {
             references::check_namespace(&platform, &self.owner.namespace, stores)?;
             references::check_alive(&platform)?;
@@ -188,6 +193,12 @@ impl<K: Reconciled> Subject<'_, K> {
         self.reconcile(&site).await
     }
 
+    /// Makes sure that this process may speak for the account of a Platform, before anything is looked at there.
+    async fn check_account(&self, platform: &Platform) -> Result<(), Failure> {
+        let session = self.world.session(&platform.spec.aws.region).await;
+        session.check_account(platform).await
+    }
+
     /// Takes everything down. The specification may be invalid by now and the services it refers to gone: what the inventory
     /// has is enough.
     async fn take_down(
@@ -202,6 +213,11 @@ impl<K: Reconciled> Subject<'_, K> {
             self.world.memory.forget(&self.owner.uid);
             self.world.names.forget(&self.owner.uid);
             return Ok(Outcome::done());
+        }
+        if let Ok(platform) = &found
+            && let Err(failure) = self.check_account(platform).await
+        {
+            return self.report_silence(&failure).await;
         }
         let facts = found.and_then(|platform| platform::facts(&platform));
         let facts = match facts {

@@ -73,15 +73,22 @@ pub(super) fn reported(
 ) -> Status {
     let mut status = before.clone();
     set_conditions(&mut status, report, generation);
-    keep_phases(&mut status, before);
+    let is_suspended = report
+        .conditions
+        .iter()
+        .any(|condition| condition.reason == reason::SUSPENDED);
+    keep_phases(&mut status, before, is_suspended);
     if requested.is_some() {
         status.last_handled_reconcile_at = requested;
     }
     status
 }
 
+/// What the conditions of the phases begin with while nobody looks whether they still hold.
+const AS_OF_SUSPENSION: &str = "as of the suspension: ";
+
 /// Puts the conditions back that a report does not speak of: those of the phases, about the generation that they were about.
-fn keep_phases(status: &mut Status, before: &Status) {
+fn keep_phases(status: &mut Status, before: &Status, is_suspended: bool) {
     let general = [condition::READY, condition::RECONCILING, condition::STALLED];
     for kept in &before.conditions {
         let told = status
@@ -89,7 +96,11 @@ fn keep_phases(status: &mut Status, before: &Status) {
             .iter()
             .any(|condition| condition.type_ == kept.type_);
         if !told && !general.contains(&kept.type_.as_str()) {
-            status.conditions.push(kept.clone());
+            let mut kept = kept.clone();
+            if is_suspended && !kept.message.starts_with(AS_OF_SUSPENSION) {
+                kept.message.insert_str(0, AS_OF_SUSPENSION);
+            }
+            status.conditions.push(kept);
         }
     }
 }
@@ -175,6 +186,26 @@ mod tests {
                 ("DataReady", "True", Some(3)),
             ]
         );
+    }
+
+    #[test]
+    fn the_conditions_of_the_phases_say_that_they_are_of_before_the_suspension() {
+        let mut before = Status {
+            conditions: vec![condition("DataReady", "True")],
+            ..Status::default()
+        };
+        before.conditions[0].message = "2 of 2 resources are ready".to_owned();
+        let suspended = |before: &Status| reported(before, &report::of_suspension(), Some(3), None);
+        let data = |status: &Status| {
+            let mut conditions = status.conditions.iter();
+            conditions
+                .find(|condition| condition.type_ == "DataReady")
+                .map(|condition| condition.message.clone())
+        };
+        let first = suspended(&before);
+        let expected = "as of the suspension: 2 of 2 resources are ready";
+        assert_eq!(data(&first).as_deref(), Some(expected));
+        assert_eq!(data(&suspended(&first)).as_deref(), Some(expected));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) mod horizontal_pod_autoscaler;
 pub(crate) mod http_route;
 pub(crate) mod ingress;
 pub(crate) mod network_policy;
-pub(crate) mod object;
+pub mod object;
 pub(crate) mod pod;
 pub(crate) mod pod_disruption_budget;
 pub mod readiness;

@@ -10,6 +10,37 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`], and the field manager of what is applied.
 pub const SHOPKEEPER: &str = "shopkeeper";
 
+/// Label with the name of the custom resource.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label with the name of the custom resource, also on what no selector picks.
+const PART_OF: &str = "app.kubernetes.io/part-of";
+
+/// Whether an object belongs to a custom resource: by its reference to the owner, or, where somebody took that away and nobody else
+/// controls it, by our labels. `known` says that this custom resource made it, as its inventory tells: two of different kinds may have one
+/// name, and with it the same labels.
+#[must_use]
+pub fn belongs_to(body: &Value, owner: &Owner, known: bool) -> bool {
+    let references = body
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    if references
+        .iter()
+        .any(|reference| reference["uid"] == owner.uid.as_str())
+    {
+        return true;
+    }
+    let labels = &body["metadata"]["labels"];
+    known
+        && !references
+            .iter()
+            .any(|reference| reference["controller"] == true)
+        && labels[MANAGED_BY] == SHOPKEEPER
+        && [INSTANCE, PART_OF]
+            .iter()
+            .all(|label| labels[*label] == owner.name.as_str())
+}
+
 /// Whose objects are built, and for which component.
 pub struct Frame<'a> {
     /// The custom resource.
@@ -26,10 +57,7 @@ impl Frame<'_> {
             .map(|(key, value)| (key, Value::from(value)))
             .collect();
         labels.insert(MANAGED_BY.to_owned(), Value::from(SHOPKEEPER));
-        labels.insert(
-            "app.kubernetes.io/part-of".to_owned(),
-            Value::from(self.owner.name.clone()),
-        );
+        labels.insert(PART_OF.to_owned(), Value::from(self.owner.name.clone()));
         labels
     }
 
@@ -99,5 +127,53 @@ impl ObjectBuilder {
     /// The object.
     pub fn build(self) -> KubernetesObject {
         self.object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner {
+            kind: "CatalogService".into(),
+            api_version: "shopkeeper.dev/v1alpha1".into(),
+            namespace: "shop".into(),
+            name: "catalog".into(),
+            uid: "ours".into(),
+            generation: 1,
+        }
+    }
+
+    #[test]
+    fn an_object_without_its_reference_is_known_by_our_labels_and_the_inventory() {
+        let ours = json!({"app.kubernetes.io/managed-by": "shopkeeper", "app.kubernetes.io/instance": "catalog", "app.kubernetes.io/part-of": "catalog"});
+        let mut of_another = ours.clone();
+        of_another[INSTANCE] = json!("orders");
+        let reference =
+            |uid: &str, controller: bool| json!([{"uid": uid, "controller": controller}]);
+        let none = json!([]);
+        for (labels, references, known, expected) in [
+            (&ours, reference("ours", true), true, true),
+            (&json!({}), reference("ours", true), false, true),
+            (&ours, none.clone(), true, true),
+            (&ours, reference("theirs", false), true, true),
+            (&ours, reference("theirs", true), true, false),
+            (&ours, none.clone(), false, false),
+            (&of_another, none.clone(), true, false),
+            (&json!({}), none.clone(), true, false),
+        ] {
+            let body = json!({"metadata": {"labels": labels, "ownerReferences": references}});
+            assert_eq!(
+                belongs_to(&body, &owner(), known),
+                expected,
+                "{body} {known}"
+            );
+        }
+        assert!(belongs_to(
+            &json!({"metadata": {"labels": ours}}),
+            &owner(),
+            true
+        ));
     }
 }

@@ -1,7 +1,7 @@
 //! What somebody else added to an object that is ours: a container, a variable, a port. Server-side apply takes away only what this
 //! field manager applied before, so that it has to be found, and removed, by itself.
 //!
-//! Only lists that nothing but a person writes to: sidecars are injected into pods at admission and not into the Deployment, while
+//! Only lists (and the data of a ConfigMap) that nothing but a person writes to: sidecars are injected into pods at admission and not into the Deployment, while
 //! labels, annotations, owners, and the pull secrets of a service account are legitimately added by controllers.
 
 use serde_json::Value;
@@ -69,6 +69,20 @@ pub fn surplus(desired: &KubernetesObject, observed: &Value) -> Vec<Surplus> {
             Some("port"),
             &mut found,
         ),
+        // Pods read all of it, into their environment.
+        KubernetesKind::ConfigMap => {
+            let wanted = &desired.body["data"];
+            for (key, value) in observed["data"].as_object().into_iter().flatten() {
+                if wanted.get(key).is_none() {
+                    found.push(Surplus {
+                        path: format!("data[{key}]"),
+                        // Keys are of letters, digits, `-`, `_` and `.`: nothing that a pointer escapes.
+                        pointer: format!("/data/{key}"),
+                        value: value.clone(),
+                    });
+                }
+            }
+        }
         _ => {}
     }
     found
@@ -162,6 +176,22 @@ mod tests {
                 format!("{app}.envFrom[{{\"secretRef\":{{\"name\":\"x\"}}}}]"),
                 format!("{app}.ports[81]"),
             ]
+        );
+        assert_eq!(paths(&desired, &desired.body), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_key_that_was_added_to_a_config_map_is_found() {
+        let desired = KubernetesObject {
+            kind: KubernetesKind::ConfigMap,
+            body: json!({"data": {"BUY_TOPIC": "arn"}}),
+            ..deployment(json!({}))
+        };
+        let observed = json!({"data": {"BUY_TOPIC": "other", "X": "y"}});
+        assert_eq!(paths(&desired, &observed), ["data[X]"]);
+        assert_eq!(
+            removal(&surplus(&desired, &observed)),
+            json!([{"op": "test", "path": "/data/X", "value": "y"}, {"op": "remove", "path": "/data/X"}])
         );
         assert_eq!(paths(&desired, &desired.body), Vec::<String>::new());
     }

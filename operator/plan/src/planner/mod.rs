@@ -310,7 +310,7 @@ impl<'a> Planner<'a> {
 }
 
 /// A step with nothing in it but what it does.
-fn step(key: &ResourceKey, action: Action, operation: Operation) -> Step {
+pub(crate) fn step(key: &ResourceKey, action: Action, operation: Operation) -> Step {
     Step {
         key: key.clone(),
         action,

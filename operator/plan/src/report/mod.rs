@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use shopkeeper_api::status::{condition, reason};
 
 use crate::{
+    account::WRONG_ACCOUNT,
     blueprint::{Blueprint, Section},
     claims::NAME_TAKEN,
     failure::{Class, Failure, is_quota},
@@ -14,9 +15,11 @@ use crate::{
 };
 
 mod resources;
+mod staying;
 mod words;
 
 pub use resources::{new_notes, note, replicas, state};
+pub use staying::{Staying, staying};
 use words::describe_all;
 pub use words::{change, describe, summary};
 
@@ -183,6 +186,12 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             reason::SUCCEEDED,
             &format!("{} resources are as declared", plan.unchanged),
         ));
+    }
+    // Until the custom resource is gone: after that only an event tells of it.
+    if deleting && let Some(text) = staying::stays(&plan.steps) {
+        for condition in &mut conditions {
+            condition.message = shorten(&format!("{}; {text}", condition.message));
+        }
     }
     let failure = stalled
         .or(failures.first())
@@ -439,6 +448,7 @@ fn reason_of(failure: &Failure) -> &'static str {
     match (failure.class, failure.code.as_deref()) {
         (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
         (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
+        (_, Some(WRONG_ACCOUNT)) => reason::WRONG_ACCOUNT,
         (Class::Denied, _) => reason::ACCESS_DENIED,
         (_, Some(code)) if is_quota(code) => reason::QUOTA_EXCEEDED,
         _ => reason::FAILED,

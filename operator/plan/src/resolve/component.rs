@@ -18,9 +18,9 @@ use shopkeeper_api::{
 
 pub use super::nodes::Placement;
 use super::{
-    Context, ServiceKey, ServicePort, external, external::ResolvedExternal, external_secrets,
-    identity, identity::ComponentIdentity, image, network, network::ResolvedService, nodes,
-    pod_template_patch,
+    Context, ServiceKey, ServicePort, container, external, external::ResolvedExternal,
+    external_secrets, identity, identity::ComponentIdentity, image, network,
+    network::ResolvedService, nodes, pod_template_patch,
 };
 use crate::{
     failure::Failure,
@@ -163,6 +163,7 @@ pub(super) fn component(
     tier: &Tier<'_>,
 ) -> Result<Component, Failure> {
     let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
+    container::check(&format!("{}.workload", place.field), &workload)?;
     let replicas = replicas(tier.scaling);
     let service_account = service_account(place.name, &workload);
     let health_path = place

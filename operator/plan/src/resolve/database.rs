@@ -57,6 +57,7 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
         .database_name
         .clone()
         .unwrap_or_else(|| database_name(&context.owner.name));
+    check_username(declared.engine, declared.username.as_deref())?;
     let instance = RdsInstance {
         engine: declared.engine.rds_name().to_owned(),
         engine_version: declared.version.clone(),
@@ -131,6 +132,23 @@ fn family(declared: &Rds) -> String {
 }
 
 /// RDS wants a letter first and no hyphens.
+/// Names that RDS keeps for itself or the engine does: RDS would refuse the instance, for ever.
+fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), Failure> {
+    let Some(name) = username else { return Ok(()) };
+    let lower = name.to_ascii_lowercase();
+    let is_taken = lower == "rdsadmin"
+        || (engine == DatabaseEngine::PostgreSQL
+            && (["admin", "public", "none"].contains(&lower.as_str()) || lower.starts_with("pg_")));
+    if is_taken {
+        return Err(Failure::invalid(
+            "spec.database.rds.username",
+            &format!("{name} is a name that RDS or the engine keeps for itself"),
+            "choose another one; it cannot be changed, so delete this custom resource, for which no database was made, and make it again",
+        ));
+    }
+    Ok(())
+}
+
 fn database_name(name: &str) -> String {
     let text: String = name
         .chars()
@@ -176,6 +194,26 @@ mod tests {
         assert!(gibibytes("f", "200").is_err());
         assert!(gibibytes("f", "200G").is_err());
         assert!(gibibytes("f", "0Gi").is_err());
+    }
+
+    #[test]
+    fn reserved_names_of_the_master_user_are_refused() {
+        use DatabaseEngine::{MySQL, PostgreSQL};
+        for (engine, name, fits) in [
+            (PostgreSQL, Some("rdsadmin"), false),
+            (MySQL, Some("RdsAdmin"), false),
+            (PostgreSQL, Some("admin"), false),
+            (PostgreSQL, Some("pg_owner"), false),
+            (MySQL, Some("admin"), true),
+            (PostgreSQL, Some("shopkeeper"), true),
+            (PostgreSQL, None, true),
+        ] {
+            assert_eq!(
+                check_username(engine, name).is_ok(),
+                fits,
+                "{engine:?} {name:?}"
+            );
+        }
     }
 
     #[test]

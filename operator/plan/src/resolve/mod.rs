@@ -21,6 +21,7 @@ use crate::{
 mod cache;
 mod catalog_service;
 mod component;
+mod container;
 mod database;
 mod edge;
 mod external;

@@ -8,7 +8,7 @@ use shopkeeper_plan::{
     last_seen::{LastSeen, last_seen},
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::{Lifecycle, Note},
-    planner::DriftPolicy,
+    planner::{DeletionPolicy, DriftPolicy},
     report::{self, Report},
 };
 
@@ -428,6 +428,20 @@ fn of_the_end() {
     let mut world = orders();
     world.deleting = true;
     insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn what_stays_is_told_until_the_custom_resource_is_gone() {
+    let mut world = orders();
+    world.deleting = true;
+    assert!(of(&world).iter().all(|line| !line.contains("stays in AWS")));
+    world.policies.deletion = DeletionPolicy::Retain;
+    for line in of(&world) {
+        assert!(
+            line.contains("; stays in AWS: ") && line.contains("RDS instance octank-shop-orders"),
+            "{line}"
+        );
+    }
 }
 
 #[test]

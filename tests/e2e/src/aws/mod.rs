@@ -43,6 +43,8 @@ pub struct Aws {
     pub sns: aws_sdk_sns::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
 }
 
 impl Aws {
@@ -69,6 +71,7 @@ impl Aws {
             secretsmanager: aws_sdk_secretsmanager::Client::new(&config),
             sns: aws_sdk_sns::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),
+            sts: aws_sdk_sts::Client::new(&config),
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod catalog;
 mod lost;
+mod objects;
 mod orders;
 mod reported;
 
@@ -39,6 +40,10 @@ async fn drift_is_repaired() -> Result<()> {
         (
             "drift of orders is repaired",
             orders::of_orders(&shop).boxed_local(),
+        ),
+        (
+            "drift of objects of the cluster is repaired",
+            objects::of_objects(&shop).boxed_local(),
         ),
         (
             "drift is only told",
