@@ -33,19 +33,23 @@ pub enum Name {
     ServiceAccount(String),
     /// Of a Secret.
     Secret(String),
-    /// Of an Ingress.
-    Ingress(String),
+    /// Of an Ingress or an HTTPRoute. One follows the other when a Gateway takes over, and both are there meanwhile.
+    Route(String),
 }
 
 /// What is called as its workload is.
-const OF_WORKLOAD: [KubernetesKind; 6] = [
+const OF_WORKLOAD: [KubernetesKind; 7] = [
     KubernetesKind::Deployment,
     KubernetesKind::Service,
     KubernetesKind::HorizontalPodAutoscaler,
     KubernetesKind::PodDisruptionBudget,
     KubernetesKind::NetworkPolicy,
     KubernetesKind::ServiceMonitor,
+    KubernetesKind::SecurityGroupPolicy,
 ];
+
+/// What a route is, with a Gateway or without.
+const OF_ROUTE: [KubernetesKind; 2] = [KubernetesKind::Ingress, KubernetesKind::HTTPRoute];
 
 impl Name {
     /// The name that an object has. `None` for one that Shopkeeper would not call so.
@@ -55,34 +59,40 @@ impl Name {
         Some(match kind {
             KubernetesKind::ServiceAccount => Self::ServiceAccount(name),
             KubernetesKind::Secret => Self::Secret(name),
-            KubernetesKind::Ingress => Self::Ingress(name),
+            KubernetesKind::Ingress | KubernetesKind::HTTPRoute => Self::Route(name),
             KubernetesKind::ConfigMap => {
                 Self::Workload(name.strip_suffix(CONFIG_MAP_SUFFIX)?.to_owned())
             }
-            _ => Self::Workload(name),
+            KubernetesKind::Deployment
+            | KubernetesKind::Service
+            | KubernetesKind::HorizontalPodAutoscaler
+            | KubernetesKind::PodDisruptionBudget
+            | KubernetesKind::NetworkPolicy
+            | KubernetesKind::ServiceMonitor
+            | KubernetesKind::SecurityGroupPolicy => Self::Workload(name),
         })
     }
 
     /// The objects that can have it.
     #[must_use]
     pub fn objects(&self) -> Vec<ResourceKey> {
-        match self {
-            Self::Workload(name) => OF_WORKLOAD
-                .iter()
+        let called = |kinds: &[KubernetesKind], name: &String| -> Vec<ResourceKey> {
+            let kinds = kinds.iter();
+            kinds
                 .map(|kind| ResourceKey::kubernetes(*kind, name.clone()))
+                .collect()
+        };
+        match self {
+            Self::Workload(name) => called(&OF_WORKLOAD, name)
+                .into_iter()
                 .chain([ResourceKey::kubernetes(
                     KubernetesKind::ConfigMap,
                     config_map_name(name),
                 )])
                 .collect(),
-            Self::ServiceAccount(name) => {
-                vec![ResourceKey::kubernetes(
-                    KubernetesKind::ServiceAccount,
-                    name,
-                )]
-            }
-            Self::Secret(name) => vec![ResourceKey::kubernetes(KubernetesKind::Secret, name)],
-            Self::Ingress(name) => vec![ResourceKey::kubernetes(KubernetesKind::Ingress, name)],
+            Self::ServiceAccount(name) => called(&[KubernetesKind::ServiceAccount], name),
+            Self::Secret(name) => called(&[KubernetesKind::Secret], name),
+            Self::Route(name) => called(&OF_ROUTE, name),
         }
     }
 }
@@ -93,7 +103,7 @@ impl fmt::Display for Name {
             Self::Workload(name) => ("workload", name),
             Self::ServiceAccount(name) => ("ServiceAccount", name),
             Self::Secret(name) => ("Secret", name),
-            Self::Ingress(name) => ("Ingress", name),
+            Self::Route(name) => ("route", name),
         };
         write!(f, "{what} {name}")
     }
