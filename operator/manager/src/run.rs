@@ -89,7 +89,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
-    let stores = Stores::start(&client, &queues, &memory, &metrics.watch, &shutdown);
+    let names: Arc<Names> = Arc::default();
+    let stores = Stores::start(
+        &client,
+        &queues,
+        (&memory, &names),
+        &metrics.watch,
+        &shutdown,
+    );
     if shutdown
         .run_until_cancelled(stores.wait_until_ready())
         .await
@@ -138,7 +145,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         stores,
         queues,
         memory,
-        names: Names::default(),
+        names,
     });
     let result = work(&world, &options, &metrics, election, &shutdown).await;
     signals.abort();

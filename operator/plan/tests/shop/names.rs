@@ -226,15 +226,16 @@ fn standing(name: &str, created: i64) -> Standing {
 
 /// What `subject` is told of one rival.
 fn told(subject: &Standing, subject_has: bool, rival: Standing, has: bool) -> Result<(), Failure> {
-    let claims = service::<OrderService>("OrderService", "dup");
+    let claim = service::<OrderService>("OrderService", "dup").remove(0);
     decide(
         subject,
         &[Rival {
             standing: rival,
-            claims,
+            claim,
             has,
             wants: true,
             subject_has,
+            waits_for: None,
         }],
     )
 }
@@ -277,10 +278,11 @@ fn what_is_on_its_way_out_is_waited_for_and_gives_way() {
             &subject,
             &[Rival {
                 standing: standing("a", 10),
-                claims: service::<OrderService>("OrderService", "dup"),
+                claim: service::<OrderService>("OrderService", "dup").remove(0),
                 has: true,
                 wants: false,
                 subject_has,
+                waits_for: None,
             }],
         )
     };
@@ -316,10 +318,11 @@ fn the_loser_is_told_the_field_the_owner_and_the_remedy() {
 
     let rival = Rival {
         standing: standing("a", 10),
-        claims: storefront("a", "b", &json!([])),
+        claim: storefront("a", "b", &json!([])).remove(0),
         has: false,
         wants: true,
         subject_has: false,
+        waits_for: None,
     };
     let said = decide(&standing("b", 20), &[rival]).unwrap_err().describe();
     assert!(
