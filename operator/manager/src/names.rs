@@ -29,6 +29,11 @@ impl Taken {
     pub fn is_by(&self, uid: &str, name: &Name) -> bool {
         self.0.get(uid).is_some_and(|names| names.contains(name))
     }
+
+    /// What a custom resource has taken.
+    pub fn of(&self, uid: &str) -> impl Iterator<Item = &Name> {
+        self.0.get(uid).into_iter().flatten()
+    }
 }
 
 impl Names {

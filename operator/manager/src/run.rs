@@ -96,7 +96,14 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
-    let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &shutdown);
+    let names: Arc<Names> = Arc::default();
+    let stores = Stores::start(
+        &reader,
+        &queues,
+        (&memory, &names),
+        &metrics.watch,
+        &shutdown,
+    );
     if shutdown
         .run_until_cancelled(stores.wait_until_ready())
         .await
@@ -154,7 +161,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         stores,
         queues,
         memory,
-        names: Names::default(),
+        names,
     });
     let result = work(&world, &options, &metrics, election, &shutdown).await;
     signals.abort();

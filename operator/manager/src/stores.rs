@@ -34,7 +34,7 @@ use shopkeeper_plan::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
+use crate::{key::Kind, memory::Memory, names::Names, neighbours, queues::Queues};
 
 mod cluster;
 
@@ -107,7 +107,7 @@ impl Stores {
     pub fn start(
         client: &Client,
         queues: &Queues,
-        memory: &Arc<Memory>,
+        (memory, names): (&Arc<Memory>, &Arc<Names>),
         metrics: &WatchMetrics,
         shutdown: &CancellationToken,
     ) -> Arc<Self> {
@@ -122,11 +122,11 @@ impl Stores {
             })
             .collect();
         let stores = Arc::new(Self {
-            platforms: start_platforms(client, queues, memory, &late, metrics, shutdown),
+            platforms: start_platforms(client, queues, (memory, names), &late, metrics, shutdown),
             storefronts: start_custom::<Storefront>(
                 client,
                 Kind::Storefront,
-                (queues, memory),
+                (queues, memory, names),
                 &late,
                 metrics,
                 shutdown,
@@ -134,7 +134,7 @@ impl Stores {
             catalog_services: start_custom::<CatalogService>(
                 client,
                 Kind::CatalogService,
-                (queues, memory),
+                (queues, memory, names),
                 &late,
                 metrics,
                 shutdown,
@@ -142,7 +142,7 @@ impl Stores {
             order_services: start_custom::<OrderService>(
                 client,
                 Kind::OrderService,
-                (queues, memory),
+                (queues, memory, names),
                 &late,
                 metrics,
                 shutdown,
@@ -331,7 +331,7 @@ fn on_platform<K: Managed>(
 fn start_custom<K>(
     client: &Client,
     kind: Kind,
-    (queues, memory): (&Queues, &Arc<Memory>),
+    (queues, memory, names): (&Queues, &Arc<Memory>, &Arc<Names>),
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
@@ -341,7 +341,7 @@ where
 {
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let queues = queues.clone();
-    let memory = Arc::clone(memory);
+    let (memory, names) = (Arc::clone(memory), Arc::clone(names));
     let late = Arc::clone(late);
     neighbours::indexed(Watch::objects(api, &()))
         .on_invalid({
@@ -349,7 +349,7 @@ where
             move |key, _| queues.add(kind, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<K>| {
-            forget_what_is_gone(&memory, change);
+            forget_what_is_gone(&memory, &names, change);
             if change.is_intent() {
                 queues.add(kind, change.key.clone(), change.lane());
             }
@@ -368,25 +368,26 @@ where
 }
 
 /// Whatever took it away: its own end, or somebody who took our finalizer off. Another one of its name is another one.
-fn forget_what_is_gone<K: Managed>(memory: &Memory, change: &Change<K>) {
+fn forget_what_is_gone<K: Managed>(memory: &Memory, names: &Names, change: &Change<K>) {
     let uid = |object: &Option<Arc<K>>| object.as_ref().and_then(|object| object.uid());
     let (before, after) = (uid(&change.before), uid(&change.after));
     if let Some(gone) = before.filter(|before| after.as_ref() != Some(before)) {
         memory.forget(&gone);
+        names.forget(&gone);
     }
 }
 
 fn start_platforms(
     client: &Client,
     queues: &Queues,
-    memory: &Arc<Memory>,
+    (memory, names): (&Arc<Memory>, &Arc<Names>),
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Store<Platform> {
     let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
     let queues = queues.clone();
-    let memory = Arc::clone(memory);
+    let (memory, names) = (Arc::clone(memory), Arc::clone(names));
     let late = Arc::clone(late);
     Watch::objects(api, &())
         .on_invalid({
@@ -394,7 +395,7 @@ fn start_platforms(
             move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<Platform>| {
-            forget_what_is_gone(&memory, change);
+            forget_what_is_gone(&memory, &names, change);
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
             }
@@ -611,6 +612,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::names::Taken;
 
     #[test]
     fn nodes_belong_to_the_workload_whose_label_they_have_and_to_no_other() {
@@ -639,12 +641,22 @@ mod tests {
                 "apiVersion": "shopkeeper.dev/v1alpha1",
                 "kind": "Storefront",
                 "metadata": {"name": "octank", "namespace": "shop", "uid": uid},
-                "spec": {},
+                "spec": {"routes": [{"path": "/", "frontend": "web"}]},
             }))
             .unwrap();
             Some(Arc::new(object))
         };
-        let memory = Memory::default();
+        let (memory, names) = (Memory::default(), Names::default());
+        let claims = storefront("first").unwrap().claims();
+        let is_taken = || {
+            let mut taken = false;
+            let look = |it: &Taken| {
+                taken = it.is_by("first", &claims[0].name);
+                Ok(())
+            };
+            names.take("nobody", &[], look).unwrap();
+            taken
+        };
         let change = |before, after| Change {
             key: ObjectKey::namespaced("shop", "octank"),
             before,
@@ -653,10 +665,13 @@ mod tests {
         };
         for after in [None, storefront("second")] {
             memory.wrote_status("first", json!({}));
-            forget_what_is_gone(&memory, &change(storefront("first"), storefront("first")));
-            assert!(memory.status("first").is_some());
-            forget_what_is_gone(&memory, &change(storefront("first"), after));
+            names.take("first", &claims, |_| Ok(())).unwrap();
+            let same = change(storefront("first"), storefront("first"));
+            forget_what_is_gone(&memory, &names, &same);
+            assert!(memory.status("first").is_some() && is_taken());
+            forget_what_is_gone(&memory, &names, &change(storefront("first"), after));
             assert_eq!(memory.status("first"), None);
+            assert!(!is_taken());
         }
     }
 }

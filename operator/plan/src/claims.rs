@@ -33,19 +33,23 @@ pub enum Name {
     ServiceAccount(String),
     /// Of a Secret.
     Secret(String),
-    /// Of an Ingress.
-    Ingress(String),
+    /// Of an Ingress or an HTTPRoute. One follows the other when a Gateway takes over, and both are there meanwhile.
+    Route(String),
 }
 
 /// What is called as its workload is.
-const OF_WORKLOAD: [KubernetesKind; 6] = [
+const OF_WORKLOAD: [KubernetesKind; 7] = [
     KubernetesKind::Deployment,
     KubernetesKind::Service,
     KubernetesKind::HorizontalPodAutoscaler,
     KubernetesKind::PodDisruptionBudget,
     KubernetesKind::NetworkPolicy,
     KubernetesKind::ServiceMonitor,
+    KubernetesKind::SecurityGroupPolicy,
 ];
+
+/// What a route is, with a Gateway or without.
+const OF_ROUTE: [KubernetesKind; 2] = [KubernetesKind::Ingress, KubernetesKind::HTTPRoute];
 
 impl Name {
     /// The name that an object has. `None` for one that Shopkeeper would not call so.
@@ -55,34 +59,40 @@ impl Name {
         Some(match kind {
             KubernetesKind::ServiceAccount => Self::ServiceAccount(name),
             KubernetesKind::Secret => Self::Secret(name),
-            KubernetesKind::Ingress => Self::Ingress(name),
+            KubernetesKind::Ingress | KubernetesKind::HTTPRoute => Self::Route(name),
             KubernetesKind::ConfigMap => {
                 Self::Workload(name.strip_suffix(CONFIG_MAP_SUFFIX)?.to_owned())
             }
-            _ => Self::Workload(name),
+            KubernetesKind::Deployment
+            | KubernetesKind::Service
+            | KubernetesKind::HorizontalPodAutoscaler
+            | KubernetesKind::PodDisruptionBudget
+            | KubernetesKind::NetworkPolicy
+            | KubernetesKind::ServiceMonitor
+            | KubernetesKind::SecurityGroupPolicy => Self::Workload(name),
         })
     }
 
     /// The objects that can have it.
     #[must_use]
     pub fn objects(&self) -> Vec<ResourceKey> {
-        match self {
-            Self::Workload(name) => OF_WORKLOAD
-                .iter()
+        let called = |kinds: &[KubernetesKind], name: &String| -> Vec<ResourceKey> {
+            let kinds = kinds.iter();
+            kinds
                 .map(|kind| ResourceKey::kubernetes(*kind, name.clone()))
+                .collect()
+        };
+        match self {
+            Self::Workload(name) => called(&OF_WORKLOAD, name)
+                .into_iter()
                 .chain([ResourceKey::kubernetes(
                     KubernetesKind::ConfigMap,
                     config_map_name(name),
                 )])
                 .collect(),
-            Self::ServiceAccount(name) => {
-                vec![ResourceKey::kubernetes(
-                    KubernetesKind::ServiceAccount,
-                    name,
-                )]
-            }
-            Self::Secret(name) => vec![ResourceKey::kubernetes(KubernetesKind::Secret, name)],
-            Self::Ingress(name) => vec![ResourceKey::kubernetes(KubernetesKind::Ingress, name)],
+            Self::ServiceAccount(name) => called(&[KubernetesKind::ServiceAccount], name),
+            Self::Secret(name) => called(&[KubernetesKind::Secret], name),
+            Self::Route(name) => called(&OF_ROUTE, name),
         }
     }
 }
@@ -93,7 +103,7 @@ impl fmt::Display for Name {
             Self::Workload(name) => ("workload", name),
             Self::ServiceAccount(name) => ("ServiceAccount", name),
             Self::Secret(name) => ("Secret", name),
-            Self::Ingress(name) => ("Ingress", name),
+            Self::Route(name) => ("route", name),
         };
         write!(f, "{what} {name}")
     }
@@ -177,24 +187,27 @@ pub struct Standing {
     pub ending: bool,
 }
 
-/// Another custom resource that has or wants a name which is asked for.
+/// Another custom resource that has or wants a name which is asked for. Each name is decided for itself: who has the one may have
+/// to wait for the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rival {
     /// Who it is.
     pub standing: Standing,
-    /// The names that both have or want, as the one says it who asks.
-    pub claims: Vec<Claim>,
-    /// Whether it has something that goes by one of them.
+    /// The name that both have or want, as the one says it who asks.
+    pub claim: Claim,
+    /// Whether it has something that goes by the name.
     pub has: bool,
-    /// Whether its specification asks for one of them. Else it only has what an earlier one asked for, which is on its way out.
+    /// Whether its specification asks for the name. Else it only has what an earlier one asked for, which is on its way out.
     pub wants: bool,
-    /// Whether the one who asks has something that goes by one of them.
+    /// Whether the one who asks has something that goes by the name.
     pub subject_has: bool,
+    /// A name that it waits for and the one who asks has. Until it gets that, it gives nothing up.
+    pub waits_for: Option<Name>,
 }
 
 impl Rival {
-    /// Whether the names are the rival's: who has them keeps them, else the older one gets them. That does not depend on the order
-    /// in which passes run, nor on what a process remembers.
+    /// Whether the name is the rival's: who has it keeps it, else the older one gets it. That does not depend on the order in which
+    /// passes run, nor on what a process remembers.
     fn wins(&self, subject: &Standing) -> bool {
         match (self.subject_has, self.has) {
             (true, false) => false,
@@ -208,16 +221,35 @@ impl Rival {
         }
     }
 
-    fn refusal(&self, subject: &Standing) -> Option<Failure> {
-        let claim = self.claims.first()?;
+    /// Whether the name becomes free without a person.
+    fn gives_up(&self) -> bool {
+        self.standing.ending || (!self.wants && self.waits_for.is_none())
+    }
+
+    fn refusal(&self, subject: &Standing) -> Failure {
+        let claim = &self.claim;
         let other = &self.standing.path;
-        if self.standing.ending || !self.wants {
-            return Some(Failure::new(
+        if self.gives_up() {
+            return Failure::new(
                 Class::NotReady,
                 format!(
                     "{}: {} belongs to {other}, which is giving it up",
                     claim.field, claim.name
                 ),
+            );
+        }
+        if let Some(awaited) = self.waits_for.as_ref().filter(|_| !self.wants) {
+            return Failure::new(
+                Class::Invalid,
+                format!(
+                    "{}: {} belongs to {other}, which gives it up once it has {awaited}, and that belongs to this one; \
+                     neither goes on before the other",
+                    claim.field, claim.name
+                ),
+            )
+            .with_remedy(format!(
+                "give this custom resource or {other} a name that neither has; once the other one has moved, the name that \
+                 it had is free"
             ));
         }
         let why = if self.has && !self.subject_has {
@@ -232,16 +264,14 @@ impl Rival {
         } else {
             format!("write another name there, or delete {other}")
         };
-        Some(
-            Failure::new(
-                Class::Invalid,
-                format!(
-                    "{}: {} belongs to {other}, which {why}; nothing is made before that is settled",
-                    claim.field, claim.name
-                ),
-            )
-            .with_remedy(remedy),
+        Failure::new(
+            Class::Invalid,
+            format!(
+                "{}: {} belongs to {other}, which {why}; nothing is made before that is settled",
+                claim.field, claim.name
+            ),
         )
+        .with_remedy(remedy)
     }
 }
 
@@ -255,14 +285,9 @@ pub(crate) const METADATA_NAME: &str = "metadata.name";
 pub fn decide(subject: &Standing, rivals: &[Rival]) -> Result<(), Failure> {
     let mut lost: Vec<&Rival> = rivals.iter().filter(|rival| rival.wins(subject)).collect();
     // What a person has to settle is told before what settles itself.
-    lost.sort_by_key(|rival| {
-        (
-            rival.standing.ending || !rival.wants,
-            rival.standing.path.clone(),
-        )
-    });
-    match lost.first().and_then(|rival| rival.refusal(subject)) {
-        Some(failure) => Err(failure.with_code(NAME_TAKEN)),
+    lost.sort_by_key(|rival| (rival.gives_up(), rival.standing.path.clone()));
+    match lost.first() {
+        Some(rival) => Err(rival.refusal(subject).with_code(NAME_TAKEN)),
         None => Ok(()),
     }
 }

@@ -83,7 +83,7 @@ pub struct World {
     /// What the caches may not know yet.
     pub memory: Arc<Memory>,
     /// Names that were taken.
-    pub names: Names,
+    pub names: Arc<Names>,
     /// Metrics.
     pub metrics: ShopMetrics,
 }
@@ -205,6 +205,7 @@ impl<K: Scoped> Subject<'_, K> {
         let is_there = |object: &Arc<K>| object.uid().as_deref() == Some(self.owner.uid.as_str());
         if !now.as_ref().is_some_and(is_there) {
             self.world.memory.forget(&self.owner.uid);
+            self.world.names.forget(&self.owner.uid);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Whether a custom resource may have the names that it asks for: decided before anything is planned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
-    claims::{self, Claim, Rival, Standing},
+    claims::{self, Claim, Name, Rival, Standing},
     failure::Failure,
     inventory,
     planner::Inventory,
@@ -35,35 +35,45 @@ impl<K: Reconciled> Subject<'_, K> {
             let has = |claim: &Claim| {
                 taken.is_by(&subject.uid, &claim.name)
                     || claim.is_held_by(&inventory)
-                    || objects(claim, &self.owner.namespace, &world.stores)
+                    || objects(&claim.name, &self.owner.namespace, &world.stores)
                         .any(|object| object.owner_uid == subject.uid)
             };
             let mut rivals = Rivals {
-                subject: &subject,
                 namespace: &self.owner.namespace,
                 stores: &world.stores,
                 memory: &world.memory,
                 taken,
-                found: BTreeMap::new(),
+                found: Found::of(&subject.uid),
             };
+            // What an earlier specification asked for is held, too, until it is gone.
+            let mut held: BTreeSet<Name> = taken.of(&subject.uid).cloned().collect();
+            held.extend(inventory.keys().filter_map(|key| match key.kind {
+                ResourceKind::Kubernetes(kind) => Name::of(kind, &key.name),
+                ResourceKind::Aws(_) => None,
+            }));
             for claim in &asked {
-                rivals.add(claim, has(claim));
+                let has = has(claim);
+                rivals.add(claim, has);
+                if has {
+                    held.insert(claim.name.clone());
+                }
             }
-            let rivals: Vec<Rival> = rivals.found.into_values().collect();
+            for name in &held {
+                rivals.note_who_waits_for(name);
+            }
+            let rivals: Vec<Rival> = rivals.found.rivals.into_values().collect();
             claims::decide(&subject, &rivals)
         })
     }
 }
 
-/// The objects in the caches that go by the name of a claim.
+/// The objects in the caches that go by a name.
 fn objects<'a>(
-    claim: &Claim,
+    name: &Name,
     namespace: &'a str,
     stores: &'a Stores,
 ) -> impl Iterator<Item = OwnedObject> + use<'a> {
-    claim
-        .name
-        .objects()
+    name.objects()
         .into_iter()
         .filter_map(move |key| match key.kind {
             ResourceKind::Kubernetes(kind) => {
@@ -73,28 +83,22 @@ fn objects<'a>(
         })
 }
 
-/// Everybody else who has or wants one of the names, by uid.
+/// Everybody else who has or wants one of the names.
 struct Rivals<'a> {
-    subject: &'a Standing,
     namespace: &'a str,
     stores: &'a Stores,
     memory: &'a Memory,
     taken: &'a Taken,
-    found: BTreeMap<String, Rival>,
+    found: Found<'a>,
 }
 
 impl Rivals<'_> {
     fn add(&mut self, claim: &Claim, subject_has: bool) {
-        let owned: Vec<OwnedObject> = objects(claim, self.namespace, self.stores).collect();
+        let owned = self.owned(&claim.name);
         for claimant in self.stores.claimants(self.namespace, &claim.name) {
-            let uid = &claimant.standing.uid;
-            // As the other one says it: what it has of a workload depends on the part that the workload plays there.
-            let theirs = claimant.claims.iter().find(|it| it.name == claim.name);
-            let inventory = self.inventory(&claimant);
-            let has = owned.iter().any(|object| object.owner_uid == *uid)
-                || self.taken.is_by(uid, &claim.name)
-                || theirs.is_some_and(|theirs| theirs.is_held_by(&inventory));
-            self.found(&claimant.standing, claim, subject_has, has, true);
+            let has = self.has(&claimant, &claim.name, &owned);
+            self.found
+                .add(&claimant.standing, claim, subject_has, has, true);
         }
         for object in &owned {
             // Its owner does not ask for the name any more, or is gone itself: what is left of it is on its way out.
@@ -104,8 +108,33 @@ impl Rivals<'_> {
                 created: None,
                 ending: false,
             };
-            self.found(&standing, claim, subject_has, true, false);
+            self.found.add(&standing, claim, subject_has, true, false);
         }
+    }
+
+    /// Whoever asks for a name that the one who asks has, and does not have it, makes no step before it is free.
+    fn note_who_waits_for(&mut self, name: &Name) {
+        let owned = self.owned(name);
+        for claimant in self.stores.claimants(self.namespace, name) {
+            // What is being deleted waits for no name.
+            if !claimant.standing.ending && !self.has(&claimant, name, &owned) {
+                self.found.waits(&claimant.standing.uid, name);
+            }
+        }
+    }
+
+    fn owned(&self, name: &Name) -> Vec<OwnedObject> {
+        objects(name, self.namespace, self.stores).collect()
+    }
+
+    /// Whether a claimant has something that goes by a name.
+    fn has(&self, claimant: &Claimant, name: &Name, owned: &[OwnedObject]) -> bool {
+        let uid = &claimant.standing.uid;
+        // As the other one says it: what it has of a workload depends on the part that the workload plays there.
+        let theirs = claimant.claims.iter().find(|it| it.name == *name);
+        owned.iter().any(|object| object.owner_uid == *uid)
+            || self.taken.is_by(uid, name)
+            || theirs.is_some_and(|theirs| theirs.is_held_by(&self.inventory(claimant)))
     }
 
     /// What the other one made, as far as it is known: its last write may not have reached the cache.
@@ -116,8 +145,23 @@ impl Rivals<'_> {
             .and_then(|status| serde_json::from_value(status).ok());
         inventory::from_status(&remembered.unwrap_or_else(|| claimant.status.clone()))
     }
+}
 
-    fn found(
+/// Rivals by uid and name: what one has of one name says nothing of another.
+struct Found<'a> {
+    subject: &'a str,
+    rivals: BTreeMap<(String, Name), Rival>,
+}
+
+impl<'a> Found<'a> {
+    fn of(subject: &'a str) -> Self {
+        Self {
+            subject,
+            rivals: BTreeMap::new(),
+        }
+    }
+
+    fn add(
         &mut self,
         standing: &Standing,
         claim: &Claim,
@@ -125,24 +169,103 @@ impl Rivals<'_> {
         has: bool,
         wants: bool,
     ) {
-        if standing.uid == self.subject.uid {
+        if standing.uid == self.subject {
             return;
         }
         let rival = self
-            .found
-            .entry(standing.uid.clone())
+            .rivals
+            .entry((standing.uid.clone(), claim.name.clone()))
             .or_insert_with(|| Rival {
                 standing: standing.clone(),
-                claims: Vec::new(),
+                claim: claim.clone(),
                 has: false,
                 wants: false,
                 subject_has: false,
+                waits_for: None,
             });
-        if !rival.claims.contains(claim) {
-            rival.claims.push(claim.clone());
-        }
         rival.has |= has;
         rival.wants |= wants;
         rival.subject_has |= subject_has;
+    }
+
+    fn waits(&mut self, uid: &str, name: &Name) {
+        for ((rival, _), found) in &mut self.rivals {
+            if rival == uid {
+                found.waits_for.get_or_insert_with(|| name.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use serde_json::json;
+    use shopkeeper_api::OrderService;
+    use shopkeeper_plan::{failure::Class, resolve::Resolve};
+
+    use super::*;
+
+    fn workload(name: &str) -> Claim {
+        let service: OrderService = serde_json::from_value(json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1",
+            "kind": "OrderService",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"workload": {"image": "registry.example/it:1"}},
+        }))
+        .unwrap();
+        service.claims().remove(0)
+    }
+
+    fn standing(name: &str, created: i64) -> Standing {
+        Standing {
+            path: format!("Storefront/shop/{name}"),
+            uid: name.to_owned(),
+            created: Some(Timestamp::from_second(created).unwrap()),
+            ending: false,
+        }
+    }
+
+    fn decide(subject: &Standing, found: Found<'_>) -> Result<(), Failure> {
+        let rivals: Vec<Rival> = found.rivals.into_values().collect();
+        claims::decide(subject, &rivals)
+    }
+
+    #[test]
+    fn each_name_is_decided_for_itself() {
+        let (subject, rival) = (standing("subject", 20), standing("rival", 10));
+        let mut found = Found::of("subject");
+        // What it runs is asked for by an older one, which has what is left of another.
+        found.add(&rival, &workload("n1"), true, false, true);
+        found.add(&rival, &workload("n2"), false, true, false);
+        let failure = decide(&subject, found).unwrap_err();
+        assert_eq!(failure.class, Class::NotReady, "{failure}");
+        assert!(failure.message.contains("workload n2 "), "{failure}");
+
+        let mut found = Found::of("subject");
+        found.add(&rival, &workload("n1"), true, false, true);
+        found.add(&subject, &workload("n1"), true, true, true);
+        assert_eq!(decide(&subject, found), Ok(()));
+    }
+
+    #[test]
+    fn two_that_exchange_names_are_told_so() {
+        for (one, other) in [("a", "b"), ("b", "a")] {
+            let mut found = Found::of(one);
+            let wanted = workload(&format!("of-{other}"));
+            found.add(&standing(other, 10), &wanted, false, true, false);
+            found.waits(other, &workload(&format!("of-{one}")).name);
+            found.waits("third", &workload("of-third").name);
+            let failure = decide(&standing(one, 10), found).unwrap_err();
+            assert_eq!(failure.class, Class::Invalid, "{failure}");
+            let said = failure.describe();
+            for part in [
+                format!("workload of-{other} belongs to Storefront/shop/{other}"),
+                format!("once it has workload of-{one}"),
+                "a name that neither has".to_owned(),
+            ] {
+                assert!(said.contains(&part), "{said}");
+            }
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Resolve for Storefront {
         let storefront = self.metadata.name.as_deref().unwrap_or_default();
         let mut claims = Vec::new();
         if !self.spec.routes.is_empty() {
-            let name = Name::Ingress(storefront.to_owned());
+            let name = Name::Route(storefront.to_owned());
             claims.push(Claim::new(name, claims::METADATA_NAME));
         }
         for frontend in &self.spec.frontends {
@@ -121,7 +121,7 @@ impl Resolve for Storefront {
                 &frontend.tier(),
             ));
             if is_internal(frontend) {
-                claims.push(Claim::new(Name::Ingress(name), named));
+                claims.push(Claim::new(Name::Route(name), named));
             }
         }
         claims

@@ -1,5 +1,7 @@
 //! Names that two custom resources ask for: exactly one of them gets them, and nothing of the other's is touched.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use shopkeeper_api::{
@@ -45,11 +47,31 @@ fn busy(shop: &str, name: &str) -> Value {
         }
         object["spec"]["scaling"] = json!({"type": "Autoscale", "autoscale": {"min": 2, "max": 4}});
     }
+    let groups = json!({"securityGroupIds": ["sg-0a"]});
+    match object["kind"].as_str().unwrap() {
+        "Platform" => {}
+        "Storefront" => {
+            let frontends = object
+                .pointer_mut("/spec/frontends")
+                .and_then(Value::as_array_mut);
+            for frontend in frontends.into_iter().flatten() {
+                frontend["network"] = groups.clone();
+            }
+            let spec = object["spec"].as_object_mut().unwrap();
+            spec.insert("hosts".into(), json!(["www.octank.example"]));
+            spec.insert(
+                "gateway".into(),
+                json!({"parentRefs": [{"name": "shared"}]}),
+            );
+        }
+        _ => object["spec"]["network"] = groups,
+    }
     object
 }
 
 #[test]
 fn all_that_is_built_is_asked_for_by_name() {
+    let mut met = BTreeSet::new();
     for (shop, name) in EXAMPLES {
         for object in [read(shop, name), busy(shop, name)] {
             let names = claims::names(&claims_of(&object));
@@ -66,6 +88,34 @@ fn all_that_is_built_is_asked_for_by_name() {
                     names.contains(&Name::of(kind, &key.name).unwrap()),
                     "{shop}/{name}: {key}"
                 );
+                met.insert(kind);
+            }
+        }
+    }
+    assert_eq!(
+        met,
+        KubernetesKind::ALL.iter().copied().collect(),
+        "every kind is built somewhere"
+    );
+}
+
+#[test]
+fn the_objects_of_a_name_have_that_name() {
+    for kind in KubernetesKind::ALL {
+        for called in ["shop", "shop-bindings"] {
+            let Some(name) = Name::of(*kind, called) else {
+                continue;
+            };
+            let objects = name.objects();
+            assert!(
+                objects.contains(&ResourceKey::kubernetes(*kind, called)),
+                "{kind:?}: {objects:?}"
+            );
+            for object in objects {
+                let ResourceKind::Kubernetes(kind) = object.kind else {
+                    panic!("{object}");
+                };
+                assert_eq!(Name::of(kind, &object.name), Some(name.clone()), "{object}");
             }
         }
     }
@@ -176,15 +226,16 @@ fn standing(name: &str, created: i64) -> Standing {
 
 /// What `subject` is told of one rival.
 fn told(subject: &Standing, subject_has: bool, rival: Standing, has: bool) -> Result<(), Failure> {
-    let claims = service::<OrderService>("OrderService", "dup");
+    let claim = service::<OrderService>("OrderService", "dup").remove(0);
     decide(
         subject,
         &[Rival {
             standing: rival,
-            claims,
+            claim,
             has,
             wants: true,
             subject_has,
+            waits_for: None,
         }],
     )
 }
@@ -227,10 +278,11 @@ fn what_is_on_its_way_out_is_waited_for_and_gives_way() {
             &subject,
             &[Rival {
                 standing: standing("a", 10),
-                claims: service::<OrderService>("OrderService", "dup"),
+                claim: service::<OrderService>("OrderService", "dup").remove(0),
                 has: true,
                 wants: false,
                 subject_has,
+                waits_for: None,
             }],
         )
     };
@@ -266,10 +318,11 @@ fn the_loser_is_told_the_field_the_owner_and_the_remedy() {
 
     let rival = Rival {
         standing: standing("a", 10),
-        claims: storefront("a", "b", &json!([])),
+        claim: storefront("a", "b", &json!([])).remove(0),
         has: false,
         wants: true,
         subject_has: false,
+        waits_for: None,
     };
     let said = decide(&standing("b", 20), &[rival]).unwrap_err().describe();
     assert!(
