@@ -13,11 +13,15 @@ pub(crate) struct Listing<T>(tokio::sync::Mutex<State<T>>);
 struct State<T> {
     asked: Option<Instant>,
     resources: HashMap<String, T>,
-    /// How many calls the last one took.
+    /// How many calls the last one took; more where it failed.
     pages: usize,
     /// When resources were asked for by their names, which a listing would have told.
     misses: Vec<Instant>,
 }
+
+/// As many resources are asked for by name, at most, before a listing that failed is tried again: it may have more pages than there are
+/// tokens, or be denied.
+const AFTER_FAILURES: usize = 16;
 
 /// What a listing is made of.
 pub(crate) struct Pages<T> {
@@ -63,9 +67,13 @@ impl<T: Clone> Listing<T> {
                 return None;
             }
             let asked = Instant::now();
-            // Whatever is the matter with the listing, the call by name tells it better.
-            let Pages { resources, pages } = Box::pin(list()).await?;
             state.misses.clear();
+            let Some(Pages { resources, pages }) = Box::pin(list()).await else {
+                // Whatever is the matter with it, the calls by name tell it better. Where the tokens do for a page and not for all, the
+                // next listing would take each token from them again.
+                state.pages = state.pages.max((state.pages * 2).min(AFTER_FAILURES));
+                return None;
+            };
             state.asked = Some(asked);
             state.resources = resources;
             state.pages = pages.max(1);
@@ -157,5 +165,42 @@ mod tests {
         }
         assert_eq!(look(&listing, "orders-4", later, &calls).await.0, Some(4));
         assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_fails_leaves_the_tokens_to_calls_by_name() {
+        let (listing, calls) = (Listing::<u32>::default(), AtomicUsize::new(0));
+        let since = Since {
+            listings: Some(Instant::now()),
+            ..Since::moment(Instant::now())
+        };
+        let find = async |pages: Option<Pages<u32>>| {
+            let list = || async {
+                calls.fetch_add(1, Ordering::SeqCst);
+                pages
+            };
+            Parts::default()
+                .looking(since, listing.find("orders-1", list))
+                .await
+        };
+        // One by name, one that fails; two, one; four, one; eight, one; and from there on sixteen and one.
+        for tried in [2, 3, 5, 9, 17, 17] {
+            let before = calls.load(Ordering::SeqCst);
+            for _ in 0..tried {
+                assert_eq!(calls.load(Ordering::SeqCst), before);
+                assert_eq!(find(None).await, None);
+            }
+            assert_eq!(calls.load(Ordering::SeqCst), before + 1);
+        }
+        // One that succeeds says what it is worth.
+        for _ in 0..16 {
+            find(None).await;
+        }
+        let pages = Pages {
+            resources: HashMap::from([("orders-1".to_owned(), 1)]),
+            pages: 2,
+        };
+        assert_eq!(find(Some(pages)).await, Some(1));
+        assert_eq!(listing.0.lock().await.pages, 2);
     }
 }

@@ -75,17 +75,24 @@ struct Known {
     parts: Parts,
 }
 
+/// For how long what is in transition is not asked for again in a look that goes on: its end is to be seen within seconds, but several
+/// tokens are left for the rest.
+const IN_TRANSITION: Duration = Duration::from_secs(10);
+
 /// How old an answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Age {
     /// The oldest that serves, where the resource was at rest.
     pub at_rest: Duration,
+    /// How old the settings in such an answer may be.
+    pub settings_at_rest: Duration,
     /// How old what only changes when somebody calls AWS may be, where the resource is asked for again.
     pub settings: Duration,
     /// How old a description of all resources of a kind may be that is used for this one.
     pub listings: Duration,
-    /// Since when an answer serves whatever it says. A pass that is sent away before it has seen everything comes back with the same
-    /// moment, and asks only for what is missing: or it would use up what there is for the same resources each time.
+    /// Since when an answer serves; of what is in transition, for some seconds. A pass that is sent away before it has seen everything
+    /// comes back with the same moment, and asks only for what is missing: or it would use up what there is for the same resources
+    /// each time.
     pub since: Instant,
 }
 
@@ -101,6 +108,7 @@ impl Age {
     pub fn at_most(at_rest: Duration) -> Self {
         Self {
             at_rest,
+            settings_at_rest: at_rest,
             settings: Duration::ZERO,
             listings: Duration::ZERO,
             since: Instant::now(),
@@ -110,21 +118,36 @@ impl Age {
 
 struct Answer {
     observation: Observation,
-    /// Before AWS was asked: what changed later may be missing.
+    /// Before AWS was asked: what changed later may be missing. Where a part was told before the look, when that was asked for.
     asked: Instant,
     /// The same of settings.
     settings_asked: Instant,
+    /// When the look began.
+    began: Instant,
     answered: Instant,
 }
 
 impl Answer {
     /// Whether it serves somebody who came at `came`: it was fetched while they waited or in the look that they go on with, or is
-    /// fresh and at rest. What is in transition is looked at anew, or its end would be seen late; a failure is not an answer.
-    fn serves(&self, came: Instant, age: Age) -> bool {
-        self.answered >= came
-            || (self.asked >= age.since && !matches!(self.observation, Observation::Unknown(_)))
-            || (is_at_rest(&self.observation)
-                && came.saturating_duration_since(self.asked) < age.at_rest)
+    /// fresh and at rest. What is in transition is looked at anew, or its end would be seen late; a failure is not an answer, but for
+    /// those who waited for the call that failed: where there was no call, they may have tokens that the other one had not.
+    fn serves(&self, came: Instant, age: Age, since: Since, settings_at_rest: Instant) -> bool {
+        if let Observation::Unknown(failure) = &self.observation {
+            return self.answered >= came && !failure.is_budget_spent();
+        }
+        let is_at_rest = is_at_rest(&self.observation);
+        let age_of_state = came.saturating_duration_since(self.asked);
+        let settings_serve = self.settings_asked >= since.settings;
+        let while_waiting = self.answered >= came
+            && (self.asked >= self.began
+                || since.listings.is_some_and(|since| self.asked >= since))
+            && (self.settings_asked >= self.began || settings_serve);
+        let in_this_look = self.asked >= age.since
+            && settings_serve
+            && (is_at_rest || age_of_state < IN_TRANSITION);
+        let is_fresh =
+            is_at_rest && age_of_state < age.at_rest && self.settings_asked >= settings_at_rest;
+        while_waiting || in_this_look || is_fresh
     }
 }
 
@@ -145,6 +168,10 @@ fn share_of(key: &ResourceKey) -> f64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     0.7 + f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or_default()) * 0.3 / 1000.0
+}
+
+fn before(moment: Instant, age: Duration) -> Instant {
+    moment.checked_sub(age).unwrap_or(moment)
 }
 
 impl Observer {
@@ -195,16 +222,17 @@ impl Observer {
 
     /// Since when answers serve a look at a resource.
     fn since(&self, key: &ResourceKey, came: Instant, age: Age) -> Since {
-        let before = |age: Duration| came.checked_sub(age).unwrap_or(came);
         let listings = (age.listings > Duration::ZERO)
-            .then(|| before(age.listings))
+            .then(|| before(came, age.listings))
             .filter(|since| {
                 let forgotten = self.forgotten();
                 forgotten.get(key).is_none_or(|moment| moment < since)
             });
         Since {
             states: age.since,
-            settings: age.since.min(before(age.settings.mul_f64(share_of(key)))),
+            settings: age
+                .since
+                .min(before(came, age.settings.mul_f64(share_of(key)))),
             listings,
         }
     }
@@ -241,19 +269,21 @@ impl Observer {
         let came = Instant::now();
         let entry = self.entry(key, scope, came);
         let mut known = entry.lock().await;
+        let since = self.since(key, came, age);
+        let settings_at_rest = before(came, age.settings_at_rest.mul_f64(share_of(key)));
         if let Some(answer) = known
             .answer
             .as_ref()
-            .filter(|answer| answer.serves(came, age))
+            .filter(|answer| answer.serves(came, age, since, settings_at_rest))
         {
             return answer.observation.clone();
         }
         let Ok(_permit) = self.shared.limit.acquire().await else {
             return Observation::Unknown(Failure::new(Class::Bug, "the observer was closed"));
         };
-        let (mut asked, mut settings_asked) = (Instant::now(), Instant::now());
+        let began = Instant::now();
+        let (mut asked, mut settings_asked) = (began, began);
         let look = self.shared.source.look_up(kind, &key.name, scope);
-        let since = self.since(key, came, age);
         let observation = known.parts.looking(since, look).await;
         if !matches!(observation, Observation::Unknown(_)) {
             // What a part told may have changed since.
@@ -265,6 +295,7 @@ impl Observer {
             observation: observation.clone(),
             asked,
             settings_asked,
+            began,
             answered: Instant::now(),
         });
         observation

@@ -44,6 +44,8 @@ struct Remembered {
     status: Option<Value>,
     /// What a look goes on with.
     look: Option<Look>,
+    /// When the next look for drift is due.
+    resync: Option<Instant>,
     /// What was told by lookups that belong to no resource.
     parts: Parts,
     /// Objects as they were after our last write; `None` for one that we deleted.
@@ -216,6 +218,16 @@ impl Memory {
         lately
     }
 
+    /// Whether AWS has not told of a resource for [`PATIENCE`] or longer.
+    pub fn is_out_of_patience(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|remembered| {
+            let silent = remembered.silent.iter();
+            silent
+                .filter(|(key, _)| key.is_some())
+                .any(|(_, since)| since.elapsed() >= PATIENCE)
+        })
+    }
+
     /// Whether AWS has not told for less than [`PATIENCE`] what has to be known before anything can be resolved.
     pub fn is_patient(&self, uid: &str) -> bool {
         let mut all = self.lock();
@@ -271,6 +283,17 @@ impl Memory {
         if let Some(remembered) = self.lock().get_mut(uid) {
             remembered.look = None;
         }
+    }
+
+    /// When the next look for drift is due: at `at` if this one `was_one`, else when it was due before. An edit does not put it off, as
+    /// it does not look at everything.
+    pub fn next_resync(&self, uid: &str, at: Instant, was_one: bool) -> Instant {
+        let mut all = self.lock();
+        let resync = &mut all.entry(uid.to_owned()).or_default().resync;
+        if was_one {
+            *resync = Some(at);
+        }
+        *resync.get_or_insert(at)
     }
 
     /// What was told by lookups of a custom resource that belong to none of its resources.
@@ -480,6 +503,7 @@ mod tests {
             .unwrap()
             .silent
             .insert(Some(one.clone()), long_ago);
+        assert!(memory.is_out_of_patience("shop"));
         let (two, of_two) = observed("two", unknown(Class::Transient));
         let mut both = silent.clone();
         both.aws.extend(of_two.aws);
@@ -488,6 +512,7 @@ mod tests {
         let (_, there) = observed("one", Observation::Absent);
         assert!(memory.lately("shop", &there, true).is_empty());
         assert_eq!(since(&one), None);
+        assert!(!memory.is_out_of_patience("shop"));
         assert!(memory.lately("shop", &silent, true).contains_key(&one));
     }
 

@@ -232,6 +232,115 @@ async fn a_look_that_goes_on_is_served_what_it_saw_itself_even_in_transition() {
     assert_eq!(source.calls(), 2, "another one");
 }
 
+fn answer(observation: Observation, asked: Instant, settings_asked: Instant) -> Answer {
+    Answer {
+        observation,
+        asked,
+        settings_asked,
+        began: asked,
+        answered: asked,
+    }
+}
+
+#[test]
+fn what_is_in_transition_is_asked_for_again_after_some_seconds_also_in_a_look_that_goes_on() {
+    let asked = Instant::now();
+    let age = Age::now();
+    let serves = |lifecycle, later: Duration| {
+        let age = Age {
+            since: asked,
+            ..age
+        };
+        let since = Since::moment(asked);
+        let came = asked + later;
+        answer(present(lifecycle), asked, asked).serves(came, age, since, came)
+    };
+    let second = Duration::from_secs(1);
+    assert!(serves(Lifecycle::Modifying, second));
+    assert!(!serves(Lifecycle::Modifying, IN_TRANSITION));
+    assert!(serves(Lifecycle::Available, IN_TRANSITION));
+}
+
+#[test]
+fn an_answer_serves_no_longer_than_the_settings_in_it() {
+    let observer = Observer::over(Counting::new(Observation::Absent, None));
+    let (began, minute) = (Instant::now(), Duration::from_secs(60));
+    let came = began + 60 * minute;
+    let key = key("carts");
+    // A resync of a drift interval of an hour.
+    let age = Age {
+        settings_at_rest: 48 * minute,
+        settings: 48 * minute,
+        since: came,
+        ..Age::at_most(8 * minute)
+    };
+    let serves = |state: Duration, settings: Duration, age: Age| {
+        let since = observer.since(&key, came, age);
+        let settings_at_rest = before(came, age.settings_at_rest.mul_f64(share_of(&key)));
+        answer(present(Lifecycle::Available), came - state, came - settings).serves(
+            came,
+            age,
+            since,
+            settings_at_rest,
+        )
+    };
+    assert!(serves(5 * minute, 30 * minute, age));
+    assert!(!serves(5 * minute, 48 * minute, age));
+    assert!(!serves(8 * minute, 30 * minute, age));
+    // Nor in a look that goes on for a request, which nothing serves that was known before.
+    let request = Age {
+        since: came - minute,
+        ..Age::now()
+    };
+    assert!(serves(minute / 2, minute / 2, request));
+    assert!(!serves(minute / 2, 30 * minute, request));
+}
+
+#[test]
+fn whoever_waits_for_the_look_of_another_gets_what_is_no_older_than_its_own_would_be() {
+    let began = Instant::now();
+    let (came, minute) = (began + Duration::from_secs(1), Duration::from_secs(60));
+    let serves = |asked: Instant, settings_asked: Instant, since: Since| {
+        Answer {
+            began,
+            answered: came,
+            ..answer(present(Lifecycle::Modifying), asked, settings_asked)
+        }
+        .serves(came, Age::now(), since, came)
+    };
+    let edit = Since::moment(came);
+    assert!(serves(began, began, edit));
+    // It had settings from before, or a description of all.
+    assert!(!serves(began, began - minute, edit));
+    assert!(!serves(began - minute, began, edit));
+    let resync = Since {
+        settings: came - 2 * minute,
+        listings: Some(came - 2 * minute),
+        ..edit
+    };
+    assert!(serves(began - minute, began - minute, resync));
+}
+
+#[tokio::test]
+async fn that_one_had_no_tokens_is_no_answer_to_another() {
+    let failed = Failure::new(Class::Throttled, "slow down");
+    let spent = failed.clone().with_code(shopkeeper_plan::budget::SPENT);
+    for (failure, calls) in [(failed, 1), (spent, 2)] {
+        let observation = Observation::Unknown(failure);
+        let source = Counting::new(observation, Some(Semaphore::new(0)));
+        let observer = Observer::over(Arc::clone(&source));
+        let (wanted, scope) = (keys(&["carts"]), scope());
+        let first = observer.observe(&wanted, &scope, Age::now());
+        let second = observer.observe(&wanted, &scope, Age::now());
+        let open = async {
+            source.entered.notified().await;
+            source.gate.as_ref().unwrap().add_permits(2);
+        };
+        futures::join!(first, second, open);
+        assert_eq!(source.calls(), calls);
+    }
+}
+
 #[tokio::test]
 async fn what_was_seen_before_a_pass_is_forgotten_before_it_changes_it() {
     let source = Counting::new(Observation::Absent, None);

@@ -41,7 +41,7 @@ use shopkeeper_plan::{
 };
 
 use self::{
-    pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, unasked},
+    pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, to_next_look, unasked},
     reporting::{extend, news, to_json},
 };
 use crate::{
@@ -221,12 +221,18 @@ impl<K: Scoped> Subject<'_, K> {
             (None, Lane::Resync) => between_looks(site.interval).mul_f64(0.8),
             (None, Lane::Edit) => between_looks(site.interval),
         };
+        let in_resyncs = ages_in_resyncs(site.interval);
         let (settings, listings) = match self.urgency() {
-            Urgency::Resync => ages_in_resyncs(site.interval),
+            Urgency::Resync => in_resyncs,
             Urgency::Edit => (Duration::ZERO, Duration::ZERO),
         };
         let age = Age {
             at_rest,
+            settings_at_rest: match self.pass.lane {
+                Lane::Resync => in_resyncs.0,
+                // It does not put off the next resync, which sees to it.
+                Lane::Edit => in_resyncs.0.max(at_rest),
+            },
             settings,
             listings,
             since: self
@@ -243,16 +249,18 @@ impl<K: Scoped> Subject<'_, K> {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
         }
         match unasked(&observed) {
-            // Nobody waits for it, or there is nothing to do yet and not much to tell: it goes on with the next tokens.
-            Some(wait)
-                if self.urgency() == Urgency::Resync
-                    || (plan.free_steps().next().is_none() && age.since.elapsed() < UNTOLD) =>
-            {
+            // There is nothing to do yet and not much to tell: it goes on with the next tokens.
+            Some(wait) if plan.free_steps().next().is_none() && self.may_be_untold(age.since) => {
                 return Ok(self.sent_away(wait));
             }
             Some(_) => {}
             None if is_throttled(&observed) => {}
-            None => self.world.memory.looked(&self.owner.uid),
+            None => {
+                self.world.memory.looked(&self.owner.uid);
+                if self.pass.lane == Lane::Resync {
+                    self.next_resync(site.interval);
+                }
+            }
         }
         tracing::debug!(
             steps = plan.steps.len(),
@@ -400,6 +408,25 @@ impl<K: Scoped> Subject<'_, K> {
         }
     }
 
+    /// Whether a look that goes on `since` then need not be told of yet. Nobody waits for a resync, but nobody is to take what AWS does
+    /// not tell of for ready for longer than we do either.
+    fn may_be_untold(&self, since: Instant) -> bool {
+        match self.urgency() {
+            Urgency::Resync => !self.world.memory.is_out_of_patience(&self.owner.uid),
+            Urgency::Edit => since.elapsed() < UNTOLD,
+        }
+    }
+
+    /// How long it is to the next look for drift. An edit does not put it off.
+    fn next_resync(&self, interval: Duration) -> Duration {
+        let now = Instant::now();
+        let at = now + to_next_look(interval, self.seed());
+        let was_one = self.pass.lane == Lane::Resync;
+        let due = self.world.memory.next_resync(&self.owner.uid, at, was_one);
+        // A shorter interval holds at once.
+        due.min(at).saturating_duration_since(now)
+    }
+
     /// The pass comes back when the budget has what it needs. That is no failure.
     fn sent_away(&self, wait: Duration) -> Outcome {
         Outcome::requeue_after(spread(wait, self.seed()), self.pass.lane)
@@ -488,12 +515,7 @@ impl<K: Scoped> Subject<'_, K> {
             (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
             (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
             (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
-            (None, None) => {
-                // Spread by a tenth to both sides, or everything that started together comes back together.
-                let spread =
-                    0.9 + f64::from(u32::try_from(self.seed() % 1000).unwrap_or(0)) / 5000.0;
-                Outcome::requeue_after(between_looks(interval).mul_f64(spread), Lane::Resync)
-            }
+            (None, None) => Outcome::requeue_after(self.next_resync(interval), Lane::Resync),
         }
     }
 

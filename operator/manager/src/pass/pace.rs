@@ -17,6 +17,12 @@ pub(super) fn between_looks(interval: Duration) -> Duration {
     (interval / 6).max(SHORTEST_BETWEEN_LOOKS).min(interval)
 }
 
+/// From one look for drift to the next: spread by a tenth to both sides, or everything that started together comes back together.
+pub(super) fn to_next_look(interval: Duration, seed: u64) -> Duration {
+    let spread = 0.9 + f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0;
+    between_looks(interval).mul_f64(spread)
+}
+
 /// How old settings and descriptions of all resources of a kind may be in a resync. Together with the time to the next look and its
 /// spread they keep to the interval: no drift is older when it is seen.
 pub(super) fn ages_in_resyncs(interval: Duration) -> (Duration, Duration) {
@@ -61,11 +67,17 @@ pub(super) fn spread(wait: Duration, seed: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Instant;
 
-    /// The longest time from one look to the next: the spread is a tenth to both sides.
+    use super::*;
+    use crate::memory::Memory;
+
+    /// The longest time from one look to the next.
     fn longest_gap(interval: Duration) -> Duration {
-        between_looks(interval).mul_f64(1.1)
+        let gap = to_next_look(interval, 999);
+        assert!(gap <= between_looks(interval).mul_f64(1.1));
+        assert!(gap > to_next_look(interval, 0));
+        gap
     }
 
     #[test]
@@ -76,6 +88,29 @@ mod tests {
             // Not old enough at one look by an instant, it is read at the next.
             assert!(settings + longest_gap(interval) <= interval, "{minutes}");
             assert!(listings + longest_gap(interval) <= interval, "{minutes}");
+        }
+        // Nor with edits in between, which read no setting anew that they know.
+        for (minutes, seconds_between_edits) in [(60, 7 * 60), (60, 10), (10, 61)] {
+            let interval = Duration::from_secs(60 * minutes);
+            let (settings, _) = ages_in_resyncs(interval);
+            let gap = longest_gap(interval);
+            let memory = Memory::default();
+            let (mut read, mut edit) = (Instant::now(), Instant::now());
+            let mut due = memory.next_resync("shop", read + gap, true);
+            let mut times_read = 0;
+            while times_read < 3 {
+                edit += Duration::from_secs(seconds_between_edits);
+                assert_eq!(memory.next_resync("shop", edit + gap, false), due);
+                if edit < due {
+                    continue;
+                }
+                if due - read >= settings {
+                    assert!(due - read <= interval, "{minutes}: {:?}", due - read);
+                    read = due;
+                    times_read += 1;
+                }
+                due = memory.next_resync("shop", due + gap, true);
+            }
         }
         // The shortest interval has no time to spare: everything is read at each look, by its name.
         let shortest = ages_in_resyncs(SHORTEST_BETWEEN_LOOKS);

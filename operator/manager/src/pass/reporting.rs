@@ -32,10 +32,11 @@ impl<K: Scoped> Subject<'_, K> {
         &self,
         failure: &Failure,
     ) -> Result<Outcome, shopkeeper_kube::Error> {
-        if failure.is_budget_spent() && self.urgency() == Urgency::Resync {
+        let (memory, uid) = (&self.world.memory, &self.owner.uid);
+        if failure.is_budget_spent() && self.urgency() == Urgency::Resync && memory.is_patient(uid)
+        {
             return Ok(self.failed(failure));
         }
-        let (memory, uid) = (&self.world.memory, &self.owner.uid);
         if !failure.class.is_silence() {
             memory.was_answered(uid);
         } else if self.was_ready() && memory.is_patient(uid) {
