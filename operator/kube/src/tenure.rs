@@ -48,7 +48,7 @@ impl Tenure {
         }))
     }
 
-    /// Whether it lasts at this moment. Once it is over it does not come back.
+    /// Whether it lasts at this moment. It comes back only where the Lease is renewed after all: then nobody else has had it.
     #[must_use]
     pub fn lasts(&self) -> bool {
         self.0.as_ref().is_none_or(|term| {

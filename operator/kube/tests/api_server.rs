@@ -222,12 +222,19 @@ async fn pods_are_evicted_and_nodes_cordoned() {
     let nodes: Api<Node> = Api::all(world.client.clone());
     let mark = "shopkeeper.dev/mark";
     for unschedulable in [true, false] {
-        let version = nodes.get(&name).await.unwrap().resource_version().unwrap();
         let change = async |version: &str| match unschedulable {
             true => writer.cordon(&name, version, (mark, "shop")).await,
             false => writer.uncordon(&name, version, mark).await,
         };
-        change(&version).await.unwrap();
+        // Where controllers are about, they may have written to the new Node in between.
+        let version = loop {
+            let version = nodes.get(&name).await.unwrap().resource_version().unwrap();
+            match change(&version).await {
+                Ok(()) => break version,
+                Err(shopkeeper_kube::Error::Conflict(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
         let node = nodes.get(&name).await.unwrap();
         assert_eq!(node.annotations().contains_key(mark), unschedulable);
         assert_eq!(

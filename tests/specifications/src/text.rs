@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn a_text_is_what_its_pattern_asks_for() {
         for seed in 0..200_u8 {
-            let bytes: Vec<u8> = (0..64)
-                .map(|nth| seed.wrapping_mul(31).wrapping_add(nth * 7))
+            let bytes: Vec<u8> = (0..64_u8)
+                .map(|nth| seed.wrapping_mul(31).wrapping_add(nth.wrapping_mul(7)))
                 .collect();
             let mut choices = Choices::new(&bytes);
             let name = text(Some("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), 1, 40, &mut choices);

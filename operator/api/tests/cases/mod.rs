@@ -105,6 +105,8 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "image", "image must not hold blanks", "workload: {image: 'catalog 1'}", "workload: {image: 'catalog@sha256:0123'}"),
     create("CatalogService", "cpu", "a quantity must not be negative", "workload: {resources: {requests: {cpu: '-1'}}}", "workload: {resources: {requests: {cpu: 1}}}"),
     create("CatalogService", "sizeLimit", "a quantity must not be negative", "workload: {tmpDir: {sizeLimit: '-64Mi'}}", "workload: {tmpDir: {sizeLimit: 64Mi}}"),
+    create("CatalogService", "divisor", "a quantity must not be negative", "workload: {volumes: [{name: pod, downwardAPI: {items: [{path: cpu, resourceFieldRef: {resource: limits.cpu, divisor: '-1m'}}]}}]}", "workload: {volumes: [{name: pod, downwardAPI: {items: [{path: cpu, resourceFieldRef: {resource: limits.cpu, divisor: 1m}}]}}]}"),
+    create("CatalogService", "storage", "a quantity must not be negative", "workload: {volumes: [{name: data, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: '-1Gi'}}}}}}]}", "workload: {volumes: [{name: data, ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]}"),
     create("CatalogService", "maxSurge", "write a number of 0 or more", "workload: {rollout: {maxSurge: '500%'}}", "workload: {rollout: {maxSurge: 5}}"),
     create("CatalogService", "maxUnavailable", "write a number of 0 or more", "disruption: {maxUnavailable: '-500%'}", "disruption: {maxUnavailable: '100%'}"),
     create("CatalogService", "minAvailable", "write a number of 0 or more", "disruption: {minAvailable: '500%'}", "disruption: {minAvailable: '5%'}"),

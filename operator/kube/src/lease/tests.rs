@@ -185,8 +185,10 @@ async fn a_leader_that_was_stopped_may_not_write_when_it_goes_on() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(tenure.lasts(), "a leader that renews");
     }
-    // The clock goes on and nothing else of this process does.
-    tokio::time::advance(Duration::from_secs(16)).await;
+    server.failing.store(500, Ordering::SeqCst);
+    // The clock goes on and nothing else of this process does: it yields only once the clock has moved.
+    let advance = std::pin::pin!(tokio::time::advance(Duration::from_secs(16)));
+    assert!(futures::poll!(advance).is_pending());
     assert_eq!(election.standing(), Standing::Leader, "nobody has told it");
     assert!(!tenure.lasts());
     election.lost().await;
