@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use double::{Double, REGION, converge, owner_tags, scope};
+use double::{Double, bucket, converge, owner_tags, scope};
 use serde_json::json;
 use shopkeeper_aws::{Age, Observer, budget::Budgets};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, KmsKey, RdsParameterGroup, S3Bucket},
+    aws::{AwsKind, AwsResource, KmsKey, RdsParameterGroup},
     budget::{AwsApi, Limit},
     failure::{Class, Failure},
     observed::Observation,
@@ -24,23 +24,6 @@ const BUCKET: &str = "octank-media";
 /// Calls that tell everything of a bucket.
 const READS_OF_A_BUCKET: usize = 11;
 const MOST_LOOKS: usize = 200;
-
-fn bucket() -> AwsResource {
-    S3Bucket {
-        name: BUCKET.into(),
-        region: REGION.into(),
-        versioning: true,
-        kms_key_arn: None,
-        public_access_blocked: true,
-        owner_enforced: true,
-        policy: None,
-        lifecycle: vec![],
-        intelligent_tiering: None,
-        cors: vec![],
-        tags: owner_tags(),
-    }
-    .into()
-}
 
 fn limited(api: AwsApi, per_second: u32, burst: u32) -> Budgets {
     let budgets = Budgets::default();
@@ -69,7 +52,7 @@ async fn look_on(observer: &Observer, key: &ResourceKey) -> (Observation, Vec<Fa
 #[tokio::test]
 async fn a_bucket_that_needs_more_calls_than_there_are_tokens_is_seen_all_the_same() {
     let double = Double::start();
-    converge(&double, &double.account(), bucket()).await;
+    converge(&double, &double.account(), bucket(BUCKET)).await;
     let account = double.account_within("frugal", limited(AwsApi::S3, 20, 4));
     let observer = Observer::new(account);
     let key = ResourceKey::aws(AwsKind::S3Bucket, BUCKET);
@@ -98,7 +81,7 @@ async fn a_bucket_that_needs_more_calls_than_there_are_tokens_is_seen_all_the_sa
 #[tokio::test]
 async fn what_was_answered_between_throttled_calls_is_kept() {
     let double = Double::start();
-    converge(&double, &double.account(), bucket()).await;
+    converge(&double, &double.account(), bucket(BUCKET)).await;
     // A key that only its tags tell of, among others.
     let kms = aws_sdk_kms::Client::new(&double.configuration());
     let alias = "alias/shopkeeper-octank";

@@ -9,18 +9,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use double::{Double, REGION, owner_tags, scope};
+use double::{Double, bucket, scope};
 use shopkeeper_aws::{
     Account, Age, ClientToken, Observer, Tenure,
     calls::{CallRecorder, NoObserver},
     sts,
     tenure::OVER,
 };
-use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, S3Bucket},
-    observed::Observation,
-    resource::ResourceKey,
-};
+use shopkeeper_plan::{aws::AwsKind, observed::Observation, resource::ResourceKey};
 
 const BUCKET: &str = "octank-media";
 
@@ -33,23 +29,6 @@ impl Tenure for Term {
     }
 }
 
-fn bucket() -> AwsResource {
-    S3Bucket {
-        name: BUCKET.into(),
-        region: REGION.into(),
-        versioning: true,
-        kms_key_arn: None,
-        public_access_blocked: true,
-        owner_enforced: true,
-        policy: None,
-        lifecycle: vec![],
-        intelligent_tiering: None,
-        cors: vec![],
-        tags: owner_tags(),
-    }
-    .into()
-}
-
 #[tokio::test]
 async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     let double = Double::start();
@@ -60,7 +39,7 @@ async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     let token = ClientToken::new("uid", &key, "create");
 
     let before = double.writes().len();
-    let failure = account.create(&bucket(), &token).await.unwrap_err();
+    let failure = account.create(&bucket(BUCKET), &token).await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some(OVER), "{failure}");
     assert_eq!(double.writes().len(), before, "{:?}", double.writes());
     assert_eq!(sts::account_id(&account).await.unwrap(), "123456789012");
@@ -71,6 +50,6 @@ async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     assert_eq!(seen.remove(&key), Some(Observation::Absent));
 
     term.0.store(true, Ordering::SeqCst);
-    account.create(&bucket(), &token).await.unwrap();
+    account.create(&bucket(BUCKET), &token).await.unwrap();
     assert!(double.writes().contains(&"CreateBucket".to_owned()));
 }

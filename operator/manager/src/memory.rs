@@ -20,6 +20,8 @@ use shopkeeper_plan::{
     resource::ResourceKey,
 };
 
+use crate::names::Names;
+
 /// For how long AWS has to say that a resource is not there before it counts as gone. Longer than the seconds for which
 /// DynamoDB, IAM and SQS are documented to answer as before a write.
 pub const CONFIRMATION: Duration = Duration::from_secs(5);
@@ -76,6 +78,7 @@ enum Written {
 pub struct Memory {
     of: Mutex<HashMap<String, Remembered>>,
     statuses: StatusWriter,
+    names: Names,
 }
 
 impl Memory {
@@ -382,11 +385,17 @@ impl Memory {
         &self.statuses
     }
 
+    /// The names that custom resources of this process have taken, for as long as the rest is remembered.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Forgets a custom resource that is gone: after its end, or when its watch sees it go, since somebody may take our finalizer off. A
     /// pass that is under way then may remember something once more, and forgets it when it ends.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
         self.statuses.forget(uid);
+        self.names.forget(uid);
     }
 }
 

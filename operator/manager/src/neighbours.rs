@@ -6,10 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use shopkeeper_api::Managed;
 use shopkeeper_kube::{
     queue::Lane,
-    store::{Change, ObjectKey, Store},
+    store::{Change, ObjectKey},
     watch::Watch,
 };
 use shopkeeper_plan::{claims, resolve::Resolve};
@@ -58,37 +57,10 @@ fn of<K: Resolve>(stores: &Stores, change: &Change<K>) -> BTreeSet<(Kind, Object
     let mut found = BTreeSet::new();
     for (index, values) in [(NAMES, &own), (NAMES, &named), (REFERENCES, &own)] {
         for value in values {
-            found.extend(indexed_in(
-                Kind::Storefront,
-                &stores.storefronts,
-                index,
-                value,
-            ));
-            found.extend(indexed_in(
-                Kind::CatalogService,
-                &stores.catalog_services,
-                index,
-                value,
-            ));
-            found.extend(indexed_in(
-                Kind::OrderService,
-                &stores.order_services,
-                index,
-                value,
-            ));
+            found.extend(stores.indexed(index, value));
         }
     }
     found
-}
-
-fn indexed_in<K: Managed>(
-    kind: Kind,
-    store: &Store<K>,
-    index: &str,
-    value: &str,
-) -> impl Iterator<Item = (Kind, ObjectKey)> {
-    let objects = store.indexed(index, value).into_iter();
-    objects.map(move |object| (kind, ObjectKey::of(object.as_ref())))
 }
 
 fn names<K: Resolve>(object: &K) -> Vec<String> {

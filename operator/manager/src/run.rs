@@ -29,7 +29,6 @@ use crate::{
     key::Kind,
     memory::Memory,
     metrics::ShopMetrics,
-    names::Names,
     pass::{World, platform, service},
     queues::Queues,
     resource_metrics::ResourceMetrics,
@@ -96,14 +95,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
-    let names: Arc<Names> = Arc::default();
-    let stores = Stores::start(
-        &reader,
-        &queues,
-        (&memory, &names),
-        &metrics.watch,
-        &shutdown,
-    );
+    let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &shutdown);
     if shutdown
         .run_until_cancelled(stores.wait_until_ready())
         .await
@@ -161,7 +153,6 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         stores,
         queues,
         memory,
-        names,
     });
     let result = work(&world, &options, &metrics, election, &shutdown).await;
     signals.abort();

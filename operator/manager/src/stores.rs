@@ -29,12 +29,12 @@ use shopkeeper_kube::{
 use shopkeeper_plan::{
     claims::{Claim, Name, Standing},
     kubernetes::{KubernetesKind, hide_secret_values},
-    resolve::{Resolve, nodes, owner_of, platform},
+    resolve::{Resolve, nodes, platform},
     resource::ResourceKey,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::Kind, memory::Memory, names::Names, neighbours, queues::Queues};
+use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
 
 mod cluster;
 
@@ -78,10 +78,6 @@ pub struct Stores {
 /// A custom resource that asks for a name.
 #[derive(Clone, Debug)]
 pub struct Claimant {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its key.
-    pub key: ObjectKey,
     /// Where it stands.
     pub standing: Standing,
     /// All the names that it asks for.
@@ -99,6 +95,22 @@ pub struct OwnedObject {
     pub owner_path: String,
 }
 
+/// Everything that an expression finds in the stores of custom resources that run workloads. They differ in type, so that no loop can go
+/// through them.
+macro_rules! in_workload_stores {
+    ($stores:expr, |$kind:ident, $store:ident| $found:expr) => {{
+        let mut all = Vec::new();
+        in_workload_stores!(@ all, $stores, $kind, $store, $found, Storefront storefronts);
+        in_workload_stores!(@ all, $stores, $kind, $store, $found, CatalogService catalog_services);
+        in_workload_stores!(@ all, $stores, $kind, $store, $found, OrderService order_services);
+        all
+    }};
+    (@ $all:ident, $stores:expr, $kind:ident, $store:ident, $found:expr, $named:ident $field:ident) => {{
+        let ($kind, $store) = (Kind::$named, &$stores.$field);
+        $all.extend($found);
+    }};
+}
+
 /// The stores, as seen by mappers that are made before the stores are.
 type Late = Arc<OnceLock<Arc<Stores>>>;
 
@@ -107,7 +119,7 @@ impl Stores {
     pub fn start(
         client: &Client,
         queues: &Queues,
-        (memory, names): (&Arc<Memory>, &Arc<Names>),
+        memory: &Arc<Memory>,
         metrics: &WatchMetrics,
         shutdown: &CancellationToken,
     ) -> Arc<Self> {
@@ -122,11 +134,11 @@ impl Stores {
             })
             .collect();
         let stores = Arc::new(Self {
-            platforms: start_platforms(client, queues, (memory, names), &late, metrics, shutdown),
+            platforms: start_platforms(client, queues, memory, &late, metrics, shutdown),
             storefronts: start_custom::<Storefront>(
                 client,
                 Kind::Storefront,
-                (queues, memory, names),
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -134,7 +146,7 @@ impl Stores {
             catalog_services: start_custom::<CatalogService>(
                 client,
                 Kind::CatalogService,
-                (queues, memory, names),
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -142,7 +154,7 @@ impl Stores {
             order_services: start_custom::<OrderService>(
                 client,
                 Kind::OrderService,
-                (queues, memory, names),
+                (queues, memory),
                 &late,
                 metrics,
                 shutdown,
@@ -181,29 +193,18 @@ impl Stores {
 
     /// Every custom resource that runs workloads.
     pub fn workload_keys(&self) -> Vec<(Kind, ObjectKey)> {
-        keys_where(Kind::Storefront, &self.storefronts, |_| true)
-            .chain(keys_where(
-                Kind::CatalogService,
-                &self.catalog_services,
-                |_| true,
-            ))
-            .chain(keys_where(Kind::OrderService, &self.order_services, |_| {
-                true
-            }))
-            .collect()
+        in_workload_stores!(self, |kind, store| keys(kind, store.list()))
     }
 
     /// Custom resources that ask for a name, by their current specification.
     pub fn claimants(&self, namespace: &str, name: &Name) -> Vec<Claimant> {
         let value = indexed_name(namespace, name);
-        claimants(Kind::Storefront, &self.storefronts, &value)
-            .chain(claimants(
-                Kind::CatalogService,
-                &self.catalog_services,
-                &value,
-            ))
-            .chain(claimants(Kind::OrderService, &self.order_services, &value))
-            .collect()
+        in_workload_stores!(self, |_kind, store| claimants(store, &value))
+    }
+
+    /// Custom resources that an index finds by a value.
+    pub fn indexed(&self, index: &str, value: &str) -> Vec<(Kind, ObjectKey)> {
+        in_workload_stores!(self, |kind, store| keys(kind, store.indexed(index, value)))
     }
 
     /// Whose an object is, if it is there and belongs to a custom resource.
@@ -226,67 +227,35 @@ impl Stores {
 
     /// Custom resources that nodes with this label are for.
     fn owners_of_nodes(&self, label: &str) -> Vec<(Kind, ObjectKey)> {
-        keys_where(Kind::Storefront, &self.storefronts, |it| {
-            owns_nodes(it, label)
-        })
-        .chain(keys_where(
-            Kind::CatalogService,
-            &self.catalog_services,
-            |it| owns_nodes(it, label),
+        in_workload_stores!(self, |kind, store| keys_where(
+            kind,
+            store,
+            |it| owns_nodes(it, label)
         ))
-        .chain(keys_where(Kind::OrderService, &self.order_services, |it| {
-            owns_nodes(it, label)
-        }))
-        .collect()
     }
 
     /// Custom resources whose bindings read a Secret.
     fn readers_of(&self, secret: &ObjectKey) -> Vec<(Kind, ObjectKey)> {
-        keys_where(Kind::Storefront, &self.storefronts, |it| reads(it, secret))
-            .chain(keys_where(
-                Kind::CatalogService,
-                &self.catalog_services,
-                |it| reads(it, secret),
-            ))
-            .chain(keys_where(Kind::OrderService, &self.order_services, |it| {
-                reads(it, secret)
-            }))
-            .collect()
+        in_workload_stores!(self, |kind, store| keys_where(kind, store, |it| reads(
+            it, secret
+        )))
     }
 
     /// Custom resources of which some resource is held up by a quota.
     pub fn held_by_quotas(&self) -> Vec<(Kind, ObjectKey)> {
-        keys_where(Kind::Storefront, &self.storefronts, is_held_by_quota)
-            .chain(keys_where(
-                Kind::CatalogService,
-                &self.catalog_services,
-                is_held_by_quota,
-            ))
-            .chain(keys_where(
-                Kind::OrderService,
-                &self.order_services,
-                is_held_by_quota,
-            ))
-            .collect()
+        in_workload_stores!(self, |kind, store| keys_where(
+            kind,
+            store,
+            is_held_by_quota
+        ))
     }
 
     /// Custom resources on a Platform: those that were made on it, and those that name it or, where there is only one, none.
     pub fn dependents(&self, platform: &str) -> Vec<(Kind, ObjectKey)> {
         let only = self.platforms.len() <= 1;
-        let mut dependents = on_platform(Kind::Storefront, &self.storefronts, platform, only);
-        dependents.extend(on_platform(
-            Kind::CatalogService,
-            &self.catalog_services,
-            platform,
-            only,
-        ));
-        dependents.extend(on_platform(
-            Kind::OrderService,
-            &self.order_services,
-            platform,
-            only,
-        ));
-        dependents
+        in_workload_stores!(self, |kind, store| keys_where(kind, store, |it| is_on(
+            it, platform, only
+        )))
     }
 
     /// Whether the cluster has an optional kind, as far as is known.
@@ -305,33 +274,23 @@ fn statuses<K: Managed>(kind: Kind, store: &Store<K>, tell: &mut impl FnMut(Kind
     }
 }
 
-fn on_platform<K: Managed>(
-    kind: Kind,
-    store: &Store<K>,
-    platform: &str,
-    only: bool,
-) -> Vec<(Kind, ObjectKey)> {
-    let is_on = |object: &K| match object
+/// Whether a custom resource was made on a Platform; of a new one, whether it names it or, where it is the `only` one, none.
+fn is_on(object: &impl Managed, platform: &str, only: bool) -> bool {
+    let in_use = object
         .shared_status()
-        .and_then(|status| status.platform.as_ref())
-    {
+        .and_then(|status| status.platform.as_ref());
+    match in_use {
         Some(in_use) => in_use.name == platform,
         None => object
             .platform_ref()
             .map_or(only, |reference| reference.name == platform),
-    };
-    store
-        .list()
-        .into_iter()
-        .filter(|object| is_on(object))
-        .map(|object| (kind, ObjectKey::of(object.as_ref())))
-        .collect()
+    }
 }
 
 fn start_custom<K>(
     client: &Client,
     kind: Kind,
-    (queues, memory, names): (&Queues, &Arc<Memory>, &Arc<Names>),
+    (queues, memory): (&Queues, &Arc<Memory>),
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
@@ -341,7 +300,7 @@ where
 {
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let queues = queues.clone();
-    let (memory, names) = (Arc::clone(memory), Arc::clone(names));
+    let memory = Arc::clone(memory);
     let late = Arc::clone(late);
     neighbours::indexed(Watch::objects(api, &()))
         .on_invalid({
@@ -349,7 +308,7 @@ where
             move |key, _| queues.add(kind, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<K>| {
-            forget_what_is_gone(&memory, &names, change);
+            forget_what_is_gone(&memory, change);
             if change.is_intent() {
                 queues.add(kind, change.key.clone(), change.lane());
             }
@@ -368,26 +327,25 @@ where
 }
 
 /// Whatever took it away: its own end, or somebody who took our finalizer off. Another one of its name is another one.
-fn forget_what_is_gone<K: Managed>(memory: &Memory, names: &Names, change: &Change<K>) {
+fn forget_what_is_gone<K: Managed>(memory: &Memory, change: &Change<K>) {
     let uid = |object: &Option<Arc<K>>| object.as_ref().and_then(|object| object.uid());
     let (before, after) = (uid(&change.before), uid(&change.after));
     if let Some(gone) = before.filter(|before| after.as_ref() != Some(before)) {
         memory.forget(&gone);
-        names.forget(&gone);
     }
 }
 
 fn start_platforms(
     client: &Client,
     queues: &Queues,
-    (memory, names): (&Arc<Memory>, &Arc<Names>),
+    memory: &Arc<Memory>,
     late: &Late,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> Store<Platform> {
     let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
     let queues = queues.clone();
-    let (memory, names) = (Arc::clone(memory), Arc::clone(names));
+    let memory = Arc::clone(memory);
     let late = Arc::clone(late);
     Watch::objects(api, &())
         .on_invalid({
@@ -395,7 +353,7 @@ fn start_platforms(
             move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
         })
         .on_change(move |change: &Change<Platform>| {
-            forget_what_is_gone(&memory, &names, change);
+            forget_what_is_gone(&memory, change);
             if change.is_intent() {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
             }
@@ -495,8 +453,8 @@ fn tell_of_free_name(
     let Some(name) = Name::of(kind, &change.key.name) else {
         return;
     };
-    for claimant in stores.claimants(namespace, &name) {
-        queues.add(claimant.kind, claimant.key, change.lane());
+    for (kind, key) in stores.indexed(neighbours::NAMES, &indexed_name(namespace, &name)) {
+        queues.add(kind, key, change.lane());
     }
 }
 
@@ -505,24 +463,19 @@ pub fn indexed_name(namespace: &str, name: &Name) -> String {
     format!("{namespace}/{name}")
 }
 
-fn claimants<K: Resolve>(
-    kind: Kind,
-    store: &Store<K>,
-    indexed: &str,
-) -> impl Iterator<Item = Claimant> {
+fn claimants<K: Resolve>(store: &Store<K>, indexed: &str) -> impl Iterator<Item = Claimant> {
     let objects = store.indexed(neighbours::NAMES, indexed);
     objects.into_iter().map(move |object| Claimant {
-        kind,
-        key: ObjectKey::of(object.as_ref()),
-        standing: Standing {
-            path: owner_of(object.as_ref()).path(),
-            uid: object.uid().unwrap_or_default(),
-            created: object.creation_timestamp().map(|time| time.0),
-            ending: object.meta().deletion_timestamp.is_some(),
-        },
+        standing: Standing::of(object.as_ref()),
         claims: object.claims(),
         status: object.shared_status().cloned().unwrap_or_default(),
     })
+}
+
+/// The keys of objects of a kind.
+fn keys<K: Resource>(kind: Kind, objects: Vec<Arc<K>>) -> impl Iterator<Item = (Kind, ObjectKey)> {
+    let objects = objects.into_iter();
+    objects.map(move |object| (kind, ObjectKey::of(object.as_ref())))
 }
 
 /// The keys of those in a store that pass a check.
@@ -533,9 +486,7 @@ fn keys_where<K: Resource>(
 ) -> impl Iterator<Item = (Kind, ObjectKey)> {
     let mut objects = store.list();
     objects.retain(|object| check(object.as_ref()));
-    objects
-        .into_iter()
-        .map(move |object| (kind, ObjectKey::of(object.as_ref())))
+    keys(kind, objects)
 }
 
 fn is_held_by_quota(object: &impl Managed) -> bool {
@@ -646,7 +597,7 @@ mod tests {
             .unwrap();
             Some(Arc::new(object))
         };
-        let (memory, names) = (Memory::default(), Names::default());
+        let memory = Memory::default();
         let claims = storefront("first").unwrap().claims();
         let is_taken = || {
             let mut taken = false;
@@ -654,7 +605,7 @@ mod tests {
                 taken = it.is_by("first", &claims[0].name);
                 Ok(())
             };
-            names.take("nobody", &[], look).unwrap();
+            memory.names().take("nobody", &[], look).unwrap();
             taken
         };
         let change = |before, after| Change {
@@ -665,11 +616,11 @@ mod tests {
         };
         for after in [None, storefront("second")] {
             memory.wrote_status("first", json!({}));
-            names.take("first", &claims, |_| Ok(())).unwrap();
+            memory.names().take("first", &claims, |_| Ok(())).unwrap();
             let same = change(storefront("first"), storefront("first"));
-            forget_what_is_gone(&memory, &names, &same);
+            forget_what_is_gone(&memory, &same);
             assert!(memory.status("first").is_some() && is_taken());
-            forget_what_is_gone(&memory, &names, &change(storefront("first"), after));
+            forget_what_is_gone(&memory, &change(storefront("first"), after));
             assert_eq!(memory.status("first"), None);
             assert!(!is_taken());
         }

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use k8s_openapi::jiff::Timestamp;
-use shopkeeper_api::Tier;
+use shopkeeper_api::{Managed, Tier};
 
 use crate::{
     failure::{Class, Failure},
@@ -17,7 +17,7 @@ use crate::{
         bindings::{CONFIG_MAP_SUFFIX, config_map_name},
     },
     planner::Inventory,
-    resolve::{secret_name, service_account},
+    resolve::{owner_of, secret_name, service_account},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -185,6 +185,21 @@ pub struct Standing {
     pub created: Option<Timestamp>,
     /// Whether it is on its way out, or gone with objects that are left.
     pub ending: bool,
+}
+
+impl Standing {
+    /// That of a custom resource.
+    #[must_use]
+    pub fn of<K: Managed>(object: &K) -> Self {
+        let owner = owner_of(object);
+        let meta = object.meta();
+        Self {
+            path: owner.path(),
+            uid: owner.uid,
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            ending: meta.deletion_timestamp.is_some(),
+        }
+    }
 }
 
 /// Another custom resource that has or wants a name which is asked for. Each name is decided for itself: who has the one may have

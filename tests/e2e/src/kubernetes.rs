@@ -1,6 +1,6 @@
 //! Objects of the cluster as plain JSON.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::{
@@ -312,6 +312,17 @@ impl Shop {
             found.insert(text(variable, "/name")?.to_owned(), value);
         }
         Ok(found)
+    }
+
+    /// The uids of the pods of a workload that are not about to end.
+    pub async fn pods(&self, namespace: &str, workload: &str) -> Result<BTreeSet<String>> {
+        let labels = format!("app.kubernetes.io/name={workload}");
+        let pods = self.list("Pod", namespace, &labels).await?;
+        Ok(pods
+            .iter()
+            .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
+            .map(|pod| pod["metadata"]["uid"].to_string())
+            .collect())
     }
 
     /// The name in the inventory of what was made for a role.

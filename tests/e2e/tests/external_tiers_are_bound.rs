@@ -165,14 +165,14 @@ async fn the_pods_are_told(shop: &Shop) -> Result<()> {
 }
 
 async fn another_password_reaches_the_pods(shop: &Shop, orders: &Subject) -> Result<()> {
-    let old = pods(shop, "orders").await?;
+    let old = shop.pods(NAMESPACE, "orders").await?;
     credentials(shop, SECOND).await?;
     shop.until("every pod has the new password", PATIENCE, async || {
         ensure!(
             variables(shop, "orders").await?["PASSWORD"] == SECOND,
             "the Secret has another one"
         );
-        let now = pods(shop, "orders").await?;
+        let now = shop.pods(NAMESPACE, "orders").await?;
         equals("the number of pods", now.len(), old.len())?;
         ensure!(now.is_disjoint(&old), "pods of before still run");
         Ok(())
@@ -182,7 +182,7 @@ async fn another_password_reaches_the_pods(shop: &Shop, orders: &Subject) -> Res
 }
 
 async fn a_secret_that_goes_changes_nothing(shop: &Shop, orders: &Subject) -> Result<()> {
-    let before = pods(shop, "orders").await?;
+    let before = shop.pods(NAMESPACE, "orders").await?;
     shop.delete(&Subject::new("Secret", NAMESPACE, "legacy-db"))
         .await?;
     let message = shop
@@ -198,7 +198,7 @@ async fn a_secret_that_goes_changes_nothing(shop: &Shop, orders: &Subject) -> Re
     );
     credentials(shop, SECOND).await?;
     shop.until_ready(orders).await?;
-    equals("the pods", pods(shop, "orders").await?, before)
+    equals("the pods", shop.pods(NAMESPACE, "orders").await?, before)
 }
 
 async fn nothing_else_is_left(shop: &Shop, subjects: &[&Subject]) -> Result<()> {
@@ -225,15 +225,4 @@ async fn variables(shop: &Shop, deployment: &str) -> Result<Value> {
     let deployment = shop.get("Deployment", NAMESPACE, deployment).await?;
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     Ok(Value::Object(shop.variables(NAMESPACE, container).await?))
-}
-
-/// The uids of the pods of a component.
-async fn pods(shop: &Shop, component: &str) -> Result<BTreeSet<String>> {
-    let labels = format!("app.kubernetes.io/name={component}");
-    let pods = shop.list("Pod", NAMESPACE, &labels).await?;
-    Ok(pods
-        .iter()
-        .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
-        .map(|pod| pod["metadata"]["uid"].to_string())
-        .collect())
 }

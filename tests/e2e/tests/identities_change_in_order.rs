@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_e2e::{Shop, Subject, equals, includes, read_example};
 
 const CLUSTER: &str = "octank-prod";
@@ -31,11 +31,11 @@ async fn identities_change_in_order() -> Result<()> {
 
     let issuer = a_missing_provider_is_named(&shop, &orders).await?;
     let role = pods_have_tokens(&shop, &orders, &issuer).await?;
-    let old = pods(&shop).await?;
+    let old = shop.pods(NAMESPACE, "orders").await?;
     apply(&shop, "PodIdentity").await?;
     shop.until_ready(&orders).await?;
     pods_have_an_association(&shop, &role, &old).await?;
-    let old = pods(&shop).await?;
+    let old = shop.pods(NAMESPACE, "orders").await?;
     apply(&shop, "IRSA").await?;
     shop.until_ready(&orders).await?;
     equals(
@@ -157,20 +157,8 @@ async fn pods_have_an_association(shop: &Shop, role: &str, old: &BTreeSet<String
 }
 
 async fn replaced(shop: &Shop, old: &BTreeSet<String>) -> Result<()> {
-    let now = pods(shop).await?;
+    let now = shop.pods(NAMESPACE, "orders").await?;
     equals("the number of pods", now.len(), old.len())?;
     ensure!(now.is_disjoint(old), "pods of before still run");
     Ok(())
-}
-
-/// The uids of the pods.
-async fn pods(shop: &Shop) -> Result<BTreeSet<String>> {
-    let pods = shop
-        .list("Pod", NAMESPACE, "app.kubernetes.io/name=orders")
-        .await?;
-    Ok(pods
-        .iter()
-        .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
-        .map(|pod| pod["metadata"]["uid"].to_string())
-        .collect())
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together};
 
 const NAMESPACE: &str = "rotation";
@@ -67,7 +67,7 @@ spec:
     let database = shop.made(subject, "RdsInstance", "database").await?;
     let before = shop.aws.master_password(&database).await?;
     given(shop, subject, &before).await?;
-    let old = pods(shop, subject).await?;
+    let old = shop.pods(&subject.namespace, &subject.name).await?;
 
     shop.environment
         .aws_control()?
@@ -109,7 +109,7 @@ async fn of_a_user(shop: &mut Shop, subject: &Subject) -> Result<()> {
     let user = shop.made(subject, "CacheUser", "cache.users.app").await?;
     let before = shop.aws.cache_password(&user).await?;
     given(shop, subject, &before).await?;
-    let old = pods(shop, subject).await?;
+    let old = shop.pods(&subject.namespace, &subject.name).await?;
 
     shop.stop_operator().await?;
     let rotated = "rotated-by-somebody-else-1234567890";
@@ -140,7 +140,7 @@ async fn replaced(
 ) -> Result<()> {
     shop.until("every pod has the new password", PATIENCE, async || {
         given(shop, subject, password).await?;
-        let now = pods(shop, subject).await?;
+        let now = shop.pods(&subject.namespace, &subject.name).await?;
         equals("the number of pods", now.len(), old.len())?;
         ensure!(now.is_disjoint(old), "pods of before still run");
         Ok(())
@@ -164,15 +164,4 @@ async fn given(shop: &Shop, subject: &Subject, password: &str) -> Result<()> {
         "{subject} gives its pods another password"
     );
     Ok(())
-}
-
-/// The uids of the pods.
-async fn pods(shop: &Shop, subject: &Subject) -> Result<BTreeSet<String>> {
-    let labels = format!("app.kubernetes.io/name={}", subject.name);
-    let pods = shop.list("Pod", NAMESPACE, &labels).await?;
-    Ok(pods
-        .iter()
-        .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
-        .map(|pod| pod["metadata"]["uid"].to_string())
-        .collect())
 }

@@ -5,9 +5,6 @@
 //! groups wait for a cluster that knows them and say so, take hold by replaced pods, and go again; and that nothing is left at the end.
 //!
 //! Rows R8, R29 of `docs/coverage.md`.
-
-use std::collections::BTreeSet;
-
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
@@ -222,10 +219,10 @@ async fn security_groups_take_hold(shop: &Shop, orders: &Subject) -> Result<()> 
         json!(["sg-0a1b2c3d", "sg-0e0f0a0b"]),
         json!([]),
     ] {
-        let old = pods(shop).await?;
+        let old = shop.pods(NAMESPACE, "orders").await?;
         apply(shop, json!({"securityGroupIds": groups})).await?;
         shop.until_ready(orders).await?;
-        let now = pods(shop).await?;
+        let now = shop.pods(NAMESPACE, "orders").await?;
         equals("the number of pods", now.len(), old.len())?;
         ensure!(now.is_disjoint(&old), "pods of before still run");
         let found = shop.find(&policy).await?;
@@ -243,16 +240,4 @@ async fn security_groups_take_hold(shop: &Shop, orders: &Subject) -> Result<()> 
         }
     }
     Ok(())
-}
-
-/// The uids of the pods.
-async fn pods(shop: &Shop) -> Result<BTreeSet<String>> {
-    let pods = shop
-        .list("Pod", NAMESPACE, "app.kubernetes.io/name=orders")
-        .await?;
-    Ok(pods
-        .iter()
-        .filter(|pod| pod["metadata"]["deletionTimestamp"] == Value::Null)
-        .map(|pod| pod["metadata"]["uid"].to_string())
-        .collect())
 }

@@ -22,7 +22,7 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
 use shopkeeper_aws::{Account, ClientToken, Scope, budget::Budgets, calls::NoObserver};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Tags},
+    aws::{AwsKind, AwsResource, S3Bucket, Tags},
     difference,
     failure::Class,
     observed::{Lifecycle, Observation, Present},
@@ -40,6 +40,24 @@ const TRANSITION_SECONDS: f64 = 60.0;
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// No resource takes more passes than this to become as desired.
 const MOST_PASSES: usize = 60;
+
+/// A versioned bucket with nothing special.
+pub fn bucket(name: &str) -> AwsResource {
+    S3Bucket {
+        name: name.into(),
+        region: REGION.into(),
+        versioning: true,
+        kms_key_arn: None,
+        public_access_blocked: true,
+        owner_enforced: true,
+        policy: None,
+        lifecycle: vec![],
+        intelligent_tiering: None,
+        cors: vec![],
+        tags: owner_tags(),
+    }
+    .into()
+}
 
 /// A running double; gone with the value.
 pub struct Double {

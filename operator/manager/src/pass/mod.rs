@@ -48,7 +48,6 @@ use crate::{
     accounts::{Accounts, Session},
     memory::{self, Memory},
     metrics::ShopMetrics,
-    names::Names,
     queues::Queues,
     stores::Stores,
 };
@@ -82,8 +81,6 @@ pub struct World {
     pub accounts: Accounts,
     /// What the caches may not know yet.
     pub memory: Arc<Memory>,
-    /// Names that were taken.
-    pub names: Arc<Names>,
     /// Metrics.
     pub metrics: ShopMetrics,
 }
@@ -196,7 +193,6 @@ impl<K: Scoped> Subject<'_, K> {
     async fn let_go(&self) -> Result<Outcome, shopkeeper_kube::Error> {
         remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
         self.world.memory.forget(&self.owner.uid);
-        self.world.names.forget(&self.owner.uid);
         Ok(Outcome::done())
     }
 
@@ -205,7 +201,6 @@ impl<K: Scoped> Subject<'_, K> {
         let is_there = |object: &Arc<K>| object.uid().as_deref() == Some(self.owner.uid.as_str());
         if !now.as_ref().is_some_and(is_there) {
             self.world.memory.forget(&self.owner.uid);
-            self.world.names.forget(&self.owner.uid);
         }
     }
 
@@ -222,7 +217,8 @@ impl<K: Scoped> Subject<'_, K> {
             (None, Lane::Edit) => between_looks(site.interval),
         };
         let in_resyncs = ages_in_resyncs(site.interval);
-        let (settings, listings) = match self.urgency() {
+        let urgency = self.urgency();
+        let (settings, listings) = match urgency {
             Urgency::Resync => in_resyncs,
             Urgency::Edit => (Duration::ZERO, Duration::ZERO),
         };
@@ -250,7 +246,9 @@ impl<K: Scoped> Subject<'_, K> {
         }
         match unasked(&observed) {
             // There is nothing to do yet and not much to tell: it goes on with the next tokens.
-            Some(wait) if plan.free_steps().next().is_none() && self.may_be_untold(age.since) => {
+            Some(wait)
+                if plan.free_steps().next().is_none() && self.may_be_untold(urgency, age.since) =>
+            {
                 return Ok(self.sent_away(wait));
             }
             Some(_) => {}
@@ -410,8 +408,8 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Whether a look that goes on `since` then need not be told of yet. Nobody waits for a resync, but nobody is to take what AWS does
     /// not tell of for ready for longer than we do either.
-    fn may_be_untold(&self, since: Instant) -> bool {
-        match self.urgency() {
+    fn may_be_untold(&self, urgency: Urgency, since: Instant) -> bool {
+        match urgency {
             Urgency::Resync => !self.world.memory.is_out_of_patience(&self.owner.uid),
             Urgency::Edit => since.elapsed() < UNTOLD,
         }

@@ -23,14 +23,8 @@ impl<K: Reconciled> Subject<'_, K> {
     pub(super) fn take_names(&self) -> Result<(), Failure> {
         let world = self.world;
         let asked = self.object.claims();
-        world.names.take(&self.owner.uid, &asked, |taken| {
-            let meta = self.object.meta();
-            let subject = Standing {
-                path: self.owner.path(),
-                uid: self.owner.uid.clone(),
-                created: meta.creation_timestamp.as_ref().map(|time| time.0),
-                ending: false,
-            };
+        world.memory.names().take(&self.owner.uid, &asked, |taken| {
+            let subject = Standing::of(self.object);
             let inventory = self.inventory();
             let has = |claim: &Claim| {
                 taken.is_by(&subject.uid, &claim.name)

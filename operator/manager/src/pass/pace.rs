@@ -19,8 +19,7 @@ pub(super) fn between_looks(interval: Duration) -> Duration {
 
 /// From one look for drift to the next: spread by a tenth to both sides, or everything that started together comes back together.
 pub(super) fn to_next_look(interval: Duration, seed: u64) -> Duration {
-    let spread = 0.9 + f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0;
-    between_looks(interval).mul_f64(spread)
+    between_looks(interval).mul_f64(0.9 + up_to_a_fifth(seed))
 }
 
 /// How old settings and descriptions of all resources of a kind may be in a resync. Together with the time to the next look and its
@@ -62,7 +61,11 @@ pub(super) fn refused(plan: &Plan) -> Option<Duration> {
 
 /// A little longer, by a fifth at most, so that those that were sent away together do not come back together.
 pub(super) fn spread(wait: Duration, seed: u64) -> Duration {
-    wait.mul_f64(1.0 + f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0)
+    wait.mul_f64(1.0 + up_to_a_fifth(seed))
+}
+
+fn up_to_a_fifth(seed: u64) -> f64 {
+    f64::from(u32::try_from(seed % 1000).unwrap_or(0)) / 5000.0
 }
 
 #[cfg(test)]

@@ -211,7 +211,6 @@ impl<K: Reconciled> Subject<'_, K> {
             .any(|finalizer| finalizer == shopkeeper_api::FINALIZER)
         {
             self.world.memory.forget(&self.owner.uid);
-            self.world.names.forget(&self.owner.uid);
             return Ok(Outcome::done());
         }
         if let Ok(platform) = &found

@@ -8,18 +8,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shopkeeper_api::{CatalogService, Managed, OrderService, Platform, Storefront};
 use shopkeeper_plan::{
-    build,
-    failure::{Class, Failure},
+    failure::Class,
     observed::Observed,
     plan::{Blocker, Step},
-    resolve::{Resolve, owner_of, platform},
 };
 use shopkeeper_specifications::Definitions;
 
-use crate::{
-    fixture::{self, Wanted, lookups},
-    world::World,
-};
+use crate::{fixture::resolved, world::World};
 
 static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(Definitions::new);
 
@@ -34,46 +29,20 @@ fn config() -> ProptestConfig {
 
 /// Reads a custom resource as the operator does. What the schema lets in has to be readable: a deletion of what is not would be
 /// missed.
-fn read<K: DeserializeOwned + Serialize>(object: &Value) -> K {
+fn assert_readable<K: DeserializeOwned + Serialize>(object: &Value) {
     let read: K = serde_json::from_value(object.clone())
         .unwrap_or_else(|error| panic!("admitted and not readable: {error}\n{object:#}"));
     let again: Value = serde_json::to_value(&read).unwrap();
     let read_again: K = serde_json::from_value(again.clone()).unwrap();
     assert_eq!(again, serde_json::to_value(&read_again).unwrap());
-    read
-}
-
-fn of_service<K: Resolve + DeserializeOwned + Serialize>(
-    object: &Value,
-) -> Result<Wanted, Failure> {
-    drop(read::<K>(object));
-    fixture::resolve::<K>("octank", object).map(fixture::wanted)
-}
-
-fn of_platform(object: &Value) -> Result<Wanted, Failure> {
-    let declared: Platform = read(object);
-    let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name))?;
-    Ok(Wanted {
-        owner: owner_of(&declared),
-        cluster: declared.spec.cluster.name.clone(),
-        blueprint: Box::new(move |_| build::platform_blueprint(&resolved)),
-    })
-}
-
-fn resolve(object: &Value) -> Result<Wanted, Failure> {
-    match object["kind"].as_str().unwrap() {
-        CatalogService::KIND => of_service::<CatalogService>(object),
-        OrderService::KIND => of_service::<OrderService>(object),
-        Storefront::KIND => of_service::<Storefront>(object),
-        Platform::KIND => of_platform(object),
-        other => panic!("no such kind: {other}"),
-    }
 }
 
 /// Everything that has to hold for any custom resource of a kind.
-pub fn holds(kind: &str, bytes: &[u8]) {
+fn holds<K: Managed + DeserializeOwned + Serialize>(bytes: &[u8]) {
+    let kind = K::KIND;
     let object = DEFINITIONS.custom_resource(kind, bytes);
-    let wanted = match resolve(&object) {
+    assert_readable::<K>(&object);
+    let wanted = match resolved("octank", &object) {
         Ok(wanted) => wanted,
         Err(failure) => {
             assert!(
@@ -87,7 +56,7 @@ pub fn holds(kind: &str, bytes: &[u8]) {
             return;
         }
     };
-    let again = resolve(&object).expect("it resolved a moment ago");
+    let again = resolved("octank", &object).expect("it resolved a moment ago");
     let nothing = Observed::default();
     let (blueprint, same) = ((wanted.blueprint)(&nothing), (again.blueprint)(&nothing));
     assert_eq!(format!("{blueprint:?}"), format!("{same:?}"));
@@ -116,22 +85,22 @@ proptest! {
 
     #[test]
     fn any_platform(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        holds(Platform::KIND, &bytes);
+        holds::<Platform>(&bytes);
     }
 
     #[test]
     fn any_storefront(bytes in proptest::collection::vec(any::<u8>(), 0..1200)) {
-        holds(Storefront::KIND, &bytes);
+        holds::<Storefront>(&bytes);
     }
 
     #[test]
     fn any_catalog_service(bytes in proptest::collection::vec(any::<u8>(), 0..1200)) {
-        holds(CatalogService::KIND, &bytes);
+        holds::<CatalogService>(&bytes);
     }
 
     #[test]
     fn any_order_service(bytes in proptest::collection::vec(any::<u8>(), 0..1200)) {
-        holds(OrderService::KIND, &bytes);
+        holds::<OrderService>(&bytes);
     }
 }
 

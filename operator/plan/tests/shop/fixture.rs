@@ -186,28 +186,30 @@ pub fn wanted(resolved: Resolved) -> Wanted {
     }
 }
 
-fn wanted_platform(object: &Value) -> Wanted {
+fn wanted_platform(object: &Value) -> Result<Wanted, Failure> {
     let declared: Platform = typed(object);
-    let resolved =
-        platform::resolve(&declared, &lookups(&declared.spec.cluster.name)).expect("it resolves");
-    Wanted {
+    let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name))?;
+    Ok(Wanted {
         owner: owner_of(&declared),
         cluster: declared.spec.cluster.name.clone(),
         blueprint: Box::new(move |_| build::platform_blueprint(&resolved)),
+    })
+}
+
+/// What is wanted for a custom resource of any kind, or why it is refused.
+pub fn resolved(shop: &str, object: &Value) -> Result<Wanted, Failure> {
+    match object["kind"].as_str().unwrap() {
+        CatalogService::KIND => resolve::<CatalogService>(shop, object).map(wanted),
+        OrderService::KIND => resolve::<OrderService>(shop, object).map(wanted),
+        Storefront::KIND => resolve::<Storefront>(shop, object).map(wanted),
+        Platform::KIND => wanted_platform(object),
+        other => panic!("no such kind: {other}"),
     }
 }
 
 /// What is wanted for an example, or for a changed form of it.
 pub fn want(shop: &str, object: &Value) -> Wanted {
-    match object["kind"].as_str().unwrap() {
-        CatalogService::KIND => {
-            wanted(resolve::<CatalogService>(shop, object).expect("it resolves"))
-        }
-        OrderService::KIND => wanted(resolve::<OrderService>(shop, object).expect("it resolves")),
-        Storefront::KIND => wanted(resolve::<Storefront>(shop, object).expect("it resolves")),
-        Platform::KIND => wanted_platform(object),
-        other => panic!("no such kind: {other}"),
-    }
+    resolved(shop, object).expect("it resolves")
 }
 
 /// Every example there is.
