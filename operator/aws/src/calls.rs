@@ -1,6 +1,7 @@
 //! Every call to AWS: whether the [budget](crate::budget) and the [tenure](crate::tenure) let it out, and a record of what it was, how it went and how long it took.
 
 use std::{
+    cell::Cell,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,6 +29,19 @@ use crate::{
     error::is_throttling,
     tenure::{Tenure, TenureIsOver},
 };
+
+tokio::task_local! {
+    static HAS_WRITTEN: Cell<bool>;
+}
+
+/// Does something, and says whether a call that changes something was sent for it, whatever was answered.
+pub async fn noting_writes<F: Future>(work: F) -> (F::Output, bool) {
+    let noted = async {
+        let output = work.await;
+        (output, HAS_WRITTEN.with(Cell::get))
+    };
+    HAS_WRITTEN.scope(Cell::new(false), noted).await
+}
 
 /// Hears of every call after it ended.
 pub trait CallObserver: Send + Sync + fmt::Debug + 'static {
@@ -151,6 +165,10 @@ impl Intercept for CallRecorder {
         if writes && !self.tenure.lasts() {
             bag.interceptor_state().store_put(NotMade);
             return Err(TenureIsOver.into());
+        }
+        if writes {
+            // Nobody may want to know.
+            let _ = HAS_WRITTEN.try_with(|written| written.set(true));
         }
         Ok(())
     }

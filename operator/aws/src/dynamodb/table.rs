@@ -41,14 +41,16 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         scope: &Scope,
     ) -> Result<Option<Found<DynamoDbTable>>, Failure> {
         let table_arn = arn::regional(scope, "dynamodb", &format!("table/{name}"));
-        let (table, time_to_live, backups, tags) = futures::join!(
-            setting("DescribeTable", self.table(name)),
+        // Of one that is not there nothing else is to be asked.
+        let Some(table) = setting("DescribeTable", self.table(name)).await? else {
+            return Ok(None);
+        };
+        let (time_to_live, backups, tags) = futures::join!(
             setting("DescribeTimeToLive", self.time_to_live(name)),
             setting("DescribeContinuousBackups", self.backups(name)),
             setting("ListTagsOfResource", self.tags(&table_arn))
         );
         let (time_to_live, backups) = (time_to_live?, backups?);
-        let Some(table) = table? else { return Ok(None) };
         // Without its tags nobody can tell whose table it is.
         let Some(tags) = tags? else {
             return Err(Failure::new(

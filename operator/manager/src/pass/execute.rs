@@ -3,7 +3,7 @@
 use futures::{FutureExt as _, StreamExt as _, stream};
 use kube::core::{DynamicObject, GroupVersionKind};
 use shopkeeper_api::Managed;
-use shopkeeper_aws::ClientToken;
+use shopkeeper_aws::{ClientToken, calls::noting_writes};
 use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
 use shopkeeper_plan::{
     failure::{Class, Failure},
@@ -45,13 +45,24 @@ pub(super) async fn execute<K: Managed>(
         .enumerate()
         .filter(|(_, step)| step.is_free())
     {
-        free.push(async move { (position, take(subject, site, step, observed).await) }.boxed());
+        let taken = noting_writes(take(subject, site, step, observed));
+        free.push(
+            taken
+                .map(move |(result, has_written)| (position, result, has_written))
+                .boxed(),
+        );
     }
-    let results: Vec<(usize, Result<(), Failure>)> =
+    let results: Vec<(usize, Result<(), Failure>, bool)> =
         stream::iter(free).buffer_unordered(AT_ONCE).collect().await;
     let mut executed = Executed::default();
-    for (position, result) in results {
+    for (position, result, has_written) in results {
         let step = &mut plan.steps[position];
+        // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more. Where the budget let
+        // out nothing, it is: reading it anew would take the tokens that the next try needs, each time.
+        let untouched = matches!(&result, Err(failure) if failure.is_budget_spent());
+        if changes_aws(step) && (has_written || !untouched) {
+            site.session.observer.forget(&step.key);
+        }
         let label = result
             .as_ref()
             .map_or_else(|failure| failure.class.label(), |()| "ok");
@@ -102,7 +113,7 @@ async fn take<K: Managed>(
 ) -> Result<(), Failure> {
     let account = &site.session.account;
     let writer = &subject.world.writer;
-    let result = match &step.operation {
+    match &step.operation {
         Operation::AwsCreate { desired } => account.create(desired, &token(subject, step)).await,
         Operation::AwsUpdate { desired, fields } => {
             let present = present(step, observed)?;
@@ -130,26 +141,30 @@ async fn take<K: Managed>(
             account.delete(present, *mode, &token(subject, step)).await
         }
         Operation::KubernetesApply { desired } => {
-            return apply(subject, step, desired, observed, site.policies).await;
+            apply(subject, step, desired, observed, site.policies).await
         }
-        Operation::KubernetesDelete => return delete(subject, step, observed).await,
-        Operation::DrainNodes => {
-            return match observed.nodes.get(&step.key.name) {
-                Some(group) => drain::drain(writer, &subject.owner.path(), group).await,
-                None => Ok(()),
-            };
-        }
-        Operation::UncordonNodes => {
-            return match observed.nodes.get(&step.key.name) {
-                Some(group) => drain::uncordon(writer, group).await,
-                None => Ok(()),
-            };
-        }
-        Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => return Ok(()),
-    };
-    // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more.
-    site.session.observer.forget(&step.key);
-    result
+        Operation::KubernetesDelete => delete(subject, step, observed).await,
+        Operation::DrainNodes => match observed.nodes.get(&step.key.name) {
+            Some(group) => drain::drain(writer, &subject.owner.path(), group).await,
+            None => Ok(()),
+        },
+        Operation::UncordonNodes => match observed.nodes.get(&step.key.name) {
+            Some(group) => drain::uncordon(writer, group).await,
+            None => Ok(()),
+        },
+        Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => Ok(()),
+    }
+}
+
+/// Whether a step asks AWS for a change.
+fn changes_aws(step: &Step) -> bool {
+    matches!(
+        step.operation,
+        Operation::AwsCreate { .. }
+            | Operation::AwsUpdate { .. }
+            | Operation::AwsAdopt { .. }
+            | Operation::AwsDelete { .. }
+    )
 }
 
 fn present<'a>(step: &Step, observed: &'a Observed) -> Result<&'a Present, Failure> {

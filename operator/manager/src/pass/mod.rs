@@ -244,22 +244,16 @@ impl<K: Scoped> Subject<'_, K> {
         if self.forget_older(site, &plan, age.since).await {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
         }
-        match unasked(&observed) {
+        let is_whole = match unasked(&observed) {
             // There is nothing to do yet and not much to tell: it goes on with the next tokens.
             Some(wait)
                 if plan.free_steps().next().is_none() && self.may_be_untold(urgency, age.since) =>
             {
                 return Ok(self.sent_away(wait));
             }
-            Some(_) => {}
-            None if is_throttled(&observed) => {}
-            None => {
-                self.world.memory.looked(&self.owner.uid);
-                if self.pass.lane == Lane::Resync {
-                    self.next_resync(site.interval);
-                }
-            }
-        }
+            Some(_) => false,
+            None => !is_throttled(&observed),
+        };
         tracing::debug!(
             steps = plan.steps.len(),
             free = plan.free_steps().count(),
@@ -286,6 +280,13 @@ impl<K: Scoped> Subject<'_, K> {
             &observed,
         );
         let executed = execute::execute(self, site, &mut plan, &observed).await;
+        // A change that found no token is tried again with what was seen.
+        if is_whole && refused(&plan).is_none() {
+            self.world.memory.looked(&self.owner.uid);
+            if self.pass.lane == Lane::Resync {
+                self.next_resync(site.interval);
+            }
+        }
         events::publish(self, &plan, &executed, site.policies.deletion).await;
 
         // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
