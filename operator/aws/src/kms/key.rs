@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use aws_sdk_kms::types::{KeyMetadata, KeyState, Tag};
+use aws_sdk_kms::types::{KeyMetadata, KeyState};
 use futures::future::join_all;
 use serde_json::Value;
 use shopkeeper_plan::{
@@ -16,31 +16,24 @@ use shopkeeper_plan::{
 
 use crate::{
     account::{Account, Scope},
-    error::{classify, is_code, is_unanswered},
+    error::{classify, is_code},
     parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
 };
 
 pub(crate) struct KeyApi<'a>(pub(crate) &'a Account);
 
-const NOT_FOUND: &[&str] = &["NotFoundException"];
-
-/// Pending deletion, and some states that pass by themselves.
-const INVALID_STATE: &[&str] = &["KMSInvalidStateException"];
+pub(super) const NOT_FOUND: &[&str] = &["NotFoundException"];
 
 /// An alias of that name exists, for this key or another.
 const ALIAS_TAKEN: &str = "AlreadyExistsException";
 
 /// Tag with the alias that a key is made for. An owner may have several keys, and a key whose alias was not made yet is
 /// known by nothing else.
-const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
+pub(super) const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
 
 /// The one policy that a key has; KMS knows no other name.
-const POLICY_NAME: &str = "default";
-
-/// Days until a key is really gone, within which it can be brought back; the longest that KMS allows, since what it
-/// encrypts is lost with it.
-const WAITING_PERIOD_DAYS: i32 = 30;
+pub(super) const POLICY_NAME: &str = "default";
 
 /// Keys whose tags are read at a time while a key is looked for by its tags.
 const CONCURRENT_READS: usize = 8;
@@ -349,142 +342,6 @@ impl KeyApi<'_> {
     }
 }
 
-/// What is changed: one call each.
-impl KeyApi<'_> {
-    /// Enables the key, or calls its deletion off, after which it is disabled and the next pass enables it.
-    async fn enable(&self, id: &str) -> Result<(), Failure> {
-        match self.0.kms.enable_key().key_id(id).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_code(&error, INVALID_STATE) => {
-                self.0
-                    .kms
-                    .cancel_key_deletion()
-                    .key_id(id)
-                    .send()
-                    .await
-                    .map_err(|error| classify("CancelKeyDeletion", &error))?;
-                Ok(())
-            }
-            Err(error) => Err(classify("EnableKey", &error)),
-        }
-    }
-
-    async fn schedule_deletion(&self, id: &str) -> Result<(), Failure> {
-        match self
-            .0
-            .kms
-            .schedule_key_deletion()
-            .key_id(id)
-            .pending_window_in_days(WAITING_PERIOD_DAYS)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(()),
-            // In the same moment.
-            Err(error) if is_code(&error, INVALID_STATE) || is_code(&error, NOT_FOUND) => Ok(()),
-            Err(error) => Err(classify("ScheduleKeyDeletion", &error)),
-        }
-    }
-
-    /// The id of the new key.
-    async fn make_key(&self, desired: &KmsKey, purpose: &str) -> Result<Option<String>, Failure> {
-        let answer = self
-            .0
-            .kms
-            .create_key()
-            .description(&desired.description)
-            .set_policy(desired.policy.as_ref().map(Value::to_string))
-            .set_tags(Some(kms_tags(desired)?))
-            .send()
-            .await;
-        let made = match answer {
-            Ok(answer) => answer.key_metadata,
-            Err(error) => {
-                if is_unanswered(&error) {
-                    self.0.made.remember(purpose, None);
-                }
-                return Err(principal_may_be_fresh(classify("CreateKey", &error)));
-            }
-        };
-        let id = made.map(|metadata| metadata.key_id().to_owned());
-        self.0.made.remember(purpose, id.as_deref());
-        Ok(id)
-    }
-
-    async fn make_alias(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self
-            .0
-            .kms
-            .create_alias()
-            .set_alias_name(desired.alias.clone())
-            .target_key_id(id);
-        call.send()
-            .await
-            .map_err(|error| classify("CreateAlias", &error))?;
-        Ok(())
-    }
-
-    async fn set_policy(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self
-            .0
-            .kms
-            .put_key_policy()
-            .key_id(id)
-            .policy_name(POLICY_NAME)
-            .set_policy(desired.policy.as_ref().map(Value::to_string));
-        call.send()
-            .await
-            .map_err(|error| principal_may_be_fresh(classify("PutKeyPolicy", &error)))?;
-        Ok(())
-    }
-
-    async fn set_description(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self
-            .0
-            .kms
-            .update_key_description()
-            .key_id(id)
-            .description(&desired.description);
-        call.send()
-            .await
-            .map_err(|error| classify("UpdateKeyDescription", &error))?;
-        Ok(())
-    }
-
-    async fn set_rotation(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        if desired.rotation {
-            let call = self
-                .0
-                .kms
-                .enable_key_rotation()
-                .key_id(id)
-                .set_rotation_period_in_days(desired.rotation_period_days);
-            call.send()
-                .await
-                .map_err(|error| classify("EnableKeyRotation", &error))?;
-        } else {
-            let call = self.0.kms.disable_key_rotation().key_id(id);
-            call.send()
-                .await
-                .map_err(|error| classify("DisableKeyRotation", &error))?;
-        }
-        Ok(())
-    }
-
-    async fn set_tags(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        let call = self
-            .0
-            .kms
-            .tag_resource()
-            .key_id(id)
-            .set_tags(Some(kms_tags(desired)?));
-        call.send()
-            .await
-            .map_err(|error| classify("TagResource", &error))?;
-        Ok(())
-    }
-}
-
 /// Two keys were made for one alias, and one of them gets it.
 fn second(other: &KeyMetadata) -> Note {
     Note::danger(format!(
@@ -524,30 +381,9 @@ fn lifecycle(metadata: &KeyMetadata) -> (Lifecycle, Option<Note>) {
     }
 }
 
-/// KMS refuses a policy that names a role it has not heard of, and it hears of new ones some seconds after IAM.
-fn principal_may_be_fresh(mut failure: Failure) -> Failure {
-    if failure.code.as_deref() == Some("MalformedPolicyDocumentException")
-        && failure.message.contains("invalid principals")
-    {
-        failure.class = Class::NotReady;
-    }
-    failure
-}
-
 fn id_of(found: &Found<KmsKey>) -> Result<&str, Failure> {
     found
         .id
         .as_deref()
         .ok_or_else(|| Failure::new(Class::Bug, "a KMS key without an id"))
-}
-
-fn kms_tags(desired: &KmsKey) -> Result<Vec<Tag>, Failure> {
-    let mut tags = desired.tags.clone();
-    if let Some(alias) = &desired.alias {
-        tags.insert(ALIAS_TAG.to_owned(), alias.clone());
-    }
-    tags.iter()
-        .map(|(key, value)| Tag::builder().tag_key(key).tag_value(value).build())
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::new(Class::Bug, format!("a tag of a KMS key: {error}")))
 }

@@ -1,5 +1,6 @@
 //! KMS: keys and their aliases.
 
 mod key;
+mod key_changes;
 
 pub(crate) use key::KeyApi;
