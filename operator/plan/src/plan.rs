@@ -250,6 +250,8 @@ pub struct Decision {
 pub struct Decisions {
     /// What a person approves: a short hash over the steps that wait, the same for the same changes whatever else is going on.
     pub hash: Option<String>,
+    /// The hash that was approved last, now or before.
+    pub last_approval: Option<String>,
     /// The steps, in the order of their resources.
     pub steps: Vec<Decision>,
 }

@@ -250,6 +250,7 @@ impl<'a> World<'a> {
             inventory: &self.inventory,
             policies: self.policies,
             approved: None,
+            last_approval: None,
             decisions: &[],
             deleting: self.deleting,
         })

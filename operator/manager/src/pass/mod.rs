@@ -176,11 +176,6 @@ impl<K: Scoped> Subject<'_, K> {
         inventory::from_status(&self.status())
     }
 
-    /// What was approved and was not seen to be done.
-    fn decided(&self) -> Vec<Decision> {
-        decisions::from_status(&self.status(), &self.owner)
-    }
-
     /// Puts the finalizer on before anything is made. `None` where the object is gone meanwhile.
     async fn hold(&self) -> Result<Option<()>, shopkeeper_kube::Error> {
         self.world.memory.begin(&self.owner.uid);
@@ -333,6 +328,9 @@ impl<K: Scoped> Subject<'_, K> {
         );
         let mut status = status::status(self, &plan, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
+        status
+            .last_handled_approval
+            .clone_from(&plan.decisions.last_approval);
         // What was asked for is a look at everything: it goes on in the next pass.
         status.last_handled_reconcile_at = requested
             .filter(|_| !is_throttled(&observed))
@@ -447,6 +445,7 @@ impl<K: Scoped> Subject<'_, K> {
             .memory
             .lately(&self.owner.uid, &observed, self.was_ready());
         let blueprint = (site.blueprint)(&observed);
+        let status = self.status();
         let plan = planner::plan(&planner::Input {
             owner: &self.owner,
             cluster: &site.scope.cluster,
@@ -459,7 +458,8 @@ impl<K: Scoped> Subject<'_, K> {
                 .annotations()
                 .get(shopkeeper_api::APPROVE)
                 .map(String::as_str),
-            decisions: &self.decided(),
+            last_approval: status.last_handled_approval.as_deref(),
+            decisions: &decisions::from_status(&status, &self.owner),
             deleting: self.deleting(),
         });
         Ok((observed, blueprint, plan))

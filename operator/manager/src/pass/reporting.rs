@@ -94,6 +94,9 @@ impl<K: Scoped> Subject<'_, K> {
         if let Some(plan) = decisions::to_status(plan, &self.owner) {
             whole["plan"] = to_json(&plan)?;
         }
+        if let Some(hash) = &plan.decisions.last_approval {
+            whole["lastHandledApproval"] = to_json(hash)?;
+        }
         if let Some(platform) = &site.platform {
             whole["platform"] = to_json(platform)?;
         }

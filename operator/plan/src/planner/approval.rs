@@ -30,6 +30,7 @@ const DIGITS: usize = 16;
 /// Taking down a custom resource needs no second approval: deleting it was the approval, and its deletion policy says
 /// what happens to the data.
 pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
+    plan.decisions.last_approval = input.last_approval.map(str::to_owned);
     if input.deleting {
         return;
     }
@@ -41,9 +42,9 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
         .map(|step| Asked::of(step, &plan.subject, input))
         .collect();
     asked.sort_by(|one, other| one.whole.key.cmp(&other.whole.key));
-    plan.decisions.hash = hash(&asked, &plan.subject);
+    plan.decisions.hash = hash(&asked, &plan.subject, input.last_approval);
     if plan.decisions.hash.is_some() && plan.decisions.hash.as_deref() == input.approved {
-        plan.decisions.hash = None;
+        plan.decisions.last_approval = plan.decisions.hash.take();
         for asked in asked
             .iter_mut()
             .filter(|asked| asked.waiting.is_some())
@@ -53,9 +54,11 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
             asked.waiting = None;
         }
         // What did not fit into the hash is asked for next.
-        if plan.decisions.hash.is_none() {
-            plan.decisions.hash = hash(&asked, &plan.subject);
-        }
+        plan.decisions.hash = hash(
+            &asked,
+            &plan.subject,
+            plan.decisions.last_approval.as_deref(),
+        );
     }
     let mut decided: Vec<Decision> = input
         .decisions
@@ -252,8 +255,9 @@ fn decision(step: &Step, approved: bool) -> Decision {
     }
 }
 
-/// What a person approves: a short hash over the steps that wait, the same for the same changes whatever else is going on.
-fn hash(asked: &[Asked], subject: &str) -> Option<String> {
+/// What a person approves: a short hash over the steps that wait, the same for the same changes whatever else is going on, until it is
+/// approved. The annotation stays where it is: what was done and comes up again, in an incident months later, is another decision.
+fn hash(asked: &[Asked], subject: &str, last_approval: Option<&str>) -> Option<String> {
     let mut waiting: Vec<_> = asked
         .iter()
         .filter_map(|asked| {
@@ -266,7 +270,7 @@ fn hash(asked: &[Asked], subject: &str) -> Option<String> {
     waiting.sort_unstable();
     (!waiting.is_empty()).then(|| {
         // Keys and texts: serialising them cannot fail.
-        let text = serde_json::to_vec(&(subject, waiting)).unwrap_or_default();
+        let text = serde_json::to_vec(&(subject, last_approval, waiting)).unwrap_or_default();
         fingerprint(&text)[..10].to_owned()
     })
 }

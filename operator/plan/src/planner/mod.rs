@@ -94,6 +94,8 @@ pub struct Input<'a> {
     pub policies: Policies,
     /// The plan hash that a person approved.
     pub approved: Option<&'a str>,
+    /// The plan hash that was approved last; approving it again approves nothing.
+    pub last_approval: Option<&'a str>,
     /// What was approved before and was not seen to be done.
     pub decisions: &'a [Decision],
     /// Whether the custom resource is being deleted.

@@ -57,6 +57,31 @@ fn a_disruptive_change_waits_and_a_harmless_one_beside_it_does_not() {
 }
 
 #[test]
+fn an_approval_is_used_once() {
+    let mut world = about_to(&[("instanceClass", json!("db.r7g.xlarge"))]);
+    let database = world.key(AwsKind::RdsInstance, "");
+    let first = world.run().approval_hash();
+    world.approved.clone_from(&first);
+    assert!(world.run().is_empty());
+    // Months later, and the annotation is still there.
+    let mut set_back = |world: &mut World| {
+        let AwsResource::RdsInstance(found) = &mut world.thing(&database).present.resource else {
+            unreachable!()
+        };
+        found.instance_class = "db.r7g.large".into();
+    };
+    set_back(&mut world);
+    let second = world.run().approval_hash();
+    assert!(second.is_some() && second != first, "{first:?} {second:?}");
+    world.approved = second;
+    assert!(world.run().is_empty());
+    // Nor does the first one count again.
+    set_back(&mut world);
+    world.approved = first;
+    assert!(world.run().approval_hash().is_some());
+}
+
+#[test]
 fn the_hash_stays_while_the_change_stays_and_differs_when_it_differs() {
     let class = |name: &str| ("instanceClass", json!(name));
     let hash = |world: &World| world.plan().approval_hash().expect("it asks");

@@ -97,6 +97,8 @@ pub struct World {
     pub inventory: Inventory,
     pub policies: Policies,
     pub approved: Option<String>,
+    /// The hash that was approved last, as the status keeps it.
+    pub last_approval: Option<String>,
     /// What was approved before, as the status keeps it.
     pub decisions: Vec<Decision>,
     pub deleting: bool,
@@ -151,6 +153,7 @@ impl World {
             inventory: Inventory::new(),
             policies: Policies::default(),
             approved: None,
+            last_approval: None,
             decisions: Vec::new(),
             deleting: false,
             log: Vec::new(),
@@ -276,6 +279,7 @@ impl World {
             inventory: &self.inventory,
             policies: self.policies,
             approved: self.approved.as_deref(),
+            last_approval: self.last_approval.as_deref(),
             decisions: &self.decisions,
             deleting: self.deleting,
         }
@@ -324,6 +328,7 @@ impl World {
             ..Status::default()
         };
         self.decisions = decisions::from_status(&status, &self.wanted.owner);
+        self.last_approval.clone_from(&plan.decisions.last_approval);
     }
 
     pub fn execute(&mut self, plan: &Plan) {
