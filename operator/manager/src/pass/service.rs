@@ -263,7 +263,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 account_id: facts.account_id.clone(),
                 region: facts.region.clone(),
                 cluster: facts.cluster.clone(),
-                owner_tags: self.owner.tags(&facts.cluster),
+                owner_tags: self.owner.tags(&facts.cluster_arn()),
             },
             policies: policies(Some(policy), None),
             quotas: facts.quotas,

@@ -236,12 +236,21 @@ impl Context<'_> {
     /// Tags of every AWS resource of this owner: the user's, and ours, which win.
     fn tags(&self) -> crate::aws::Tags {
         let mut tags = self.platform.tags.clone();
-        tags.extend(self.owner.tags(&self.platform.cluster));
+        tags.extend(self.owner.tags(&self.platform.cluster_arn()));
         tags
     }
 
     fn name(&self, role: &str, longest: usize) -> String {
         self.owner.aws_name(&self.platform.name, role, longest)
+    }
+
+    /// Name of an IAM role.
+    fn role_name(&self, role: &str) -> String {
+        /// Longest name of a role.
+        const LONGEST: usize = 64;
+        let platform = self.platform;
+        self.owner
+            .iam_name(&platform.name, &platform.region, role, LONGEST)
     }
 
     fn identifier(&self, role: &str, longest: usize) -> String {
