@@ -168,7 +168,7 @@ impl<K: Reconciled> Subject<'_, K> {
             let facts = platform::facts(&platform)?;
             self.object.resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, stores),
+                &references::references(self.object, K::SERVICE, self.world),
             )
         });
         let resolved = match resolved {
@@ -229,7 +229,7 @@ impl<K: Reconciled> Subject<'_, K> {
             .object
             .resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, &self.world.stores),
+                &references::references(self.object, K::SERVICE, self.world),
             )
             .ok();
         let blueprint = |observed: &Observed| {

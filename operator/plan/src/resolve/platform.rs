@@ -228,7 +228,6 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
                 },
             ],
         })),
-        rotation: true,
         rotation_period_days: Some(
             managed
                 .and_then(|key| key.rotation_period_days)

@@ -126,7 +126,13 @@ pub fn references(shop: &str) -> References {
             namespace: meta.namespace.clone().unwrap(),
             name: meta.name.clone().unwrap(),
         };
-        (key, ServiceFacts { ports })
+        (
+            key,
+            ServiceFacts {
+                ports,
+                name_taken_by: None,
+            },
+        )
     };
     References {
         services: [
