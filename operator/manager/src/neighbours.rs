@@ -23,7 +23,7 @@ use crate::{
 /// that they ask for.
 pub const NAMES: &str = "names";
 /// Index of custom resources by the services they refer to, and by the names of those: they lead to whoever has the name.
-const REFERENCES: &str = "references";
+pub const REFERENCES: &str = "references";
 
 /// Indexes a watch of custom resources, so that neighbours are found without looking at all of them.
 pub fn indexed<K: Resolve>(watch: Watch<K>) -> Watch<K> {
