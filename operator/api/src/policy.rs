@@ -19,8 +19,8 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<DeletionPolicy>,
     /// What to do about an AWS resource that has the name but was not made for this custom resource: `Never` stops and says so,
-    /// `IfTagged` takes it over when its tags `shopkeeper.dev/owner` (`<kind>/<namespace>/<name>`) and `shopkeeper.dev/cluster` name
-    /// this custom resource, as those of an earlier one do, `Adopt` also when it has no owner tag. What belongs to another custom
+    /// `IfTagged` takes it over when its tags `shopkeeper.dev/owner` (`<kind>/<namespace>/<name>`) and `shopkeeper.dev/cluster` (the
+    /// ARN of the EKS cluster) name this custom resource, as those of an earlier one do, `Adopt` also when it has no owner tag. What belongs to another custom
     /// resource is never taken over. Default: IfTagged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<AdoptionPolicy>,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use shopkeeper_plan::aws::Tags;
+use shopkeeper_plan::{aws::Tags, facts::ClusterArn};
 
 use crate::{
     budget::Budgets,
@@ -26,6 +26,14 @@ pub struct Scope {
     pub cluster: String,
     /// The tags by which a resource of the custom resource is known, for kinds that AWS does not find by name.
     pub owner_tags: Tags,
+}
+
+impl Scope {
+    /// The ARN of the EKS cluster.
+    #[must_use]
+    pub fn cluster_arn(&self) -> ClusterArn {
+        ClusterArn::new(&self.account_id, &self.region, &self.cluster)
+    }
 }
 
 /// The clients for one account and region. Cheap to clone.

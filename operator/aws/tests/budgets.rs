@@ -116,7 +116,6 @@ async fn what_was_answered_between_throttled_calls_is_kept() {
         alias: Some(alias.into()),
         description: "Data of Platform octank".into(),
         policy: None,
-        rotation: false,
         rotation_period_days: None,
         enabled: true,
         tags: owner_tags(),

@@ -33,7 +33,6 @@ fn key() -> KmsKey {
         alias: Some(ALIAS.into()),
         description: "Data of Platform octank".into(),
         policy: Some(policy("Owner")),
-        rotation: true,
         rotation_period_days: Some(365),
         enabled: true,
         tags: owner_tags(),
@@ -81,12 +80,10 @@ async fn a_key_follows_what_is_desired_in_every_field() {
     })
     .await;
     change(&double, &account, &mut desired, |key| {
-        key.rotation = false;
         key.rotation_period_days = None;
     })
     .await;
     change(&double, &account, &mut desired, |key| {
-        key.rotation = true;
         key.rotation_period_days = Some(180);
     })
     .await;

@@ -86,7 +86,6 @@ async fn support(double: &Double, account: &Account, seed: &Seed) -> String {
         alias: Some("alias/shopkeeper-octank".into()),
         description: "Data".into(),
         policy: None,
-        rotation: false,
         rotation_period_days: None,
         enabled: true,
         tags: owner_tags(),

@@ -50,6 +50,11 @@ impl Names {
         Ok(())
     }
 
+    /// Looks at what is taken; nobody decides meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Taken) -> T) -> T {
+        look(&self.taken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Forgets a custom resource that is gone.
     pub fn forget(&self, uid: &str) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

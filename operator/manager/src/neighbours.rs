@@ -22,8 +22,8 @@ use crate::{
 /// Index of custom resources by the names that others find them by: their own as a service, and those of the objects
 /// that they ask for.
 pub const NAMES: &str = "names";
-/// Index of custom resources by the services they refer to.
-const REFERENCES: &str = "references";
+/// Index of custom resources by the services they refer to, and by the names of those: they lead to whoever has the name.
+pub const REFERENCES: &str = "references";
 
 /// Indexes a watch of custom resources, so that neighbours are found without looking at all of them.
 pub fn indexed<K: Resolve>(watch: Watch<K>) -> Watch<K> {
@@ -76,9 +76,11 @@ fn names<K: Resolve>(object: &K) -> Vec<String> {
 fn references<K: Resolve>(object: &K) -> Vec<String> {
     let services = object.referenced_services().into_iter();
     services
-        .map(|service| {
+        .flat_map(|service| {
             let kind = service.kind.as_str();
-            format!("{kind}/{}/{}", service.namespace, service.name)
+            let itself = format!("{kind}/{}/{}", service.namespace, service.name);
+            let name = claims::Name::Workload(service.name);
+            [itself, indexed_name(&service.namespace, &name)]
         })
         .collect()
 }

@@ -442,7 +442,7 @@ fn start_children(
     watch.start(metrics, shutdown.clone())
 }
 
-/// An object is gone: whoever asks for its name may have waited for that.
+/// An object is gone: whoever asks for its name, or names a service of that name, may have waited for that.
 fn tell_of_free_name(
     stores: &Stores,
     queues: &Queues,
@@ -453,8 +453,11 @@ fn tell_of_free_name(
     let Some(name) = Name::of(kind, &change.key.name) else {
         return;
     };
-    for (kind, key) in stores.indexed(neighbours::NAMES, &indexed_name(namespace, &name)) {
-        queues.add(kind, key, change.lane());
+    let name = indexed_name(namespace, &name);
+    for index in [neighbours::NAMES, neighbours::REFERENCES] {
+        for (kind, key) in stores.indexed(index, &name) {
+            queues.add(kind, key, change.lane());
+        }
     }
 }
 

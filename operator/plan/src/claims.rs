@@ -5,7 +5,10 @@
 //! other give pods what they must not have. So exactly one of two gets the names, and the other makes nothing at all. See
 //! `docs/decisions/0002-names-tags-and-the-inventory.md`.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt,
+};
 
 use k8s_openapi::jiff::Timestamp;
 use shopkeeper_api::{Managed, Tier};
@@ -216,8 +219,56 @@ pub struct Rival {
     pub wants: bool,
     /// Whether the one who asks has something that goes by the name.
     pub subject_has: bool,
-    /// A name that it waits for and the one who asks has. Until it gets that, it gives nothing up.
-    pub waits_for: Option<Name>,
+    /// What it waits for before it gives anything up, where that is a circle: a name that the next one has, and so on. The last one
+    /// of them is the one who asks.
+    pub waits_for: Vec<Wait>,
+}
+
+/// A name that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The name.
+    pub name: Name,
+    /// Who has it.
+    pub holder: String,
+}
+
+/// Somebody who asks for a name and does not have it: it makes no step before the name is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who it is.
+    pub standing: Standing,
+    /// What it has itself.
+    pub held: BTreeSet<Name>,
+}
+
+/// Who waits for a name that the subject has, or for somebody who does, and for what, by uid. `waiting` tells who waits for a name.
+#[must_use]
+pub fn circles(
+    subject: &Standing,
+    held: BTreeSet<Name>,
+    waiting: impl Fn(&Name) -> Vec<Waiting>,
+) -> BTreeMap<String, Vec<Wait>> {
+    let mut found: BTreeMap<String, Vec<Wait>> = BTreeMap::new();
+    let mut next = VecDeque::from([(subject.path.clone(), held, Vec::new())]);
+    while let Some((holder, held, behind)) = next.pop_front() {
+        for name in held {
+            for other in waiting(&name) {
+                let uid = other.standing.uid;
+                if uid == subject.uid || found.contains_key(&uid) {
+                    continue;
+                }
+                let mut waits = vec![Wait {
+                    name: name.clone(),
+                    holder: holder.clone(),
+                }];
+                waits.extend(behind.iter().cloned());
+                found.insert(uid, waits.clone());
+                next.push_back((other.standing.path, other.held, waits));
+            }
+        }
+    }
+    found
 }
 
 impl Rival {
@@ -238,7 +289,7 @@ impl Rival {
 
     /// Whether the name becomes free without a person.
     fn gives_up(&self) -> bool {
-        self.standing.ending || (!self.wants && self.waits_for.is_none())
+        self.standing.ending || (!self.wants && self.waits_for.is_empty())
     }
 
     fn refusal(&self, subject: &Standing) -> Failure {
@@ -253,19 +304,8 @@ impl Rival {
                 ),
             );
         }
-        if let Some(awaited) = self.waits_for.as_ref().filter(|_| !self.wants) {
-            return Failure::new(
-                Class::Invalid,
-                format!(
-                    "{}: {} belongs to {other}, which gives it up once it has {awaited}, and that belongs to this one; \
-                     neither goes on before the other",
-                    claim.field, claim.name
-                ),
-            )
-            .with_remedy(format!(
-                "give this custom resource or {other} a name that neither has; once the other one has moved, the name that \
-                 it had is free"
-            ));
+        if !self.wants {
+            return self.refusal_in_a_circle();
         }
         let why = if self.has && !self.subject_has {
             "has it already"
@@ -288,6 +328,38 @@ impl Rival {
         )
         .with_remedy(remedy)
     }
+
+    /// Each gives up what it has once it has what the next one gives up.
+    fn refusal_in_a_circle(&self) -> Failure {
+        let claim = &self.claim;
+        let other = &self.standing.path;
+        let begin = format!("{}: {} belongs to {other}", claim.field, claim.name);
+        let failure = |message| Failure::new(Class::Invalid, message);
+        if let [awaited] = self.waits_for.as_slice() {
+            return failure(format!(
+                "{begin}, which gives it up once it has {}, and that belongs to this one; neither goes on before the other",
+                awaited.name
+            ))
+            .with_remedy(format!(
+                "give this custom resource or {other} a name that neither has; once the other one has moved, the name that \
+                 it had is free"
+            ));
+        }
+        let mut circle = String::new();
+        for (index, wait) in self.waits_for.iter().enumerate() {
+            circle += &format!(", which gives it up once it has {}", wait.name);
+            circle += &match self.waits_for.get(index + 1) {
+                Some(_) => format!("; that belongs to {}", wait.holder),
+                None => "; and that belongs to this one".to_owned(),
+            };
+        }
+        failure(format!(
+            "{begin}{circle}: a circle, in which none goes on before the others"
+        ))
+        .with_remedy(
+            "give one of them a name that none of them has; once it has moved, the name that it had is free, and the others follow",
+        )
+    }
 }
 
 /// The field that the name of a service comes from. Nobody can edit it.
@@ -298,13 +370,18 @@ pub(crate) const METADATA_NAME: &str = "metadata.name";
 /// # Errors
 /// `Invalid` with the field, the owner of the name and the remedy; `NotReady` where the name becomes free by itself.
 pub fn decide(subject: &Standing, rivals: &[Rival]) -> Result<(), Failure> {
-    let mut lost: Vec<&Rival> = rivals.iter().filter(|rival| rival.wins(subject)).collect();
-    // What a person has to settle is told before what settles itself.
-    lost.sort_by_key(|rival| (rival.gives_up(), rival.standing.path.clone()));
-    match lost.first() {
+    match winner(subject, rivals) {
         Some(rival) => Err(rival.refusal(subject).with_code(NAME_TAKEN)),
         None => Ok(()),
     }
+}
+
+/// Who has a name that a custom resource asks for, where that is somebody else.
+#[must_use]
+pub fn winner<'a>(subject: &Standing, rivals: &'a [Rival]) -> Option<&'a Rival> {
+    let won = rivals.iter().filter(|rival| rival.wins(subject));
+    // What a person has to settle is told before what settles itself.
+    won.min_by_key(|rival| (rival.gives_up(), rival.standing.path.clone()))
 }
 
 /// The names themselves.

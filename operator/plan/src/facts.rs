@@ -1,5 +1,7 @@
 //! What a Platform knows of the AWS account, the cluster and the network, as the builders use it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{aws::Tags, quota::Quotas};
@@ -54,6 +56,33 @@ impl OidcProvider {
         [Self::Active, Self::Missing, Self::WrongAudience]
             .into_iter()
             .find(|state| state.as_str() == text)
+    }
+}
+
+/// The ARN of an EKS cluster: the one name of it that no other cluster has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterArn(String);
+
+impl ClusterArn {
+    /// That of a cluster in an account and region.
+    #[must_use]
+    pub fn new(account_id: &str, region: &str, name: &str) -> Self {
+        let partition = partition(region);
+        Self(format!(
+            "arn:{partition}:eks:{region}:{account_id}:cluster/{name}"
+        ))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClusterArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -132,6 +161,12 @@ impl PlatformFacts {
             self.region,
             self.account_id
         )
+    }
+
+    /// The ARN of the EKS cluster.
+    #[must_use]
+    pub fn cluster_arn(&self) -> ClusterArn {
+        ClusterArn::new(&self.account_id, &self.region, &self.cluster)
     }
 
     /// An ARN of IAM, which has no region.

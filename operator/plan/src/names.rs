@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::{aws::Tags, sensitive::fingerprint};
+use crate::{aws::Tags, facts::ClusterArn, sensitive::fingerprint};
 
 /// Who owns a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct Owner {
 pub const OWNER_TAG: &str = "shopkeeper.dev/owner";
 /// Tag that holds the owner's uid.
 pub const OWNER_UID_TAG: &str = "shopkeeper.dev/owner-uid";
-/// Tag that names the EKS cluster the owner lives in: two clusters may have owners of the same name.
+/// Tag that holds the ARN of the EKS cluster the owner lives in: two clusters may have owners of the same name, and two regions of
+/// an account clusters of the same name.
 pub const CLUSTER_TAG: &str = "shopkeeper.dev/cluster";
 /// Label of everything in Kubernetes that belongs to a custom resource.
 pub const OWNER_LABEL: &str = "shopkeeper.dev/owner";
@@ -48,11 +49,11 @@ impl Owner {
 
     /// The tags by which its AWS resources are known.
     #[must_use]
-    pub fn tags(&self, cluster: &str) -> Tags {
+    pub fn tags(&self, cluster: &ClusterArn) -> Tags {
         [
             (OWNER_TAG, self.path()),
             (OWNER_UID_TAG, self.uid.clone()),
-            (CLUSTER_TAG, cluster.to_owned()),
+            (CLUSTER_TAG, cluster.to_string()),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
@@ -68,6 +69,16 @@ impl Owner {
     /// [`crate::claims`].
     #[must_use]
     pub fn aws_name(&self, platform: &str, role: &str, longest: usize) -> String {
+        self.name_of(platform, None, role, longest)
+    }
+
+    /// As [`Self::aws_name`], for IAM, where a name is one in all regions of an account: `octank-eu-west-1-shop-orders`.
+    #[must_use]
+    pub fn iam_name(&self, platform: &str, region: &str, role: &str, longest: usize) -> String {
+        self.name_of(platform, Some(region), role, longest)
+    }
+
+    fn name_of(&self, platform: &str, region: Option<&str>, role: &str, longest: usize) -> String {
         let mut parts = vec![platform];
         if !self.namespace.is_empty() {
             parts.push(&self.namespace);
@@ -78,10 +89,14 @@ impl Owner {
         if !role.is_empty() {
             parts.push(role);
         }
+        let ambiguous = parts.iter().any(|part| part.contains('-'));
+        if let Some(region) = region {
+            // The hyphens of a region mislead nobody: the first part behind the platform that is a number ends it.
+            parts.insert(1, region);
+        }
         let plain = parts.join("-").to_lowercase();
         let whole = format!("{}\n{}", self.kind, parts.join("\n"));
-        let ambiguous = parts.iter().any(|part| part.contains('-')) || plain.len() > longest;
-        if ambiguous {
+        if ambiguous || plain.len() > longest {
             shorten(&plain, &whole, longest)
         } else {
             plain
@@ -172,6 +187,28 @@ mod tests {
         let one = owner("OrderService", "a-b", "c").aws_name("p", "", 63);
         let other = owner("OrderService", "a", "b-c").aws_name("p", "", 63);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn names_in_iam_hold_the_region_and_fit() {
+        let orders = owner("OrderService", "shop", "orders");
+        assert_eq!(
+            orders.iam_name("octank", "eu-west-1", "nodes", 64),
+            "octank-eu-west-1-shop-orders-nodes"
+        );
+        let long = "x".repeat(60);
+        for orders in [
+            orders,
+            owner("OrderService", "shop", &long),
+            owner("OrderService", "a-b", "c"),
+        ] {
+            for platform in ["octank", "octank-prod", &long] {
+                let [one, other] = ["eu-west-1", "us-gov-west-1"]
+                    .map(|region| orders.iam_name(platform, region, "nodes", 64));
+                assert!(one.len() <= 64 && other.len() <= 64, "{one} {other}");
+                assert_ne!(one, other);
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ const OBJECTS: [&str; 9] = [
 #[tokio::test]
 async fn names_are_not_shared() -> Result<()> {
     let mut shop = Shop::open("names").await?;
-    for namespace in ["kinds", "fronts"] {
+    for namespace in ["kinds", "fronts", "circle"] {
         shop.namespace(namespace).await?;
     }
     shop.apply(&read_example("octank/platform.yaml")?).await?;
@@ -37,6 +37,7 @@ async fn names_are_not_shared() -> Result<()> {
     // One after the other: what a pass writes is seen for the whole cluster.
     two_kinds(&shop).await?;
     a_frontend_that_comes_later(&shop).await?;
+    a_circle(&shop).await?;
     a_start_writes_nothing(&mut shop).await?;
     shop.close().await
 }
@@ -90,12 +91,38 @@ spec:
     shop.second_pass_is_silent(&loser).await?;
     is_told_and_has_nothing(shop, &loser, &winner).await?;
     shop.second_pass_is_silent(&winner).await?;
+    // Nobody is led to the pods of the one by the name of the other.
+    let asker = Subject::new("OrderService", "kinds", "asker");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {{name: asker, namespace: kinds}}
+spec:
+  workload: {{image: registry.example/asker:1}}
+  nodes: {{type: None}}
+  callers: [{{service: {{kind: {0}, name: dup}}}}]
+  endpoints:
+    - service: {{kind: {0}, name: dup}}
+      env: [{{name: DUP, template: '{{{{url}}}}'}}]
+",
+        loser.kind
+    ))
+    .await?;
+    let message = shop
+        .until_condition(&asker, "Ready", "False", "DependencyNotReady")
+        .await?;
+    for part in ["spec.callers[dup]", loser.kind, &winner.path(), "To do:"] {
+        ensure!(message.contains(part), "{part} is not told: {message}");
+    }
 
     // Nothing but the end of the other one tells it that the name is free.
     shop.delete(&winner).await?;
     shop.until_gone(&winner).await?;
     shop.until_ready(&loser).await?;
     has_it_all(shop, &loser).await?;
+    shop.until_ready(&asker).await?;
+    shop.delete(&asker).await?;
+    shop.until_gone(&asker).await?;
     equals(
         "what the first has left in AWS",
         shop.owned_in_aws(&winner).await?,
@@ -300,6 +327,67 @@ spec:
         &deployment("front-desk").await?["metadata"]["uid"],
         &before["metadata"]["uid"],
     )
+}
+
+/// Three that each ask for the ServiceAccount that the next one has: all stand still, and each is told of all.
+async fn a_circle(shop: &Shop) -> Result<()> {
+    let subjects = ["a", "b", "c"].map(|name| Subject::new("OrderService", "circle", name));
+    let account =
+        |name: &str| json!({"spec": {"workload": {"serviceAccountName": format!("of-{name}")}}});
+    for subject in &subjects {
+        let name = &subject.name;
+        shop.apply(&format!(
+            "apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {{name: {name}, namespace: circle}}
+spec: {{workload: {{image: registry.example/orders:1, serviceAccountName: of-{name}}}, nodes: {{type: None}}}}
+"
+        ))
+        .await?;
+    }
+    for subject in &subjects {
+        shop.until_ready(subject).await?;
+    }
+    let next = |index: usize| &subjects[(index + 1) % subjects.len()];
+    for (index, subject) in subjects.iter().enumerate() {
+        shop.merge(subject, account(&next(index).name)).await?;
+    }
+    for (index, subject) in subjects.iter().enumerate() {
+        // Each was told something else while the others had not been edited.
+        shop.until(
+            &format!("{subject} is told of the circle"),
+            PATIENCE,
+            async || {
+                let message = shop
+                    .until_condition(subject, "Stalled", "True", "NameTaken")
+                    .await?;
+                let (one, other) = (next(index), next(index + 1));
+                for part in [&one.path(), &other.path(), "a circle", "To do:"] {
+                    ensure!(message.contains(part), "{part} is not told: {message}");
+                }
+                Ok(())
+            },
+        )
+        .await?;
+    }
+    // One that takes a third name frees the others.
+    shop.merge(&subjects[0], account("free")).await?;
+    for subject in &subjects {
+        shop.until_ready(subject).await?;
+    }
+    for (subject, expected) in subjects.iter().zip(["free", "c", "a"]) {
+        let deployment = shop.get("Deployment", "circle", &subject.name).await?;
+        equals(
+            &format!("the ServiceAccount of {subject}"),
+            &deployment["spec"]["template"]["spec"]["serviceAccountName"],
+            &json!(format!("of-{expected}")),
+        )?;
+        shop.delete(subject).await?;
+    }
+    for subject in &subjects {
+        shop.until_gone(subject).await?;
+    }
+    Ok(())
 }
 
 async fn a_start_writes_nothing(shop: &mut Shop) -> Result<()> {

@@ -69,13 +69,11 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             setting("GetKeyRotationStatus", self.rotation(&metadata)),
             setting(format!("ListResourceTags {id}"), self.tags(id))
         );
-        let (rotation, rotation_period_days) = rotation?;
         let resource = KmsKey {
             alias,
             description: metadata.description().unwrap_or_default().to_owned(),
             policy: policy?,
-            rotation,
-            rotation_period_days,
+            rotation_period_days: rotation?,
             enabled: metadata.enabled(),
             tags: tags?,
         };
@@ -146,7 +144,7 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             Some("alias") => self.make_alias(id, desired).await,
             Some("policy") => self.set_policy(id, desired).await,
             Some("description") => self.set_description(id, desired).await,
-            Some("rotation" | "rotationPeriodDays") => self.set_rotation(id, desired).await,
+            Some("rotationPeriodDays") => self.set_rotation(id, desired).await,
             Some("tags") => self.set_tags(id, desired).await,
             other => Err(Failure::new(
                 Class::Bug,
@@ -285,10 +283,12 @@ impl KeyApi<'_> {
             .map_err(|_| Failure::new(Class::Bug, "GetKeyPolicy: the key policy is no JSON"))
     }
 
-    /// Whether the key is rotated, and how often. KMS does not tell it of a key pending deletion, which is not rotated.
-    async fn rotation(&self, metadata: &KeyMetadata) -> Result<(bool, Option<i32>), Failure> {
+    /// Days between rotations, where the key is rotated. KMS does not tell it of a key pending deletion, which is not rotated.
+    async fn rotation(&self, metadata: &KeyMetadata) -> Result<Option<i32>, Failure> {
+        /// What KMS rotates by where nobody said anything else.
+        const DEFAULT_PERIOD_DAYS: i32 = 365;
         if is_pending_deletion(metadata) {
-            return Ok((false, None));
+            return Ok(None);
         }
         let answer = self
             .0
@@ -298,10 +298,9 @@ impl KeyApi<'_> {
             .send()
             .await;
         let answer = answer.map_err(|error| classify("GetKeyRotationStatus", &error))?;
-        Ok((
-            answer.key_rotation_enabled(),
-            answer.rotation_period_in_days(),
-        ))
+        let period = answer.rotation_period_in_days();
+        let enabled = answer.key_rotation_enabled();
+        Ok(enabled.then(|| period.unwrap_or(DEFAULT_PERIOD_DAYS)))
     }
 
     async fn tags(&self, id: &str) -> Result<Tags, Failure> {

@@ -124,13 +124,13 @@ impl KeyApi<'_> {
     }
 
     pub(super) async fn set_rotation(&self, id: &str, desired: &KmsKey) -> Result<(), Failure> {
-        if desired.rotation {
+        if let Some(days) = desired.rotation_period_days {
             let call = self
                 .0
                 .kms
                 .enable_key_rotation()
                 .key_id(id)
-                .set_rotation_period_in_days(desired.rotation_period_days);
+                .rotation_period_in_days(days);
             call.send()
                 .await
                 .map_err(|error| classify("EnableKeyRotation", &error))?;

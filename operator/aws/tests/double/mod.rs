@@ -33,6 +33,7 @@ pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT_ID: &str = "123456789012";
 /// The cluster of a seeded double.
 pub const CLUSTER: &str = "octank-prod";
+const CLUSTER_ARN: &str = "arn:aws:eks:eu-west-1:123456789012:cluster/octank-prod";
 
 /// How long a state lasts on the double's clock.
 const TRANSITION_SECONDS: f64 = 60.0;
@@ -385,7 +386,7 @@ pub fn owner_tags() -> Tags {
     [
         ("shopkeeper.dev/owner", "OrderService/shop/orders"),
         ("shopkeeper.dev/owner-uid", "0b8f"),
-        ("shopkeeper.dev/cluster", CLUSTER),
+        ("shopkeeper.dev/cluster", CLUSTER_ARN),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

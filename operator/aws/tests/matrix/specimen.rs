@@ -61,7 +61,6 @@ impl Ground {
                 alias: Some(alias.into()),
                 description: GROUND.into(),
                 policy: None,
-                rotation: false,
                 rotation_period_days: None,
                 enabled: true,
                 tags: owner_tags(),
@@ -179,7 +178,6 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
             alias: Some(format!("alias/{name}")),
             description: "Data".into(),
             policy: Some(key_policy("Owner")),
-            rotation: true,
             rotation_period_days: Some(365),
             enabled: true,
             tags,
@@ -453,12 +451,7 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
         (_, "parameterGroup") => flipped("ground-one", "ground-two", "parameterGroup"),
         (_, "maintenanceWindow") => one(known, json!("mon:06:00-mon:07:00")),
         (_, "snapshotWindow" | "backupWindow") => one(known, json!("00:00-01:00")),
-        (AwsKind::KmsKey, "rotation") => {
-            vec![(known, json!(false)), ("rotationPeriodDays", Value::Null)]
-        }
-        (AwsKind::KmsKey, "rotationPeriodDays") => {
-            vec![(known, json!(180)), ("rotation", json!(true))]
-        }
+        (AwsKind::KmsKey, "rotationPeriodDays") => one(known, json!(180)),
         (AwsKind::KmsKey, "policy") => one(known, key_policy("Others")),
         (AwsKind::IamRole, "trustPolicy") => one(known, trust("ec2.amazonaws.com")),
         (AwsKind::IamRole, "inlinePolicies") => one(

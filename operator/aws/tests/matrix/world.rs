@@ -8,6 +8,7 @@ use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, Section},
     difference,
+    facts::ClusterArn,
     failure::{Class, Failure},
     inventory,
     names::Owner,
@@ -31,6 +32,10 @@ const SECONDS_OF_AWS: f64 = 61.0;
 
 /// What a cell found wrong.
 pub type Outcome<T = ()> = Result<T, String>;
+
+fn cluster() -> ClusterArn {
+    ClusterArn::new(ACCOUNT_ID, REGION, CLUSTER)
+}
 
 /// A custom resource, and the account it lives in.
 pub struct World<'a> {
@@ -108,7 +113,7 @@ impl<'a> World<'a> {
     pub fn desired(&self, wish: &AwsResource) -> AwsResource {
         let mut desired = wish.clone();
         if desired.kind() != AwsKind::SnsSubscription {
-            desired.tags_mut().extend(self.owner.tags(CLUSTER));
+            desired.tags_mut().extend(self.owner.tags(&cluster()));
         }
         desired
     }
@@ -129,7 +134,7 @@ impl<'a> World<'a> {
             account_id: ACCOUNT_ID.into(),
             region: REGION.into(),
             cluster: CLUSTER.into(),
-            owner_tags: self.owner.tags(CLUSTER),
+            owner_tags: self.owner.tags(&cluster()),
         }
     }
 
@@ -244,7 +249,7 @@ impl<'a> World<'a> {
     fn plan_for(&self, blueprint: &Blueprint, observed: &Observed) -> Plan {
         planner::plan(&Input {
             owner: &self.owner,
-            cluster: CLUSTER,
+            cluster: &cluster(),
             blueprint,
             observed,
             inventory: &self.inventory,

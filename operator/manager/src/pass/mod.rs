@@ -448,7 +448,7 @@ impl<K: Scoped> Subject<'_, K> {
         let status = self.status();
         let plan = planner::plan(&planner::Input {
             owner: &self.owner,
-            cluster: &site.scope.cluster,
+            cluster: &site.scope.cluster_arn(),
             blueprint: &blueprint,
             observed: &observed,
             inventory,

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
-    claims::{self, Claim, Name, Rival, Standing},
+    claims::{self, Claim, Name, Rival, Standing, Wait, Waiting},
     failure::Failure,
     inventory,
     planner::Inventory,
+    resolve::ServiceKey,
     resource::ResourceKind,
 };
 
-use super::{Subject, service::Reconciled};
+use super::{Subject, World, service::Reconciled};
 use crate::{
     memory::Memory,
     names::Taken,
@@ -39,12 +40,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 taken,
                 found: Found::of(&subject.uid),
             };
-            // What an earlier specification asked for is held, too, until it is gone.
-            let mut held: BTreeSet<Name> = taken.of(&subject.uid).cloned().collect();
-            held.extend(inventory.keys().filter_map(|key| match key.kind {
-                ResourceKind::Kubernetes(kind) => Name::of(kind, &key.name),
-                ResourceKind::Aws(_) => None,
-            }));
+            let mut held = held(taken, &subject.uid, &inventory);
             for claim in &asked {
                 let has = has(claim);
                 rivals.add(claim, has);
@@ -52,13 +48,44 @@ impl<K: Reconciled> Subject<'_, K> {
                     held.insert(claim.name.clone());
                 }
             }
-            for name in &held {
-                rivals.note_who_waits_for(name);
-            }
+            rivals.note_circles(&subject, held);
             let rivals: Vec<Rival> = rivals.found.rivals.into_values().collect();
             claims::decide(&subject, &rivals)
         })
     }
+}
+
+/// Who has the name of a service, where that is not the service itself: routes, endpoints and callers that name it would mean the pods
+/// of that one.
+pub(super) fn taken_by(world: &World, key: &ServiceKey) -> Option<String> {
+    let name = Name::Workload(key.name.clone());
+    let path = format!("{}/{}/{}", key.kind.as_str(), key.namespace, key.name);
+    let mut claimants = world.stores.claimants(&key.namespace, &name).into_iter();
+    let claimant = claimants.find(|claimant| claimant.standing.path == path)?;
+    let claim = claimant.claims.iter().find(|claim| claim.name == name)?;
+    world.memory.names().look(|taken| {
+        let mut rivals = Rivals {
+            namespace: &key.namespace,
+            stores: &world.stores,
+            memory: &world.memory,
+            taken,
+            found: Found::of(&claimant.standing.uid),
+        };
+        let has = rivals.has(&claimant, &name, &rivals.owned(&name));
+        rivals.add(claim, has);
+        let rivals: Vec<Rival> = rivals.found.rivals.into_values().collect();
+        let winner = claims::winner(&claimant.standing, &rivals)?;
+        Some(winner.standing.path.clone())
+    })
+}
+
+/// What somebody has by what was decided and made; what an earlier specification asked for as well, until it is gone.
+fn held(taken: &Taken, uid: &str, inventory: &Inventory) -> BTreeSet<Name> {
+    let made = inventory.keys().filter_map(|key| match key.kind {
+        ResourceKind::Kubernetes(kind) => Name::of(kind, &key.name),
+        ResourceKind::Aws(_) => None,
+    });
+    taken.of(uid).cloned().chain(made).collect()
 }
 
 /// The objects in the caches that go by a name.
@@ -106,15 +133,37 @@ impl Rivals<'_> {
         }
     }
 
-    /// Whoever asks for a name that the one who asks has, and does not have it, makes no step before it is free.
-    fn note_who_waits_for(&mut self, name: &Name) {
-        let owned = self.owned(name);
-        for claimant in self.stores.claimants(self.namespace, name) {
-            // What is being deleted waits for no name.
-            if !claimant.standing.ending && !self.has(&claimant, name, &owned) {
-                self.found.waits(&claimant.standing.uid, name);
-            }
+    /// Whoever has something left of a name, and waits for the one who asks, does not give it up. Only where something is left there
+    /// is anybody to look for.
+    fn note_circles(&mut self, subject: &Standing, held: BTreeSet<Name>) {
+        if !self.found.has_leftovers() {
+            return;
         }
+        let circles = claims::circles(subject, held, |name| self.waiting(name));
+        for (uid, waits) in circles {
+            self.found.waits(&uid, &waits);
+        }
+    }
+
+    /// Whoever asks for a name and does not have it makes no step before it is free.
+    fn waiting(&self, name: &Name) -> Vec<Waiting> {
+        let owned = self.owned(name);
+        let claimants = self.stores.claimants(self.namespace, name).into_iter();
+        claimants
+            // What is being deleted waits for no name.
+            .filter(|claimant| !claimant.standing.ending && !self.has(claimant, name, &owned))
+            .map(|claimant| {
+                let inventory = self.inventory(&claimant);
+                let mut held = held(self.taken, &claimant.standing.uid, &inventory);
+                let begun = claimant.claims.iter();
+                let begun = begun.filter(|claim| claim.is_held_by(&inventory));
+                held.extend(begun.map(|claim| claim.name.clone()));
+                Waiting {
+                    standing: claimant.standing,
+                    held,
+                }
+            })
+            .collect()
     }
 
     fn owned(&self, name: &Name) -> Vec<OwnedObject> {
@@ -175,17 +224,22 @@ impl<'a> Found<'a> {
                 has: false,
                 wants: false,
                 subject_has: false,
-                waits_for: None,
+                waits_for: Vec::new(),
             });
         rival.has |= has;
         rival.wants |= wants;
         rival.subject_has |= subject_has;
     }
 
-    fn waits(&mut self, uid: &str, name: &Name) {
+    /// Whether somebody has what is left of a name.
+    fn has_leftovers(&self) -> bool {
+        self.rivals.values().any(|rival| rival.has && !rival.wants)
+    }
+
+    fn waits(&mut self, uid: &str, waits: &[Wait]) {
         for ((rival, _), found) in &mut self.rivals {
             if rival == uid {
-                found.waits_for.get_or_insert_with(|| name.clone());
+                found.waits_for = waits.to_vec();
             }
         }
     }
@@ -248,8 +302,12 @@ mod tests {
             let mut found = Found::of(one);
             let wanted = workload(&format!("of-{other}"));
             found.add(&standing(other, 10), &wanted, false, true, false);
-            found.waits(other, &workload(&format!("of-{one}")).name);
-            found.waits("third", &workload("of-third").name);
+            let wait = |name: &str, holder: &str| Wait {
+                name: workload(name).name,
+                holder: holder.to_owned(),
+            };
+            found.waits(other, &[wait(&format!("of-{one}"), one)]);
+            found.waits("third", &[wait("of-third", one)]);
             let failure = decide(&standing(one, 10), found).unwrap_err();
             assert_eq!(failure.class, Class::Invalid, "{failure}");
             let said = failure.describe();

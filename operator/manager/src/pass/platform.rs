@@ -28,7 +28,7 @@ use shopkeeper_plan::{
     report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{AGENT_MISSING, PlatformLookups, known_quotas, resolve},
+        platform::{AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
         policies,
     },
 };
@@ -157,7 +157,7 @@ impl Subject<'_, Platform> {
                 account_id: spec.aws.account_id.clone(),
                 region: spec.aws.region.clone(),
                 cluster: spec.cluster.name.clone(),
-                owner_tags: self.owner.tags(&spec.cluster.name),
+                owner_tags: self.owner.tags(&cluster_arn(self.object)),
             },
             policies: policies(Some(&policy), None),
             quotas: None,

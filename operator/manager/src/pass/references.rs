@@ -14,6 +14,7 @@ use shopkeeper_plan::{
     resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey},
 };
 
+use super::{World, names};
 use crate::stores::Stores;
 
 /// The Platform that a custom resource was made on; for a new one the Platform it names, or the only one there is.
@@ -191,12 +192,13 @@ fn matches(
 pub(super) fn references<K: Resolve>(
     object: &K,
     service_kind: Option<ServiceKind>,
-    stores: &Stores,
+    world: &World,
 ) -> References {
+    let stores = &world.stores;
     let services = object
         .referenced_services()
         .into_iter()
-        .filter_map(|key| service(&key, stores).map(|facts| (key, facts)))
+        .filter_map(|key| service(&key, world).map(|facts| (key, facts)))
         .collect();
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let name = object.meta().name.clone().unwrap_or_default();
@@ -219,13 +221,17 @@ pub(super) fn references<K: Resolve>(
     }
 }
 
-fn service(key: &ServiceKey, stores: &Stores) -> Option<ServiceFacts> {
+fn service(key: &ServiceKey, world: &World) -> Option<ServiceFacts> {
+    let stores = &world.stores;
     let object = ObjectKey::namespaced(key.namespace.clone(), key.name.clone());
     let ports = match key.kind {
         ServiceKind::CatalogService => stores.catalog_services.get(&object)?.service_ports(),
         ServiceKind::OrderService => stores.order_services.get(&object)?.service_ports(),
     };
-    Some(ServiceFacts { ports })
+    Some(ServiceFacts {
+        ports,
+        name_taken_by: names::taken_by(world, key),
+    })
 }
 
 fn is_routed(key: &ServiceKey, stores: &Stores) -> bool {

@@ -168,7 +168,7 @@ impl<K: Reconciled> Subject<'_, K> {
             let facts = platform::facts(&platform)?;
             self.object.resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, stores),
+                &references::references(self.object, K::SERVICE, self.world),
             )
         });
         let resolved = match resolved {
@@ -229,7 +229,7 @@ impl<K: Reconciled> Subject<'_, K> {
             .object
             .resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, &self.world.stores),
+                &references::references(self.object, K::SERVICE, self.world),
             )
             .ok();
         let blueprint = |observed: &Observed| {
@@ -263,7 +263,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 account_id: facts.account_id.clone(),
                 region: facts.region.clone(),
                 cluster: facts.cluster.clone(),
-                owner_tags: self.owner.tags(&facts.cluster),
+                owner_tags: self.owner.tags(&facts.cluster_arn()),
             },
             policies: policies(Some(policy), None),
             quotas: facts.quotas,

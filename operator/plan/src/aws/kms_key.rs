@@ -15,9 +15,7 @@ pub struct KmsKey {
     pub description: String,
     /// The key policy, as a JSON document.
     pub policy: Option<serde_json::Value>,
-    /// Whether its material is rotated.
-    pub rotation: bool,
-    /// Days between rotations, 90 to 2560.
+    /// Days between rotations of its material, 90 to 2560; `None` where it is not rotated.
     pub rotation_period_days: Option<i32>,
     /// Whether it can be used. Always desired; observed as false when somebody disabled it or scheduled its deletion.
     pub enabled: bool,
@@ -31,8 +29,7 @@ impl AwsSpecification for KmsKey {
         Field::harmless("alias"),
         Field::harmless("description"),
         Field::harmless("policy"),
-        Field::harmless("rotation"),
-        Field::harmless("rotationPeriodDays"),
+        Field::harmless("rotationPeriodDays").clearable(),
         Field::harmless("enabled"),
     ];
 

@@ -138,7 +138,7 @@ impl ComponentBuilder<'_> {
     fn association(&self, role_arn: String) -> AwsResource {
         let platform = &self.resolved.platform;
         let mut tags = platform.tags.clone();
-        tags.extend(self.resolved.owner.tags(&platform.cluster));
+        tags.extend(self.resolved.owner.tags(&platform.cluster_arn()));
         AwsResource::from(PodIdentityAssociation {
             cluster: platform.cluster.clone(),
             namespace: self.resolved.owner.namespace.clone(),

@@ -78,7 +78,7 @@ fn annotations(
         .collect();
     let mut tags = platform.tags.clone();
     tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
-    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster.clone());
+    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
     let tags: Vec<String> = tags
         .iter()
         .map(|(key, value)| format!("{key}={value}"))

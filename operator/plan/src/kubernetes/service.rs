@@ -87,7 +87,7 @@ fn of_network_load_balancer(
     let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
     let mut tags = platform.tags.clone();
     tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
-    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster.clone());
+    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
     let pairs = |map: &std::collections::BTreeMap<String, String>| {
         let pairs: Vec<String> = map
             .iter()

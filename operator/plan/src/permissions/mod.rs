@@ -82,11 +82,11 @@ const PASSED_TO: [&str; 3] = [
 /// The operator's IAM policies by name: `look`, which reads, and `change`. Two, because one would be longer than IAM lets a managed
 /// policy be.
 ///
-/// Its own cluster is told by the tag `eks-cluster-name` of its session: EKS Pod Identity gives it to every session, and for
+/// Its own cluster is told by the tag `eks-cluster-arn` of its session: EKS Pod Identity gives it to every session, and for
 /// IRSA it has to be on the role.
 #[must_use]
 pub fn policies() -> [(&'static str, Value); 2] {
-    let own = "${aws:PrincipalTag/eks-cluster-name}";
+    let own = "${aws:PrincipalTag/eks-cluster-arn}";
     let everything = json!("*");
     // IAM knows no resource for some of these calls, and then no account of it either.
     let account =

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     blueprint::{Blueprint, Node, Wanted},
     difference,
+    facts::ClusterArn,
     failure::Failure,
     names::Owner,
     observed::{Lifecycle, Observed},
@@ -83,7 +84,7 @@ pub struct Input<'a> {
     /// Who owns the resources.
     pub owner: &'a Owner,
     /// The EKS cluster the owner lives in.
-    pub cluster: &'a str,
+    pub cluster: &'a ClusterArn,
     /// What is desired; empty where the custom resource is being deleted.
     pub blueprint: &'a Blueprint,
     /// What was found.

@@ -145,7 +145,7 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     let tags = present.tags();
     let path = input.owner.path();
     let same_owner = tags.get(OWNER_TAG) == Some(&path)
-        && tags.get(CLUSTER_TAG).map(String::as_str) == Some(input.cluster);
+        && tags.get(CLUSTER_TAG).map(String::as_str) == Some(input.cluster.as_str());
     let owned = tags.get(OWNER_TAG).is_some() || tags.get(OWNER_UID_TAG).is_some();
     let allowed = match input.policies.adoption {
         AdoptionPolicy::Never => false,
@@ -157,8 +157,8 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     }
     let whose = match tags.get(OWNER_TAG) {
         Some(other) if !same_owner => match tags.get(CLUSTER_TAG) {
-            Some(cluster) if cluster != input.cluster => {
-                format!("belongs to {other} of cluster {cluster}")
+            Some(cluster) if cluster != input.cluster.as_str() => {
+                format!("belongs to {other} of EKS cluster {cluster}")
             }
             _ => format!("belongs to {other}"),
         },

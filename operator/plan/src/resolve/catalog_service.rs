@@ -54,7 +54,7 @@ impl Resolve for CatalogService {
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
-        super::endpoint_services(self, &self.tier())
+        super::services_of(self)
     }
 
     fn claims(&self) -> Vec<Claim> {

@@ -18,12 +18,12 @@ use shopkeeper_api::{
 
 pub use super::nodes::Placement;
 use super::{
-    Context, ServiceKey, ServicePort, container, external, external::ResolvedExternal,
-    external_secrets, identity, identity::ComponentIdentity, image, network,
-    network::ResolvedService, nodes, pod_template_patch,
+    Context, ServiceFacts, ServiceKey, ServicePort, container, external,
+    external::ResolvedExternal, external_secrets, identity, identity::ComponentIdentity, image,
+    network, network::ResolvedService, nodes, pod_template_patch,
 };
 use crate::{
-    failure::Failure,
+    failure::{Class, Failure},
     outputs::{Output, Outputs},
     template::Template,
 };
@@ -176,7 +176,7 @@ pub(super) fn component(
         role: place.role.to_owned(),
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
-        callers: tier.callers.to_vec(),
+        callers: callers(context, place, tier)?,
         security_groups: network::security_groups(context, place, tier.network)?,
         service: network::service(context, place, &workload, tier.network)?,
         load_balancer: place.load_balancer,
@@ -384,14 +384,14 @@ pub(super) fn find_port<'a>(
     field: &str,
     port: Option<&str>,
 ) -> Result<&'a ServicePort, Failure> {
-    let named = format!("{} {}/{}", key.kind.as_str(), key.namespace, key.name);
     let service = context.references.services.get(key).ok_or_else(|| {
         Failure::new(
-            crate::failure::Class::NotReady,
-            format!("{field} names {named}, which does not exist"),
+            Class::NotReady,
+            format!("{field} names {key}, which does not exist"),
         )
         .with_remedy("create it, or correct the name")
     })?;
+    check_name(key, service, field)?;
     let found = match port {
         Some(name) => service.ports.iter().find(|port| port.name == name),
         None => service.ports.first(),
@@ -399,15 +399,55 @@ pub(super) fn find_port<'a>(
     found.ok_or_else(|| match port {
         Some(name) => Failure::invalid(
             &format!("{field}.port"),
-            &format!("{named} has no port {name}"),
+            &format!("{key} has no port {name}"),
             "name one of its workload.ports",
         ),
         None => Failure::invalid(
             field,
-            &format!("{named} has no ports"),
+            &format!("{key} has no ports"),
             "give it a port in workload.ports",
         ),
     })
+}
+
+/// Refuses a reference that means the pods of somebody else.
+fn check_name(key: &ServiceKey, service: &ServiceFacts, field: &str) -> Result<(), Failure> {
+    let Some(other) = &service.name_taken_by else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Class::NotReady,
+        format!("{field} names {key}, whose name belongs to {other}: the pods that go by it are not of that service"),
+    )
+    .with_remedy(format!(
+        "see the condition Ready of {key}; give one of the two another name, or name {other} here if that is meant"
+    )))
+}
+
+/// Who may connect. A service that is not there yet lets nobody in.
+fn callers(
+    context: Context<'_>,
+    place: &Place<'_>,
+    tier: &Tier<'_>,
+) -> Result<Vec<Caller>, Failure> {
+    for caller in tier
+        .callers
+        .iter()
+        .filter_map(|caller| caller.service.as_ref())
+    {
+        let key = ServiceKey::of(caller, &context.owner.namespace);
+        // Of its own name it is told when it asks for it.
+        let is_itself = key.kind.as_str() == context.owner.kind
+            && (&key.namespace, &key.name) == (&context.owner.namespace, &context.owner.name);
+        if let Some(service) = context.references.services.get(&key).filter(|_| !is_itself) {
+            check_name(
+                &key,
+                service,
+                &format!("{}.callers[{}]", place.field, caller.name),
+            )?;
+        }
+    }
+    Ok(tier.callers.to_vec())
 }
 
 fn endpoints(
@@ -418,16 +458,7 @@ fn endpoints(
     let mut resolved = Vec::new();
     for endpoint in tier.endpoints {
         let field = format!("{}.endpoints[{}]", place.field, endpoint.service.name);
-        let namespace = endpoint
-            .service
-            .namespace
-            .clone()
-            .unwrap_or_else(|| context.owner.namespace.clone());
-        let key = ServiceKey {
-            kind: endpoint.service.kind,
-            namespace,
-            name: endpoint.service.name.clone(),
-        };
+        let key = ServiceKey::of(&endpoint.service, &context.owner.namespace);
         let port = find_port(context, &key, &field, endpoint.port.as_deref())?;
         let outputs = endpoint_outputs(&key, port);
         for (name, template) in templates(&field, &endpoint.env)? {

@@ -12,8 +12,6 @@ use crate::{
     failure::{Class, Failure},
 };
 
-/// Longest name of a role.
-const LONGEST_ROLE: usize = 64;
 /// Name of the inline policy.
 const POLICY_NAME: &str = "shopkeeper";
 
@@ -195,7 +193,7 @@ fn made(
     };
     let draft = RoleDraft {
         role: IamRole {
-            name: context.name(role_part, LONGEST_ROLE),
+            name: context.role_name(role_part),
             description: format!("Pods of {}", context.owner.path()),
             trust_policy: json!({"Version": "2012-10-17", "Statement": [trust.clone()]}),
             inline_policies: BTreeMap::new(),
@@ -227,7 +225,7 @@ fn pod_identity_trust(context: Context<'_>, service_account: &str) -> Value {
         "Condition": {"StringEquals": {
             "aws:RequestTag/kubernetes-namespace": context.owner.namespace,
             "aws:RequestTag/kubernetes-service-account": service_account,
-            "aws:RequestTag/eks-cluster-name": context.platform.cluster,
+            "aws:RequestTag/eks-cluster-arn": context.platform.cluster_arn().as_str(),
         }},
     })
 }

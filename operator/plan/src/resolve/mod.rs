@@ -1,10 +1,19 @@
 //! From a custom resource and what it refers to, to a typed value on which nothing fails any more: defaults applied,
 //! references looked up, names derived. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use shopkeeper_api::{
-    Managed, Tier, external::External, policy::Policy, reference::ServiceKind, resource::Service,
+    Managed, Tier,
+    bindings::Endpoint,
+    external::External,
+    network::Caller,
+    policy::Policy,
+    reference::{ServiceKind, ServiceReference},
+    resource::Service,
     storefront::Exposure,
 };
 
@@ -185,6 +194,8 @@ impl DataResource {
 pub struct ServiceFacts {
     /// Its ports on its Service, in order.
     pub ports: Vec<ServicePort>,
+    /// Who has its name, where that is not the service itself: whatever is called so leads to the pods of that one.
+    pub name_taken_by: Option<String>,
 }
 
 /// A port of a Service.
@@ -207,6 +218,26 @@ pub struct ServiceKey {
     pub namespace: String,
     /// Name.
     pub name: String,
+}
+
+impl ServiceKey {
+    /// The service that is meant in a namespace.
+    #[must_use]
+    pub fn of(reference: &ServiceReference, namespace: &str) -> Self {
+        let named = reference.namespace.as_deref();
+        Self {
+            kind: reference.kind,
+            namespace: named.unwrap_or(namespace).to_owned(),
+            name: reference.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.as_str();
+        write!(f, "{kind} {}/{}", self.namespace, self.name)
+    }
 }
 
 /// What a custom resource refers to, as observed.
@@ -236,12 +267,21 @@ impl Context<'_> {
     /// Tags of every AWS resource of this owner: the user's, and ours, which win.
     fn tags(&self) -> crate::aws::Tags {
         let mut tags = self.platform.tags.clone();
-        tags.extend(self.owner.tags(&self.platform.cluster));
+        tags.extend(self.owner.tags(&self.platform.cluster_arn()));
         tags
     }
 
     fn name(&self, role: &str, longest: usize) -> String {
         self.owner.aws_name(&self.platform.name, role, longest)
+    }
+
+    /// Name of an IAM role.
+    fn role_name(&self, role: &str) -> String {
+        /// Longest name of a role.
+        const LONGEST: usize = 64;
+        let platform = self.platform;
+        self.owner
+            .iam_name(&platform.name, &platform.region, role, LONGEST)
     }
 
     fn identifier(&self, role: &str, longest: usize) -> String {
@@ -299,7 +339,7 @@ pub trait Resolve: Managed {
         references: &References,
     ) -> Result<Resolved, Failure>;
 
-    /// The services it refers to and needs to know the ports of.
+    /// The services it refers to, in routes, endpoints and callers.
     fn referenced_services(&self) -> Vec<ServiceKey>;
 
     /// The Secrets of others that its bindings read.
@@ -346,19 +386,20 @@ fn service_claims<K: Service>(object: &K) -> Vec<Claim> {
     claims::of_component(name, "", claims::METADATA_NAME, "spec", &object.tier())
 }
 
-/// The services that the endpoints of a service name.
-fn endpoint_services<K: Managed>(object: &K, tier: &Tier<'_>) -> Vec<ServiceKey> {
-    let namespace = object.meta().namespace.clone().unwrap_or_default();
-    tier.endpoints
-        .iter()
-        .map(|endpoint| ServiceKey {
-            kind: endpoint.service.kind,
-            namespace: endpoint
-                .service
-                .namespace
-                .clone()
-                .unwrap_or_else(|| namespace.clone()),
-            name: endpoint.service.name.clone(),
-        })
+/// The services that a component names in its endpoints and callers.
+fn named_services<'a>(
+    endpoints: &'a [Endpoint],
+    callers: &'a [Caller],
+) -> impl Iterator<Item = &'a ServiceReference> {
+    let of_endpoints = endpoints.iter().map(|endpoint| &endpoint.service);
+    of_endpoints.chain(callers.iter().filter_map(|caller| caller.service.as_ref()))
+}
+
+/// The services that a service names.
+fn services_of<K: Service>(object: &K) -> Vec<ServiceKey> {
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    let tier = object.tier();
+    named_services(tier.endpoints, tier.callers)
+        .map(|service| ServiceKey::of(service, namespace))
         .collect()
 }

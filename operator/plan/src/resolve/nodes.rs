@@ -61,8 +61,6 @@ pub(crate) const NODE_POLICIES: [&str; 3] = [
 ];
 /// Room for a hash behind the base of a node group's name, within EKS's 63 characters.
 const LONGEST_BASE: usize = 56;
-/// Longest name of a role.
-const LONGEST_ROLE: usize = 64;
 
 /// Value of [`NODES_LABEL`] for the nodes of a workload.
 #[must_use]
@@ -294,7 +292,7 @@ fn node_role(context: Context<'_>, role_part: &str) -> IamRole {
     };
     let partition = context.platform.partition();
     IamRole {
-        name: context.name(&part, LONGEST_ROLE),
+        name: context.role_name(&part),
         description: format!("Nodes of {}", context.owner.path()),
         trust_policy: json!({
             "Version": "2012-10-17",

@@ -43,7 +43,7 @@ impl Resolve for OrderService {
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
-        super::endpoint_services(self, &self.tier())
+        super::services_of(self)
     }
 
     fn claims(&self) -> Vec<Claim> {

@@ -5,7 +5,9 @@ use shopkeeper_api::{Platform, defaults, platform::EncryptionType};
 use super::owner_of;
 use crate::{
     aws::KmsKey,
-    facts::{ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts, partition},
+    facts::{
+        ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts, partition,
+    },
     failure::{Class, Failure},
     names::Owner,
     quota::Quotas,
@@ -202,7 +204,7 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
         .as_ref()
         .map(|defaults| defaults.tags.clone())
         .unwrap_or_default();
-    tags.extend(owner.tags(&spec.cluster.name));
+    tags.extend(owner.tags(&cluster_arn(platform)));
     KmsKey {
         alias: Some(format!("alias/shopkeeper-{}", owner.name)),
         description: format!("Everything at rest of {}", owner.path()),
@@ -226,7 +228,6 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
                 },
             ],
         })),
-        rotation: true,
         rotation_period_days: Some(
             managed
                 .and_then(|key| key.rotation_period_days)
@@ -235,6 +236,13 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
         enabled: true,
         tags,
     }
+}
+
+/// The ARN of the EKS cluster that a Platform names.
+#[must_use]
+pub fn cluster_arn(platform: &Platform) -> ClusterArn {
+    let spec = &platform.spec;
+    ClusterArn::new(&spec.aws.account_id, &spec.aws.region, &spec.cluster.name)
 }
 
 /// The quotas that the Platform's status tells.

@@ -8,7 +8,7 @@ use shopkeeper_api::{
 use super::{
     Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
-    edge, external_secrets, owner_of,
+    edge, external_secrets, named_services, owner_of,
 };
 use crate::{
     claims::{self, Claim, Name},
@@ -62,27 +62,20 @@ impl Resolve for Storefront {
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {
-        let namespace = self.metadata.namespace.clone().unwrap_or_default();
+        let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
         let of_routes = self
             .spec
             .routes
             .iter()
             .filter_map(|route| route.service.as_ref());
-        let of_endpoints = self
+        let of_frontends = self
             .spec
             .frontends
             .iter()
-            .flat_map(|frontend| frontend.endpoints.iter().map(|endpoint| &endpoint.service));
+            .flat_map(|frontend| named_services(&frontend.endpoints, &frontend.callers));
         of_routes
-            .chain(of_endpoints)
-            .map(|service| ServiceKey {
-                kind: service.kind,
-                namespace: service
-                    .namespace
-                    .clone()
-                    .unwrap_or_else(|| namespace.clone()),
-                name: service.name.clone(),
-            })
+            .chain(of_frontends)
+            .map(|service| ServiceKey::of(service, namespace))
             .collect()
     }
 
@@ -245,22 +238,14 @@ fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Ru
     let field = format!("spec.routes[{}]", route.path);
     let backend = match (&route.service, &route.frontend) {
         (Some(service), None) => {
-            let namespace = service
-                .namespace
-                .clone()
-                .unwrap_or_else(|| context.owner.namespace.clone());
-            if namespace != context.owner.namespace {
+            let key = ServiceKey::of(service, &context.owner.namespace);
+            if key.namespace != context.owner.namespace {
                 return Err(Failure::invalid(
                     &format!("{field}.service.namespace"),
                     "an Ingress reaches only Services of its own namespace",
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            let key = ServiceKey {
-                kind: service.kind,
-                namespace,
-                name: service.name.clone(),
-            };
             let port = component::find_port(context, &key, &field, route.port.as_deref())?;
             Backend {
                 service: service.name.clone(),

@@ -15,6 +15,9 @@ use crate::{
 };
 
 const MAIN: [&str; 3] = [OWNER_TAG, CLUSTER_TAG, OWNER_UID_TAG];
+/// The cluster of the example, and one of that name in another region.
+const CLUSTER: &str = "arn:aws:eks:eu-west-1:123456789012:cluster/octank-prod";
+const ELSEWHERE: &str = "arn:aws:eks:us-east-1:123456789012:cluster/octank-prod";
 
 /// A world with nothing in it but the catalog's table, with these tags of ours.
 fn with_table(tags: [Option<&str>; 3]) -> (World, ResourceKey) {
@@ -48,7 +51,7 @@ fn each_policy_takes_over_what_it_says_and_nothing_else() {
         "octank-catalog-uid",
         "earlier-uid",
         "CatalogService/other/catalog",
-        "octank-prod",
+        CLUSTER,
     );
     let table = [
         (
@@ -69,6 +72,11 @@ fn each_policy_takes_over_what_it_says_and_nothing_else() {
         (
             "of the same name in another cluster",
             [Some(path), Some("other"), Some(before)],
+            [None, None, None],
+        ),
+        (
+            "of the same name in a cluster of the same name in another region",
+            [Some(path), Some(ELSEWHERE), Some(before)],
             [None, None, None],
         ),
         (
@@ -144,7 +152,7 @@ fn remedies_are_such_that_they_help() {
     };
     let path = "CatalogService/shop/catalog";
     let earlier = remedy(
-        [Some(path), Some("octank-prod"), Some("earlier-uid")],
+        [Some(path), Some(CLUSTER), Some("earlier-uid")],
         AdoptionPolicy::Never,
     );
     assert!(earlier.contains("policy.adoption to IfTagged"), "{earlier}");
@@ -152,13 +160,13 @@ fn remedies_are_such_that_they_help() {
     assert!(
         nobody.contains("policy.adoption to Adopt")
             && nobody.contains(&format!("{OWNER_TAG}={path}"))
-            && nobody.contains(&format!("{CLUSTER_TAG}=octank-prod")),
+            && nobody.contains(&format!("{CLUSTER_TAG}={CLUSTER}")),
         "{nobody}"
     );
     let other = remedy(
         [
             Some("CatalogService/other/catalog"),
-            Some("octank-prod"),
+            Some(CLUSTER),
             Some("x"),
         ],
         AdoptionPolicy::Adopt,

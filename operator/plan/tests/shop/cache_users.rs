@@ -298,7 +298,7 @@ fn a_user_group_that_somebody_attached_is_left_alone_where_no_users_are_declared
 fn a_role_may_connect_as_the_user_of_its_workload_and_as_no_other() {
     let users = json!([{"name": "app"}, {"name": "reports"}]);
     let world = World::settled(want("octank", &catalog(&users)));
-    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, CACHE)];
+    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, "octank-eu-west-1-shop-catalog")];
     let AwsResource::IamRole(role) = &role.present.resource else {
         unreachable!()
     };

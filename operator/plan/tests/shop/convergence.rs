@@ -54,7 +54,7 @@ fn nothing_is_made_before_what_it_depends_on() {
         ("create RdsSubnetGroup", "create RdsInstance"),
         ("create RdsParameterGroup", "create RdsInstance"),
         (
-            "create IamRole/octank-shop-orders-nodes",
+            "create IamRole/octank-eu-west-1-shop-orders-nodes",
             "create NodeGroup",
         ),
         (

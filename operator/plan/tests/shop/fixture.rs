@@ -11,7 +11,7 @@ use shopkeeper_api::{
 use shopkeeper_plan::{
     blueprint::Blueprint,
     build,
-    facts::{ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts},
+    facts::{ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts},
     failure::Failure,
     names::Owner,
     observed::Observed,
@@ -126,7 +126,13 @@ pub fn references(shop: &str) -> References {
             namespace: meta.namespace.clone().unwrap(),
             name: meta.name.clone().unwrap(),
         };
-        (key, ServiceFacts { ports })
+        (
+            key,
+            ServiceFacts {
+                ports,
+                name_taken_by: None,
+            },
+        )
     };
     References {
         services: [
@@ -173,7 +179,7 @@ pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failu
 /// One custom resource: who it is, and what is wanted for it.
 pub struct Wanted {
     pub owner: Owner,
-    pub cluster: String,
+    pub cluster: ClusterArn,
     pub blueprint: Box<dyn Fn(&Observed) -> Blueprint>,
 }
 
@@ -181,7 +187,7 @@ pub struct Wanted {
 pub fn wanted(resolved: Resolved) -> Wanted {
     Wanted {
         owner: resolved.owner.clone(),
-        cluster: resolved.platform.cluster.clone(),
+        cluster: resolved.platform.cluster_arn(),
         blueprint: Box::new(move |observed| build::blueprint(&resolved, observed)),
     }
 }
@@ -191,7 +197,7 @@ fn wanted_platform(object: &Value) -> Result<Wanted, Failure> {
     let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name))?;
     Ok(Wanted {
         owner: owner_of(&declared),
-        cluster: declared.spec.cluster.name.clone(),
+        cluster: platform::cluster_arn(&declared),
         blueprint: Box::new(move |_| build::platform_blueprint(&resolved)),
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     world::World,
 };
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/octank-shop-orders";
+const ROLE: &str = "arn:aws:iam::123456789012:role/octank-eu-west-1-shop-orders";
 const TOLD: &str = "shopkeeper.dev/identity";
 
 fn orders(identity: Value) -> Value {
@@ -59,7 +59,7 @@ fn has_association(world: &World) -> bool {
 
 /// The actions by which the role can be assumed, in order.
 fn ways(world: &World) -> Vec<String> {
-    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, "octank-shop-orders")];
+    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, "octank-eu-west-1-shop-orders")];
     let AwsResource::IamRole(role) = &role.present.resource else {
         panic!("no role");
     };
@@ -88,7 +88,7 @@ fn a_role_is_trusted_through_the_issuer_of_the_cluster_alone() {
     assert_eq!(account(&world), ROLE);
     assert_eq!(told(&world), ROLE);
     assert!(!has_association(&world));
-    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, "octank-shop-orders")];
+    let role = &world.aws[&ResourceKey::aws(AwsKind::IamRole, "octank-eu-west-1-shop-orders")];
     let AwsResource::IamRole(role) = &role.present.resource else {
         panic!("no role");
     };
@@ -238,7 +238,7 @@ fn of_a_role_that_is_brought_along() {
     // From a role of ours, which goes once no pod uses it any more.
     let mut world = edited(&mode("PodIdentity"), &existing("IRSA"));
     assert!(world.run().is_empty());
-    assert!(world.at("apply Deployment") < world.at("delete IamRole/octank-shop-orders"));
+    assert!(world.at("apply Deployment") < world.at("delete IamRole/octank-eu-west-1-shop-orders"));
     assert_eq!(told(&world), role);
 }
 

@@ -20,6 +20,7 @@ mod names;
 mod network;
 mod nodes;
 mod properties;
+mod regions;
 mod removal;
 mod replicas;
 mod reported;

@@ -11,7 +11,7 @@ use shopkeeper_api::{
 use shopkeeper_plan::{
     aws::AwsKind,
     blueprint::Wanted,
-    claims::{self, Claim, Name, Rival, Standing, decide},
+    claims::{self, Claim, Name, Rival, Standing, Wait, Waiting, decide},
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     observed::ObservedObject,
@@ -235,7 +235,7 @@ fn told(subject: &Standing, subject_has: bool, rival: Standing, has: bool) -> Re
             has,
             wants: true,
             subject_has,
-            waits_for: None,
+            waits_for: Vec::new(),
         }],
     )
 }
@@ -282,7 +282,7 @@ fn what_is_on_its_way_out_is_waited_for_and_gives_way() {
                 has: true,
                 wants: false,
                 subject_has,
-                waits_for: None,
+                waits_for: Vec::new(),
             }],
         )
     };
@@ -322,7 +322,7 @@ fn the_loser_is_told_the_field_the_owner_and_the_remedy() {
         has: false,
         wants: true,
         subject_has: false,
-        waits_for: None,
+        waits_for: Vec::new(),
     };
     let said = decide(&standing("b", 20), &[rival]).unwrap_err().describe();
     assert!(
@@ -330,6 +330,85 @@ fn the_loser_is_told_the_field_the_owner_and_the_remedy() {
             && said.contains("is older"),
         "{said}"
     );
+}
+
+/// Each has the name of the one before it, of an earlier specification, and asks for that of the next: `a` for what `b` has left.
+fn in_a_circle(names: &[&str]) -> Vec<Failure> {
+    let of = |name: &str| Name::ServiceAccount(format!("of-{name}"));
+    let next = |index: usize| names[(index + 1) % names.len()];
+    let decided = names.iter().enumerate().map(|(index, name)| {
+        let subject = standing(name, 10);
+        let circles = claims::circles(&subject, [of(name)].into(), |asked| {
+            let others = names.iter().enumerate();
+            others
+                .filter(|(index, _)| of(next(*index)) == *asked)
+                .map(|(_, other)| Waiting {
+                    standing: standing(other, 10),
+                    held: [of(other)].into(),
+                })
+                .collect()
+        });
+        let rival = standing(next(index), 10);
+        let mut claim = service::<OrderService>("OrderService", "dup").remove(1);
+        claim.name = of(next(index));
+        let rival = Rival {
+            waits_for: circles.get(&rival.uid).cloned().unwrap_or_default(),
+            standing: rival,
+            claim,
+            has: true,
+            wants: false,
+            subject_has: false,
+        };
+        decide(&subject, &[rival]).unwrap_err()
+    });
+    decided.collect()
+}
+
+#[test]
+fn a_circle_is_told_as_one_and_does_not_pass_by_itself() {
+    for failure in in_a_circle(&["a", "b"]) {
+        assert_eq!(failure.class, Class::Invalid, "{failure}");
+        assert!(failure.message.contains("neither goes on"), "{failure}");
+    }
+    for names in [&["a", "b", "c"][..], &["a", "b", "c", "d"]] {
+        for failure in in_a_circle(names) {
+            assert_eq!(failure.class, Class::Invalid, "{failure}");
+            assert_eq!(failure.code.as_deref(), Some(claims::NAME_TAKEN));
+        }
+    }
+    assert_eq!(
+        in_a_circle(&["a", "b", "c"])[0].describe(),
+        "NameTaken: metadata.name: ServiceAccount of-b belongs to Kind/shop/b, which gives it up once it has ServiceAccount of-c; \
+         that belongs to Kind/shop/c, which gives it up once it has ServiceAccount of-a; and that belongs to this one: a circle, in \
+         which none goes on before the others. To do: give one of them a name that none of them has; once it has moved, the name \
+         that it had is free, and the others follow"
+    );
+}
+
+#[test]
+fn who_only_stands_in_line_is_in_no_circle() {
+    let of = |name: &str| Name::ServiceAccount(name.to_owned());
+    // The second waits for the first and the third for the second; the subject waits for neither.
+    let circles = claims::circles(&standing("first", 10), [of("1")].into(), |asked| {
+        let line = [("1", "second", "2"), ("2", "third", "3")];
+        line.iter()
+            .filter(|(awaited, ..)| of(awaited) == *asked)
+            .map(|(_, name, held)| Waiting {
+                standing: standing(name, 10),
+                held: [of(held)].into(),
+            })
+            .collect()
+    });
+    let wait = |name: &str, holder: &str| Wait {
+        name: of(name),
+        holder: format!("Kind/shop/{holder}"),
+    };
+    assert_eq!(circles["second-uid"], [wait("1", "first")]);
+    assert_eq!(
+        circles["third-uid"],
+        [wait("2", "second"), wait("1", "first")]
+    );
+    assert!(!circles.contains_key("first-uid"));
 }
 
 /// A world in which somebody else has an object that the catalog wants.

@@ -174,7 +174,7 @@ fn of_what_endangers_a_resource_that_works() {
     assert_eq!(
         line(&world, "NodesReady"),
         "NodesReady=True Succeeded: 2 of 2 resources are ready; EKS node group \
-         octank-shop-orders-a43a8d: AccessDenied: the nodes cannot join"
+         octank-shop-orders-184094: AccessDenied: the nodes cannot join"
     );
     assert!(line(&world, "Ready").starts_with("Ready=True"));
 }

@@ -1,7 +1,7 @@
 //! Specifications that cannot work are refused with the field and what to do about it.
 
 use serde_json::{Value, json};
-use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront};
+use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront, reference::ServiceKind};
 use shopkeeper_plan::{
     failure::{Class, Failure},
     resolve::{Resolve, platform},
@@ -461,4 +461,63 @@ fn of_two_routes_for_the_same_requests() {
     ] {
         with(first, second).expect("two rules");
     }
+}
+
+#[test]
+fn of_references_to_a_service_whose_name_is_anothers() {
+    let mut references = references("octank");
+    for (key, service) in &mut references.services {
+        if key.kind == ServiceKind::CatalogService {
+            service.name_taken_by = Some("OrderService/shop/catalog".into());
+        }
+    }
+    let told = |failure: Failure, field: &str| {
+        says(
+            &failure,
+            Class::NotReady,
+            field,
+            "names CatalogService shop/catalog, whose name belongs to OrderService/shop/catalog",
+            "see the condition Ready of CatalogService shop/catalog",
+        );
+    };
+    let catalog = json!({"kind": "CatalogService", "name": "catalog"});
+    let orders = |member: &str, value: Value| {
+        let mut object = read("octank", "orders");
+        object["spec"]["callers"] = json!([]);
+        object["spec"]["endpoints"] = json!([]);
+        object["spec"][member] = value;
+        typed::<OrderService>(&object)
+            .resolve(&facts("octank"), &references)
+            .map(|_| ())
+    };
+    assert_eq!(orders("callers", json!([])), Ok(()));
+    let callers = json!([{"cidr": "10.1.0.0/16"}, {"service": catalog}]);
+    told(
+        orders("callers", callers).unwrap_err(),
+        "spec.callers[catalog]",
+    );
+    let endpoints =
+        json!([{"service": catalog, "env": [{"name": "CATALOG", "template": "{{url}}"}]}]);
+    told(
+        orders("endpoints", endpoints).unwrap_err(),
+        "spec.endpoints[catalog]",
+    );
+    let mut object = read("octank", "storefront");
+    object["spec"]["routes"] = json!([{"path": "/catalog", "service": catalog}]);
+    let storefront = typed::<Storefront>(&object).resolve(&facts("octank"), &references);
+    told(storefront.map(|_| ()).unwrap_err(), "spec.routes[/catalog]");
+    // It is told itself when it asks for its name, and another one may call it as before.
+    let mut object = read("octank", "catalog");
+    object["spec"]["callers"] = json!([{"service": catalog}]);
+    object["spec"]["endpoints"] = json!([]);
+    let itself = typed::<CatalogService>(&object).resolve(&facts("octank"), &references);
+    assert!(itself.is_ok(), "{itself:?}");
+    // One that is not there yet lets nobody in.
+    references.services.clear();
+    let callers = json!([{"service": catalog}]);
+    let mut object = read("octank", "orders");
+    object["spec"]["callers"] = callers;
+    object["spec"]["endpoints"] = json!([]);
+    let early = typed::<OrderService>(&object).resolve(&facts("octank"), &references);
+    assert!(early.is_ok(), "{early:?}");
 }

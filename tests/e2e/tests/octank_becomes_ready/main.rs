@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use shopkeeper_e2e::{Shop, Subject, equals, text};
 
 const CLUSTER: &str = "octank-prod";
+const CLUSTER_ARN: &str = "arn:aws:eks:eu-west-1:123456789012:cluster/octank-prod";
 
 const NAMESPACE: &str = "shop";
 
@@ -111,7 +112,7 @@ async fn tags(shop: &Shop, owner: &Subject) -> Result<Value> {
     Ok(json!({
         "shopkeeper.dev/owner": owner.path(),
         "shopkeeper.dev/owner-uid": object["metadata"]["uid"],
-        "shopkeeper.dev/cluster": CLUSTER,
+        "shopkeeper.dev/cluster": CLUSTER_ARN,
         "cost-center": "shop",
     }))
 }

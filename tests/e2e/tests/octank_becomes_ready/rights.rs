@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{Shop, equals, includes, text};
 
-use super::{CLUSTER, NAMESPACE, catalog, orders, platform_key};
+use super::{CLUSTER, CLUSTER_ARN, NAMESPACE, catalog, orders, platform_key};
 
 /// R8, R29: what a service declares and nothing else, for its own pods and nobody else's.
 pub async fn every_service_has_the_least_rights(shop: &Shop) -> Result<()> {
@@ -32,7 +32,7 @@ pub async fn every_service_has_the_least_rights(shop: &Shop) -> Result<()> {
         let expected = json!({"StringEquals": {
             "aws:RequestTag/kubernetes-namespace": NAMESPACE,
             "aws:RequestTag/kubernetes-service-account": owner.name,
-            "aws:RequestTag/eks-cluster-name": CLUSTER,
+            "aws:RequestTag/eks-cluster-arn": CLUSTER_ARN,
         }});
         includes(
             &name,

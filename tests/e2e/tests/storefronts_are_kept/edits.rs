@@ -461,7 +461,7 @@ fn of_frontends(group: String) -> Vec<Edit> {
             field: "frontends[].identity",
             at: "/frontends/1/identity",
             value: json!({"type": "PodIdentity", "statements": [{"actions": ["bedrock:InvokeModel"], "resources": ["*"]}]}),
-            view: View::Role("octank-front-edited-office".to_owned()),
+            view: View::Role("octank-eu-west-1-front-edited-office".to_owned()),
             expected: json!({"tags": {"shopkeeper.dev/owner": "Storefront/front/edited"}}),
         },
     ]

@@ -107,7 +107,7 @@ impl World {
             }
             AwsResource::KmsKey(found) => {
                 found.alias = None;
-                found.rotation = false;
+                found.rotation_period_days = None;
             }
             AwsResource::ScalableTarget(target) => {
                 target.target_utilization = None;
