@@ -94,7 +94,7 @@ pub struct CatalogServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
-    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    /// The place of the pods in the network: their security groups, the Service in front of them, and further exposures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.

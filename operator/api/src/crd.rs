@@ -71,6 +71,19 @@ fn finish_root(root: &mut Value) {
             }]),
         );
     }
+    // Only the frontends of a Storefront have names that are put together of three.
+    let frontends = root
+        .pointer("/properties/spec/properties/frontends")
+        .is_some();
+    if let Some(rules) = root["x-kubernetes-validations"]
+        .as_array_mut()
+        .filter(|_| frontends)
+    {
+        rules.push(json!({
+            "rule": "!has(self.spec.frontends) || self.spec.frontends.all(f, !has(f.network) || !has(f.network.exposures) || f.network.exposures.all(e, size(self.metadata.name) + size(f.name) + size(e.name) <= 61))",
+            "message": "the names of the Storefront, of a frontend and of one of its exposures may have 61 characters together, since a Service is named by all three: choose a shorter one"
+        }));
+    }
     // `metadata` may state nothing else about itself.
     if let Some(properties) = root
         .pointer_mut("/properties")

@@ -3,6 +3,7 @@
 
 use crate::{
     cache::CacheAuthentication,
+    exposures::TrafficSource,
     identity::IdentityType,
     nodes::CapacityType,
     policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy},
@@ -127,5 +128,7 @@ pub const HEALTH_PATH: &str = "/";
 pub const IDLE_TIMEOUT_SECONDS: i32 = 60;
 /// `loadBalancer.deregistrationDelaySeconds`.
 pub const DEREGISTRATION_DELAY_SECONDS: i32 = 30;
+/// `gateway.trafficFrom`: where the load balancers of the AWS Load Balancer Controller that serve customers are.
+pub const GATEWAY_TRAFFIC_FROM: TrafficSource = TrafficSource::PublicSubnets;
 /// `tls.policy`.
 pub const TLS_POLICY: &str = "ELBSecurityPolicy-TLS13-1-2-2021-06";

@@ -15,6 +15,7 @@ pub mod database;
 pub mod defaults;
 pub mod definition;
 pub mod disruption;
+pub mod exposures;
 pub mod external;
 pub mod identity;
 pub mod media;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    exposures::ServiceExposure,
     pattern,
     reference::{FrontendReference, ServiceReference},
     schema,
@@ -50,6 +51,11 @@ pub struct Network {
     /// The Service in front of the pods. Default: type ClusterIP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceSettings>,
+    /// Further ways to the pods, such as a Network Load Balancer beside a Service of type ClusterIP, or an Ingress with a host of its
+    /// own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub exposures: Vec<ServiceExposure>,
 }
 
 /// The Service in front of pods.

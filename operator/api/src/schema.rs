@@ -52,7 +52,11 @@ pub(crate) fn load_balancer_attributes(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 20,
-        "additionalProperties": {"type": "string", "maxLength": 1024}
+        "additionalProperties": {"type": "string", "maxLength": 1024},
+        "x-kubernetes-validations": [{
+            "rule": "self.all(name, !self[name].contains(','))",
+            "message": "an attribute must not hold a comma: the AWS Load Balancer Controller would read two attributes"
+        }]
     })
 }
 

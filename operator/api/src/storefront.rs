@@ -10,6 +10,7 @@ use crate::{
     Toggle,
     bindings::{Binding, Endpoint},
     disruption::Disruption,
+    exposures::TrafficSource,
     external::External,
     identity::Identity,
     network::{Caller, Network},
@@ -114,13 +115,17 @@ pub struct StorefrontSpec {
 }
 
 /// Gateways that serve the routes, which become an HTTPRoute. Certificates, listeners and the load balancer are the Gateway's: `tls` and
-/// `loadBalancer` are for Internal frontends then. A Gateway that runs in pods has to be among the `callers` of what it leads to.
+/// `loadBalancer` are for Internal frontends then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
     /// The Gateways. Each has to allow routes of this namespace.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parent_refs: Vec<GatewayReference>,
+    /// Where the Gateways' packets come from, which the pods of routed services and frontends let in: `PublicSubnets`, `PrivateSubnets`,
+    /// or `Callers` for Gateways that run in pods, which the `callers` of each of them have to list. Default: PublicSubnets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_from: Option<TrafficSource>,
 }
 
 /// Names a Gateway.
@@ -130,7 +135,7 @@ pub struct GatewayReference {
     /// Name of the Gateway.
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub name: String,
-    /// Namespace of the Gateway. Default: that of the Storefront.
+    /// Namespace of the Gateway. Default: that of the custom resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL))]
     pub namespace: Option<String>,
@@ -177,12 +182,12 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption: Option<Disruption>,
     /// Who may open connections to the pods, as a NetworkPolicy. Without being listed, the subnets of the load balancer may (the
-    /// public ones, for an Internal frontend the private ones), and pods labelled `app.kubernetes.io/name: prometheus` may read the
+    /// public ones, for an Internal frontend the private ones, behind a Gateway those that `gateway.trafficFrom` says), and pods labelled `app.kubernetes.io/name: prometheus` may read the
     /// metrics. Default: nobody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,
-    /// The place of the pods in the network: their security groups, and the Service in front of them.
+    /// The place of the pods in the network: their security groups, the Service in front of them, and further exposures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// Services that the application calls, and how it learns where they are.

@@ -22,6 +22,23 @@ use crate::{
     volume::Volume,
 };
 
+/// The rule that a container asks for no more of a resource than it may use.
+///
+/// It is cheap on purpose: the API server takes a value that may be a number or a text to be as long as a request can be. So a text is
+/// told from a number by a list, which costs nothing to look at, and a number is added to nothing and never made a text. Init containers
+/// are too many for it.
+fn below(resource: &str) -> String {
+    let amount = |of: &str| {
+        let value = format!("self.{of}['{resource}']");
+        format!("({value} in [string({value})] ? quantity({value}) : quantity('0').add({value}))")
+    };
+    format!(
+        "!has(self.requests) || !has(self.limits) || !('{resource}' in self.requests) || !('{resource}' in self.limits) || {}.compareTo({}) <= 0",
+        amount("requests"),
+        amount("limits")
+    )
+}
+
 /// The pods of a service. Only `image` is needed; the rest has defaults that suit a service on a read-only root file system with
 /// no privileges.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -62,6 +79,12 @@ pub struct Workload {
     /// Service is made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(
+        validation = Rule::new("self.all(p, self.exists_one(q, q.containerPort == p.containerPort && (has(q.protocol) ? q.protocol : 'TCP') == (has(p.protocol) ? p.protocol : 'TCP')))")
+            .message("two ports have the same containerPort and protocol: leave one of them out, or let the container listen on another port"),
+        validation = Rule::new("self.all(p, self.exists_one(q, (has(q.servicePort) ? q.servicePort : q.name == 'http' ? 80 : q.name == 'https' ? 443 : q.containerPort) == (has(p.servicePort) ? p.servicePort : p.name == 'http' ? 80 : p.name == 'https' ? 443 : p.containerPort) && (has(q.protocol) ? q.protocol : 'TCP') == (has(p.protocol) ? p.protocol : 'TCP')))")
+            .message("two ports have the same servicePort (80 for http, 443 for https, else containerPort when left out) and protocol: give one of them another servicePort")
+    )]
     pub ports: Vec<Port>,
     /// Environment variables. They win over those of `bindings` and `endpoints` of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,6 +100,12 @@ pub struct Workload {
     /// What the main container asks for and may use at most. Default: requests of 100m cpu and 128Mi memory, and a memory limit
     /// of 128Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new(below("cpu")).message("requests.cpu is more than limits.cpu: raise the limit, or ask for less"),
+        validation = Rule::new(below("memory")).message("requests.memory is more than limits.memory: raise the limit, or ask for less"),
+        validation = Rule::new(below("ephemeral-storage"))
+            .message("requests.ephemeral-storage is more than limits.ephemeral-storage: raise the limit, or ask for less")
+    )]
     pub resources: Option<Resources>,
     /// Volumes of the pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

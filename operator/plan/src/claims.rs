@@ -11,7 +11,7 @@ use std::{
 };
 
 use k8s_openapi::jiff::Timestamp;
-use shopkeeper_api::{Managed, Tier};
+use shopkeeper_api::{Managed, Tier, exposures::ServiceExposureType};
 
 use crate::{
     failure::{Class, Failure},
@@ -20,7 +20,7 @@ use crate::{
         bindings::{CONFIG_MAP_SUFFIX, config_map_name},
     },
     planner::Inventory,
-    resolve::{owner_of, secret_name, service_account},
+    resolve::{exposure_name, owner_of, secret_name, service_account},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -172,6 +172,17 @@ pub(crate) fn of_component(
         Claim::new(
             Name::Secret(secret_name(component, binding)),
             format!("{field}.bindings[{}].secretName", binding.resource),
+        )
+    }));
+    let exposures = tier.network.iter().flat_map(|network| &network.exposures);
+    claims.extend(exposures.map(|exposure| {
+        let name = exposure_name(component, exposure);
+        Claim::new(
+            match exposure.type_ {
+                ServiceExposureType::Service => Name::Workload(name),
+                ServiceExposureType::Ingress | ServiceExposureType::HTTPRoute => Name::Route(name),
+            },
+            format!("{field}.network.exposures[{}].name", exposure.name),
         )
     }));
     claims

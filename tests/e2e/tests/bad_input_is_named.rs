@@ -195,6 +195,10 @@ const REFUSED_STOREFRONTS: &[(&str, &[&str])] = &[
         &["spec.loadBalancer.idleTimeoutSeconds"],
     ),
     (
+        "{hosts: [a.io], loadBalancer: {attributes: {access_logs.s3.prefix: 'a,b'}}}",
+        &["spec.loadBalancer.attributes", "must not hold a comma"],
+    ),
+    (
         "{hosts: [a.io], loadBalancer: {wafAclArn: 'arn:aws:wafv2:us-east-1:123456789012:global/webacl/shop/a1'}}",
         &["spec.loadBalancer.wafAclArn"],
     ),
@@ -218,6 +222,24 @@ const REFUSED_WORKLOADS: &[(&str, &[&str])] = &[
     (
         "{image: any, resources: {limits: {memory: -1}}}",
         &["spec.workload.resources.limits"],
+    ),
+    (
+        "{image: any, resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}",
+        &[
+            "spec.workload.resources",
+            "requests.cpu is more than limits.cpu",
+        ],
+    ),
+    (
+        "{image: any, ports: [{name: a, containerPort: 80}, {name: b, containerPort: 80, servicePort: 81}]}",
+        &[
+            "spec.workload.ports",
+            "two ports have the same containerPort",
+        ],
+    ),
+    (
+        "{image: any, ports: [{name: http, containerPort: 8080}, {name: b, containerPort: 80}]}",
+        &["spec.workload.ports", "two ports have the same servicePort"],
     ),
     (
         "{image: any, tmpDir: {sizeLimit: -64Mi}}",
@@ -250,6 +272,15 @@ async fn refused_at_admission(shop: &Shop) -> Result<()> {
             "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: {long}, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n"
         ),
         &["metadata.name may have 40 characters", "choose a shorter one"],
+    )
+    .await?;
+    let twenty = "f".repeat(20);
+    refused(
+        shop,
+        &format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: Storefront\nmetadata: {{name: {twenty}ss, namespace: {NAMESPACE}}}\nspec:\n  frontends: [{{name: {twenty}, {WORKLOAD}, network: {{exposures: [{{name: {twenty}, type: Ingress, ingress: {{}}}}]}}}}]\n"
+        ),
+        &["may have 61 characters together", "choose a shorter one"],
     )
     .await?;
     for (kind, part, words) in REFUSED {

@@ -2,7 +2,9 @@
 //!
 //! Proves that a Service with a load balancer of its own is Ready once that has an address, and not before; that its type changes in
 //! every direction, and what the API server assigns meanwhile is no drift; that an edit of somebody else is set back; that security
-//! groups wait for a cluster that knows them and say so, take hold by replaced pods, and go again; and that nothing is left at the end.
+//! groups wait for a cluster that knows them and say so, take hold by replaced pods, and go again; that further ways to one service come
+//! beside its Service, are changed, set back and taken away one by one, and leave the Service of the pods alone; and that nothing is left
+//! at the end.
 //!
 //! Rows R8, R29 of `docs/coverage.md`.
 use anyhow::{Result, ensure};
@@ -60,18 +62,22 @@ async fn services_are_exposed() -> Result<()> {
     drift_is_set_back(&shop, &orders).await?;
     types_change(&shop, &orders).await?;
     security_groups_take_hold(&shop, &orders).await?;
+    exposures_come_and_go(&shop, &orders).await?;
     shop.second_pass_is_silent(&orders).await?;
 
     // With a load balancer, which its controller has to take down first.
     apply(
         &shop,
-        json!({"securityGroupIds": ["sg-0a1b2c3d"], "service": {"type": "LoadBalancer"}}),
+        json!({
+            "securityGroupIds": ["sg-0a1b2c3d"], "service": {"type": "LoadBalancer"},
+            "exposures": [load_balancer("Public"), ingress(&["/orders"])],
+        }),
     )
     .await?;
     shop.until_ready(&orders).await?;
     shop.delete(&orders).await?;
     shop.until_gone(&orders).await?;
-    for kind in ["Service", "SecurityGroupPolicy", "Deployment"] {
+    for kind in ["Service", "Ingress", "SecurityGroupPolicy", "Deployment"] {
         let left = shop.list(kind, NAMESPACE, "").await?;
         ensure!(left.is_empty(), "a {kind} outlived {orders}");
     }
@@ -81,7 +87,7 @@ async fn services_are_exposed() -> Result<()> {
 async fn apply(shop: &Shop, network: Value) -> Result<()> {
     let workload = json!({
         "image": "registry.example/orders:1",
-        "ports": [{"name": "http", "containerPort": 8080}],
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 9000}],
     });
     let whole = json!({
         "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "OrderService",
@@ -177,7 +183,7 @@ async fn types_change(shop: &Shop, orders: &Subject) -> Result<()> {
     for (settings, expected) in [
         (
             json!({"type": "NodePort", "nodePorts": {"http": 30080}}),
-            json!({"type": "NodePort", "ports": [{"nodePort": 30080}], "loadBalancerClass": null}),
+            json!({"type": "NodePort", "ports": [{"nodePort": 30080}, {"name": "admin"}], "loadBalancerClass": null}),
         ),
         (
             json!({"type": "LoadBalancer", "loadBalancer": {"exposure": "Public"}}),
@@ -185,7 +191,7 @@ async fn types_change(shop: &Shop, orders: &Subject) -> Result<()> {
         ),
         (
             json!({"type": "ClusterIP"}),
-            json!({"type": "ClusterIP", "ports": [{"nodePort": null}], "loadBalancerClass": null, "allocateLoadBalancerNodePorts": null}),
+            json!({"type": "ClusterIP", "ports": [{"nodePort": null}, {"nodePort": null}], "loadBalancerClass": null, "allocateLoadBalancerNodePorts": null}),
         ),
     ] {
         apply(shop, json!({"service": settings})).await?;
@@ -240,4 +246,106 @@ async fn security_groups_take_hold(shop: &Shop, orders: &Subject) -> Result<()> 
         }
     }
     Ok(())
+}
+
+fn load_balancer(exposure: &str) -> Value {
+    json!({"name": "nlb", "type": "Service", "ports": ["http"],
+        "service": {"type": "LoadBalancer", "loadBalancer": {"exposure": exposure}}})
+}
+
+fn node_port(number: u16) -> Value {
+    json!({"name": "nodes", "type": "Service", "service": {"type": "NodePort", "nodePorts": {"admin": number}}})
+}
+
+fn ingress(paths: &[&str]) -> Value {
+    let paths: Vec<Value> = paths.iter().map(|path| json!({"path": path})).collect();
+    json!({"name": "partners", "type": "Ingress", "ingress": {
+        "hosts": ["orders.octank.example"], "paths": paths, "annotations": {"example.com/team": "orders"}}})
+}
+
+async fn exposures_come_and_go(shop: &Shop, orders: &Subject) -> Result<()> {
+    let all =
+        json!({"exposures": [load_balancer("Internal"), node_port(30090), ingress(&["/orders"])]});
+    apply(shop, all).await?;
+    shop.until_ready(orders).await?;
+    let of_pods = service(shop).await?;
+    includes(
+        "the Service",
+        &of_pods["spec"],
+        &json!({"type": "ClusterIP"}),
+    )?;
+    let nlb = shop.get("Service", NAMESPACE, "orders-nlb").await?;
+    includes(
+        "the Service of the load balancer",
+        &nlb,
+        &json!({
+            "metadata": {"annotations": {format!("{PREFIX}-scheme"): "internal"}},
+            "spec": {"type": "LoadBalancer", "selector": of_pods["spec"]["selector"], "ports": [{"name": "http"}]},
+        }),
+    )?;
+    let partners = shop.get("Ingress", NAMESPACE, "orders-partners").await?;
+    for object in [&nlb, &partners] {
+        ensure!(
+            object["status"]["loadBalancer"]["ingress"][0]["hostname"].is_string(),
+            "it is Ready without an address"
+        );
+    }
+    shop.until_condition(orders, "EdgeReady", "True", "Succeeded")
+        .await?;
+
+    // Edits reach each of them, and what somebody else writes is set back.
+    let edited = json!({"exposures": [load_balancer("Public"), node_port(30091), ingress(&["/orders", "/status"])]});
+    apply(shop, edited).await?;
+    shop.until_ready(orders).await?;
+    let nlb = shop.get("Service", NAMESPACE, "orders-nlb").await?;
+    equals(
+        "its scheme",
+        &nlb["metadata"]["annotations"][format!("{PREFIX}-scheme")],
+        &json!("internet-facing"),
+    )?;
+    let nodes = shop.get("Service", NAMESPACE, "orders-nodes").await?;
+    includes(
+        "the ports at the nodes",
+        &nodes["spec"],
+        &json!({"ports": [{"name": "http"}, {"name": "admin", "nodePort": 30091}]}),
+    )?;
+    let partners = Subject::new("Ingress", NAMESPACE, "orders-partners");
+    shop.merge(
+        &partners,
+        json!({"spec": {"rules": [{"host": "*.example"}]}}),
+    )
+    .await?;
+    shop.until("the paths are set back", PATIENCE, async || {
+        let found = shop.get("Ingress", NAMESPACE, "orders-partners").await?;
+        includes(
+            "the Ingress",
+            &found["spec"],
+            &json!({"rules": [{"host": "orders.octank.example", "http": {"paths": [{"path": "/orders"}, {"path": "/status"}]}}]}),
+        )
+    })
+    .await?;
+    shop.until_ready(orders).await?;
+
+    // One goes, and the others stay as they are.
+    apply(
+        shop,
+        json!({"exposures": [node_port(30091), ingress(&["/orders", "/status"])]}),
+    )
+    .await?;
+    shop.until_ready(orders).await?;
+    shop.until_gone(&Subject::new("Service", NAMESPACE, "orders-nlb"))
+        .await?;
+    let kept = shop.get("Service", NAMESPACE, "orders-nodes").await?;
+    for part in ["uid", "resourceVersion"] {
+        equals(
+            "the one that stays",
+            &kept["metadata"][part],
+            &nodes["metadata"][part],
+        )?;
+    }
+    equals(
+        "the address of the Service",
+        &service(shop).await?["spec"]["clusterIP"],
+        &of_pods["spec"]["clusterIP"],
+    )
 }

@@ -1,17 +1,17 @@
 //! What a custom resource refers to: its Platform, and other services.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use kube::ResourceExt;
 use shopkeeper_api::{
-    Managed, Platform, platform::AllowedNamespacesType, reference::ServiceKind,
-    status::PlatformInUse,
+    Managed, Platform, Storefront, exposures::TrafficSource, platform::AllowedNamespacesType,
+    reference::ServiceKind, status::PlatformInUse,
 };
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
-    resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey},
+    resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey, routes_come_from},
 };
 
 use super::{World, names};
@@ -202,8 +202,8 @@ pub(super) fn references<K: Resolve>(
         .collect();
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let name = object.meta().name.clone().unwrap_or_default();
-    let routed = service_kind.is_some_and(|kind| {
-        is_routed(
+    let routed_from = service_kind.map_or_else(BTreeSet::new, |kind| {
+        routed_from(
             &ServiceKey {
                 kind,
                 namespace,
@@ -214,7 +214,7 @@ pub(super) fn references<K: Resolve>(
     });
     References {
         services,
-        routed,
+        routed_from,
         service_monitors: stores.has(KubernetesKind::ServiceMonitor),
         http_routes: stores.has(KubernetesKind::HTTPRoute),
         security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),
@@ -234,18 +234,23 @@ fn service(key: &ServiceKey, world: &World) -> Option<ServiceFacts> {
     })
 }
 
-fn is_routed(key: &ServiceKey, stores: &Stores) -> bool {
+/// Where the packets of those come from who serve the routes that lead to a service.
+fn routed_from(key: &ServiceKey, stores: &Stores) -> BTreeSet<TrafficSource> {
+    let leads_there = |storefront: &Storefront| {
+        storefront
+            .spec
+            .routes
+            .iter()
+            .filter_map(|route| route.service.as_ref())
+            .any(|service| service.kind == key.kind && service.name == key.name)
+    };
     stores
         .storefronts
         .list_in(&key.namespace)
         .iter()
-        .any(|storefront| {
-            storefront.metadata.deletion_timestamp.is_none()
-                && storefront
-                    .spec
-                    .routes
-                    .iter()
-                    .filter_map(|route| route.service.as_ref())
-                    .any(|service| service.kind == key.kind && service.name == key.name)
+        .filter(|storefront| {
+            storefront.metadata.deletion_timestamp.is_none() && leads_there(storefront)
         })
+        .map(|storefront| routes_come_from(&storefront.spec))
+        .collect()
 }

@@ -14,7 +14,7 @@ use crate::{
     observed::Observed,
     outputs::Outputs,
     resolve::{
-        Component, Placement, Resolved, ResolvedBinding, ResolvedExternal, ResolvedPlatform,
+        Component, Placement, Resolved, ResolvedBinding, ResolvedExternal, ResolvedPlatform, Way,
     },
     resource::ResourceKey,
 };
@@ -52,7 +52,22 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
         }
         .build(&data_keys);
     }
-    for load_balancer in &resolved.load_balancers {
+    for component in &resolved.components {
+        for exposure in &component.exposures {
+            if let Way::Service(service) = &exposure.way {
+                let owner = &resolved.owner;
+                let object = service::build_exposure(
+                    owner,
+                    component,
+                    exposure,
+                    service,
+                    &resolved.platform,
+                );
+                blueprint.kubernetes(Section::Edge, exposure.role.clone(), object, &[]);
+            }
+        }
+    }
+    for load_balancer in resolved.routes() {
         let frame = Frame {
             owner: &resolved.owner,
             component: &load_balancer.name,

@@ -46,7 +46,13 @@ pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer) -> KubernetesObjec
     if !load_balancer.hosts.is_empty() {
         spec["hostnames"] = json!(load_balancer.hosts);
     }
+    let annotations = load_balancer
+        .annotations
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     ObjectBuilder::new(frame, KubernetesKind::HTTPRoute, &load_balancer.name)
+        .annotations(annotations)
         .with("spec", spec)
         .build()
 }

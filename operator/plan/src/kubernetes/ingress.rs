@@ -1,4 +1,4 @@
-//! Ingress, for the AWS Load Balancer Controller.
+//! Ingress, for the AWS Load Balancer Controller or the controller of another class.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     facts::PlatformFacts,
     names::{CLUSTER_TAG, OWNER_TAG},
-    resolve::{LoadBalancer, ResolvedTls, Rule},
+    resolve::{IngressClass, LoadBalancer, ResolvedTls, Rule},
 };
 
 /// Prefix of the controller's annotations.
@@ -39,13 +39,30 @@ pub fn build(
             .map(|host| json!({"host": host, "http": {"paths": paths}}))
             .collect()
     };
-    let mut spec = json!({"ingressClassName": "alb", "rules": rules});
-    if matches!(load_balancer.tls, ResolvedTls::Discovered { .. }) {
-        // The controller looks in ACM for certificates that match these hosts.
-        spec["tls"] = json!([{"hosts": load_balancer.hosts}]);
+    let mut spec = json!({"rules": rules});
+    let mut annotations: Map<String, Value> = load_balancer
+        .annotations
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    match &load_balancer.class {
+        IngressClass::Alb => {
+            spec["ingressClassName"] = json!("alb");
+            if matches!(load_balancer.tls, ResolvedTls::Discovered { .. }) {
+                // The controller looks in ACM for certificates that match these hosts.
+                spec["tls"] = json!([{"hosts": load_balancer.hosts}]);
+            }
+            annotations.extend(of_controller(frame, load_balancer, platform, found));
+        }
+        IngressClass::Other { name, secret_name } => {
+            spec["ingressClassName"] = json!(name);
+            if let Some(secret) = secret_name {
+                spec["tls"] = json!([{"hosts": load_balancer.hosts, "secretName": secret}]);
+            }
+        }
     }
     ObjectBuilder::new(frame, KubernetesKind::Ingress, &load_balancer.name)
-        .annotations(annotations(frame, load_balancer, platform, found))
+        .annotations(annotations)
         .with("spec", spec)
         .build()
 }
@@ -58,7 +75,8 @@ fn path(rule: &Rule) -> Value {
     })
 }
 
-fn annotations(
+/// What the AWS Load Balancer Controller is told.
+fn of_controller(
     frame: &Frame<'_>,
     load_balancer: &LoadBalancer,
     platform: &PlatformFacts,
@@ -119,6 +137,9 @@ fn annotations(
     } = &load_balancer.tls
     {
         annotations.push(("certificate-arn", certificate_arns.join(",")));
+    }
+    if let Some(path) = &load_balancer.health_path {
+        annotations.push(("healthcheck-path", path.clone()));
     }
     if let Some(arn) = &settings.waf_acl_arn {
         annotations.push((WEB_ACL, arn.clone()));

@@ -1,7 +1,9 @@
 //! NetworkPolicy.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
-use shopkeeper_api::{network::Caller, storefront::Exposure};
+use shopkeeper_api::{exposures::TrafficSource, network::Caller};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -9,8 +11,8 @@ use super::{
 };
 use crate::{facts::PlatformFacts, resolve::Component};
 
-/// Who may open connections to the pods: the callers that are listed, the load balancers of a Storefront that routes here,
-/// and Prometheus on the port of the metrics. Nobody else.
+/// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
+/// of the workload's own exposures, and Prometheus on the port of the metrics. Nobody else.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
@@ -23,23 +25,14 @@ pub fn build(
         .filter_map(|caller| peer(caller, &frame.owner.namespace))
         .collect();
     if !peers.is_empty() {
-        ingress.push(json!({"from": peers, "ports": ports(component)}));
+        ingress.push(json!({"from": peers, "ports": ports(component, |_| true)}));
     }
-    let mut entrances: Vec<Exposure> = Vec::new();
-    for exposure in component
-        .load_balancer
-        .into_iter()
-        .chain(component.service.entered_from())
-    {
-        if !entrances.contains(&exposure) {
-            entrances.push(exposure);
-        }
-    }
-    for exposure in entrances {
+    for (source, entered) in entrances(component) {
         // The controller registers pod addresses: packets come from the load balancer's own addresses in its subnets.
-        let subnets = match exposure {
-            Exposure::Public => &platform.public_subnets,
-            Exposure::Internal => &platform.private_subnets,
+        let subnets = match source {
+            TrafficSource::PublicSubnets => &platform.public_subnets,
+            TrafficSource::PrivateSubnets => &platform.private_subnets,
+            TrafficSource::Callers => continue,
         };
         let from: Vec<Value> = subnets
             .iter()
@@ -47,7 +40,9 @@ pub fn build(
             .collect();
         // A rule without sources would let everybody in.
         if !from.is_empty() {
-            ingress.push(json!({"from": from, "ports": ports(component)}));
+            ingress.push(
+                json!({"from": from, "ports": ports(component, |name| entered.contains(name))}),
+            );
         }
     }
     if let Some(metrics) = &component.metrics {
@@ -61,11 +56,32 @@ pub fn build(
         .build()
 }
 
-fn ports(component: &Component) -> Vec<Value> {
+/// Where packets come from that enter through load balancers and nodes, and the names of the ports that they enter by.
+fn entrances(component: &Component) -> BTreeMap<TrafficSource, BTreeSet<&str>> {
+    let mut entrances: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    let of_service = component.service.entered_from().map(TrafficSource::from);
+    for source in component.routed_from.iter().copied().chain(of_service) {
+        let all = component.workload.ports.iter();
+        entrances
+            .entry(source)
+            .or_default()
+            .extend(all.map(|port| port.name.as_str()));
+    }
+    for exposure in &component.exposures {
+        entrances
+            .entry(exposure.traffic_from)
+            .or_default()
+            .extend(exposure.ports.iter().map(String::as_str));
+    }
+    entrances
+}
+
+fn ports(component: &Component, entered: impl Fn(&str) -> bool) -> Vec<Value> {
     component
         .workload
         .ports
         .iter()
+        .filter(|port| entered(&port.name))
         .map(|port| json!({"port": port.name, "protocol": port.protocol.map_or("TCP", |protocol| protocol.as_str())}))
         .collect()
 }

@@ -1,7 +1,7 @@
 //! Service.
 
 use serde_json::{Map, Value, json};
-use shopkeeper_api::storefront::Exposure;
+use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -9,8 +9,10 @@ use super::{
 };
 use crate::{
     facts::PlatformFacts,
-    names::{CLUSTER_TAG, OWNER_TAG},
-    resolve::{Component, ResolvedServiceLoadBalancer},
+    names::{CLUSTER_TAG, OWNER_TAG, Owner},
+    resolve::{
+        Component, ResolvedExposure, ResolvedService, ResolvedServiceLoadBalancer, selector,
+    },
 };
 
 /// Prefix of the annotations that make a Network Load Balancer.
@@ -23,10 +25,49 @@ pub fn build(
     component: &Component,
     platform: &PlatformFacts,
 ) -> KubernetesObject {
-    let service = &component.service;
-    let ports: Vec<Value> = component
+    let mut ours = Map::new();
+    if !component.routed_from.is_empty() {
+        ours.insert(
+            "alb.ingress.kubernetes.io/healthcheck-path".to_owned(),
+            json!(component.health_path),
+        );
+    }
+    let ports = component.workload.ports.iter().collect::<Vec<_>>();
+    of_pods(frame, component, &component.service, &ports, ours, platform)
+}
+
+/// One more Service in front of the same pods. Its labels are its own: whoever selects that of the pods, as a ServiceMonitor does,
+/// would find the pods twice.
+pub fn build_exposure(
+    owner: &Owner,
+    component: &Component,
+    exposure: &ResolvedExposure,
+    service: &ResolvedService,
+    platform: &PlatformFacts,
+) -> KubernetesObject {
+    let frame = Frame {
+        owner,
+        component: &exposure.name,
+    };
+    let ports = component
         .workload
         .ports
+        .iter()
+        .filter(|port| exposure.ports.contains(&port.name))
+        .collect::<Vec<_>>();
+    of_pods(&frame, component, service, &ports, Map::new(), platform)
+}
+
+/// A Service called as the frame is, in front of the pods of a component.
+fn of_pods(
+    frame: &Frame<'_>,
+    component: &Component,
+    service: &ResolvedService,
+    ports: &[&Port],
+    ours: Map<String, Value>,
+    platform: &PlatformFacts,
+) -> KubernetesObject {
+    let ports: Vec<Value> = ports
         .iter()
         .map(|port| {
             let mut value = json!({
@@ -49,14 +90,9 @@ pub fn build(
         .iter()
         .map(|(name, value)| (name.clone(), json!(value)))
         .collect();
-    if component.load_balancer.is_some() {
-        annotations.insert(
-            "alb.ingress.kubernetes.io/healthcheck-path".to_owned(),
-            json!(component.health_path),
-        );
-    }
-    let mut spec =
-        json!({"type": service.type_.as_str(), "selector": frame.selector(), "ports": ports});
+    annotations.extend(ours);
+    let selector = selector(&component.name, &frame.owner.name);
+    let mut spec = json!({"type": service.type_.as_str(), "selector": selector, "ports": ports});
     if let Some(load_balancer) = &service.load_balancer {
         spec["loadBalancerClass"] = json!(load_balancer.class);
         if !load_balancer.source_ranges.is_empty() {
@@ -68,7 +104,7 @@ pub fn build(
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
         }
     }
-    ObjectBuilder::new(frame, KubernetesKind::Service, &component.name)
+    ObjectBuilder::new(frame, KubernetesKind::Service, frame.component)
         .annotations(annotations)
         .with("spec", spec)
         .build()

@@ -8,17 +8,17 @@ use shopkeeper_api::{
     bindings::{Binding, EnvTemplate},
     defaults,
     disruption::Disruption,
+    exposures::TrafficSource,
     external::External,
     network::Caller,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
-    storefront::Exposure,
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
 pub use super::nodes::Placement;
 use super::{
-    Context, ServiceFacts, ServiceKey, ServicePort, container, external,
+    Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures, external,
     external::ResolvedExternal, external_secrets, identity, identity::ComponentIdentity, image,
     network, network::ResolvedService, nodes, pod_template_patch,
 };
@@ -53,8 +53,10 @@ pub struct Component {
     pub security_groups: BTreeSet<String>,
     /// The Service in front of the pods.
     pub service: ResolvedService,
-    /// Whom the load balancer of a Storefront serves that reaches the pods, where one does.
-    pub load_balancer: Option<Exposure>,
+    /// Further ways to the pods.
+    pub exposures: Vec<ResolvedExposure>,
+    /// Where the packets of those come from who serve the routes of Storefronts that lead here; empty where none does.
+    pub routed_from: BTreeSet<TrafficSource>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
     /// What it uses and nobody makes.
@@ -126,7 +128,7 @@ pub(super) struct Place<'a> {
     pub role: &'a str,
     /// Path of its part in the specification, for errors: `spec`, `spec.frontends[web]`.
     pub field: &'a str,
-    pub load_balancer: Option<Exposure>,
+    pub routed_from: &'a BTreeSet<TrafficSource>,
     pub health_path: Option<&'a str>,
 }
 
@@ -171,6 +173,15 @@ pub(super) fn component(
         .map(str::to_owned)
         .or_else(|| probe_path(&workload))
         .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
+    let service = network::service(context, place, &workload, tier.network)?;
+    let exposures = exposures::exposures(
+        context,
+        place,
+        &workload,
+        &health_path,
+        &service,
+        tier.network.map_or(&[], |network| &network.exposures),
+    )?;
     let component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
@@ -178,8 +189,9 @@ pub(super) fn component(
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: callers(context, place, tier)?,
         security_groups: network::security_groups(context, place, tier.network)?,
-        service: network::service(context, place, &workload, tier.network)?,
-        load_balancer: place.load_balancer,
+        service,
+        exposures,
+        routed_from: place.routed_from.clone(),
         identity: identity::identity(context, place, &service_account, tier.identity)?,
         bindings: tier
             .bindings

@@ -34,6 +34,7 @@ pub(super) fn check(field: &str, workload: &Workload) -> Result<(), Failure> {
 
 fn ports(field: &str, workload: &Workload) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
+    let mut published = BTreeSet::new();
     for port in &workload.ports {
         let is_udp = port.protocol == Some(Protocol::UDP);
         if !seen.insert((port.container_port, is_udp)) {
@@ -44,6 +45,16 @@ fn ports(field: &str, workload: &Workload) -> Result<(), Failure> {
                     port.container_port
                 ),
                 "leave one of them out, or let the container listen on another port",
+            ));
+        }
+        if !published.insert((port.effective_service_port(), is_udp)) {
+            return Err(Failure::invalid(
+                &format!("{field}.ports[{}].servicePort", port.name),
+                &format!(
+                    "{} is the port of another member on the Service, with the same protocol",
+                    port.effective_service_port()
+                ),
+                "give one of them another servicePort",
             ));
         }
     }
@@ -109,6 +120,10 @@ mod tests {
             (
                 json!({"ports": [port("a", "TCP"), {"name": "b", "containerPort": 80}]}),
                 "spec.workload.ports[b].containerPort: 80 is the port of another member",
+            ),
+            (
+                json!({"ports": [{"name": "http", "containerPort": 8080}, {"name": "b", "containerPort": 80}]}),
+                "spec.workload.ports[b].servicePort: 80 is the port of another member on the Service",
             ),
             (
                 json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}}),

@@ -1,4 +1,4 @@
-//! Load balancers of a Storefront.
+//! Load balancers for HTTP: those of a Storefront, and further ways to a workload.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,11 @@ use shopkeeper_api::{
     storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use crate::{failure::Failure, kubernetes::http_route};
+use super::Context;
+use crate::{
+    failure::{Class, Failure},
+    kubernetes::http_route,
+};
 
 /// A load balancer: one Ingress for the AWS Load Balancer Controller.
 #[derive(Clone, Debug)]
@@ -28,6 +32,26 @@ pub struct LoadBalancer {
     pub settings: ResolvedSettings,
     /// Gateways that serve it in place of a load balancer of its own.
     pub gateways: Vec<GatewayReference>,
+    /// Whose the Ingress is, where no Gateway serves it.
+    pub class: IngressClass,
+    /// Annotations of the user.
+    pub annotations: BTreeMap<String, String>,
+    /// Path it asks for to see whether a pod is well, where all of its rules lead to one workload; else each Service says its own.
+    pub health_path: Option<String>,
+}
+
+/// Whose controller serves an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IngressClass {
+    /// The AWS Load Balancer Controller.
+    Alb,
+    /// Somebody else's, whose settings are annotations of the user.
+    Other {
+        /// Name of the class.
+        name: String,
+        /// Secret with the certificate of the hosts.
+        secret_name: Option<String>,
+    },
 }
 
 /// A path and where it leads.
@@ -84,38 +108,47 @@ pub struct ResolvedSettings {
 const MOST_RULES: usize = 100;
 
 impl LoadBalancer {
+    /// Whether the AWS Load Balancer Controller makes it from an Ingress.
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        self.gateways.is_empty() && self.class == IngressClass::Alb
+    }
+
     /// Refuses what the controller could only fail at, with the load balancer half made. The schema says the same of what is
     /// written today; a Storefront may be older than the schema.
-    pub(super) fn within_limits(self) -> Result<Self, Failure> {
+    /// `field` is that of the rules, `of` what has a load balancer of its own.
+    pub(super) fn within_limits(self, field: &str, of: &str) -> Result<Self, Failure> {
         let grouped = http_route::grouped(&self.rules).len();
         if !self.gateways.is_empty() && grouped > http_route::MOST_RULES {
             return Err(Failure::invalid(
-                "spec.routes",
+                field,
                 &format!(
                     "lead to {grouped} places, and an HTTPRoute takes {}",
                     http_route::MOST_RULES
                 ),
-                "make another Storefront for some of them, which has an HTTPRoute of its own",
+                &format!("make another {of} for some of them, which has an HTTPRoute of its own"),
             ));
         }
         let hosts = self.hosts.len().max(1);
         let rules = self.rules.len() * hosts;
         if rules > MOST_RULES {
             return Err(Failure::invalid(
-                "spec.routes",
+                field,
                 &format!(
                     "{} routes for {hosts} hosts are {rules} rules, and an Application Load Balancer takes {MOST_RULES}",
                     self.rules.len()
                 ),
-                "let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own",
+                &format!(
+                    "let one host with a wildcard stand for several, or make another {of}, which has a load balancer of its own"
+                ),
             ));
         }
         let mut matched = BTreeMap::new();
         for rule in &self.rules {
             if let Some(other) = matched.insert(rule.matches(), &rule.path) {
                 return Err(Failure::invalid(
-                    &format!("spec.routes[{}]", rule.path),
-                    &format!("matches the same requests as spec.routes[{other}]"),
+                    &format!("{field}[{}]", rule.path),
+                    &format!("matches the same requests as {field}[{other}]"),
                     "take one of them out",
                 ));
             }
@@ -133,6 +166,20 @@ impl Rule {
             (false, self.path.trim_end_matches('/'))
         }
     }
+}
+
+/// A cluster without the Gateway API would take a load balancer away and give nothing for it.
+pub(super) fn check_gateways(context: Context<'_>, field: &str, or: &str) -> Result<(), Failure> {
+    if context.references.http_routes {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::NotReady,
+        format!("{field}: the cluster has no kind HTTPRoute (gateway.networking.k8s.io/v1)"),
+    )
+    .with_remedy(format!(
+        "install the Gateway API and a controller for it, or {or}"
+    )))
 }
 
 pub(super) fn tls(declared: Option<&Tls>) -> ResolvedTls {

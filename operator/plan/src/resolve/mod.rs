@@ -9,17 +9,17 @@ use std::{
 use shopkeeper_api::{
     Managed, Tier,
     bindings::Endpoint,
+    exposures::TrafficSource,
     external::External,
     network::Caller,
     policy::Policy,
     reference::{ServiceKind, ServiceReference},
     resource::Service,
-    storefront::Exposure,
 };
 
 use crate::{
     aws::AwsResource,
-    claims::{self, Claim},
+    claims::{self, Claim, Name},
     facts::PlatformFacts,
     failure::Failure,
     names::Owner,
@@ -33,6 +33,7 @@ mod component;
 mod container;
 mod database;
 mod edge;
+mod exposures;
 mod external;
 mod identity;
 mod image;
@@ -52,12 +53,15 @@ pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
 };
 pub(crate) use component::{secret_name, service_account};
-pub use edge::{Backend, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
+pub use edge::{Backend, IngressClass, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
+pub(crate) use exposures::object_name as exposure_name;
+pub use exposures::{ResolvedExposure, Way};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
 pub use shopkeeper_api::identity::IdentityMode;
+pub use storefront::routes_come_from;
 
 /// A custom resource that runs workloads, resolved.
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ impl Resolved {
                 ));
             }
         }
+        self.check_names()?;
+        self.check_tags()?;
         let mut accounts = BTreeSet::new();
         let mut secrets = BTreeSet::new();
         for component in &self.components {
@@ -124,6 +130,89 @@ impl Resolved {
             }
         }
         Ok(self)
+    }
+
+    /// The Ingresses and HTTPRoutes of all parts.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &LoadBalancer> {
+        let exposures = self
+            .components
+            .iter()
+            .flat_map(|component| &component.exposures);
+        self.load_balancers
+            .iter()
+            .chain(exposures.filter_map(|exposure| match &exposure.way {
+                Way::Route(load_balancer) => Some(&**load_balancer),
+                Way::Service(_) => None,
+            }))
+    }
+
+    /// An exposure `a` of a frontend `web` would be called as a frontend `web-a` is.
+    fn check_names(&self) -> Result<(), Failure> {
+        let mut names: BTreeSet<Name> = self
+            .components
+            .iter()
+            .map(|component| Name::Workload(component.name.clone()))
+            .chain(
+                self.load_balancers
+                    .iter()
+                    .map(|load_balancer| Name::Route(load_balancer.name.clone())),
+            )
+            .collect();
+        for exposure in self
+            .components
+            .iter()
+            .flat_map(|component| &component.exposures)
+        {
+            let name = match exposure.way {
+                Way::Service(_) => Name::Workload(exposure.name.clone()),
+                Way::Route(_) => Name::Route(exposure.name.clone()),
+            };
+            if names.contains(&name) {
+                return Err(Failure::invalid(
+                    &format!("spec.{}", exposure.role),
+                    &format!("{name} is also asked for by another part of this custom resource"),
+                    "give the exposure another name",
+                ));
+            }
+            names.insert(name);
+        }
+        Ok(())
+    }
+
+    /// The AWS Load Balancer Controller reads tags from a text in which commas part them, and knows no other way to write one.
+    fn check_tags(&self) -> Result<(), Failure> {
+        let of_aws = |service: &ResolvedService| {
+            service
+                .load_balancer
+                .as_ref()
+                .is_some_and(ResolvedServiceLoadBalancer::is_of_aws)
+        };
+        let balanced = self.components.iter().any(|component| {
+            of_aws(&component.service)
+                || component.exposures.iter().any(
+                    |exposure| matches!(&exposure.way, Way::Service(service) if of_aws(service)),
+                )
+        });
+        if !balanced && !self.routes().any(LoadBalancer::is_of_aws) {
+            return Ok(());
+        }
+        let unreadable = self
+            .platform
+            .tags
+            .iter()
+            .find(|(key, value)| key.contains([',', '=']) || value.contains(','));
+        match unreadable {
+            None => Ok(()),
+            Some((key, _)) => Err(Failure::invalid(
+                &format!(
+                    "spec.defaults.tags[{key}] of Platform {}",
+                    self.platform.name
+                ),
+                "a load balancer cannot have this tag: the AWS Load Balancer Controller reads a comma as the end of a tag, and the first = as the \
+                 end of its key",
+                "write it without commas, and the key without =",
+            )),
+        }
     }
 }
 
@@ -245,8 +334,8 @@ impl fmt::Display for ServiceKey {
 pub struct References {
     /// Services by key; one that is not in here does not exist.
     pub services: BTreeMap<ServiceKey, ServiceFacts>,
-    /// Whether a Storefront routes to this service, so that load balancers must reach it.
-    pub routed: bool,
+    /// Where the packets of those come from who serve the routes of Storefronts that lead to this service; empty where none does.
+    pub routed_from: BTreeSet<TrafficSource>,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
     /// Whether the cluster has the HTTPRoute kind.
@@ -366,7 +455,7 @@ fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component,
         name: &context.owner.name,
         role: "",
         field: "spec",
-        load_balancer: context.references.routed.then_some(Exposure::Public),
+        routed_from: &context.references.routed_from,
         health_path: None,
     };
     component::component(context, &place, tier)

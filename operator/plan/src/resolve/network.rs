@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::{
-    network::{Network, ServiceLoadBalancer, ServiceType},
+    network::{Network, ServiceLoadBalancer, ServiceSettings, ServiceType},
     storefront::Exposure,
     workload::Workload,
 };
@@ -77,19 +77,35 @@ pub(super) fn service(
             load_balancer: None,
         });
     };
+    let ports: Vec<&str> = workload
+        .ports
+        .iter()
+        .map(|port| port.name.as_str())
+        .collect();
     let field = format!("{}.network.service", place.field);
-    if settings.type_ != ServiceType::ClusterIP && workload.ports.is_empty() {
+    self::settings(context, place, &field, &ports, settings)
+}
+
+/// The settings of a Service that publishes these ports, at a path of the specification.
+pub(super) fn settings(
+    context: Context<'_>,
+    place: &Place<'_>,
+    field: &str,
+    ports: &[&str],
+    settings: &ServiceSettings,
+) -> Result<ResolvedService, Failure> {
+    if settings.type_ != ServiceType::ClusterIP && ports.is_empty() {
         return Err(Failure::invalid(
-            &field,
+            field,
             "there is no port to publish",
             &format!("add one to {}.workload.ports", place.field),
         ));
     }
     for name in settings.node_ports.keys() {
-        if !workload.ports.iter().any(|port| port.name == *name) {
+        if !ports.contains(&name.as_str()) {
             return Err(Failure::invalid(
                 &format!("{field}.nodePorts.{name}"),
-                "names no port",
+                "names no port that is published",
                 &format!("use a name of {}.workload.ports", place.field),
             ));
         }

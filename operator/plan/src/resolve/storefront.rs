@@ -1,19 +1,23 @@
 //! Storefront.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use shopkeeper_api::{
-    Storefront, StorefrontSpec,
+    Storefront, StorefrontSpec, defaults,
+    exposures::TrafficSource,
     storefront::{Exposure, Frontend, Route},
 };
 
 use super::{
     Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
-    edge, external_secrets, named_services, owner_of,
+    edge::{self, IngressClass},
+    external_secrets, named_services, owner_of,
 };
 use crate::{
     claims::{self, Claim, Name},
     facts::PlatformFacts,
-    failure::{Class, Failure},
+    failure::Failure,
 };
 
 impl Resolve for Storefront {
@@ -32,11 +36,13 @@ impl Resolve for Storefront {
             .spec
             .frontends
             .iter()
-            .map(|frontend| frontend_component(context, frontend))
+            .map(|frontend| frontend_component(context, &self.spec, frontend))
             .collect::<Result<Vec<_>, _>>()?;
         let mut load_balancers = Vec::new();
         if !self.spec.routes.is_empty() {
-            check_gateway(context, &self.spec)?;
+            if self.spec.gateway.is_some() {
+                edge::check_gateways(context, "spec.gateway", "leave gateway out")?;
+            }
             if self.spec.gateway.is_none() && platform.public_subnets.is_empty() {
                 return Err(Failure::invalid(
                     "spec.routes",
@@ -44,7 +50,8 @@ impl Resolve for Storefront {
                     "name them in the Platform's spec.network.existing.publicSubnets, or leave out the routes",
                 ));
             }
-            load_balancers.push(public(context, &self.spec)?.within_limits()?);
+            load_balancers
+                .push(public(context, &self.spec)?.within_limits("spec.routes", "Storefront")?);
         }
         for (frontend, component) in self.spec.frontends.iter().zip(&components) {
             if is_internal(frontend) {
@@ -133,12 +140,32 @@ fn is_internal(frontend: &Frontend) -> bool {
     frontend.exposure == Some(Exposure::Internal)
 }
 
-fn frontend_component(context: Context<'_>, frontend: &Frontend) -> Result<Component, Failure> {
+/// Where the packets of those come from who serve the routes of a Storefront.
+#[must_use]
+pub fn routes_come_from(spec: &StorefrontSpec) -> TrafficSource {
+    match &spec.gateway {
+        Some(gateway) => gateway
+            .traffic_from
+            .unwrap_or(defaults::GATEWAY_TRAFFIC_FROM),
+        None => Exposure::Public.into(),
+    }
+}
+
+fn frontend_component(
+    context: Context<'_>,
+    spec: &StorefrontSpec,
+    frontend: &Frontend,
+) -> Result<Component, Failure> {
+    let routed_from = if is_internal(frontend) {
+        Exposure::Internal.into()
+    } else {
+        routes_come_from(spec)
+    };
     let place = Place {
         name: &component_name(&context.owner.name, frontend),
         role: &role(frontend),
         field: &format!("spec.frontends[{}]", frontend.name),
-        load_balancer: Some(frontend.exposure.unwrap_or(Exposure::Public)),
+        routed_from: &BTreeSet::from([routed_from]),
         health_path: frontend.health_path.as_deref(),
     };
     component::component(context, &place, &frontend.tier())
@@ -164,19 +191,10 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
             .as_ref()
             .map(|gateway| gateway.parent_refs.clone())
             .unwrap_or_default(),
+        class: IngressClass::Alb,
+        annotations: BTreeMap::new(),
+        health_path: None,
     })
-}
-
-/// A cluster without the Gateway API would take the load balancer away and give nothing for it.
-fn check_gateway(context: Context<'_>, spec: &StorefrontSpec) -> Result<(), Failure> {
-    if spec.gateway.is_none() || context.references.http_routes {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Class::NotReady,
-        "spec.gateway: the cluster has no kind HTTPRoute (gateway.networking.k8s.io/v1)",
-    )
-    .with_remedy("install the Gateway API and a controller for it, or leave gateway out"))
 }
 
 /// The load balancer of a frontend that the internet must not reach.
@@ -206,6 +224,9 @@ fn internal(
         tls,
         settings: edge::settings(spec.load_balancer.as_ref()),
         gateways: Vec::new(),
+        class: IngressClass::Alb,
+        annotations: BTreeMap::new(),
+        health_path: None,
     })
 }
 

@@ -1,12 +1,13 @@
 //! The example shops, and a Platform for them.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shopkeeper_api::{
-    CatalogService, Managed, OrderService, Platform, Storefront, reference::ServiceKind,
+    CatalogService, Managed, OrderService, Platform, Storefront, exposures::TrafficSource,
+    reference::ServiceKind,
 };
 use shopkeeper_plan::{
     blueprint::Blueprint,
@@ -148,7 +149,7 @@ pub fn references(shop: &str) -> References {
             ),
         ]
         .into(),
-        routed: true,
+        routed_from: [TrafficSource::PublicSubnets].into(),
         service_monitors: true,
         http_routes: true,
         security_group_policies: true,
@@ -156,7 +157,7 @@ pub fn references(shop: &str) -> References {
 }
 
 /// Whether the Storefront of an example leads to one of its services.
-pub fn is_routed(shop: &str, object: &Value) -> bool {
+fn is_routed(shop: &str, object: &Value) -> bool {
     let storefront = read(shop, "storefront");
     storefront["spec"]["routes"]
         .as_array()
@@ -168,9 +169,15 @@ pub fn is_routed(shop: &str, object: &Value) -> bool {
         })
 }
 
+/// Where the packets come from that the Storefront of an example sends to one of its services.
+pub fn routed_from(shop: &str, object: &Value) -> BTreeSet<TrafficSource> {
+    let source = is_routed(shop, object).then_some(TrafficSource::PublicSubnets);
+    source.into_iter().collect()
+}
+
 pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failure> {
     let references = References {
-        routed: is_routed(shop, object),
+        routed_from: routed_from(shop, object),
         ..references(shop)
     };
     typed::<K>(object).resolve(&facts(shop), &references)

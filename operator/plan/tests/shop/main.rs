@@ -10,6 +10,7 @@ mod built;
 mod cache_users;
 mod convergence;
 mod drift;
+mod exposures;
 mod external;
 mod fixture;
 mod gateways;

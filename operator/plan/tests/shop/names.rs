@@ -47,7 +47,11 @@ fn busy(shop: &str, name: &str) -> Value {
         }
         object["spec"]["scaling"] = json!({"type": "Autoscale", "autoscale": {"min": 2, "max": 4}});
     }
-    let groups = json!({"securityGroupIds": ["sg-0a"]});
+    let groups = json!({"securityGroupIds": ["sg-0a"], "exposures": [
+        {"name": "nlb", "type": "Service", "service": {"type": "LoadBalancer"}},
+        {"name": "alb", "type": "Ingress", "ingress": {}},
+        {"name": "route", "type": "HTTPRoute", "httpRoute": {"parentRefs": [{"name": "shared"}]}},
+    ]});
     match object["kind"].as_str().unwrap() {
         "Platform" => {}
         "Storefront" => {

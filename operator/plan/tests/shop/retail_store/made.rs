@@ -11,7 +11,7 @@ use shopkeeper_plan::{
 };
 
 use crate::{
-    fixture::{Wanted, facts, is_routed, references, typed, wanted},
+    fixture::{Wanted, facts, references, routed_from, typed, wanted},
     world::World,
 };
 
@@ -86,7 +86,7 @@ fn objects(object: &Value) -> Vec<KubernetesObject> {
 
 fn of<K: Resolve>(object: &Value) -> Wanted {
     let references = References {
-        routed: is_routed(SHOP, object),
+        routed_from: routed_from(SHOP, object),
         service_monitors: false,
         ..references(SHOP)
     };
