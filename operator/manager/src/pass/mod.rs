@@ -296,7 +296,7 @@ impl<K: Scoped> Subject<'_, K> {
             site.session.observer.forget(key);
         }
         if gone.iter().any(|key| {
-            key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
+            matches!(key.kind, ResourceKind::Aws(kind) if kind.is_place())
                 && (self.deleting() || blueprint.get(key).is_none())
         }) {
             self.tell_of_room();

@@ -10,6 +10,7 @@ use shopkeeper_api::{
     disruption::Disruption,
     external::External,
     network::Caller,
+    nodes::NodesType,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
     storefront::Exposure,
@@ -19,7 +20,7 @@ use shopkeeper_api::{
 pub use super::nodes::Placement;
 use super::{
     Context, ServiceKey, ServicePort, container, external, external::ResolvedExternal,
-    external_secrets, identity, identity::ComponentIdentity, image, network,
+    external_secrets, fargate, identity, identity::ComponentIdentity, image, network,
     network::ResolvedService, nodes, pod_template_patch,
 };
 use crate::{
@@ -180,7 +181,14 @@ pub(super) fn component(
         security_groups: network::security_groups(context, place, tier.network)?,
         service: network::service(context, place, &workload, tier.network)?,
         load_balancer: place.load_balancer,
-        identity: identity::identity(context, place, &service_account, tier.identity)?,
+        identity: identity::identity(
+            context,
+            place,
+            &service_account,
+            tier.identity,
+            tier.nodes
+                .is_some_and(|nodes| nodes.type_ == NodesType::Fargate),
+        )?,
         bindings: tier
             .bindings
             .iter()
@@ -206,6 +214,7 @@ pub(super) fn component(
         workload,
     };
     pod_template_patch::check(context.owner, &component, place.field)?;
+    fargate::check(context.owner, &component, place.field)?;
     Ok(component)
 }
 

@@ -25,6 +25,7 @@ mod container;
 mod database;
 mod edge;
 mod external;
+pub mod fargate;
 mod identity;
 mod image;
 mod media;

@@ -11,6 +11,7 @@ mod cache_users;
 mod convergence;
 mod drift;
 mod external;
+mod fargate;
 mod fixture;
 mod gateways;
 mod identity;
