@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod external;
+mod fargate;
 mod identity;
 mod marks;
 mod outputs;
@@ -148,6 +149,7 @@ impl ComponentBuilder<'_> {
         let marks: Vec<pod::Mark> = [
             (identity::PODS_ANNOTATION, identity.of_pods),
             (security_groups::PODS_ANNOTATION, of_groups),
+            (fargate::PODS_ANNOTATION, self.of_profile()),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

@@ -128,7 +128,11 @@ impl Fargate {
         for (index, selector) in profile.detail.selectors.iter().enumerate() {
             let name = format!("{}-{index}", profile.policy());
             policies
-                .patch(&name, &patch, &Patch::Apply(policy(&name, profile, selector)))
+                .patch(
+                    &name,
+                    &patch,
+                    &Patch::Apply(policy(&name, profile, selector)),
+                )
                 .await?;
             bindings
                 .patch(&name, &patch, &Patch::Apply(binding(&name)))
@@ -215,7 +219,8 @@ impl Fargate {
             let profile = profiles.iter().find(|profile| {
                 profile.status == "ACTIVE" && pod.labels().get(PROFILE_LABEL) == Some(&profile.name)
             });
-            let Some(profile) = profile.filter(|_| pod.metadata.deletion_timestamp.is_none()) else {
+            let Some(profile) = profile.filter(|_| pod.metadata.deletion_timestamp.is_none())
+            else {
                 continue;
             };
             let zones = self.zones.of(&profile.detail.subnets).await;
@@ -223,14 +228,22 @@ impl Fargate {
             let node = nodes::fargate_node(self.next_address, zone)?;
             self.next_address = self.next_address.wrapping_add(1);
             let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
-            let node = nodes.create(&PostParams::default(), &node).await?.name_any();
+            let node = nodes
+                .create(&PostParams::default(), &node)
+                .await?
+                .name_any();
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
             let binding: Binding = serde_json::from_value(json!({
                 "metadata": {"name": name, "namespace": namespace},
                 "target": {"apiVersion": "v1", "kind": "Node", "name": node},
             }))?;
             let bound = pods
-                .create_subresource::<Value>("binding", &name, &PostParams::default(), serde_json::to_vec(&binding)?)
+                .create_subresource::<Value>(
+                    "binding",
+                    &name,
+                    &PostParams::default(),
+                    serde_json::to_vec(&binding)?,
+                )
                 .await;
             unless_gone(bound)?;
         }

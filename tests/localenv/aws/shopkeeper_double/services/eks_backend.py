@@ -296,7 +296,7 @@ class EksBackend(ClusterBackend):
         self._check_node_subnets(cluster, identifiers) if identifiers else None
         for identifier in identifiers:
             tables = self.ec2.describe_route_tables(filters={"association.subnet-id": [identifier]})
-            routes = [route for table in tables for route in table.routes.values()]
+            routes = [route for table in tables for route in table.routes]
             if any(getattr(route.gateway, "id", "").startswith("igw-") for route in routes):
                 raise invalid_parameter(f"Subnet {identifier} provided in Fargate Profile is not a private subnet")
 
