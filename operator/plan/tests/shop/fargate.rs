@@ -104,7 +104,7 @@ fn a_profile_takes_the_pods_by_its_own_name() {
             "Principal": {"Service": "eks-fargate-pods.amazonaws.com"},
             "Action": "sts:AssumeRole",
             "Condition": {"ArnLike": {
-                "aws:SourceArn": "arn:aws:eks:eu-west-1:123456789012:fargateprofile/octank/*",
+                "aws:SourceArn": "arn:aws:eks:eu-west-1:123456789012:fargateprofile/octank-prod/*",
             }},
         })
     );

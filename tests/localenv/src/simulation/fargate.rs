@@ -11,7 +11,7 @@ use http::Method;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding,
 };
-use k8s_openapi::api::core::v1::{Binding, Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Deserialize;
@@ -233,17 +233,15 @@ impl Fargate {
                 .await?
                 .name_any();
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-            let binding: Binding = serde_json::from_value(json!({
+            let binding = json!({
+                "apiVersion": "v1",
+                "kind": "Binding",
                 "metadata": {"name": name, "namespace": namespace},
                 "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-            }))?;
+            });
+            let asked = PostParams::default();
             let bound = pods
-                .create_subresource::<Value>(
-                    "binding",
-                    &name,
-                    &PostParams::default(),
-                    serde_json::to_vec(&binding)?,
-                )
+                .create_subresource::<Value, Value>("binding", &name, &asked, &binding)
                 .await;
             unless_gone(bound)?;
         }
