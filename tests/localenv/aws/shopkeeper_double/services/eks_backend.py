@@ -293,7 +293,8 @@ class EksBackend(ClusterBackend):
 
     def _check_private_subnets(self, cluster: Cluster, identifiers: list[str]) -> None:
         """Fargate runs pods in subnets without a route to an internet gateway alone."""
-        self._check_node_subnets(cluster, identifiers) if identifiers else None
+        if identifiers:
+            self._check_node_subnets(cluster, identifiers)
         for identifier in identifiers:
             tables = self.ec2.describe_route_tables(filters={"association.subnet-id": [identifier]})
             routes = [route for table in tables for route in table.routes]
