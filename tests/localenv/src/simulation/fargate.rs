@@ -140,8 +140,10 @@ impl Fargate {
         }
         for selector in &profile.detail.selectors {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &selector.namespace);
-            let mut asked = PostParams::default();
-            asked.dry_run = true;
+            let asked = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
             let answer = pods.create(&asked, &probe(selector)?).await?;
             if answer.labels().get(PROFILE_LABEL) != Some(&profile.name) {
                 return Ok(());
