@@ -25,7 +25,6 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{
     attempts::attempts,
-    aws::AwsKind,
     blueprint::Blueprint,
     budget, decisions,
     failure::{Class, Failure, retry_after},
