@@ -68,6 +68,9 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new(crate::nodes::fargate::IDENTITY).message(crate::nodes::fargate::IDENTITY_MESSAGE),
+    validation = Rule::new(crate::nodes::fargate::WORKLOAD).message(crate::nodes::fargate::WORKLOAD_MESSAGE),
+    validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
         .message("bindings[].resource must be declared here: one of products, cache, media, tables.<name> or external.<name>"),
     validation = Rule::new("!has(self.cache) || !has(self.cache.users) || !has(self.identity) || self.identity.type != 'None' || self.cache.users.all(u, (has(u.authentication) && u.authentication == 'Password') || (has(self.cache.applicationUser) && self.cache.applicationUser != u.name))")
@@ -101,7 +104,7 @@ pub struct CatalogServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity.
+    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The table of products. Left out: none.

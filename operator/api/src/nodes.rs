@@ -15,11 +15,14 @@ use crate::{Toggle, pattern, schema};
     validation = Rule::new("!has(self.nodeGroup) || self.type == 'NodeGroup'")
         .message("nodeGroup may only be set when type is NodeGroup"),
     validation = Rule::new("has(self.shared) == (self.type == 'Shared')")
-        .message("shared must be set when type is Shared, and left out otherwise")
+        .message("shared must be set when type is Shared, and left out otherwise"),
+    validation = Rule::new("!has(self.fargate) || self.type == 'Fargate'")
+        .message("fargate may only be set when type is Fargate")
 )]
 pub struct Nodes {
-    /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `None` leaves
-    /// placement to the cluster.
+    /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `Fargate` makes a
+    /// Fargate profile that takes the pods of this workload, `None` leaves placement to the cluster. On Fargate there are no host
+    /// ports, privileged containers, volumes of EBS, GPUs, Arm processors, or DaemonSets beside the pods.
     #[serde(rename = "type")]
     pub type_: NodesType,
     /// The node group, for type NodeGroup. Everything in it has a default.
@@ -28,6 +31,9 @@ pub struct Nodes {
     /// The node group to use, for type Shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<SharedNodes>,
+    /// The Fargate profile, for type Fargate. Everything in it has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fargate: Option<Fargate>,
 }
 
 /// Kinds of places for pods.
@@ -38,6 +44,8 @@ pub enum NodesType {
     NodeGroup,
     /// A node group that exists.
     Shared,
+    /// A Fargate profile for this workload alone.
+    Fargate,
     /// Wherever the scheduler puts them.
     None,
 }
@@ -201,4 +209,31 @@ pub struct SharedNodes {
     /// Lets the pods tolerate the group's taints of effect NoSchedule. Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerate_taints: Option<Toggle>,
+}
+
+/// A Fargate profile of EKS. EKS changes nothing of one: another profile takes its place, the pods go there one after the other, and
+/// then the old one goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fargate {
+    /// Ids of private subnets of the Platform for the pods. Default: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 15, max = 32), regex(pattern = "^subnet-[0-9a-f]+$")), extend("x-kubernetes-list-type" = "set"))]
+    pub subnets: Vec<String>,
+}
+
+/// What a workload must be to run on Fargate, as rules of whatever declares both.
+pub(crate) mod fargate {
+    /// How its pods get to be somebody in AWS.
+    pub const IDENTITY: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.identity) || self.identity.type in ['IRSA', 'None'] || (self.identity.type == 'Existing' && has(self.identity.existing) && has(self.identity.existing.mode) && self.identity.existing.mode == 'IRSA')";
+    /// What is said of that.
+    pub const IDENTITY_MESSAGE: &str = "EKS Pod Identity does not reach pods on Fargate: set identity.type to IRSA, to Existing with mode IRSA, or to None; left out it is IRSA there";
+    /// What its containers and volumes may be.
+    pub const WORKLOAD: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || ((!has(self.workload.securityContext) || !has(self.workload.securityContext.privileged) || !self.workload.securityContext.privileged) && (!has(self.workload.volumes) || self.workload.volumes.all(v, !has(v.ephemeral) && !has(v.csi))))";
+    /// What is said of that.
+    pub const WORKLOAD_MESSAGE: &str = "Fargate runs no privileged containers and attaches no volumes of its own: take securityContext.privileged and volumes with ephemeral or csi out of workload, or choose another nodes.type";
+    /// How it may be published.
+    pub const SERVICE: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.network) || !has(self.network.service) || (self.network.service.type != 'NodePort' && !has(self.network.service.nodePorts))";
+    /// What is said of that.
+    pub const SERVICE_MESSAGE: &str = "pods on Fargate have no ports at nodes: set network.service.type to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out";
 }

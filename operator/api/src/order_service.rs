@@ -67,6 +67,9 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new(crate::nodes::fargate::IDENTITY).message(crate::nodes::fargate::IDENTITY_MESSAGE),
+    validation = Rule::new(crate::nodes::fargate::WORKLOAD).message(crate::nodes::fargate::WORKLOAD_MESSAGE),
+    validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'database' && has(self.database)) || (b.resource == 'notifications' && has(self.notifications)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
         .message("bindings[].resource must be declared here: one of database, notifications or external.<name>")
 )]
@@ -98,7 +101,7 @@ pub struct OrderServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub endpoints: Vec<Endpoint>,
-    /// AWS identity of the pods. Default: type PodIdentity.
+    /// AWS identity of the pods. Default: type PodIdentity, and IRSA on Fargate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// The database. Left out: none.

@@ -487,4 +487,7 @@ pub struct QuotaStatus {
     pub node_groups_per_cluster: i32,
     /// Nodes per managed node group (L-BD136A63).
     pub nodes_per_node_group: i32,
+    /// Fargate profiles per cluster (L-33415657). Left out by versions that did not ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fargate_profiles_per_cluster: Option<i32>,
 }

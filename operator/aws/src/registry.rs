@@ -68,6 +68,7 @@ registry! {
     KmsKey => kms::KeyApi;
     IamRole => iam::RoleApi;
     NodeGroup => eks::NodeGroupApi;
+    FargateProfile => eks::FargateProfileApi;
     PodIdentityAssociation => eks::PodIdentityAssociationApi;
     DynamoDbTable => dynamodb::TableApi;
     ScalableTarget => applicationautoscaling::TargetApi;

@@ -144,10 +144,10 @@ pub fn label(text: &str) -> String {
     }
 }
 
-/// The name of a node group: a base and a hash of the fields that EKS cannot change, so that changing one of them asks for
-/// another group. At most 63 characters, EKS's limit.
+/// The name of a node group or Fargate profile: a base and a hash of the fields that EKS cannot change, so that changing one of them
+/// asks for another. At most 63 characters, EKS's limit.
 #[must_use]
-pub fn node_group(base: &str, immutable: &impl Serialize) -> String {
+pub fn with_hash(base: &str, immutable: &impl Serialize) -> String {
     // Structs of strings and numbers: serialising them cannot fail.
     let text = serde_json::to_string(immutable).unwrap_or_default();
     let hash = &fingerprint(text.as_bytes())[..6];

@@ -34,6 +34,14 @@ pub const NODES_PER_NODE_GROUP: Quota = Quota {
     default: 450,
 };
 
+/// Fargate profiles of one EKS cluster.
+pub const FARGATE_PROFILES_PER_CLUSTER: Quota = Quota {
+    service: "eks",
+    code: "L-33415657",
+    name: "Fargate profiles per cluster",
+    default: 10,
+};
+
 /// What the account may have in the region of a Platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
@@ -41,6 +49,8 @@ pub struct Quotas {
     pub node_groups_per_cluster: u32,
     /// [`NODES_PER_NODE_GROUP`].
     pub nodes_per_node_group: u32,
+    /// [`FARGATE_PROFILES_PER_CLUSTER`].
+    pub fargate_profiles_per_cluster: u32,
 }
 
 impl Default for Quotas {
@@ -49,6 +59,7 @@ impl Default for Quotas {
         Self {
             node_groups_per_cluster: NODE_GROUPS_PER_CLUSTER.default,
             nodes_per_node_group: NODES_PER_NODE_GROUP.default,
+            fargate_profiles_per_cluster: FARGATE_PROFILES_PER_CLUSTER.default,
         }
     }
 }
@@ -61,6 +72,8 @@ pub struct QuotaUse {
     /// Managed node groups that the cluster has, whoever made them; `None` where they were not counted. Then nothing is
     /// concluded: AWS refuses by itself.
     pub node_groups: Option<u32>,
+    /// Fargate profiles that the cluster has, in the same way.
+    pub fargate_profiles: Option<u32>,
 }
 
 impl QuotaUse {
@@ -72,7 +85,31 @@ impl QuotaUse {
     #[must_use]
     pub fn refuses_node_group(&self, cluster: &str, planned: u32) -> Option<Failure> {
         let allowed = self.allowed().node_groups_per_cluster;
-        let there = self.node_groups?;
+        self.refuses_place(
+            (NODE_GROUPS_PER_CLUSTER, "managed node groups"),
+            (cluster, self.node_groups?, allowed, planned),
+            "run the pods on a node group that exists (nodes.type: Shared) or where there is room (nodes.type: None), delete a node \
+             group that is not needed",
+        )
+    }
+
+    /// Why there cannot be another Fargate profile beside those that there are and `planned` ones that come before it.
+    #[must_use]
+    pub fn refuses_fargate_profile(&self, cluster: &str, planned: u32) -> Option<Failure> {
+        let allowed = self.allowed().fargate_profiles_per_cluster;
+        self.refuses_place(
+            (FARGATE_PROFILES_PER_CLUSTER, "Fargate profiles"),
+            (cluster, self.fargate_profiles?, allowed, planned),
+            "run the pods on nodes (another nodes.type), delete a Fargate profile that is not needed",
+        )
+    }
+
+    fn refuses_place(
+        &self,
+        (quota, what): (Quota, &str),
+        (cluster, there, allowed, planned): (&str, u32, u32, u32),
+        remedy: &str,
+    ) -> Option<Failure> {
         if there.saturating_add(planned) < allowed {
             return None;
         }
@@ -81,10 +118,9 @@ impl QuotaUse {
             planned => format!(", and {planned} more are about to be made"),
         };
         Some(self.exceeded(
-            NODE_GROUPS_PER_CLUSTER,
-            &format!("cluster {cluster} has {there} of {allowed} managed node groups{planned}"),
-            "run the pods on a node group that exists (nodes.type: Shared) or where there is room (nodes.type: None), delete a node \
-             group that is not needed",
+            quota,
+            &format!("cluster {cluster} has {there} of {allowed} {what}{planned}"),
+            remedy,
         ))
     }
 
@@ -140,6 +176,7 @@ mod tests {
                 ..Quotas::default()
             }),
             node_groups: Some(node_groups),
+            fargate_profiles: Some(node_groups),
         }
     }
 
@@ -170,6 +207,20 @@ mod tests {
     #[test]
     fn what_was_not_counted_is_left_to_aws() {
         assert_eq!(QuotaUse::default().refuses_node_group("octank", 1000), None);
+    }
+
+    #[test]
+    fn fargate_profiles_have_a_quota_of_their_own() {
+        assert_eq!(having(9, None).refuses_fargate_profile("octank", 0), None);
+        let failure = having(10, None)
+            .refuses_fargate_profile("octank", 0)
+            .unwrap();
+        assert!(
+            failure
+                .message
+                .contains("10 of 10 Fargate profiles (quota L-33415657 of eks"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -98,6 +98,26 @@ pub async fn count_node_groups(account: &Account, cluster: &str) -> Result<u32, 
     Ok(count)
 }
 
+/// How many Fargate profiles the cluster has, whoever made them, and whatever their state.
+///
+/// # Errors
+/// AWS's refusal.
+pub async fn count_fargate_profiles(account: &Account, cluster: &str) -> Result<u32, Failure> {
+    let mut pages = account
+        .eks
+        .list_fargate_profiles()
+        .cluster_name(cluster)
+        .into_paginator()
+        .items()
+        .send();
+    let mut count = 0;
+    while let Some(name) = pages.next().await {
+        name.map_err(|error| classify("ListFargateProfiles", &error))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Whether the agent is installed as an add-on. A degraded one still serves most nodes.
 async fn has_agent(account: &Account, cluster: &str) -> Result<bool, Failure> {
     match account

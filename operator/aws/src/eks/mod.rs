@@ -1,4 +1,4 @@
-//! EKS: managed node groups, Pod Identity associations, and what there is to know of the cluster.
+//! EKS: managed node groups, Fargate profiles, Pod Identity associations, and what there is to know of the cluster.
 
 use shopkeeper_plan::{
     aws::Tags,
@@ -8,11 +8,13 @@ use shopkeeper_plan::{
 use crate::{account::Account, error::classify};
 
 mod cluster;
+mod fargate_profile;
 mod node_group;
 mod node_group_description;
 mod pod_identity_association;
 
-pub use cluster::{cluster_facts, count_node_groups};
+pub use cluster::{cluster_facts, count_fargate_profiles, count_node_groups};
+pub(crate) use fargate_profile::FargateProfileApi;
 pub(crate) use node_group::NodeGroupApi;
 pub(crate) use pod_identity_association::PodIdentityAssociationApi;
 

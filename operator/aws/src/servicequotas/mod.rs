@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use shopkeeper_plan::{
     failure::{Class, Failure},
-    quota::{NODE_GROUPS_PER_CLUSTER, NODES_PER_NODE_GROUP, Quota, Quotas},
+    quota::{
+        FARGATE_PROFILES_PER_CLUSTER, NODE_GROUPS_PER_CLUSTER, NODES_PER_NODE_GROUP, Quota, Quotas,
+    },
 };
 use tokio::sync::Mutex;
 
@@ -34,13 +36,15 @@ pub async fn quotas(account: &Account, freshness: Duration) -> Result<Option<Quo
     let asked = Instant::now();
     let read = futures::try_join!(
         applied(account, NODE_GROUPS_PER_CLUSTER),
-        applied(account, NODES_PER_NODE_GROUP)
+        applied(account, NODES_PER_NODE_GROUP),
+        applied(account, FARGATE_PROFILES_PER_CLUSTER)
     );
     match read {
-        Ok((node_groups_per_cluster, nodes_per_node_group)) => {
+        Ok((node_groups_per_cluster, nodes_per_node_group, fargate_profiles_per_cluster)) => {
             let quotas = Quotas {
                 node_groups_per_cluster,
                 nodes_per_node_group,
+                fargate_profiles_per_cluster,
             };
             *known = Some((asked, quotas));
             Ok(Some(quotas))

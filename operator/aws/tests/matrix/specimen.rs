@@ -8,12 +8,12 @@ use shopkeeper_aws::Account;
 use shopkeeper_plan::aws::{
     AccessString, AwsKind, AwsResource, CacheAuthentication, CacheEngine, CacheParameterGroup,
     CacheReplicationGroup, CacheSubnetGroup, CacheUser, CacheUserGroup, Capacity, CapacityType,
-    CorsRule, DynamoDbTable, IamRole, IntelligentTiering, Key, KeyAttribute, KeyType, KmsKey,
-    LifecycleRule, NodeGroup, NodeGroupUpdate, PodIdentityAssociation, PointInTimeRecovery,
-    Projection, RdsInstance, RdsParameterGroup, RdsSubnetGroup, RedrivePolicy, S3Bucket,
-    ScalableDimension, ScalableTarget, SecondaryIndex, SecretsManagerSecret, SnsSubscription,
-    SnsTopic, SqsQueue, StreamView, SubscriptionProtocol, TableClass, Tags, Taint, TaintEffect,
-    Throughput, TransitEncryption, password_secret,
+    CorsRule, DynamoDbTable, FargateProfile, FargateSelector, IamRole, IntelligentTiering, Key,
+    KeyAttribute, KeyType, KmsKey, LifecycleRule, NodeGroup, NodeGroupUpdate,
+    PodIdentityAssociation, PointInTimeRecovery, Projection, RdsInstance, RdsParameterGroup,
+    RdsSubnetGroup, RedrivePolicy, S3Bucket, ScalableDimension, ScalableTarget, SecondaryIndex,
+    SecretsManagerSecret, SnsSubscription, SnsTopic, SqsQueue, StreamView, SubscriptionProtocol,
+    TableClass, Tags, Taint, TaintEffect, Throughput, TransitEncryption, password_secret,
 };
 
 use crate::double::{ACCOUNT_ID, CLUSTER, Double, REGION, Seed, converge, owner_tags};
@@ -41,6 +41,8 @@ pub struct Ground {
     pub pod_roles: [String; 2],
     /// ARN of a role for nodes.
     pub node_role: String,
+    /// ARN of a role by which Fargate runs pods.
+    pub fargate_role: String,
     /// Two security groups.
     pub security_groups: [String; 2],
     /// ARNs of two queues.
@@ -72,6 +74,7 @@ impl Ground {
             ("ground-one", "pods.eks.amazonaws.com"),
             ("ground-two", "pods.eks.amazonaws.com"),
             ("ground-nodes", "ec2.amazonaws.com"),
+            ("ground-fargate", "eks-fargate-pods.amazonaws.com"),
         ] {
             let role = IamRole {
                 name: name.into(),
@@ -83,6 +86,7 @@ impl Ground {
             };
             roles.push(arn(&double, &account, role).await);
         }
+        let fargate_role = roles.pop().unwrap();
         let node_role = roles.pop().unwrap();
         let mut queues = Vec::new();
         for name in ["ground-one", "ground-two"] {
@@ -155,6 +159,7 @@ impl Ground {
             keys: keys.try_into().unwrap(),
             pod_roles: roles.try_into().unwrap(),
             node_role,
+            fargate_role,
             security_groups,
             queues: queues.try_into().unwrap(),
             somebody_else: double.account_of("matrix-somebody-else"),
@@ -210,6 +215,19 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
             version: Some("1.35".into()),
             release_version: None,
             force_update: false,
+            tags,
+        }
+        .into(),
+        AwsKind::FargateProfile => FargateProfile {
+            cluster: CLUSTER.into(),
+            name: name.into(),
+            pod_execution_role_arn: ground.fargate_role.clone(),
+            subnets,
+            selectors: [FargateSelector {
+                namespace: "shop".into(),
+                labels: [("profile".to_owned(), name.to_owned())].into(),
+            }]
+            .into(),
             tags,
         }
         .into(),
@@ -460,6 +478,10 @@ pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values
         ),
         (AwsKind::IamRole, "managedPolicyArns") => {
             one(known, json!([managed("AmazonS3ReadOnlyAccess")]))
+        }
+        (AwsKind::FargateProfile, "podExecutionRoleArn") => one(known, json!(ground.pod_roles[0])),
+        (AwsKind::FargateProfile, "selectors") => {
+            one(known, json!([{"namespace": "other", "labels": {}}]))
         }
         (AwsKind::NodeGroup, "taints") => one(known, json!([taint("spot"), taint("batch")])),
         (AwsKind::NodeGroup, "update") => one(known, json!(NodeGroupUpdate::MaxUnavailable(2))),

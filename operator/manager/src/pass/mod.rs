@@ -25,7 +25,6 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{
     attempts::attempts,
-    aws::AwsKind,
     blueprint::Blueprint,
     budget, decisions,
     failure::{Class, Failure, retry_after},
@@ -33,7 +32,7 @@ use shopkeeper_plan::{
     last_seen::last_seen,
     names::Owner,
     observed::Observed,
-    plan::{Action, Blocker, Decision, Operation, Plan, Step},
+    plan::{Action, Blocker, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     quota::Quotas,
     report::{self, Report},
@@ -291,7 +290,7 @@ impl<K: Scoped> Subject<'_, K> {
             site.session.observer.forget(key);
         }
         if gone.iter().any(|key| {
-            key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
+            matches!(key.kind, ResourceKind::Aws(kind) if kind.is_place())
                 && (self.deleting() || blueprint.get(key).is_none())
         }) {
             self.tell_of_room();

@@ -20,6 +20,7 @@ use shopkeeper_plan::{
     },
     planner::Inventory,
     quota::QuotaUse,
+    resolve::fargate::EKS_FARGATE_LABEL,
     resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
 };
@@ -62,7 +63,18 @@ pub(super) async fn observe<K: Managed>(
     observed.quotas = QuotaUse {
         allowed: site.quotas,
         node_groups: node_groups(site, &draft, &observed).await,
+        fargate_profiles: fargate_profiles(site, &draft, &observed).await,
     };
+    for key in aws.iter().filter(|key| {
+        key.kind == ResourceKind::Aws(AwsKind::FargateProfile) && draft.get(key).is_none()
+    }) {
+        // Only a profile that is about to go is asked for its pods: they go with it.
+        let pods = pods_of_profile(subject, &key.name).await?;
+        let nodes = Vec::new();
+        observed
+            .nodes
+            .insert(key.name.clone(), NodeGroupNodes { nodes, pods });
+    }
     for key in aws
         .iter()
         .filter(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup))
@@ -105,10 +117,9 @@ async fn secrets<K: Managed>(subject: &Subject<'_, K>, draft: &Blueprint) -> Sec
 
 /// How many node groups the cluster has. Asked only where one is missing: what is as desired costs nothing.
 async fn node_groups(site: &Site<'_>, draft: &Blueprint, observed: &Observed) -> Option<u32> {
-    draft.keys().find(|key| {
-        key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
-            && matches!(observed.aws.get(*key), Some(Observation::Absent))
-    })?;
+    if !is_missing(AwsKind::NodeGroup, draft, observed) {
+        return None;
+    }
     match eks::count_node_groups(&site.session.account, &site.scope.cluster).await {
         Ok(count) => Some(count),
         Err(failure) => {
@@ -116,6 +127,28 @@ async fn node_groups(site: &Site<'_>, draft: &Blueprint, observed: &Observed) ->
             None
         }
     }
+}
+
+/// How many Fargate profiles the cluster has, in the same way.
+async fn fargate_profiles(site: &Site<'_>, draft: &Blueprint, observed: &Observed) -> Option<u32> {
+    if !is_missing(AwsKind::FargateProfile, draft, observed) {
+        return None;
+    }
+    match eks::count_fargate_profiles(&site.session.account, &site.scope.cluster).await {
+        Ok(count) => Some(count),
+        Err(failure) => {
+            tracing::warn!(class = failure.class.label(), %failure, "Fargate profiles not counted");
+            None
+        }
+    }
+}
+
+/// Whether one of a kind is to be made.
+fn is_missing(kind: AwsKind, draft: &Blueprint, observed: &Observed) -> bool {
+    draft.keys().any(|key| {
+        key.kind == ResourceKind::Aws(kind)
+            && matches!(observed.aws.get(key), Some(Observation::Absent))
+    })
 }
 
 fn kubernetes<K: Managed>(
@@ -207,11 +240,29 @@ async fn evictable_pods<K: Managed>(
     Ok(lists.into_iter().flatten().collect())
 }
 
-/// The pods on one node, page by page.
+/// The pods on one node.
 async fn pods_on(api: Api<Pod>, node: String) -> Result<Vec<ObservedPod>, Error> {
-    let mut page = ListParams::default()
-        .fields(&format!("spec.nodeName={node}"))
-        .limit(PODS_IN_A_PAGE);
+    listed(
+        api,
+        ListParams::default().fields(&format!("spec.nodeName={node}")),
+    )
+    .await
+}
+
+/// The pods that a Fargate profile took, by the label that EKS gives them. A profile of ours takes none of another namespace.
+async fn pods_of_profile<K: Managed>(
+    subject: &Subject<'_, K>,
+    profile: &str,
+) -> Result<Vec<ObservedPod>, Error> {
+    let client = subject.world.client.clone();
+    let api: Api<Pod> = Api::namespaced(client, &subject.owner.namespace);
+    let selector = format!("{EKS_FARGATE_LABEL}={profile}");
+    listed(api, ListParams::default().labels(&selector)).await
+}
+
+/// The pods of a list that can be evicted, page by page.
+async fn listed(api: Api<Pod>, list: ListParams) -> Result<Vec<ObservedPod>, Error> {
+    let mut page = list.limit(PODS_IN_A_PAGE);
     let mut found = Vec::new();
     loop {
         let pods = api.list(&page).await?;

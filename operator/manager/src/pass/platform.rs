@@ -277,6 +277,7 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
         extension["quotas"] = json!({
             "nodeGroupsPerCluster": quotas.node_groups_per_cluster,
             "nodesPerNodeGroup": quotas.nodes_per_node_group,
+            "fargateProfilesPerCluster": quotas.fargate_profiles_per_cluster,
         });
     }
     if let Some(arn) = &resolved.existing_key_arn {

@@ -15,6 +15,7 @@ mod cache_subnet_group;
 mod cache_user;
 mod cache_user_group;
 mod dynamodb_table;
+mod fargate_profile;
 mod iam_role;
 mod kms_key;
 mod node_group;
@@ -40,6 +41,7 @@ pub use dynamodb_table::{
     AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
     Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
 };
+pub use fargate_profile::{FargateProfile, FargateSelector};
 pub use iam_role::IamRole;
 pub use kms_key::KmsKey;
 pub use node_group::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect};
@@ -386,6 +388,8 @@ registry! {
     IamRole, "IAM role", stage 50, Nothing, minutes 0;
     /// An EKS managed node group.
     NodeGroup, "EKS node group", stage 30, Nothing, minutes 4;
+    /// An EKS Fargate profile.
+    FargateProfile, "Fargate profile", stage 30, Nothing, minutes 2;
     /// An EKS Pod Identity association.
     PodIdentityAssociation, "Pod Identity association", stage 20, Nothing, minutes 0;
     /// A DynamoDB table.
@@ -421,6 +425,12 @@ registry! {
 }
 
 impl AwsKind {
+    /// Whether pods run on it. It holds nothing, is made again once where EKS gives up on it, and goes after the pods have left.
+    #[must_use]
+    pub const fn is_place(self) -> bool {
+        matches!(self, Self::NodeGroup | Self::FargateProfile)
+    }
+
     /// What brings back the data of one that somebody deleted, in words that follow "unless you"; `None` for kinds that are as good as
     /// before once they are made anew. What a cache and a queue held is lost, and the shop is down without them: nothing is gained by
     /// waiting for a person.

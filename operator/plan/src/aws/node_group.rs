@@ -50,7 +50,7 @@ pub enum NodeGroupUpdate {
 }
 
 /// A managed node group. Its name ends in a hash of the fields that EKS cannot change (see
-/// `crate::names::node_group`), so that changing one of them asks for another group.
+/// `crate::names::with_hash`), so that changing one of them asks for another group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeGroup {

@@ -11,13 +11,14 @@ use crate::{
     aws::{AwsKind, AwsResource, IamRole, PodIdentityAssociation},
     blueprint::Section,
     difference::canonical,
+    failure::{Class, Failure},
     kubernetes::{
         KubernetesKind,
         readiness::{Readiness, readiness},
         service_account::ROLE_ANNOTATION,
     },
     observed::Observation,
-    resolve::{ComponentIdentity, IdentityMode, RoleDraft, permissions},
+    resolve::{ComponentIdentity, IdentityMode, Placement, RoleDraft, permissions},
     resource::ResourceKey,
 };
 
@@ -132,6 +133,25 @@ impl ComponentBuilder<'_> {
             association: None,
             account_role,
             of_pods,
+        }
+    }
+
+    /// Why pods cannot go to Fargate yet: EKS tells new pods of an association as long as there is one, and on Fargate there is no
+    /// agent behind it.
+    pub(super) fn held_off_fargate(&self) -> Option<Failure> {
+        let Placement::Fargate(_) = &self.component.placement else {
+            return None;
+        };
+        let key = self.association(String::new()).key();
+        match self.observed.aws.get(&key) {
+            None | Some(Observation::Absent) => None,
+            Some(_) => Some(
+                Failure::new(
+                    Class::NotReady,
+                    format!("{key} has to go before pods start on Fargate, where it gives them no credentials"),
+                )
+                .with_remedy("nothing: it is taken away by itself, then the pods are replaced"),
+            ),
         }
     }
 

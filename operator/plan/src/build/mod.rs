@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod external;
+mod fargate;
 mod identity;
 mod marks;
 mod outputs;
@@ -123,6 +124,7 @@ impl ComponentBuilder<'_> {
         };
         let nodes = self.nodes();
         let identity = self.identity();
+        let held = self.held_off_fargate();
         let role = |part: &str| component.role_of(part);
 
         let before_account = match identity.account_role {
@@ -162,6 +164,7 @@ impl ComponentBuilder<'_> {
         let marks: Vec<pod::Mark> = [
             (identity::PODS_ANNOTATION, identity.of_pods),
             (security_groups::PODS_ANNOTATION, of_groups),
+            (fargate::PODS_ANNOTATION, self.of_profile()),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
@@ -176,7 +179,14 @@ impl ComponentBuilder<'_> {
         before.extend(binding_keys);
         let deployment_key =
             ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
-        if missing.is_empty() {
+        if let Some(failure) = held {
+            self.blueprint.held(
+                Section::Workload,
+                role("deployment"),
+                deployment_key.clone(),
+                failure,
+            );
+        } else if missing.is_empty() {
             let object = deployment::build(&frame, component, &bound, &marks);
             self.blueprint
                 .kubernetes(Section::Workload, role("deployment"), object, &before);
@@ -210,19 +220,19 @@ impl ComponentBuilder<'_> {
     }
 
     fn nodes(&mut self) -> Vec<ResourceKey> {
-        let Placement::Own(own) = &self.component.placement else {
-            return Vec::new();
+        let (iam_role, place): (_, AwsResource) = match &self.component.placement {
+            Placement::Own(own) => (&own.role, own.group.clone().into()),
+            Placement::Fargate(fargate) => (&fargate.role, fargate.profile.clone().into()),
+            Placement::Shared { .. } | Placement::Anywhere => return Vec::new(),
         };
         let role = |part: &str| self.component.role_of(part);
         let role_key =
             self.blueprint
-                .aws(Section::Nodes, role("nodes.role"), own.role.clone(), &[]);
-        vec![self.blueprint.aws(
-            Section::Nodes,
-            role("nodes"),
-            own.group.clone(),
-            std::slice::from_ref(&role_key),
-        )]
+                .aws(Section::Nodes, role("nodes.role"), iam_role.clone(), &[]);
+        vec![
+            self.blueprint
+                .aws(Section::Nodes, role("nodes"), place, &[role_key]),
+        ]
     }
 
     /// The outputs of something external. Its Secret is read, also where that is not there.

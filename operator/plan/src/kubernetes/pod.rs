@@ -14,6 +14,7 @@ use crate::{
     aws::TaintEffect,
     resolve::{
         Component, Placement,
+        fargate::FARGATE_LABEL,
         nodes::{EKS_NODE_GROUP_LABEL, NODES_LABEL},
     },
 };
@@ -42,6 +43,9 @@ pub fn unpatched(frame: &Frame<'_>, component: &Component, bound: &Bound, marks:
     );
     // Ours last: the selector has to match.
     labels.extend(frame.labels());
+    if let Placement::Fargate(fargate) = &component.placement {
+        labels.insert(FARGATE_LABEL.to_owned(), json!(fargate.profile.name));
+    }
     let mut metadata = json!({"labels": labels});
     let mut annotations = annotations(component, bound);
     annotations.extend(
@@ -347,7 +351,7 @@ fn node_selector(component: &Component) -> Map<String, Value> {
         Placement::Shared { name, .. } => {
             selector.insert(EKS_NODE_GROUP_LABEL.to_owned(), json!(name));
         }
-        Placement::Anywhere => {}
+        Placement::Fargate(_) | Placement::Anywhere => {}
     }
     selector
 }
@@ -378,7 +382,7 @@ fn tolerations(component: &Component) -> Vec<Value> {
         } => {
             tolerations.push(json!({"operator": "Exists", "effect": "NoSchedule"}));
         }
-        Placement::Shared { .. } | Placement::Anywhere => {}
+        Placement::Shared { .. } | Placement::Fargate(_) | Placement::Anywhere => {}
     }
     tolerations
 }

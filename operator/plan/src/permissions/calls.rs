@@ -56,6 +56,7 @@ pub const fn calls(kind: AwsKind) -> &'static [Call] {
         AwsKind::KmsKey => KMS_KEY,
         AwsKind::IamRole => IAM_ROLE,
         AwsKind::NodeGroup => NODE_GROUP,
+        AwsKind::FargateProfile => FARGATE_PROFILE,
         AwsKind::PodIdentityAssociation => POD_IDENTITY_ASSOCIATION,
         AwsKind::DynamoDbTable => DYNAMODB_TABLE,
         AwsKind::ScalableTarget => SCALABLE_TARGET,
@@ -120,6 +121,14 @@ const NODE_GROUP: &[Call] = &[
     change("eks", "DeleteNodegroup"),
     change("eks", "UpdateNodegroupConfig"),
     change("eks", "UpdateNodegroupVersion"),
+];
+
+const FARGATE_PROFILE: &[Call] = &[
+    look("eks", "DescribeFargateProfile"),
+    look("eks", "ListFargateProfiles"),
+    make("eks", "CreateFargateProfile"),
+    make("eks", "TagResource"),
+    change("eks", "DeleteFargateProfile"),
 ];
 
 const POD_IDENTITY_ASSOCIATION: &[Call] = &[

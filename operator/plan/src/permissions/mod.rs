@@ -5,7 +5,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{aws::AwsKind, names::CLUSTER_TAG, resolve::nodes::NODE_POLICIES};
+use crate::{
+    aws::AwsKind,
+    names::CLUSTER_TAG,
+    resolve::{fargate::POD_EXECUTION_POLICIES, nodes::NODE_POLICIES},
+};
 
 mod calls;
 
@@ -65,16 +69,18 @@ const USING_KEYS: [&str; 4] = ["dynamodb", "elasticache", "rds", "secretsmanager
 const LOOKED_AT_FOR_US: [&str; 1] = ["cloudwatch:DescribeAlarms"];
 
 /// Services that have to be allowed a role of their own in the account, the first time they are used.
-const SERVICE_LINKED: [&str; 4] = [
+const SERVICE_LINKED: [&str; 5] = [
     "dynamodb.application-autoscaling",
+    "eks-fargate",
     "eks-nodegroup",
     "elasticache",
     "rds",
 ];
 
-/// Services that roles of ours are given to: EKS for nodes, Pod Identity for pods.
-const PASSED_TO: [&str; 3] = [
+/// Services that roles of ours are given to: EKS for nodes, Fargate and Pod Identity for pods.
+const PASSED_TO: [&str; 4] = [
     "ec2.amazonaws.com",
+    "eks-fargate-pods.amazonaws.com",
     "eks.amazonaws.com",
     "pods.eks.amazonaws.com",
 ];
@@ -88,6 +94,11 @@ const PASSED_TO: [&str; 3] = [
 pub fn policies() -> [(&'static str, Value); 2] {
     let own = "${aws:PrincipalTag/eks-cluster-arn}";
     let everything = json!("*");
+    let node_policies: Vec<String> = NODE_POLICIES
+        .iter()
+        .chain(&POD_EXECUTION_POLICIES)
+        .map(|name| format!("arn:*:iam::aws:policy/{name}"))
+        .collect();
     // IAM knows no resource for some of these calls, and then no account of it either.
     let account =
         json!({"StringEqualsIfExists": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}});
@@ -123,7 +134,7 @@ pub fn policies() -> [(&'static str, Value); 2] {
             &everything,
             Some(json!({
                 "StringEquals": {format!("aws:ResourceTag/{CLUSTER_TAG}"): own},
-                "ArnLike": {"iam:PolicyARN": NODE_POLICIES.map(|name| format!("arn:*:iam::aws:policy/{name}"))},
+                "ArnLike": {"iam:PolicyARN": node_policies},
             })),
         ),
         statement(

@@ -282,7 +282,7 @@ impl Planner<'_> {
         step
     }
 
-    /// A group of nodes that EKS gave up on holds nothing: it is taken away and made again, once. What made it fail twice (no
+    /// A place for pods that EKS gave up on holds nothing: it is taken away and made again, once. What made it fail twice (no
     /// capacity, a network without a way to the cluster) is as likely to do so a third time. Data is left to a person at once.
     fn plan_failed(&mut self, key: &ResourceKey, node: &Node, present: &Present, reason: &str) {
         let kind = present.resource.kind();
@@ -290,7 +290,7 @@ impl Planner<'_> {
             let message = format!("{key} failed in AWS{times}: {reason}");
             Failure::new(Class::Invalid, message).with_remedy(remedy)
         };
-        if kind != AwsKind::NodeGroup {
+        if !kind.is_place() {
             let remedy = "mend or delete it in AWS; what AWS says of it is in its events";
             return self.refuse(key, Action::Wait, refused("", remedy));
         }

@@ -140,6 +140,8 @@ struct Planner<'a> {
     unchanged: usize,
     /// Node groups that are to be made, as far as the quota of the cluster has room for them.
     new_node_groups: u32,
+    /// Fargate profiles, in the same way.
+    new_fargate_profiles: u32,
     /// Resources of the blueprint that are exactly as desired and do their work.
     settled: BTreeSet<ResourceKey>,
 }
@@ -151,6 +153,7 @@ impl<'a> Planner<'a> {
             steps: Vec::new(),
             unchanged: 0,
             new_node_groups: 0,
+            new_fargate_profiles: 0,
             settled: BTreeSet::new(),
         }
     }

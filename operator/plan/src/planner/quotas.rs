@@ -11,10 +11,19 @@ const SIZES: [&str; 3] = ["minSize", "maxSize", "desiredSize"];
 impl Planner<'_> {
     /// Why a resource cannot be made. Somebody else may take the last place before it is: then AWS refuses.
     pub(super) fn over_quota(&mut self, desired: &AwsResource) -> Option<Failure> {
-        let AwsResource::NodeGroup(group) = desired else {
-            return None;
-        };
         let quotas = &self.input.observed.quotas;
+        let group = match desired {
+            AwsResource::NodeGroup(group) => group,
+            AwsResource::FargateProfile(profile) => {
+                let refusal =
+                    quotas.refuses_fargate_profile(&profile.cluster, self.new_fargate_profiles);
+                if refusal.is_none() {
+                    self.new_fargate_profiles += 1;
+                }
+                return refusal;
+            }
+            _ => return None,
+        };
         let refusal = quotas
             .refuses_node_group(&group.cluster, self.new_node_groups)
             .or_else(|| quotas.refuses_nodes(group.max_size));

@@ -86,7 +86,7 @@ pub(super) fn plan_leftovers(
             let role = input.inventory.get(key).map(|entry| entry.role.as_str());
             let replaced = role.is_some()
                 && input.blueprint.iter().any(|(other, node)| {
-                    other.kind == key.kind && Some(node.role.as_str()) == role
+                    is_replaced_by(key.kind, other.kind) && Some(node.role.as_str()) == role
                 });
             take_down(
                 key,
@@ -117,6 +117,12 @@ pub(super) fn plan_leftovers(
     }
     order_by_stage(&mut added);
     steps.append(&mut added);
+}
+
+/// Whether one resource can take the place of another: of its kind, or another place for the same pods.
+fn is_replaced_by(old: ResourceKind, new: ResourceKind) -> bool {
+    let is_place = |kind| matches!(kind, ResourceKind::Aws(kind) if kind.is_place());
+    old == new || (is_place(old) && is_place(new))
 }
 
 /// Whether a leftover waits until another resource is as desired. Most wait for all of them; not what keeps pods from coming up for as
@@ -300,7 +306,7 @@ fn take_down_aws(
         }
         Lifecycle::Available | Lifecycle::Failed(_) => {}
     }
-    if kind == AwsKind::NodeGroup
+    if kind.is_place()
         && !input.deleting
         && let Some(nodes) = input.observed.nodes.get(&key.name)
         && let Some(pod) = nodes.pods.first()
@@ -323,7 +329,7 @@ fn take_down_aws(
     Some(step)
 }
 
-/// Moves the pods off the nodes of a group. Where all were told to go and no further one can come, there is only to wait for them:
+/// Moves the pods off a place: the nodes of a group, or a Fargate profile, which takes its pods with it when it goes. Where all were told to go and no further one can come, there is only to wait for them:
 /// telling them again would do nothing but make the next pass believe that something happened.
 fn drain(key: &ResourceKey, nodes: &NodeGroupNodes, pod: &ObservedPod, action: Action) -> Step {
     let pods = nodes.pods.len();

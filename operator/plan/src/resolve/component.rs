@@ -11,6 +11,7 @@ use shopkeeper_api::{
     exposures::TrafficSource,
     external::External,
     network::Caller,
+    nodes::NodesType,
     pod::Probe,
     scaling::{Autoscale, Scaling, ScalingType},
     workload::{Metrics, MetricsStyle, Port, Workload},
@@ -18,9 +19,10 @@ use shopkeeper_api::{
 
 pub use super::nodes::Placement;
 use super::{
-    Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures, external,
-    external::ResolvedExternal, external_secrets, identity, identity::ComponentIdentity, image,
-    network, network::ResolvedService, nodes, pod_template_patch,
+    Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures,
+    external, external::ResolvedExternal, external_secrets, fargate, identity,
+    identity::ComponentIdentity, image, network, network::ResolvedService, nodes,
+    pod_template_patch,
 };
 use crate::{
     failure::{Class, Failure},
@@ -192,7 +194,14 @@ pub(super) fn component(
         service,
         exposures,
         routed_from: place.routed_from.clone(),
-        identity: identity::identity(context, place, &service_account, tier.identity)?,
+        identity: identity::identity(
+            context,
+            place,
+            &service_account,
+            tier.identity,
+            tier.nodes
+                .is_some_and(|nodes| nodes.type_ == NodesType::Fargate),
+        )?,
         bindings: tier
             .bindings
             .iter()
@@ -218,6 +227,7 @@ pub(super) fn component(
         workload,
     };
     pod_template_patch::check(context.owner, &component, place.field)?;
+    fargate::check(context.owner, &component, place.field)?;
     Ok(component)
 }
 

@@ -91,6 +91,7 @@ pub(super) fn identity(
     place: &Place<'_>,
     service_account: &str,
     declared: Option<&Identity>,
+    on_fargate: bool,
 ) -> Result<ComponentIdentity, Failure> {
     let statements = declared.map(declared_statements).unwrap_or_default();
     match declared.map(|identity| identity.type_) {
@@ -105,6 +106,12 @@ pub(super) fn identity(
                 )
             })?;
             let mode = existing.mode.unwrap_or(IdentityMode::PodIdentity);
+            if on_fargate && mode == IdentityMode::PodIdentity {
+                return Err(not_on_fargate(&format!(
+                    "{}.identity.existing.mode",
+                    place.field
+                )));
+            }
             if mode == IdentityMode::IRSA {
                 issuer(context, &format!("{}.identity.existing.mode", place.field))?;
             }
@@ -123,6 +130,21 @@ pub(super) fn identity(
                 statements,
             ))
         }
+        Some(IdentityType::PodIdentity) if on_fargate => {
+            Err(not_on_fargate(&format!("{}.identity.type", place.field)))
+        }
+        // A frontend for which nothing is declared has nothing that it could be allowed.
+        None if on_fargate && !place.role.is_empty() => Ok(ComponentIdentity::None),
+        None if on_fargate => {
+            issuer(context, &format!("{}.nodes.type", place.field))?;
+            Ok(made(
+                context,
+                place,
+                service_account,
+                IdentityMode::IRSA,
+                statements,
+            ))
+        }
         Some(IdentityType::PodIdentity) | None => Ok(made(
             context,
             place,
@@ -131,6 +153,15 @@ pub(super) fn identity(
             statements,
         )),
     }
+}
+
+/// The agent of Pod Identity is a DaemonSet, and Fargate has none.
+fn not_on_fargate(field: &str) -> Failure {
+    Failure::invalid(
+        field,
+        "EKS Pod Identity does not reach pods on Fargate",
+        "choose IRSA or None",
+    )
 }
 
 /// The issuer of the cluster's tokens, once IAM knows it: before, every request of the pods for credentials would be refused.

@@ -35,6 +35,7 @@ mod database;
 mod edge;
 mod exposures;
 mod external;
+pub mod fargate;
 mod identity;
 mod image;
 mod media;

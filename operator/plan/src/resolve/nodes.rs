@@ -1,4 +1,4 @@
-//! Where pods run: a node group of their own with its role, a shared one, or anywhere.
+//! Where pods run: a node group of their own with its role, a shared one, Fargate, or anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,11 @@ use shopkeeper_api::{
     nodes::{self as api, Nodes, NodesType},
 };
 
-use super::{Context, component::Place};
+use super::{
+    Context,
+    component::Place,
+    fargate::{self, FargateNodes},
+};
 use crate::{
     aws::{CapacityType, IamRole, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
     failure::Failure,
@@ -36,6 +40,8 @@ pub enum Placement {
         /// Whether the pods tolerate every taint, and so those of the group.
         tolerate_taints: bool,
     },
+    /// On Fargate, by a profile of their own.
+    Fargate(Box<FargateNodes>),
     /// Wherever the scheduler puts them.
     Anywhere,
 }
@@ -60,7 +66,7 @@ pub(crate) const NODE_POLICIES: [&str; 3] = [
     "AmazonEKS_CNI_Policy",
 ];
 /// Room for a hash behind the base of a node group's name, within EKS's 63 characters.
-const LONGEST_BASE: usize = 56;
+pub(super) const LONGEST_BASE: usize = 56;
 
 /// Value of [`NODES_LABEL`] for the nodes of a workload.
 #[must_use]
@@ -75,6 +81,11 @@ pub(super) fn placement(
 ) -> Result<Placement, Failure> {
     match declared.map(|nodes| nodes.type_) {
         Some(NodesType::None) => Ok(Placement::Anywhere),
+        Some(NodesType::Fargate) => {
+            let fargate = declared.and_then(|nodes| nodes.fargate.as_ref());
+            fargate::placement(context, place, fargate)
+                .map(|nodes| Placement::Fargate(Box::new(nodes)))
+        }
         Some(NodesType::Shared) => {
             let shared = declared
                 .and_then(|nodes| nodes.shared.as_ref())
@@ -156,7 +167,7 @@ fn own(
             .is_some_and(Toggle::is_enabled),
         tags: context.tags(),
     };
-    group.name = names::node_group(
+    group.name = names::with_hash(
         &base,
         &json!([
             group.node_role_arn,

@@ -10,7 +10,7 @@ use crate::{
     },
     failure::{Class, Failure},
     names::Owner,
-    quota::Quotas,
+    quota::{FARGATE_PROFILES_PER_CLUSTER, Quotas},
 };
 
 /// What `status.cluster.podIdentityAgent` says of a cluster without the agent.
@@ -252,6 +252,10 @@ pub fn known_quotas(platform: &Platform) -> Option<Quotas> {
     Some(Quotas {
         node_groups_per_cluster: u32::try_from(known.node_groups_per_cluster).ok()?,
         nodes_per_node_group: u32::try_from(known.nodes_per_node_group).ok()?,
+        fargate_profiles_per_cluster: known
+            .fargate_profiles_per_cluster
+            .and_then(|profiles| u32::try_from(profiles).ok())
+            .unwrap_or(FARGATE_PROFILES_PER_CLUSTER.default),
     })
 }
 

@@ -12,6 +12,7 @@ mod convergence;
 mod drift;
 mod exposures;
 mod external;
+mod fargate;
 mod fixture;
 mod gateways;
 mod identity;

@@ -138,6 +138,7 @@ impl World {
             unknown: BTreeMap::new(),
             lately: BTreeMap::new(),
             quotas: QuotaUse {
+                fargate_profiles: None,
                 allowed: Some(Quotas::default()),
                 node_groups: Some(0),
             },
@@ -219,13 +220,17 @@ impl World {
                 }
                 observed.nodes.insert(group.name.clone(), nodes);
             }
+            if key.kind == ResourceKind::Aws(AwsKind::FargateProfile) && draft.get(key).is_none() {
+                let (nodes, pods) = (Vec::new(), self.pods_on(&key.name));
+                observed
+                    .nodes
+                    .insert(key.name.clone(), NodeGroupNodes { nodes, pods });
+            }
         }
         observed
     }
 
     fn nodes_of(&self, group: &NodeGroup) -> NodeGroupNodes {
-        let ending = self.ending.get(&group.name).copied().unwrap_or(0);
-        let pods = self.pods.get(&group.name).copied().unwrap_or(0);
         NodeGroupNodes {
             nodes: (0..group.min_size)
                 .map(|nth| ObservedNode {
@@ -237,15 +242,21 @@ impl World {
                     resource_version: "1".into(),
                 })
                 .collect(),
-            pods: (0..pods)
-                .map(|nth| ObservedPod {
-                    namespace: "shop".into(),
-                    name: format!("pod-{nth}"),
-                    uid: format!("pod-{nth}-uid"),
-                    is_ending: nth < ending,
-                })
-                .collect(),
+            pods: self.pods_on(&group.name),
         }
+    }
+
+    fn pods_on(&self, place: &str) -> Vec<ObservedPod> {
+        let ending = self.ending.get(place).copied().unwrap_or(0);
+        let pods = self.pods.get(place).copied().unwrap_or(0);
+        (0..pods)
+            .map(|nth| ObservedPod {
+                namespace: "shop".into(),
+                name: format!("pod-{nth}"),
+                uid: format!("pod-{nth}-uid"),
+                is_ending: nth < ending,
+            })
+            .collect()
     }
 
     fn node_groups(&self) -> u32 {

@@ -77,6 +77,52 @@ impl Aws {
         }))
     }
 
+    /// The names of all Fargate profiles of a cluster, sorted.
+    pub async fn fargate_profiles(&self, cluster: &str) -> Result<Vec<String>> {
+        let listed = self.eks.list_fargate_profiles().cluster_name(cluster);
+        let mut names = listed.send().await?.fargate_profile_names().to_vec();
+        names.sort();
+        Ok(names)
+    }
+
+    /// An EKS Fargate profile; `null` where there is none.
+    pub async fn fargate_profile(&self, cluster: &str, name: &str) -> Result<Value> {
+        let call = self
+            .eks
+            .describe_fargate_profile()
+            .cluster_name(cluster)
+            .fargate_profile_name(name);
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
+            {
+                return Ok(Value::Null);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let profile = answer
+            .fargate_profile()
+            .context("DescribeFargateProfile answered no profile")?;
+        let mut subnets = profile.subnets().to_vec();
+        subnets.sort();
+        let selectors: Vec<Value> = profile
+            .selectors()
+            .iter()
+            .map(|selector| json!({"namespace": selector.namespace(), "labels": selector.labels()}))
+            .collect();
+        Ok(json!({
+            "arn": profile.fargate_profile_arn(),
+            "status": profile.status().map(|status| status.as_str()),
+            "role": profile.pod_execution_role_arn(),
+            "subnets": subnets,
+            "selectors": selectors,
+            "tags": profile.tags(),
+        }))
+    }
+
     /// An IAM role with its policies.
     pub async fn role(&self, name: &str) -> Result<Value> {
         let role = self

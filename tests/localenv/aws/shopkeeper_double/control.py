@@ -130,6 +130,8 @@ class Control:
 
         account = os.environ.get("MOTO_ACCOUNT_ID", DEFAULT_ACCOUNT_ID)
         backend: Any = eks_backends[account][body["region"]]
+        if "fargate_profile" in body:
+            return {"accepted": backend.fargate_played(body["cluster"], body["fargate_profile"])}
         return {"accepted": backend.nodes_replaced(body["cluster"], body["nodegroup"], body["update"])}
 
     def _config(self) -> Any:

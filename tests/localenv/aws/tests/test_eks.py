@@ -340,3 +340,87 @@ class TestSeed:
         subnets = double.client("ec2").describe_subnets(Filters=[{"Name": "tag:tier", "Values": ["private"]}])["Subnets"]
         assert sorted(each["AvailabilityZone"] for each in subnets) == ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
         assert double.client("eks").describe_cluster(name="octank-prod")["cluster"]["version"] == "1.36"
+
+
+class TestFargateProfiles:
+    @staticmethod
+    def create(at: Fixture, name: str = "orders", **changes: Any) -> dict[str, Any]:
+        execution_role = "arn:aws:iam::123456789012:role/fargate"
+        roles = [each["Arn"] for each in at.double.client("iam").list_roles()["Roles"]]
+        if execution_role not in roles:
+            execution_role = role(at.double, "fargate", "eks-fargate-pods.amazonaws.com")
+        given = {
+            "clusterName": CLUSTER,
+            "fargateProfileName": name,
+            "podExecutionRoleArn": execution_role,
+            "subnets": at.subnets,
+            "selectors": [{"namespace": "shop", "labels": {"profile": name}}],
+            "tags": {"shopkeeper.dev/owner": "x"},
+            **changes,
+        }
+        return at.eks.create_fargate_profile(**given)["fargateProfile"]
+
+    @staticmethod
+    def describe(at: Fixture, name: str = "orders") -> dict[str, Any]:
+        return at.eks.describe_fargate_profile(clusterName=CLUSTER, fargateProfileName=name)["fargateProfile"]
+
+    @staticmethod
+    def delete(at: Fixture, name: str = "orders") -> dict[str, Any]:
+        return at.eks.delete_fargate_profile(clusterName=CLUSTER, fargateProfileName=name)["fargateProfile"]
+
+    def test_one_profile_of_a_cluster_is_made_or_deleted_at_a_time(self, slow: Fixture) -> None:
+        assert self.create(slow)["status"] == self.describe(slow)["status"] == "CREATING"
+        code, message = refused(lambda: self.create(slow, "carts"))
+        assert code == "ResourceInUseException" and "Fargate profile orders in status CREATING" in message
+        assert refused(lambda: self.delete(slow))[0] == "ResourceInUseException"
+        slow.double.settle()
+        assert self.describe(slow)["status"] == "ACTIVE"
+        assert self.create(slow, "carts")["status"] == "CREATING"
+        assert refused(lambda: self.delete(slow))[0] == "ResourceInUseException"
+        slow.double.settle()
+        assert self.delete(slow)["status"] == self.describe(slow)["status"] == "DELETING"
+        assert refused(lambda: self.delete(slow, "carts"))[0] == "ResourceInUseException"
+        assert "status DELETING" in refused(lambda: self.create(slow, "third"))[1]
+        slow.double.settle()
+        assert refused(lambda: self.describe(slow))[0] == "ResourceNotFoundException"
+        assert slow.eks.list_fargate_profiles(clusterName=CLUSTER)["fargateProfileNames"] == ["carts"]
+
+    def test_what_it_rests_on_is_checked(self, at: Fixture) -> None:
+        code, message = refused(lambda: self.create(at, podExecutionRoleArn=at.node_role))
+        assert code == "InvalidParameterException" and "eks-fargate-pods.amazonaws.com" in message
+        ec2 = at.double.client("ec2")
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=at.vpc)
+        table = ec2.create_route_table(VpcId=at.vpc)["RouteTable"]["RouteTableId"]
+        ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+        ec2.associate_route_table(RouteTableId=table, SubnetId=at.subnets[0])
+        code, message = refused(lambda: self.create(at))
+        assert code == "InvalidParameterException" and f"{at.subnets[0]} provided in Fargate Profile is not a private" in message
+        made = self.create(at, subnets=at.subnets[1:])
+        assert (made["subnets"], made["selectors"][0]["namespace"]) == (at.subnets[1:], "shop")
+
+    def test_the_quota_counts_every_profile(self, at: Fixture) -> None:
+        assert at.double.control("PUT", "config", {"quotas": {"eks/L-33415657": 1}})[0] == 200
+        self.create(at)
+        assert refused(lambda: self.create(at, "carts"))[0] == "ResourceLimitExceededException"
+
+    def test_one_that_failed_says_why(self, at: Fixture) -> None:
+        outcomes = {"eks.fargate-profile.creating": {"then": "CREATE_FAILED", "count": 1}}
+        assert at.double.control("PUT", "config", {"outcomes": outcomes})[0] == 200
+        self.create(at)
+        made = self.describe(at)
+        assert (made["status"], made["health"]["issues"][0]["code"]) == ("CREATE_FAILED", "AccessDenied")
+        self.delete(at)
+        assert refused(lambda: self.describe(at))[0] == "ResourceNotFoundException"
+
+    def test_it_lasts_until_its_pods_are_played(self, at: Fixture) -> None:
+        assert at.double.control("PUT", "config", {"nodes_are_played": True})[0] == 200
+        self.create(at)
+        assert self.describe(at)["status"] == "CREATING"
+        told = {"region": "eu-west-1", "cluster": CLUSTER, "fargate_profile": "orders"}
+        assert at.double.control("POST", "nodes", told)[1] == {"accepted": True}
+        assert self.describe(at)["status"] == "ACTIVE"
+        self.delete(at)
+        assert self.describe(at)["status"] == "DELETING"
+        at.double.control("POST", "nodes", told)
+        assert refused(lambda: self.describe(at))[0] == "ResourceNotFoundException"

@@ -6,7 +6,7 @@ from typing import Any
 
 from test_eks import CLUSTER, Fixture, refused
 
-GROUPS, NODES = "L-6D54EA21", "L-BD136A63"
+GROUPS, NODES, PROFILES = "L-6D54EA21", "L-BD136A63", "L-33415657"
 
 
 def allow(double: Any, code: str, value: float | None) -> None:
@@ -18,13 +18,13 @@ def value(double: Any, code: str) -> float:
     return double.client("service-quotas").get_service_quota(ServiceCode="eks", QuotaCode=code)["Quota"]["Value"]
 
 
-def test_the_quotas_of_node_groups_are_those_that_aws_lists(double: Any) -> None:
+def test_the_quotas_of_places_for_pods_are_those_that_aws_lists(double: Any) -> None:
     quota = double.client("service-quotas").get_service_quota(ServiceCode="eks", QuotaCode=GROUPS)["Quota"]
     assert quota["QuotaName"] == "Managed node groups per cluster"
     assert (quota["Value"], quota["Adjustable"], quota["QuotaAppliedAtLevel"]) == (30.0, True, "ACCOUNT")
-    assert value(double, NODES) == 450.0
+    assert (value(double, NODES), value(double, PROFILES)) == (450.0, 10.0)
     listed = double.client("service-quotas").list_service_quotas(ServiceCode="eks")["Quotas"]
-    assert {each["QuotaCode"] for each in listed} == {GROUPS, NODES}
+    assert {each["QuotaCode"] for each in listed} == {GROUPS, NODES, PROFILES}
 
 
 def test_an_unknown_quota_is_no_resource(double: Any) -> None:

@@ -1,5 +1,6 @@
 //! What EKS and the controllers of AWS do to a cluster from outside, played against the double.
 
+mod fargate;
 mod ingress;
 mod instance_types;
 mod node_groups;
@@ -81,9 +82,10 @@ async fn run(mut config: kube::Config, aws_endpoint: Option<String>) -> Result<(
     let join_nodes = async {
         match aws_endpoint {
             Some(endpoint) => {
-                node_joiner::NodeJoiner::new(client.clone(), &endpoint)
-                    .run()
-                    .await
+                tokio::join!(
+                    node_joiner::NodeJoiner::new(client.clone(), &endpoint).run(),
+                    fargate::Fargate::new(client.clone(), &endpoint).run()
+                );
             }
             None => std::future::pending().await,
         }

@@ -18,6 +18,9 @@ use crate::control_plane::SIMULATED_NODE;
 /// The label EKS gives the nodes of a managed node group.
 pub(super) const GROUP_LABEL: &str = "eks.amazonaws.com/nodegroup";
 
+/// The label of nodes that Fargate makes, one for each pod, as a selector.
+pub(super) const ON_FARGATE: &str = "eks.amazonaws.com/compute-type=fargate";
+
 /// The group a node was made for, with its cluster.
 const GROUP_KEY: &str = "localenv.shopkeeper.dev/node-group";
 /// What the group's nodes were made from when this one was.
@@ -74,6 +77,25 @@ pub(super) fn node_of(group: &NodeGroup, address: u16, zone: &str) -> Result<Nod
         (FROM_GROUP.into(), from_group(group).to_string()),
     ]);
     machine.node(labels, annotations, &group.taints)
+}
+
+/// The node of one pod on Fargate.
+pub(super) fn fargate_node(address: u16, zone: &str) -> Result<Node> {
+    let machine = Machine {
+        address,
+        zone,
+        instance_type: "m7i.2xlarge",
+        version: "1.36",
+    };
+    let (key, value) = ("eks.amazonaws.com/compute-type", "fargate");
+    let labels = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let taint = json!({"key": key, "value": value, "effect": "NoSchedule"});
+    let mut node = machine.node(labels, BTreeMap::new(), &[taint])?;
+    let name = format!("fargate-{}", node.name_any());
+    node.labels_mut()
+        .insert("kubernetes.io/hostname".into(), name.clone());
+    node.metadata.name = Some(name);
+    Ok(node)
 }
 
 /// A merge patch that gives a node the labels and taints its group has now, if they are not what it was given last.

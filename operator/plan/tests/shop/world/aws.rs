@@ -60,6 +60,7 @@ impl World {
                     || self.has(AwsKind::SecretsManagerSecret, &password_secret(&user.id))
             }
             AwsResource::NodeGroup(group) => has_role(&group.node_role_arn),
+            AwsResource::FargateProfile(profile) => has_role(&profile.pod_execution_role_arn),
             AwsResource::PodIdentityAssociation(association) => has_role(&association.role_arn),
             AwsResource::SnsSubscription(subscription) => self.has(
                 AwsKind::SnsTopic,
@@ -240,6 +241,11 @@ impl World {
                         && user.password_current.is_some()
                         && password_secret(&user.id) == key.name
                 }
+                (AwsResource::FargateProfile(profile), ResourceKind::Aws(AwsKind::IamRole)) => {
+                    profile
+                        .pod_execution_role_arn
+                        .ends_with(&format!("/{}", key.name))
+                }
                 (AwsResource::NodeGroup(group), ResourceKind::Aws(AwsKind::IamRole)) => {
                     group.node_role_arn.ends_with(&format!("/{}", key.name))
                 }
@@ -253,7 +259,7 @@ impl World {
         self.check_unused(key);
         let pods = self.pods.get(&key.name).copied().unwrap_or(0);
         assert!(
-            pods == 0 || key.kind != ResourceKind::Aws(AwsKind::NodeGroup),
+            pods == 0 || !matches!(key.kind, ResourceKind::Aws(kind) if kind.is_place()),
             "{pods} pods go down with {key}"
         );
         let thing = self.aws.get_mut(key).expect("it exists");

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::AwsResource,
+    aws::{AwsKind, AwsResource},
     kubernetes::{KubernetesKind, KubernetesObject, surplus::surplus},
     observed::{Lifecycle, ObservedObject},
     planner::DriftPolicy,
+    resolve::fargate::FARGATE_LABEL,
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -51,6 +52,24 @@ impl World {
                         set_replicas(&mut object.body, "kube-controller-manager", "Update");
                     }
                     let replicas = object.body["spec"]["replicas"].clone();
+                    // Pods of a profile go where the template says; those of a node group stay until its nodes are drained.
+                    let labels = &object.body["spec"]["template"]["metadata"]["labels"];
+                    let profile = labels[FARGATE_LABEL].as_str().map(str::to_owned);
+                    let on_fargate = |place: &String| {
+                        self.aws.contains_key(&ResourceKey::aws(
+                            AwsKind::FargateProfile,
+                            place.as_str(),
+                        ))
+                    };
+                    let moves = match &profile {
+                        Some(profile) => !self.pods.contains_key(profile),
+                        None => self.pods.keys().any(on_fargate),
+                    };
+                    if moves && let Some(place) = profile.as_ref().or(group.as_ref()) {
+                        let count = usize::try_from(replicas.as_u64().unwrap()).unwrap();
+                        self.pods = BTreeMap::from([(place.clone(), count)]);
+                        moved = true;
+                    }
                     if let (Some(group), true) = (&group, self.pods.values().sum::<usize>() == 0) {
                         self.pods.insert(
                             group.clone(),

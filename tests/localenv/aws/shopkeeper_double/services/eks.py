@@ -280,6 +280,8 @@ def inventory(account_id: str, region: str) -> list[dict[str, Any]]:
                 entry["detail"] = {key: values[key] for key in shown if key in values}
                 if rollout := resource.rolling_out():  # type: ignore[attr-defined]
                     entry["rollout"] = rollout
+            if resource.kind == "fargate-profile":
+                entry["detail"] = {key: values[key] for key in ("podExecutionRoleArn", "subnets", "selectors")}
             if resource.kind == "pod-identity-association":
                 entry["detail"] = {key: values[key] for key in ("namespace", "serviceAccount", "roleArn")}
             found.append(entry)

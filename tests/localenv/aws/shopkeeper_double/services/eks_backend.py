@@ -239,9 +239,10 @@ class EksBackend(ClusterBackend):
         cluster, name = self.active_cluster(p["clusterName"]), p["fargateProfileName"]
         if name in cluster.fargate_profiles:
             raise in_use("A Fargate Profile already exists with this name in this cluster.")
-        busy = [each for each in cluster.fargate_profiles.values() if each.lifecycle.in_transition]
-        if busy:  # EKS creates and deletes one profile of a cluster at a time
-            raise in_use(f"Fargate profile {busy[0].values['fargateProfileName']} is being created or deleted")
+        self._refuse_second_profile(cluster, "create", name)
+        allowed = service_quotas.allowed(service_quotas.FARGATE_PROFILES_PER_CLUSTER)
+        if len(cluster.fargate_profiles) >= allowed:
+            raise limit_exceeded(f"Fargate Profile limit exceeded for cluster {cluster.name}: {allowed}")
         selectors = p.get("selectors") or []
         if not selectors:
             raise invalid_parameter("Fargate Profile requires at least one selector.")
@@ -254,8 +255,8 @@ class EksBackend(ClusterBackend):
                 )
             if len(selector.get("labels") or {}) > 5:
                 raise invalid_parameter("Request contains Selector with more than 5 Label pairs")
-        self.role(p["podExecutionRoleArn"], "The pod execution role does not exist")
-        self.subnets(p.get("subnets") or [])
+        self._check_pod_execution_role(p["podExecutionRoleArn"])
+        self._check_private_subnets(cluster, p.get("subnets") or [])
         profile = FargateProfile(
             {
                 "fargateProfileName": name,
@@ -269,9 +270,36 @@ class EksBackend(ClusterBackend):
                 "tags": dict(p.get("tags") or {}),
             }
         )
-        profile.lifecycle.begin("CREATING")
+        profile.begin("CREATING")
         cluster.fargate_profiles[name] = profile
         return profile
+
+    @staticmethod
+    def _refuse_second_profile(cluster: Cluster, verb: str, name: str) -> None:
+        """EKS creates or deletes one profile of a cluster at a time."""
+        for other in cluster.fargate_profiles.values():
+            if other.values["fargateProfileName"] != name and other.lifecycle.in_transition:
+                raise in_use(
+                    f"Cannot {verb} Fargate Profile {name} because cluster {cluster.name} currently has Fargate profile "
+                    f"{other.values['fargateProfileName']} in status {other.lifecycle.state}"
+                )
+
+    def _check_pod_execution_role(self, arn: str) -> None:
+        role = self.role(arn, f"The role with name {arn.rsplit('/', 1)[-1]} cannot be found.")
+        if role is not None and not rules.trusts(role.assume_role_policy_document, "eks-fargate-pods.amazonaws.com"):
+            raise invalid_parameter(
+                "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal"
+            )
+
+    def _check_private_subnets(self, cluster: Cluster, identifiers: list[str]) -> None:
+        """Fargate runs pods in subnets without a route to an internet gateway alone."""
+        if identifiers:
+            self._check_node_subnets(cluster, identifiers)
+        for identifier in identifiers:
+            tables = self.ec2.describe_route_tables(filters={"association.subnet-id": [identifier]})
+            routes = [route for table in tables for route in table.routes]
+            if any(getattr(route.gateway, "id", "").startswith("igw-") for route in routes):
+                raise invalid_parameter(f"Subnet {identifier} provided in Fargate Profile is not a private subnet")
 
     def fargate_profile(self, cluster_name: str, name: str) -> FargateProfile:
         cluster = self.cluster(cluster_name)
@@ -279,10 +307,17 @@ class EksBackend(ClusterBackend):
 
     def delete_fargate_profile(self, cluster_name: str, name: str) -> FargateProfile:
         profile = self.fargate_profile(cluster_name, name)
-        if profile.lifecycle.state == "DELETING":
-            raise in_use(f"Fargate profile {name} is already being deleted")
-        profile.lifecycle.begin("DELETING", then=GONE)
+        if profile.lifecycle.in_transition:
+            state = profile.lifecycle.state
+            raise in_use(f"Cannot delete Fargate Profile {name} because it currently is in status {state}")
+        self._refuse_second_profile(self.cluster(cluster_name), "delete", name)
+        profile.begin("DELETING", then=GONE)
         return profile
+
+    def fargate_played(self, cluster_name: str, name: str) -> bool:
+        """Whoever plays Fargate says that new pods find a profile, or that the last pods of one that is being deleted are gone."""
+        self.fargate_profile(cluster_name, name).played = True
+        return True
 
     # --- Pod Identity -----------------------------------------------------------------------------------------------
 

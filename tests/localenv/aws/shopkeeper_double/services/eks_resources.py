@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from moto.core.exceptions import ServiceException
 from moto.moto_api._internal import mock_random
 
-from shopkeeper_double.lifecycle import Lifecycle, drop_gone
+from shopkeeper_double.lifecycle import Lifecycle, drop_gone, settings
 
 #: Kubernetes minors that a cluster may have, oldest first, and the default of CreateCluster.
 SUPPORTED_VERSIONS = ("1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36")
@@ -95,6 +95,15 @@ HEALTH = {
         "code": "Ec2SecurityGroupDeletionFailure",
         "message": "DependencyViolation - resource has a dependent object",
     },
+}
+
+
+FARGATE_HEALTH = {
+    "CREATE_FAILED": {
+        "code": "AccessDenied",
+        "message": "Access denied while authorizing the pod execution role for the cluster",
+    },
+    "DELETE_FAILED": {"code": "InternalFailure", "message": "Could not delete the Fargate profile"},
 }
 
 
@@ -218,6 +227,25 @@ class Nodegroup(Resource):
 class FargateProfile(Resource):
     kind = "fargate-profile"
     arn_member = "fargateProfileArn"
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        #: Whether those who play its pods have done what its transition lasts for.
+        self.played = True
+
+    def begin(self, state: str, then: str | None = None) -> None:
+        """A transition lasts until pods find the profile, or have left it, where someone plays them."""
+        self.played = False
+        self.lifecycle.begin(state, then=then, unless=lambda: settings.nodes_are_played and not self.played)
+
+    def shape(self) -> dict[str, Any]:
+        """A profile that failed says why in `health`."""
+        shown = super().shape()
+        if shown["status"] in FARGATE_HEALTH:
+            told = {**FARGATE_HEALTH[shown["status"]], **(self.lifecycle.detail or {})}
+            told.setdefault("resourceIds", [shown["podExecutionRoleArn"]])
+            shown["health"] = {"issues": [told]}
+        return shown
 
 
 class Addon(Resource):

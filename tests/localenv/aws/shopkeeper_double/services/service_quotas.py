@@ -50,11 +50,20 @@ QUOTAS = {
             450.0,
             "The maximum number of nodes per managed node group.",
         ),
+        Quota(
+            "eks",
+            _EKS,
+            "L-33415657",
+            "Fargate profiles per cluster",
+            10.0,
+            "The maximum number of Fargate profiles per cluster.",
+        ),
     )
 }
 
 NODE_GROUPS_PER_CLUSTER = ("eks", "L-6D54EA21")
 NODES_PER_NODE_GROUP = ("eks", "L-BD136A63")
+FARGATE_PROFILES_PER_CLUSTER = ("eks", "L-33415657")
 
 #: Applied values that differ from the default.
 _applied: dict[tuple[str, str], float] = {}
