@@ -28,7 +28,7 @@ use shopkeeper_kube::{
 };
 use shopkeeper_plan::{
     claims::{Claim, Name, Standing},
-    kubernetes::{KubernetesKind, hide_secret_values},
+    kubernetes::{KubernetesKind, without_values},
     resolve::{Resolve, nodes, platform},
     resource::ResourceKey,
 };
@@ -434,7 +434,7 @@ fn start_children(
         watch = watch.reduce_managed_fields(keep_scalers);
     }
     if kind == KubernetesKind::Secret {
-        watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
+        watch = watch.prune(without_values);
     }
     if kind.is_optional() {
         watch = watch.optional(client.clone(), gvk);

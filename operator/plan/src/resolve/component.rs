@@ -20,7 +20,7 @@ pub use super::nodes::Placement;
 use super::{
     Context, ServiceKey, ServicePort, container, external, external::ResolvedExternal,
     external_secrets, identity, identity::ComponentIdentity, image, network,
-    network::ResolvedService, nodes, pod_template_patch,
+    network::ResolvedService, nodes, pod_template_patch, variables,
 };
 use crate::{
     failure::Failure,
@@ -164,6 +164,7 @@ pub(super) fn component(
 ) -> Result<Component, Failure> {
     let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
     container::check(&format!("{}.workload", place.field), &workload)?;
+    variables::check(place.field, tier)?;
     let replicas = replicas(tier.scaling);
     let service_account = service_account(place.name, &workload);
     let health_path = place

@@ -38,6 +38,7 @@ mod pod_template_patch;
 mod promised;
 mod storefront;
 mod table;
+mod variables;
 
 pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
@@ -48,6 +49,7 @@ pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
+pub use promised::promised_outputs;
 pub use shopkeeper_api::identity::IdentityMode;
 
 /// A custom resource that runs workloads, resolved.
@@ -216,6 +218,8 @@ pub struct References {
     pub services: BTreeMap<ServiceKey, ServiceFacts>,
     /// Whether a Storefront routes to this service, so that load balancers must reach it.
     pub routed: bool,
+    /// Name of the role that the operator itself has in the account, where it has one.
+    pub operator_role: Option<String>,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
     /// Whether the cluster has the HTTPRoute kind.

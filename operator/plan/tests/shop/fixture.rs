@@ -90,6 +90,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
     let found = lookups(&declared.spec.cluster.name);
     PlatformFacts {
         pod_identity_agent: true,
+        allowed_roles: None,
         name: declared.metadata.name.clone().unwrap(),
         account_id: declared.spec.aws.account_id.clone(),
         region: declared.spec.aws.region.clone(),
@@ -143,6 +144,7 @@ pub fn references(shop: &str) -> References {
         ]
         .into(),
         routed: true,
+        operator_role: Some("shopkeeper".into()),
         service_monitors: true,
         http_routes: true,
         security_group_policies: true,
