@@ -473,7 +473,7 @@ spec:
   {WORKLOAD}
   nodes: {{type: None}}
   products: {{{key}}}
-  tables: [{{name: stock, {key}}}]
+  tables: [{{name: stock, table: {{{key}}}}}]
   bindings:
     - {{resource: products, env: [{{name: TABLE, template: '{{{{tableName}}}}'}}]}}
     - {{resource: tables.stock, env: [{{name: TABLE, template: '{{{{tableName}}}}'}}]}}

@@ -59,7 +59,7 @@ fn by_name(change: &Change<Pod>) -> Vec<(String, Lane)> {
 }
 
 /// A callback that asks for the passes that a mapper names.
-fn adding_to<K: Resource>(
+fn adding_to<K: Resource + 'static>(
     queue: &Queue<String>,
     mapper: fn(&Change<K>) -> Vec<(String, Lane)>,
 ) -> impl Fn(&Change<K>) + Send + Sync + 'static {
