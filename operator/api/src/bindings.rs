@@ -21,7 +21,8 @@ pub struct Binding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = pattern::SUBDOMAIN))]
     pub secret_name: Option<String>,
-    /// Environment variables to set in the main container.
+    /// Environment variables to set in the main container. Bindings and endpoints together set a variable once; `workload.env` wins
+    /// over both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvTemplate>,

@@ -68,6 +68,9 @@ pub struct PlatformSpec {
     /// What custom resources on this Platform leave out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<PlatformDefaults>,
+    /// Which roles of yours pods may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PlatformIdentity>,
     /// Namespaces whose custom resources may use this Platform. Default: type All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
@@ -323,6 +326,18 @@ pub struct ManagedKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 90, max = 2560))]
     pub rotation_period_days: Option<i32>,
+}
+
+/// Which roles of yours pods may have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformIdentity {
+    /// ARNs of the roles that `identity.existing.roleArn` of a workload may name, with `*` for any text:
+    /// `arn:aws:iam::123456789012:role/shop/*`. Whoever may write a custom resource may run pods with any of them. An empty list: none.
+    /// Default: all of the account but the operator's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARNS)), extend("x-kubernetes-list-type" = "set"))]
+    pub allowed_roles: Option<Vec<String>>,
 }
 
 /// What custom resources on a Platform leave out.

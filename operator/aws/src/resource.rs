@@ -70,9 +70,12 @@ impl<T: AwsSpecification + Into<shopkeeper_plan::aws::AwsResource>> From<Found<T
     }
 }
 
-/// Makes a repeated create the same create for AWS: a hash of who wants it, what it is for and what is wanted, so that a
-/// retry after a lost answer carries the same token and a changed wish carries another (AWS refuses a known token with
-/// other parameters).
+/// Makes a repeated call the same call: a hash of who wants it, what it is for and what is wanted. A retry after a lost answer carries
+/// the same token, a changed wish another one.
+///
+/// The same wish for a resource that was made, deleted by somebody and is made once more carries a known token, too. So it is no token
+/// for AWS to tell creations apart by, which would take the second for a repeat of the first: names do that. It names last snapshots and
+/// backups, together with what tells one incarnation from another where the service has no other way ([`Self::of_incarnation`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientToken(String);
 

@@ -12,7 +12,7 @@ use shopkeeper_plan::{
         AwsKind, AwsResource, CapacityType, IamRole, NodeGroup, NodeGroupUpdate,
         PodIdentityAssociation, Taint, TaintEffect,
     },
-    failure::Class,
+    failure::{Class, Failure},
     observed::Lifecycle,
     plan::DeleteMode,
 };
@@ -214,9 +214,22 @@ async fn a_creation_whose_answer_was_lost_is_not_repeated() {
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::Transient);
-    // Once more with the same token, as a pass that did not look would do.
-    account.create(&desired, &token(&desired)).await.unwrap();
+    // Once more, as a pass that did not look would do: EKS has one of a name, and the next pass sees whose it is.
+    let again = account.create(&desired, &token(&desired)).await;
+    is_in_use(&again.unwrap_err());
     converge(&double, &account, desired).await;
+    let pods = role("orders", "pods.eks.amazonaws.com");
+    let pods = converge(&double, &account, pods).await.arn.unwrap();
+    let desired: AwsResource = association(pods).into();
+    account.create(&desired, &token(&desired)).await.unwrap();
+    let again = account.create(&desired, &token(&desired)).await;
+    is_in_use(&again.unwrap_err());
+    converge(&double, &account, desired).await;
+}
+
+fn is_in_use(failure: &Failure) {
+    assert_eq!(failure.code.as_deref(), Some("ResourceInUseException"));
+    assert_eq!(failure.class, Class::Conflict);
 }
 
 #[tokio::test]

@@ -6,12 +6,15 @@ mod double;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use double::{Double, Seed, change, converge, owner_tags, remove};
+use double::{Double, Seed, change, converge, look, owner_tags, remove, scope};
+use serde_json::json;
 use shopkeeper_plan::{
     aws::{
-        CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup,
+        AwsKind, CacheEngine, CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, Tags,
         TransitEncryption,
     },
+    failure::Class,
+    observed::Observation,
     plan::DeleteMode,
 };
 
@@ -274,6 +277,48 @@ async fn a_replication_group_is_made_changed_and_removed() {
         DeleteMode::Everything,
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_tags_of_a_group_are_not_those_of_the_next_one_of_its_name() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    converge(&double, &account, subnet_group(&seed)).await;
+    let group = carts(BTreeSet::new());
+    let (kind, id) = (AwsKind::CacheReplicationGroup, group.id.clone());
+    converge(&double, &account, group.clone()).await;
+    let busy = json!({
+        "kind": "error", "service": "elasticache", "operation": "ListTagsForResource",
+        "code": "InvalidReplicationGroupState", "status": 400, "message": "not in the available state",
+    });
+    double.fault(&busy);
+    let present = look(&account, kind, &id).await.unwrap();
+    assert_eq!(*present.resource.tags(), group.tags, "they are known");
+    // Between two looks somebody takes it away and makes another one.
+    let client = aws_sdk_elasticache::Client::new(&double.configuration());
+    let removal = client.delete_replication_group().replication_group_id(&id);
+    removal.send().await.unwrap();
+    double.settle();
+    client
+        .create_replication_group()
+        .replication_group_id(&id)
+        .replication_group_description("of somebody else")
+        .engine("valkey")
+        .cache_node_type("cache.t4g.small")
+        .num_cache_clusters(1)
+        .automatic_failover_enabled(false)
+        .cache_subnet_group_name("shop-carts")
+        .send()
+        .await
+        .unwrap();
+    let seen = account.observe(kind, &id, &scope()).await;
+    let Observation::Unknown(failure) = seen else {
+        panic!("whose it is, nobody has told: {seen:?}");
+    };
+    assert_eq!(failure.class, Class::NotReady);
+    double.remove_faults();
+    let present = look(&account, kind, &id).await.unwrap();
+    assert_eq!(*present.resource.tags(), Tags::new());
 }
 
 async fn snapshots(double: &Double) -> Vec<String> {

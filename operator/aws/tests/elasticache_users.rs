@@ -143,6 +143,28 @@ async fn a_user_with_iam_is_made_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_password_is_forgotten_with_its_secret() {
+    let double = Double::start();
+    let account = double.account();
+    let user = app(CacheAuthentication::Password);
+    converge(&double, &account, secret(&key(&double).await)).await;
+    let made = converge(&double, &account, user).await;
+    assert!(password(&made).is_some());
+    let client = aws_sdk_secretsmanager::Client::new(&double.configuration());
+    client
+        .delete_secret()
+        .secret_id(password_secret(APP))
+        .force_delete_without_recovery(true)
+        .send()
+        .await
+        .unwrap();
+    let kind = AwsKind::SecretsManagerSecret;
+    assert!(look(&account, kind, &password_secret(APP)).await.is_none());
+    let seen = look(&account, AwsKind::CacheUser, APP).await.unwrap();
+    assert_eq!(password(&seen), None);
+}
+
+#[tokio::test]
 async fn a_password_is_generated_once_and_given_to_the_user() {
     let double = Double::start();
     let account = double.account();

@@ -357,9 +357,22 @@ async fn what_others_made_for_the_maintenance_window_holds_nothing_up() {
     );
     assert!(present.note.is_none(), "{:?}", present.note);
 
-    // Nor does it hold up the end.
+    // Nor does it hold up the end, nor does the end bring it: the database serves until it goes.
     for_the_window.send().await.unwrap();
-    assert_eq!(see().await.lifecycle, Lifecycle::Available);
+    let present = see().await;
+    assert_eq!(present.lifecycle, Lifecycle::Available);
+    let token = token(&wanted);
+    let lifted = account.delete(&present, DeleteMode::Everything, &token);
+    lifted.await.unwrap();
+    let described = rds
+        .describe_db_instances()
+        .db_instance_identifier(IDENTIFIER);
+    let described = described.send().await.unwrap();
+    let instance = &described.db_instances()[0];
+    assert_eq!(instance.deletion_protection(), Some(false));
+    assert_eq!(instance.db_instance_status(), Some("available"));
+    let pending = instance.pending_modified_values().unwrap();
+    assert_eq!(pending.db_instance_class(), Some("db.r7g.xlarge"));
     remove(&double, &account, desired, DeleteMode::Everything).await;
 }
 

@@ -42,7 +42,8 @@ async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     let failure = account.create(&bucket(BUCKET), &token).await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some(OVER), "{failure}");
     assert_eq!(double.writes().len(), before, "{:?}", double.writes());
-    assert_eq!(sts::account_id(&account).await.unwrap(), "123456789012");
+    let caller = sts::caller(&account).await.unwrap();
+    assert_eq!(caller.account_id, "123456789012");
     let observer = Observer::new(account.clone());
     let mut seen = observer
         .observe(&[key.clone()].into(), &scope(), Age::now())

@@ -11,8 +11,8 @@ use std::{
 use http::{Request, header};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
     core::{ApiResource, DynamicObject, GroupVersionKind, Status, TypeMeta},
     discovery,
 };
@@ -29,15 +29,6 @@ pub struct ObjectIdentity {
     pub namespace: Option<String>,
     /// The name.
     pub name: String,
-}
-
-/// What came of [`Writer::create_if_absent`].
-#[derive(Debug, Clone)]
-pub enum Created {
-    /// The object is new.
-    New(Box<DynamicObject>),
-    /// There was one of that name already, and it was not touched.
-    Existing(Box<DynamicObject>),
 }
 
 /// What came of a deletion.
@@ -105,8 +96,19 @@ impl Writer {
     /// [`Error::Invalid`] if the object lacks `apiVersion`, `kind` or `metadata.name` or carries `metadata.managedFields`;
     /// [`Error::NotServed`] if its kind is unknown; otherwise what the API server answered.
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject, Error> {
-        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force())
-            .await
+        let identity = identity_of(object)?;
+        if object.pointer("/metadata/managedFields").is_some() {
+            return Err(Error::Invalid(format!(
+                "{}: managedFields must not be applied",
+                identity.name
+            )));
+        }
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(&identity).await?;
+        let applied = api
+            .patch(&identity.name, &parameters, &Patch::Apply(object))
+            .await;
+        self.unmap_if_gone(&identity.kind, applied)
     }
 
     /// Changes an object by a JSON patch (RFC 6902) and returns it as it is afterwards. For what no apply can take away, since
@@ -137,62 +139,6 @@ impl Writer {
                 identity.name
             ))),
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What [`apply`](Self::apply) would return, without doing it: defaults and admission included.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn dry_run(&self, object: &Value) -> Result<DynamicObject, Error> {
-        self.apply_with(object, &PatchParams::apply(FIELD_MANAGER).force().dry_run())
-            .await
-    }
-
-    async fn apply_with(
-        &self,
-        object: &Value,
-        parameters: &PatchParams,
-    ) -> Result<DynamicObject, Error> {
-        let identity = identity_of(object)?;
-        if object.pointer("/metadata/managedFields").is_some() {
-            return Err(Error::Invalid(format!(
-                "{}: managedFields must not be applied",
-                identity.name
-            )));
-        }
-        let api = self.api(&identity).await?;
-        let applied = api
-            .patch(&identity.name, parameters, &Patch::Apply(object))
-            .await;
-        self.unmap_if_gone(&identity.kind, applied)
-    }
-
-    /// Creates an object unless there is one of that name: for what must not be overwritten, as generated credentials.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub async fn create_if_absent(&self, object: &Value) -> Result<Created, Error> {
-        let identity = identity_of(object)?;
-        let api = self.api(&identity).await?;
-        let body: DynamicObject = serde_json::from_value(object.clone())
-            .map_err(|error| Error::Invalid(error.to_string()))?;
-        let parameters = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        match api.create(&parameters, &body).await {
-            Ok(created) => Ok(Created::New(Box::new(created))),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                match api.get_opt(&identity.name).await? {
-                    Some(existing) => Ok(Created::Existing(Box::new(existing))),
-                    None => Err(Error::Conflict(format!(
-                        "{} was deleted in the same moment",
-                        identity.name
-                    ))),
-                }
-            }
-            Err(error) => self.unmap_if_gone(&identity.kind, Err(error)),
         }
     }
 
@@ -418,17 +364,6 @@ pub fn identity_of(object: &Value) -> Result<ObjectIdentity, Error> {
         kind,
         namespace: text("/metadata/namespace"),
         name: required("/metadata/name")?,
-    })
-}
-
-/// The identity of an object read from the API server, if it carries its type.
-#[must_use]
-pub fn identity_of_dynamic(object: &DynamicObject) -> Option<ObjectIdentity> {
-    let kind = GroupVersionKind::try_from(object.types.as_ref()?).ok()?;
-    Some(ObjectIdentity {
-        kind,
-        namespace: object.namespace(),
-        name: object.name_any(),
     })
 }
 

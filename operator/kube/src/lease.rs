@@ -133,12 +133,6 @@ impl Election {
         self.standing.borrow().clone()
     }
 
-    /// Whether this process leads.
-    #[must_use]
-    pub fn is_leader(&self) -> bool {
-        *self.standing.borrow() == Standing::Leader
-    }
-
     /// Until when this process may write.
     #[must_use]
     pub fn tenure(&self) -> Tenure {

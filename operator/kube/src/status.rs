@@ -31,16 +31,6 @@ pub enum StatusWrite<K> {
     Written(Box<K>),
 }
 
-/// Whether a status may be written over changes made since the object was observed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concurrency {
-    /// The usual: this operator is the only one to write its status.
-    LastWriteWins,
-    /// The status is a decision about exactly the observed version (an approval taken, a hash acted upon): fail with
-    /// [`Error::Conflict`] if it is no longer the current one.
-    Optimistic,
-}
-
 #[derive(Debug, Clone)]
 struct LastWrite {
     desired: Value,
@@ -67,14 +57,13 @@ impl StatusWriter {
     /// the condition's status is the same, and by the present time where it is not.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the object is gone, [`Error::Conflict`] as [`Concurrency`] says, otherwise what the API server
-    /// answered.
+    /// [`Error::NotFound`] if the object is gone, [`Error::Conflict`] if another one has its name by now, otherwise what the API
+    /// server answered.
     pub async fn write<K, S>(
         &self,
         api: &Api<K>,
         observed: &K,
         status: &S,
-        concurrency: Concurrency,
     ) -> Result<StatusWrite<K>, Error>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
@@ -123,9 +112,6 @@ impl StatusWriter {
             "metadata": {"name": name},
             "status": status,
         });
-        if concurrency == Concurrency::Optimistic {
-            patch["metadata"]["resourceVersion"] = json!(observed.resource_version());
-        }
         // Without it a status for an object that was deleted and created anew would land on the new one.
         patch["metadata"]["uid"] = json!(uid);
         let parameters = PatchParams::apply(STATUS_FIELD_MANAGER).force();

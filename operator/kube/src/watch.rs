@@ -5,16 +5,13 @@
 use std::{
     borrow::Cow,
     fmt::{self, Debug},
-    hash::Hash,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream::BoxStream};
-use k8s_openapi::{
-    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
@@ -25,22 +22,17 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     controller::panic_message,
     error::error_chain,
     metrics::{OneWatch, WatchMetrics},
-    queue::{Lane, Queue},
     store::{Change, ObjectKey, Observed, Received, Store, StoreWriter, Unreadable, unguard},
 };
 
 /// How often the API server is asked whether it serves an optional kind by now.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Where kubectl keeps a copy of what was applied, for a Secret including its values.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 type EventStream<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 /// Takes out of `managedFields` what need not be kept.
@@ -199,25 +191,6 @@ where
     ) -> Self {
         self.on_invalid.push(Arc::new(on_invalid));
         self
-    }
-
-    /// Triggers passes: the mapper names the keys that a change concerns, and how urgently (mostly [`Change::lane`]).
-    #[must_use]
-    pub fn trigger<T, I>(
-        self,
-        queue: &Queue<T>,
-        mapper: impl Fn(&Change<K>) -> I + Send + Sync + 'static,
-    ) -> Self
-    where
-        T: Clone + Eq + Hash + Send + 'static,
-        I: IntoIterator<Item = (T, Lane)>,
-    {
-        let queue = queue.clone();
-        self.on_change(move |change| {
-            for (key, lane) in mapper(change) {
-                queue.add(key, lane);
-            }
-        })
     }
 
     /// Adds an index to the store, read by [`Store::indexed`].
@@ -393,22 +366,6 @@ fn is_expired(error: &watcher::Error) -> bool {
 
 fn seconds_since_epoch() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
-}
-
-/// The form in which the value of a Secret is kept and compared: its SHA-256.
-#[must_use]
-pub fn secret_digest(value: &[u8]) -> [u8; 32] {
-    Sha256::digest(value).into()
-}
-
-/// Replaces the values of a Secret by their digests, so that the memory of the operator holds no credentials, and still it can be
-/// seen that one changed. For [`Watch::prune`].
-pub fn prune_secret(secret: &mut Secret) {
-    for value in secret.data.iter_mut().flat_map(|data| data.values_mut()) {
-        *value = ByteString(secret_digest(&value.0).to_vec());
-    }
-    secret.string_data = None;
-    secret.annotations_mut().remove(LAST_APPLIED);
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use std::{
 };
 
 use shopkeeper_api::Platform;
-use shopkeeper_aws::{Account, Observer, budget::Budgets, sts};
+use shopkeeper_aws::{
+    Account, Observer,
+    budget::Budgets,
+    sts::{self, Caller},
+};
 use shopkeeper_ec2::Network;
 use shopkeeper_kube::tenure::Tenure;
 use shopkeeper_plan::{
@@ -28,25 +32,26 @@ pub struct Session {
     /// Looks up VPCs and subnets.
     pub network: Network,
     budgets: Budgets,
-    /// The account that the credentials belong to, once it was that of a Platform: wrong credentials are asked about again.
-    account_id: Mutex<Option<String>>,
+    /// Whom the credentials belong to, once it was the account of a Platform: wrong credentials are asked about again.
+    caller: Mutex<Option<Caller>>,
 }
 
 impl Session {
-    /// Makes sure that the credentials are for the account of a Platform. Before that nothing may be looked at: in another account
-    /// everything would pass for gone. Those who wait for an answer share it.
+    /// Makes sure that the credentials are for the account of a Platform, and gives whose they are. Before that nothing may be looked
+    /// at: in another account everything would pass for gone. Those who wait for an answer share it.
     ///
     /// # Errors
     /// They are for another one, or AWS does not tell.
-    pub async fn check_account(&self, platform: &Platform) -> Result<(), Failure> {
-        let mut known = self.account_id.lock().await;
-        if known.as_ref() == Some(&platform.spec.aws.account_id) {
-            return Ok(());
+    pub async fn check_account(&self, platform: &Platform) -> Result<Caller, Failure> {
+        let mut known = self.caller.lock().await;
+        let is_of_platform = |caller: &&Caller| caller.account_id == platform.spec.aws.account_id;
+        if let Some(caller) = known.as_ref().filter(is_of_platform) {
+            return Ok(caller.clone());
         }
-        let actual = sts::account_id(&self.account).await?;
-        account::check(platform, &actual)?;
-        *known = Some(actual);
-        Ok(())
+        let actual = sts::caller(&self.account).await?;
+        account::check(platform, &actual.account_id)?;
+        *known = Some(actual.clone());
+        Ok(actual)
     }
 }
 
@@ -99,7 +104,7 @@ impl Accounts {
             network: Network::new(&account),
             account,
             budgets,
-            account_id: Mutex::default(),
+            caller: Mutex::default(),
         });
         sessions.insert(region.to_owned(), Arc::clone(&session));
         session

@@ -10,49 +10,37 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::ObjectMeta,
-    core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
-    runtime::watcher,
+    Client, ResourceExt,
+    core::{DynamicObject, PartialObjectMeta},
 };
-use shopkeeper_api::{
-    CatalogService, Managed, OrderService, Platform, Storefront,
-    status::{Status, reason},
-};
+use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront, status::Status};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
-    queue::Lane,
-    scalers::keep_scalers,
-    store::{Change, ObjectKey, Store},
-    watch::Watch,
+    store::{ObjectKey, Store},
 };
 use shopkeeper_plan::{
     claims::{Claim, Name, Standing},
-    kubernetes::{KubernetesKind, hide_secret_values},
-    resolve::{Resolve, nodes, platform},
-    resource::ResourceKey,
+    kubernetes::KubernetesKind,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
+use crate::{key::Kind, memory::Memory, queues::Queues};
 
+mod children;
 mod cluster;
+mod custom;
+mod secrets;
 
+pub use children::OWNER_INDEX;
+use children::start_children;
 pub use cluster::{NODE_GROUP_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable};
 use cluster::{start_namespaces, start_nodes};
-
-/// Index of children by the uid of their owner.
-pub const OWNER_INDEX: &str = "owner";
-/// Selects what Shopkeeper made.
-const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
-
-/// Types of Secrets that hold no credentials of a data tier, and of which a cluster has many.
-const NO_CREDENTIALS: [&str; 4] = [
-    "helm.sh/release.v1",
-    "kubernetes.io/service-account-token",
-    "kubernetes.io/dockerconfigjson",
-    "bootstrap.kubernetes.io/token",
-];
+pub use custom::indexed_name;
+use custom::{
+    claimants, is_held_by_quota, is_on, keys, keys_where, owns_nodes, reads, start_custom,
+    start_platforms, statuses,
+};
+use secrets::start_secrets;
 
 /// Everything that is cached of Kubernetes.
 #[derive(Debug)]
@@ -263,369 +251,5 @@ impl Stores {
         self.children
             .get(&kind)
             .is_some_and(|store| store.readiness() == shopkeeper_kube::store::Readiness::Ready)
-    }
-}
-
-fn statuses<K: Managed>(kind: Kind, store: &Store<K>, tell: &mut impl FnMut(Kind, &Status)) {
-    for object in store.list() {
-        if let Some(status) = object.shared_status() {
-            tell(kind, status);
-        }
-    }
-}
-
-/// Whether a custom resource was made on a Platform; of a new one, whether it names it or, where it is the `only` one, none.
-fn is_on(object: &impl Managed, platform: &str, only: bool) -> bool {
-    let in_use = object
-        .shared_status()
-        .and_then(|status| status.platform.as_ref());
-    match in_use {
-        Some(in_use) => in_use.name == platform,
-        None => object
-            .platform_ref()
-            .map_or(only, |reference| reference.name == platform),
-    }
-}
-
-fn start_custom<K>(
-    client: &Client,
-    kind: Kind,
-    (queues, memory): (&Queues, &Arc<Memory>),
-    late: &Late,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<K>
-where
-    K: Resolve,
-{
-    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let queues = queues.clone();
-    let memory = Arc::clone(memory);
-    let late = Arc::clone(late);
-    neighbours::indexed(Watch::objects(api, &()))
-        .on_invalid({
-            let queues = queues.clone();
-            move |key, _| queues.add(kind, key.clone(), Lane::Edit)
-        })
-        .on_change(move |change: &Change<K>| {
-            forget_what_is_gone(&memory, change);
-            if change.is_intent() {
-                queues.add(kind, change.key.clone(), change.lane());
-            }
-            let appeared = change.before.is_none() || change.after.is_none();
-            let edited = change
-                .states()
-                .map(|object| object.meta().generation)
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-                > 1;
-            if let Some(stores) = late.get().filter(|_| appeared || edited) {
-                neighbours::wake(stores, &queues, kind, change);
-            }
-        })
-        .start(metrics, shutdown.clone())
-}
-
-/// Whatever took it away: its own end, or somebody who took our finalizer off. Another one of its name is another one.
-fn forget_what_is_gone<K: Managed>(memory: &Memory, change: &Change<K>) {
-    let uid = |object: &Option<Arc<K>>| object.as_ref().and_then(|object| object.uid());
-    let (before, after) = (uid(&change.before), uid(&change.after));
-    if let Some(gone) = before.filter(|before| after.as_ref() != Some(before)) {
-        memory.forget(&gone);
-    }
-}
-
-fn start_platforms(
-    client: &Client,
-    queues: &Queues,
-    memory: &Arc<Memory>,
-    late: &Late,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<Platform> {
-    let api: Api<DeserializeGuard<Platform>> = Api::all(client.clone());
-    let queues = queues.clone();
-    let memory = Arc::clone(memory);
-    let late = Arc::clone(late);
-    Watch::objects(api, &())
-        .on_invalid({
-            let queues = queues.clone();
-            move |key, _| queues.add(Kind::Platform, key.clone(), Lane::Edit)
-        })
-        .on_change(move |change: &Change<Platform>| {
-            forget_what_is_gone(&memory, change);
-            if change.is_intent() {
-                queues.add(Kind::Platform, change.key.clone(), change.lane());
-            }
-            let facts: Vec<_> = change
-                .states()
-                .map(|platform| {
-                    (
-                        platform::facts(platform),
-                        platform.spec.defaults.clone(),
-                        platform.spec.allowed_namespaces.clone(),
-                    )
-                })
-                .collect();
-            let same = facts.len() == 2 && facts[0] == facts[1];
-            if let Some(stores) = late.get().filter(|_| !same) {
-                for (kind, key) in stores.workload_keys() {
-                    queues.add(kind, key, change.lane());
-                }
-            }
-        })
-        .start(metrics, shutdown.clone())
-}
-
-fn start_children(
-    client: &Client,
-    kind: KubernetesKind,
-    queues: &Queues,
-    late: &Late,
-    memory: &Arc<Memory>,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<DynamicObject> {
-    let (group, version) = kind.group_and_version();
-    let gvk = GroupVersionKind::gvk(group, version, kind.id());
-    let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
-    let api: Api<DeserializeGuard<DynamicObject>> = Api::all_with(client.clone(), &resource);
-    let queues = queues.clone();
-    let late = Arc::clone(late);
-    let memory = Arc::clone(memory);
-    let mut watch = Watch::objects(api, &resource)
-        .labels(MANAGED_BY_SHOPKEEPER)
-        .index(
-            OWNER_INDEX,
-            shopkeeper_kube::store::owner_uids::<DynamicObject>,
-        )
-        .on_change(move |change: &Change<DynamicObject>| {
-            // The listing at the start asks for nothing: every custom resource is listed, too.
-            if change.before.is_none() && change.relisted {
-                return;
-            }
-            if let Some(gone) = change.before.as_ref().filter(|_| change.is_deletion()) {
-                for uid in shopkeeper_kube::store::owner_uids(gone.as_ref()) {
-                    memory.forget_object(
-                        &uid,
-                        &ResourceKey::kubernetes(kind, change.key.name.clone()),
-                        gone.uid(),
-                    );
-                }
-                if let Some(stores) = late.get() {
-                    tell_of_free_name(stores, &queues, kind, change);
-                }
-            }
-            for object in change.states() {
-                for reference in object.owner_references() {
-                    if let (Some(owner), Some(namespace)) =
-                        (Kind::from_name(&reference.kind), object.namespace())
-                    {
-                        queues.add(
-                            owner,
-                            ObjectKey::namespaced(namespace, reference.name.clone()),
-                            change.lane(),
-                        );
-                    }
-                }
-            }
-        });
-    if kind == KubernetesKind::Deployment {
-        watch = watch.reduce_managed_fields(keep_scalers);
-    }
-    if kind == KubernetesKind::Secret {
-        watch = watch.prune(|secret: &mut DynamicObject| hide_secret_values(&mut secret.data));
-    }
-    if kind.is_optional() {
-        watch = watch.optional(client.clone(), gvk);
-    }
-    watch.start(metrics, shutdown.clone())
-}
-
-/// An object is gone: whoever asks for its name, or names a service of that name, may have waited for that.
-fn tell_of_free_name(
-    stores: &Stores,
-    queues: &Queues,
-    kind: KubernetesKind,
-    change: &Change<DynamicObject>,
-) {
-    let namespace = change.key.namespace.as_deref().unwrap_or_default();
-    let Some(name) = Name::of(kind, &change.key.name) else {
-        return;
-    };
-    let name = indexed_name(namespace, &name);
-    for index in [neighbours::NAMES, neighbours::REFERENCES] {
-        for (kind, key) in stores.indexed(index, &name) {
-            queues.add(kind, key, change.lane());
-        }
-    }
-}
-
-/// A name in the index of those who ask for it.
-pub fn indexed_name(namespace: &str, name: &Name) -> String {
-    format!("{namespace}/{name}")
-}
-
-fn claimants<K: Resolve>(store: &Store<K>, indexed: &str) -> impl Iterator<Item = Claimant> {
-    let objects = store.indexed(neighbours::NAMES, indexed);
-    objects.into_iter().map(move |object| Claimant {
-        standing: Standing::of(object.as_ref()),
-        claims: object.claims(),
-        status: object.shared_status().cloned().unwrap_or_default(),
-    })
-}
-
-/// The keys of objects of a kind.
-fn keys<K: Resource>(kind: Kind, objects: Vec<Arc<K>>) -> impl Iterator<Item = (Kind, ObjectKey)> {
-    let objects = objects.into_iter();
-    objects.map(move |object| (kind, ObjectKey::of(object.as_ref())))
-}
-
-/// The keys of those in a store that pass a check.
-fn keys_where<K: Resource>(
-    kind: Kind,
-    store: &Store<K>,
-    check: impl Fn(&K) -> bool,
-) -> impl Iterator<Item = (Kind, ObjectKey)> {
-    let mut objects = store.list();
-    objects.retain(|object| check(object.as_ref()));
-    keys(kind, objects)
-}
-
-fn is_held_by_quota(object: &impl Managed) -> bool {
-    object.shared_status().is_some_and(|status| {
-        let mut conditions = status.conditions.iter();
-        conditions.any(|condition| condition.reason == reason::QUOTA_EXCEEDED)
-    })
-}
-
-fn reads(object: &impl Resolve, secret: &ObjectKey) -> bool {
-    object.meta().namespace == secret.namespace
-        && object.read_secrets().contains(&secret.name.as_str())
-}
-
-/// Whether nodes with this label are for a workload of the custom resource.
-fn owns_nodes(object: &impl Resolve, label: &str) -> bool {
-    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-    let names = object.component_names();
-    names
-        .iter()
-        .any(|name| nodes::label(namespace, name) == label)
-}
-
-fn start_secrets(
-    client: &Client,
-    queues: &Queues,
-    late: &Late,
-    metrics: &WatchMetrics,
-    shutdown: &CancellationToken,
-) -> Store<PartialObjectMeta<Secret>> {
-    let api: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
-    let queues = queues.clone();
-    let late = Arc::clone(late);
-    Watch::metadata(api, &())
-        .config(
-            watcher::Config::default()
-                .fields(&NO_CREDENTIALS.map(|kind| format!("type!={kind}")).join(",")),
-        )
-        // Those that we make are watched apart, whole.
-        .named("SecretMetadata")
-        // That it changed is all there is to know.
-        .prune(|secret: &mut PartialObjectMeta<Secret>| {
-            secret.metadata = ObjectMeta {
-                name: secret.metadata.name.take(),
-                namespace: secret.metadata.namespace.take(),
-                resource_version: secret.metadata.resource_version.take(),
-                ..ObjectMeta::default()
-            };
-        })
-        .on_change(move |change: &Change<PartialObjectMeta<Secret>>| {
-            // The listing at the start asks for nothing: every custom resource is listed, too.
-            if change.before.is_none() && change.relisted {
-                return;
-            }
-            let versions: Vec<_> = change
-                .states()
-                .map(|secret| secret.resource_version())
-                .collect();
-            let same = versions.len() == 2 && versions[0] == versions[1];
-            let Some(stores) = late.get().filter(|_| !same) else {
-                return;
-            };
-            for (kind, key) in stores.readers_of(&change.key) {
-                queues.add(kind, key, change.lane());
-            }
-        })
-        .start(metrics, shutdown.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::names::Taken;
-
-    #[test]
-    fn nodes_belong_to_the_workload_whose_label_they_have_and_to_no_other() {
-        let storefront: Storefront = serde_json::from_value(json!({
-            "apiVersion": "shopkeeper.dev/v1alpha1",
-            "kind": "Storefront",
-            "metadata": {"name": "octank", "namespace": "shop"},
-            "spec": {"frontends": [{"name": "web", "workload": {"image": "registry.example/web:1"}}]},
-        }))
-        .unwrap();
-        assert!(owns_nodes(&storefront, "shop.octank-web"));
-        // That of a service `octank-orders`, of another namespace, and of the Storefront's name alone.
-        for other in ["shop.octank-orders", "outlet.octank-web", "shop.octank"] {
-            assert!(!owns_nodes(&storefront, other), "{other}");
-        }
-        let mut far = storefront;
-        far.metadata.namespace = Some("n".repeat(63));
-        let label = nodes::label(&"n".repeat(63), "octank-web");
-        assert!(label.len() <= 63 && owns_nodes(&far, &label), "{label}");
-    }
-
-    #[test]
-    fn what_goes_without_its_finalizer_is_forgotten() {
-        let storefront = |uid: &str| {
-            let object: Storefront = serde_json::from_value(json!({
-                "apiVersion": "shopkeeper.dev/v1alpha1",
-                "kind": "Storefront",
-                "metadata": {"name": "octank", "namespace": "shop", "uid": uid},
-                "spec": {"routes": [{"path": "/", "frontend": "web"}]},
-            }))
-            .unwrap();
-            Some(Arc::new(object))
-        };
-        let memory = Memory::default();
-        let claims = storefront("first").unwrap().claims();
-        let is_taken = || {
-            let mut taken = false;
-            let look = |it: &Taken| {
-                taken = it.is_by("first", &claims[0].name);
-                Ok(())
-            };
-            memory.names().take("nobody", &[], look).unwrap();
-            taken
-        };
-        let change = |before, after| Change {
-            key: ObjectKey::namespaced("shop", "octank"),
-            before,
-            after,
-            relisted: false,
-        };
-        for after in [None, storefront("second")] {
-            memory.wrote_status("first", json!({}));
-            memory.names().take("first", &claims, |_| Ok(())).unwrap();
-            let same = change(storefront("first"), storefront("first"));
-            forget_what_is_gone(&memory, &same);
-            assert!(memory.status("first").is_some() && is_taken());
-            forget_what_is_gone(&memory, &change(storefront("first"), after));
-            assert_eq!(memory.status("first"), None);
-            assert!(!is_taken());
-        }
     }
 }

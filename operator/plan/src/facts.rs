@@ -135,6 +135,8 @@ pub struct PlatformFacts {
     pub data_security_groups: Vec<String>,
     /// Whether the cluster has the Pod Identity agent, without which associations give pods no credentials.
     pub pod_identity_agent: bool,
+    /// Patterns of the ARNs of roles that workloads may bring along; `None` for all.
+    pub allowed_roles: Option<Vec<String>>,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,
     /// What the account may have in the region; `None` where that could not be read.

@@ -29,8 +29,6 @@ pub const OWNER_UID_TAG: &str = "shopkeeper.dev/owner-uid";
 /// Tag that holds the ARN of the EKS cluster the owner lives in: two clusters may have owners of the same name, and two regions of
 /// an account clusters of the same name.
 pub const CLUSTER_TAG: &str = "shopkeeper.dev/cluster";
-/// Label of everything in Kubernetes that belongs to a custom resource.
-pub const OWNER_LABEL: &str = "shopkeeper.dev/owner";
 
 /// Length of the hash at the end of a shortened name, in hexadecimal digits: 32 bits, for names that already agree in
 /// their first dozens of characters.

@@ -326,16 +326,6 @@ impl Plan {
         held_up
     }
 
-    /// The gravest effect of any step.
-    #[must_use]
-    pub fn effect(&self) -> Effect {
-        self.steps
-            .iter()
-            .map(|step| step.effect)
-            .max()
-            .unwrap_or_default()
-    }
-
     /// The steps that only wait for AWS to answer again; see [`Blocker::NotObserved`].
     pub fn unseen(&self) -> impl Iterator<Item = (&Step, &Failure)> {
         self.steps.iter().filter_map(|step| {

@@ -1,7 +1,7 @@
 //! A specification that cannot be right is refused by the API server with the field's name, and what only AWS can refuse
 //! becomes Stalled with AWS's code, while everything else goes on.
 //!
-//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R31 of `docs/coverage.md`.
+//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R29, R31 of `docs/coverage.md`.
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -25,6 +25,14 @@ async fn bad_input_is_named() -> Result<()> {
         ),
         ("what AWS refuses", refused_by_aws(&shop).boxed_local()),
         ("what AWS forbids", forbidden_by_aws(&shop).boxed_local()),
+        (
+            "two variables of one name",
+            two_variables_of_one_name(&shop).boxed_local(),
+        ),
+        (
+            "a role that the Platform does not allow",
+            a_role_that_is_not_allowed(&shop).boxed_local(),
+        ),
         (
             "a route to nowhere",
             a_route_to_nowhere(&shop).boxed_local(),
@@ -482,6 +490,93 @@ async fn what_cannot_be_read_is_told_and_goes(shop: &Shop) -> Result<()> {
         shop.owned_in_aws(&subject).await?,
         Vec::<String>::new(),
     )
+}
+
+/// Of two variables of one name one would win in silence, and pods read the wrong table.
+async fn two_variables_of_one_name(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "doubled");
+    let key = "keys: {partition: {name: id, type: String}}";
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {{name: doubled, namespace: {NAMESPACE}}}
+spec:
+  {WORKLOAD}
+  nodes: {{type: None}}
+  products: {{{key}}}
+  tables: [{{name: stock, table: {{{key}}}}}]
+  bindings:
+    - {{resource: products, env: [{{name: TABLE, template: '{{{{tableName}}}}'}}]}}
+    - {{resource: tables.stock, env: [{{name: TABLE, template: '{{{{tableName}}}}'}}]}}
+"
+    ))
+    .await?;
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "InvalidSpec")
+        .await?;
+    for words in [
+        "spec.bindings[tables.stock].env[TABLE]",
+        "is also set by spec.bindings[products].env[TABLE]",
+        "give one of them another name",
+    ] {
+        ensure!(message.contains(words), "{words} is not said: {message}");
+    }
+    equals(
+        "what was made in AWS",
+        shop.owned_in_aws(&subject).await?,
+        Vec::<String>::new(),
+    )
+}
+
+/// Who may write a service may not have any role of the account, where the Platform says so; one that it allows is given once it does.
+async fn a_role_that_is_not_allowed(shop: &Shop) -> Result<()> {
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }]});
+    let role = shop.aws.iam.create_role().role_name("payments");
+    let role = role.assume_role_policy_document(trust.to_string());
+    let role = role.send().await?.role().map(|role| role.arn().to_owned());
+    let role = role.unwrap_or_default();
+    let platform = Subject::new("Platform", "", "octank");
+    let allow = async |roles: &[&str]| {
+        let patch = json!({"spec": {"identity": {"allowedRoles": roles}}});
+        shop.merge(&platform, patch).await
+    };
+    allow(&["arn:aws:iam::123456789012:role/shop/*"]).await?;
+
+    let subject = Subject::new("CatalogService", NAMESPACE, "payments");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {{name: payments, namespace: {NAMESPACE}}}
+spec:
+  {WORKLOAD}
+  nodes: {{type: None}}
+  identity: {{type: Existing, existing: {{roleArn: '{role}'}}}}
+"
+    ))
+    .await?;
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "InvalidSpec")
+        .await?;
+    for words in [
+        "spec.identity.existing.roleArn",
+        role.as_str(),
+        "Platform octank",
+        "spec.identity.allowedRoles",
+    ] {
+        ensure!(message.contains(words), "{words} is not said: {message}");
+    }
+    allow(&["arn:aws:iam::123456789012:role/shop/*", "*:role/payments"])
+        .await
+        .err()
+        .map(|refusal| format!("{refusal:#}"))
+        .filter(|refusal| refusal.contains("spec.identity.allowedRoles[1]"))
+        .ok_or_else(|| anyhow::anyhow!("a pattern that is no ARN was accepted"))?;
+    allow(&["arn:aws:iam::123456789012:role/pay*"]).await?;
+    shop.until_ready(&subject).await.map(drop)
 }
 
 async fn a_platform_without_a_network(shop: &Shop) -> Result<()> {

@@ -182,8 +182,7 @@ fn walk(
             ""
         };
         let (what, default) = description(property);
-        let shared =
-            SHARED.contains(&name.as_str()) && !SHARED.contains(&section) && section != "status";
+        let shared = is_shared(name, property) && !SHARED.contains(&section) && section != "status";
         let kubernetes = KUBERNETES.contains(&name.as_str());
         let kind = match (shared, kubernetes) {
             (true, _) => format!("[{name}](#{})", name.to_lowercase()),
@@ -197,9 +196,15 @@ fn walk(
     }
 }
 
+/// Whether a field is a block that several kinds share. What a Platform says of identities is called alike and is another one.
+fn is_shared(name: &str, schema: &Value) -> bool {
+    SHARED.contains(&name) && schema.pointer("/properties/allowedRoles").is_none()
+}
+
 fn collect_shared(schema: &Value, shared: &mut BTreeMap<&'static str, Value>) {
     for (name, property) in properties(schema) {
-        if let Some(known) = SHARED.into_iter().find(|known| known == name) {
+        let known = SHARED.into_iter().find(|known| known == name);
+        if let Some(known) = known.filter(|known| is_shared(known, property)) {
             shared.entry(known).or_insert_with(|| property.clone());
         } else if let Some(items) = property.get("items") {
             collect_shared(items, shared);

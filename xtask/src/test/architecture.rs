@@ -21,6 +21,20 @@ const IMPURE: [&str; 10] = [
     "tower",
 ];
 
+/// What would let the planner's own code wait, talk, or say something else the next time. What time it is, it is told.
+const EFFECTS: [&str; 10] = [
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+];
+
 /// The one place that says which Kubernetes version the types are of.
 const VERSIONED: &str = "k8s-openapi";
 
@@ -31,6 +45,20 @@ pub(super) fn check() -> Result<String> {
     if !broken.is_empty() {
         bail!(
             "shopkeeper-plan has to stay pure, but depends on {}",
+            broken.join(", ")
+        );
+    }
+    let sources = sources("operator/plan/src")?;
+    let broken: Vec<String> = sources
+        .iter()
+        .filter_map(|(path, text)| {
+            let effects = effects(text).join(" and ");
+            (!effects.is_empty()).then(|| format!("{path} has {effects}"))
+        })
+        .collect();
+    if !broken.is_empty() {
+        bail!(
+            "shopkeeper-plan has to stay pure, but {}",
             broken.join(", ")
         );
     }
@@ -47,8 +75,9 @@ pub(super) fn check() -> Result<String> {
         );
     }
     Ok(format!(
-        "{} dependencies of shopkeeper-plan, {} manifests",
+        "{} dependencies and {} files of shopkeeper-plan, {} manifests",
         planned.len(),
+        sources.len(),
         members.len()
     ))
 }
@@ -85,6 +114,64 @@ fn impure(names: &[String]) -> Vec<&str> {
         .iter()
         .map(String::as_str)
         .filter(|name| name.starts_with("aws-") || IMPURE.contains(name))
+        .collect()
+}
+
+/// Path and text of each Rust file in a folder and below.
+fn sources(folder: &str) -> Result<Vec<(String, String)>> {
+    let root = repository::root()?;
+    let mut folders = vec![root.join(folder)];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let listed = fs::read_dir(&folder);
+        for entry in listed.with_context(|| format!("cannot list {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let path = path.strip_prefix(&root).unwrap_or(&path);
+                sources.push((path.display().to_string(), text));
+            }
+        }
+    }
+    sources.sort();
+    if sources.is_empty() {
+        bail!("there are no sources in {folder}");
+    }
+    Ok(sources)
+}
+
+/// What a source reaches beyond what its functions are given. Comments may speak of it. `use std::{fs, env}` is read as `std::fs` and
+/// `std::env`.
+fn effects(source: &str) -> Vec<&'static str> {
+    let code: String = source
+        .lines()
+        .filter_map(|line| line.split("//").next())
+        .flat_map(str::split_whitespace)
+        .collect();
+    let mut spelled_out = code.clone();
+    for group in code.split("std::{").skip(1) {
+        let mut depth = 0;
+        spelled_out.push_str("\nstd::");
+        for character in group.chars() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    spelled_out.push_str("\nstd::");
+                    continue;
+                }
+                _ => {}
+            }
+            spelled_out.push(character);
+        }
+    }
+    EFFECTS
+        .into_iter()
+        .filter(|effect| spelled_out.contains(effect))
         .collect()
 }
 
@@ -145,6 +232,27 @@ mod tests {
             impure(&names),
             ["aws-sdk-rds", "hyper-util", "kube-client", "tokio"]
         );
+    }
+
+    #[test]
+    fn what_reaches_out_is_found_however_it_is_spelled() {
+        for source in [
+            "use std::fs;",
+            "use std::{\n    collections::{BTreeMap, BTreeSet},\n    fs,\n};",
+            "use std::{collections::{BTreeMap}, fs::{self, File}, sync::Arc};",
+            "let text = std::fs\n    ::read_to_string(path);",
+        ] {
+            assert_eq!(effects(source), ["std::fs"], "{source}");
+        }
+        let clocks = "let now = jiff::Timestamp::now(); let then = Instant::now();";
+        assert_eq!(effects(clocks), ["Instant::now", "Timestamp::now"]);
+        for source in [
+            "use std::{collections::BTreeMap, fmt::{self, Write as _}, time::{Duration, SystemTime}};",
+            "// std::fs is for others, as is `Instant::now`.\nuse std::fmt;",
+            "let found = Instant::from(now);",
+        ] {
+            assert_eq!(effects(source), Vec::<&str>::new(), "{source}");
+        }
     }
 
     #[test]

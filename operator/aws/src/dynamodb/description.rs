@@ -68,7 +68,12 @@ impl Descriptions {
             })
             .collect::<Result<BTreeMap<_, _>, _>>()?;
         let (lifecycle, note) = lifecycle(&table);
-        let outputs = outputs(name, region, &table, global_indexes.keys());
+        let outputs = outputs(
+            name,
+            region,
+            &table,
+            global_indexes.keys().chain(local_indexes.keys()),
+        );
         let resource = DynamoDbTable {
             name: name.to_owned(),
             key: key(table.key_schema(), types)?,

@@ -47,7 +47,10 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
         }
     }
 
-    async fn create(&self, desired: &NodeGroup, token: &ClientToken) -> Result<(), Failure> {
+    /// Without a client token of ours, here and in [`Self::update`]. EKS does not say how long it knows one: a group that is made once
+    /// more as it was, since somebody deleted it, or drift that comes back would pass for a repeat, and nothing be done. A creation that
+    /// is really repeated meets the group of its name, and a change that is one is refused while the first runs.
+    async fn create(&self, desired: &NodeGroup, _token: &ClientToken) -> Result<(), Failure> {
         self.0
             .eks
             .create_nodegroup()
@@ -79,15 +82,12 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
             .set_version(desired.version.clone())
             .set_release_version(desired.release_version.clone())
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
-            .client_request_token(token.as_str())
             .send()
             .await
             .map_err(|error| role_may_be_fresh(classify("CreateNodegroup", &error)))?;
         Ok(())
     }
 
-    /// Without a client token of ours: drift that comes back would carry a known token, and EKS would take it for a repeat.
-    /// A call that is really repeated is refused while the first one runs, and has nothing to change after it.
     async fn update(
         &self,
         desired: &NodeGroup,

@@ -133,10 +133,12 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
         }))
     }
 
+    /// Without a client token of ours, here and in [`Self::update`]: what is made once more as it was, and drift that comes back, would
+    /// carry a known token, and EKS might take it for a repeat. A service account has one association: a real repeat meets it.
     async fn create(
         &self,
         desired: &PodIdentityAssociation,
-        token: &ClientToken,
+        _token: &ClientToken,
     ) -> Result<(), Failure> {
         self.0
             .eks
@@ -146,14 +148,12 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
             .service_account(&desired.service_account)
             .role_arn(&desired.role_arn)
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
-            .client_request_token(token.as_str())
             .send()
             .await
             .map_err(|error| role_may_be_fresh(classify("CreatePodIdentityAssociation", &error)))?;
         Ok(())
     }
 
-    /// Without a client token of ours: drift that comes back would carry a known token, and EKS would take it for a repeat.
     async fn update(
         &self,
         desired: &PodIdentityAssociation,

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use aws_sdk_elasticache::types::Tag;
+use aws_smithy_types::DateTime;
 use shopkeeper_plan::{
     aws::Tags,
     failure::{Class, Failure},
@@ -69,24 +70,39 @@ fn lifecycle(status: Option<&str>) -> Lifecycle {
     }
 }
 
-/// The tags that were last seen on caches, by ARN.
+/// The tags that were last seen on replication groups, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct KnownTags(Mutex<BTreeMap<String, Tags>>);
+pub(crate) struct KnownTags(Mutex<BTreeMap<String, Seen>>);
+
+/// The tags of a replication group, and when it was made: another one may have its id, and so its ARN, later on.
+#[derive(Debug)]
+struct Seen {
+    /// `None` for one that was made just now, where ElastiCache did not say.
+    made: Option<DateTime>,
+    tags: Tags,
+}
 
 impl KnownTags {
-    fn remember(&self, arn: &str, tags: &Tags) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(arn.to_owned(), tags.clone());
+    fn remember(&self, id: &str, made: Option<DateTime>, tags: &Tags) {
+        let tags = tags.clone();
+        self.lock().insert(id.to_owned(), Seen { made, tags });
     }
 
-    fn known(&self, arn: &str) -> Option<Tags> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(arn)
-            .cloned()
+    fn known(&self, id: &str, made: Option<DateTime>) -> Option<Tags> {
+        let mut all = self.lock();
+        let seen = all.get_mut(id)?;
+        // The first that is seen of one that was made just now.
+        seen.made = seen.made.or(made);
+        (seen.made == made).then(|| seen.tags.clone())
+    }
+
+    /// There is none.
+    fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,34 +111,41 @@ impl KnownTags {
 /// # Errors
 /// `NotReady` where they cannot be read, because it is being made, changed or removed.
 async fn tags(account: &Account, arn: &str) -> Result<Tags, Failure> {
+    shown_tags(account, arn).await?.ok_or_else(hidden_tags)
+}
+
+/// The tags of a resource; `None` where ElastiCache shows none of a group that it works on, not even for a nightly snapshot.
+///
+/// # Errors
+/// `NotReady` where it is being made or removed.
+async fn shown_tags(account: &Account, arn: &str) -> Result<Option<Tags>, Failure> {
     let call = account
         .elasticache
         .list_tags_for_resource()
         .resource_name(arn);
     match setting("ListTagsForResource", call.send()).await {
-        Ok(answer) => {
-            let tags: Tags = answer
+        Ok(answer) => Ok(Some(
+            answer
                 .tag_list
                 .unwrap_or_default()
                 .into_iter()
                 .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
-                .collect();
-            account.cache_tags.remember(arn, &tags);
-            Ok(tags)
-        }
-        // ElastiCache shows no tags of a group that it works on, not even for a nightly snapshot.
-        Err(error) if is_code(&error, BUSY) => account.cache_tags.known(arn).ok_or_else(|| {
-            Failure::new(
-                Class::NotReady,
-                "ListTagsForResource: ElastiCache shows no tags of a group that it works on",
-            )
-        }),
+                .collect(),
+        )),
+        Err(error) if is_code(&error, BUSY) => Ok(None),
         Err(error) if is_code(&error, MISSING) => Err(Failure::new(
             Class::NotReady,
             "ListTagsForResource: the resource is being made or removed",
         )),
         Err(error) => Err(classify("ListTagsForResource", &error)),
     }
+}
+
+fn hidden_tags() -> Failure {
+    Failure::new(
+        Class::NotReady,
+        "ListTagsForResource: ElastiCache shows no tags of a group that it works on",
+    )
 }
 
 /// Adds tags.
@@ -142,4 +165,24 @@ fn tag_list(tags: &Tags) -> Vec<Tag> {
     tags.iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_known_of_the_group_that_had_them() {
+        let tags: Tags = [("shopkeeper.dev/owner".to_owned(), "ours".to_owned())].into();
+        let [first, second] = [1, 2].map(|seconds| Some(DateTime::from_secs(seconds)));
+        let known = KnownTags::default();
+        known.remember("carts", None, &tags);
+        assert_eq!(known.known("carts", first), Some(tags.clone()));
+        assert_eq!(known.known("carts", first), Some(tags.clone()));
+        assert_eq!(known.known("carts", second), None);
+        known.remember("carts", second, &tags);
+        assert_eq!(known.known("carts", second), Some(tags));
+        known.forget("carts");
+        assert_eq!(known.known("carts", second), None);
+    }
 }

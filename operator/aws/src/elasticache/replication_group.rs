@@ -5,6 +5,7 @@ use aws_sdk_elasticache::{
     operation::modify_replication_group::builders::ModifyReplicationGroupFluentBuilder,
     types as sdk,
 };
+use aws_smithy_types::DateTime;
 use shopkeeper_plan::{
     aws::{CacheEngine, CacheReplicationGroup, Tags, TransitEncryption},
     failure::{Class, Failure},
@@ -16,7 +17,7 @@ use shopkeeper_plan::{
 use super::{
     MISSING, add_tags,
     change::{self, Change},
-    tag_list, tags,
+    hidden_tags, shown_tags, tag_list,
 };
 use crate::{
     account::{Account, Scope},
@@ -44,6 +45,7 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         _scope: &Scope,
     ) -> Result<Option<Found<CacheReplicationGroup>>, Failure> {
         let Some(group) = self.describe(name).await? else {
+            self.0.cache_tags.forget(name);
             return Ok(None);
         };
         let arn = group
@@ -54,7 +56,7 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
                 "DescribeCacheClusters",
                 self.member(group.member_clusters().first())
             ),
-            tags(self.0, arn)
+            self.tags(name, arn, group.replication_group_create_time().copied())
         );
         Ok(Some(found(name, group, member?.as_ref(), tags?)))
     }
@@ -95,9 +97,10 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
             .send()
             .await
             .map_err(|error| classify("CreateReplicationGroup", &error))?;
-        if let Some(arn) = created.replication_group().and_then(|group| group.arn()) {
-            self.0.cache_tags.remember(arn, &desired.tags);
-        }
+        let made = created
+            .replication_group()
+            .and_then(|group| group.replication_group_create_time().copied());
+        self.0.cache_tags.remember(&desired.id, made, &desired.tags);
         Ok(())
     }
 
@@ -220,6 +223,18 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
 }
 
 impl ReplicationGroupApi<'_> {
+    /// Its tags; while ElastiCache shows none, those that it had.
+    async fn tags(&self, id: &str, arn: &str, made: Option<DateTime>) -> Result<Tags, Failure> {
+        let known = &self.0.cache_tags;
+        let shown = shown_tags(self.0, arn).await?;
+        if let Some(tags) = &shown {
+            known.remember(id, made, tags);
+        }
+        shown
+            .or_else(|| known.known(id, made))
+            .ok_or_else(hidden_tags)
+    }
+
     async fn describe(&self, name: &str) -> Result<Option<sdk::ReplicationGroup>, Failure> {
         let call = self.0.elasticache.describe_replication_groups();
         let all = pages!(call, replication_groups, replication_group_id);

@@ -36,6 +36,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUser>>, Failure> {
         let Some(user) = self.describe(name).await? else {
+            self.0.passwords.forget(&password_secret(name));
             return Ok(None);
         };
         let arn = user
@@ -199,7 +200,7 @@ impl UserApi<'_> {
                 let (client, secret) = (&self.0.secretsmanager, password_secret(&desired.id));
                 // What is sent has to be what is there now.
                 self.0.passwords.forget(&secret);
-                let present = self.0.passwords.read(client, &secret).await?;
+                let present = self.0.passwords.read(client, &secret, &secret).await?;
                 let mut passwords = vec![present.value];
                 // Pods that read the one before are served until they have been replaced.
                 passwords.extend(secretsmanager::previous(client, &secret).await?);
@@ -222,7 +223,8 @@ impl UserApi<'_> {
             return Ok((Some(false), outputs));
         };
         let secret = password_secret(id);
-        match self.0.passwords.read(&self.0.secretsmanager, &secret).await {
+        let client = &self.0.secretsmanager;
+        match self.0.passwords.read(client, &secret, &secret).await {
             Ok(password) if password.version == *version => {
                 Ok((Some(true), outputs.with_secret("password", password.value)))
             }

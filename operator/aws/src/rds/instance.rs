@@ -38,6 +38,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
     ) -> Result<Option<Found<RdsInstance>>, Failure> {
         let Some(instance) = self.describe(name).await? else {
             self.0.rds_changes.forget(name);
+            self.0.passwords.forget(&opened(name));
             return Ok(None);
         };
         let origin = self.0.rds_changes.origin(&instance, Instant::now());
@@ -112,18 +113,18 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
         }
-        if let Some(secret_arn) = found.outputs.plain("secretArn") {
-            self.0.passwords.forget(secret_arn);
-        }
         let identifier = &found.resource.identifier;
+        self.0.passwords.forget(&opened(identifier));
         if found.resource.deletion_protection {
+            // RDS lifts it at once, whatever is asked. To ask for it would also apply what somebody else left for the maintenance window,
+            // and restart a database that still serves.
             let call = self
                 .0
                 .rds
                 .modify_db_instance()
                 .db_instance_identifier(identifier)
                 .deletion_protection(false);
-            return match call.apply_immediately(true).send().await {
+            return match call.send().await {
                 Ok(_) => Ok(()),
                 Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
                 Err(error) => Err(classify("ModifyDBInstance", &error)),
@@ -183,17 +184,24 @@ impl InstanceApi<'_> {
             return (outputs, None);
         };
         let outputs = outputs.with("secretArn", arn);
+        let opened = opened(instance.db_instance_identifier().unwrap_or_default());
         match secret.secret_status() {
             Some("creating") | None => return (outputs, None),
             // Some time during the rotation the old password stops working.
-            Some("rotating") => self.0.passwords.forget(arn),
+            Some("rotating") => self.0.passwords.forget(&opened),
             Some(_) => {}
         }
-        match self.0.passwords.read(&self.0.secretsmanager, arn).await {
+        let client = &self.0.secretsmanager;
+        match self.0.passwords.read(client, &opened, arn).await {
             Ok(password) => (outputs.with_secret("password", password.value), None),
             Err(failure) => (outputs, Some(failure)),
         }
     }
+}
+
+/// What a master password opens. No secret of ours is called so.
+fn opened(identifier: &str) -> String {
+    format!("RDS instance {identifier}")
 }
 
 /// The name of the last snapshot: the same for each try, and another for each instance that ever had the identifier, since

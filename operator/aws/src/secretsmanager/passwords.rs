@@ -18,8 +18,10 @@ use crate::error::classify;
 /// at once (see [`Passwords::forget`]); what this bounds is a rotation that fell between two observations, or that nobody says.
 const TIME_TO_LIVE: Duration = Duration::from_secs(5 * 60);
 
-/// Passwords by the ARN or name of their secret. Every pass over a database needs its password, and Secrets Manager bills each
-/// read.
+/// How long a password is kept that nobody asks for: that of a database that was left behind, say.
+const LONGEST_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Passwords by what they open. Every pass over a database needs its password, and Secrets Manager bills each read.
 #[derive(Debug, Default)]
 pub(crate) struct Passwords {
     entries: Mutex<HashMap<String, Entry>>,
@@ -34,6 +36,7 @@ pub(crate) struct Password {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    secret_id: String,
     password: Password,
     read_at: Instant,
 }
@@ -45,7 +48,7 @@ struct SecretContent {
 }
 
 impl Passwords {
-    /// The password in a secret.
+    /// The password of something, in a secret by this name or ARN.
     ///
     /// # Errors
     /// Secrets Manager's refusal. Where it only failed to answer, an older password is given instead, since it most likely
@@ -53,9 +56,10 @@ impl Passwords {
     pub(crate) async fn read(
         &self,
         client: &aws_sdk_secretsmanager::Client,
+        of: &str,
         secret_id: &str,
     ) -> Result<Password, Failure> {
-        let known = self.known(secret_id);
+        let known = self.known(of, secret_id);
         if let Some(entry) = known
             .as_ref()
             .filter(|entry| entry.read_at.elapsed() < TIME_TO_LIVE)
@@ -64,7 +68,7 @@ impl Passwords {
         }
         match fetch(client, secret_id, None).await {
             Ok(password) => {
-                self.keep(secret_id, password.clone());
+                self.keep(of, secret_id, password.clone());
                 Ok(password)
             }
             Err(failure) => match known {
@@ -72,26 +76,31 @@ impl Passwords {
                     Ok(entry.password)
                 }
                 _ => {
-                    self.forget(secret_id);
+                    self.forget(of);
                     Err(failure)
                 }
             },
         }
     }
 
-    /// Drops a password that is being rotated, or whose database is gone.
-    pub(crate) fn forget(&self, secret_id: &str) {
-        self.lock().remove(secret_id);
+    /// Drops a password that is being rotated, or of what is gone.
+    pub(crate) fn forget(&self, of: &str) {
+        self.lock().remove(of);
     }
 
-    fn known(&self, secret_id: &str) -> Option<Entry> {
-        self.lock().get(secret_id).cloned()
+    fn known(&self, of: &str, secret_id: &str) -> Option<Entry> {
+        let entries = self.lock();
+        let entry = entries.get(of);
+        entry.filter(|entry| entry.secret_id == secret_id).cloned()
     }
 
-    fn keep(&self, secret_id: &str, password: Password) {
-        self.lock().insert(
-            secret_id.to_owned(),
+    fn keep(&self, of: &str, secret_id: &str, password: Password) {
+        let mut entries = self.lock();
+        entries.retain(|_, entry| entry.read_at.elapsed() < LONGEST_KEPT);
+        entries.insert(
+            of.to_owned(),
             Entry {
+                secret_id: secret_id.to_owned(),
                 password,
                 read_at: Instant::now(),
             },
@@ -146,4 +155,26 @@ fn unreadable() -> Failure {
         "GetSecretValue: the secret holds no JSON with a password",
     )
     .with_remedy("put it back into the form {\"username\": ..., \"password\": ...}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_known_while_what_it_opens_and_its_secret_are_the_same() {
+        let passwords = Passwords::default();
+        let password = Password {
+            value: Sensitive::new("hunter2".to_owned()),
+            version: "1".to_owned(),
+        };
+        passwords.keep("orders", "secret-1", password);
+        assert!(passwords.known("orders", "secret-1").is_some());
+        // A database that was made once more has another secret.
+        assert!(passwords.known("orders", "secret-2").is_none());
+        assert!(passwords.known("carts", "secret-1").is_none());
+        passwords.forget("orders");
+        assert!(passwords.known("orders", "secret-1").is_none());
+        assert!(passwords.lock().is_empty());
+    }
 }

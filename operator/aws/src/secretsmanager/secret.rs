@@ -49,7 +49,10 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
             .await;
         let secret = match answer {
             Ok(answer) => answer,
-            Err(error) if is_code(&error, &[MISSING]) => return Ok(None),
+            Err(error) if is_code(&error, &[MISSING]) => {
+                self.0.passwords.forget(name);
+                return Ok(None);
+            }
             Err(error) => return Err(classify("DescribeSecret", &error)),
         };
         let tags: Tags = secret

@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, pin::Pin, sync::Mutex};
 use serde_json::json;
 use shopkeeper_plan::{
     aws::{AwsKind, Change, Holding},
+    build,
     observed::Observation,
     plan::{Action, Blocker},
     planner::{AdoptionPolicy, DeletionPolicy, DriftPolicy},
+    resolve::promised_outputs,
 };
 
 use crate::{
@@ -89,6 +91,7 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
         return;
     }
     tell(cells, kind, "silent", world.is_silent().await);
+    tell(cells, kind, "outputs", outputs(&world).await);
     for field in kind.fields() {
         if matches!(field.change, Change::Replace | Change::Refused { .. }) {
             let outcome = immutable(&world, field.name).await;
@@ -97,6 +100,17 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     }
     world.policies.deletion = DeletionPolicy::Retain;
     tell(cells, kind, "retain", end(&mut world).await);
+}
+
+/// A template may ask for what is promised of a resource; what never came would keep its pods waiting for ever.
+async fn outputs(world: &World<'_>) -> Outcome {
+    let told = build::with_derived(world.wish(), &world.present().await?.outputs);
+    let mut missing = promised_outputs(world.wish());
+    missing.retain(|output| told.get(output).is_none());
+    missing
+        .is_empty()
+        .then_some(())
+        .ok_or_else(|| format!("promised, and not told: {missing:?}"))
 }
 
 async fn immutable(world: &World<'_>, field: &'static str) -> Outcome {

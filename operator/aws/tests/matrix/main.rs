@@ -31,6 +31,7 @@ const PROPERTIES: &[&str] = &[
     "fields",
     "created",
     "silent",
+    "outputs",
     "changed",
     "repaired",
     "reported",

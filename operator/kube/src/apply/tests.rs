@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kube::ResourceExt as _;
+
 use super::*;
 use crate::testing::{Answer, Received, Requests, client, failure, no_such_path};
 
@@ -37,7 +39,7 @@ async fn applies_by_force_under_its_name_and_looks_the_kind_up_once() {
     });
     let applied = writer.apply(&service()).await.unwrap();
     assert_eq!(applied.resource_version().as_deref(), Some("7"));
-    writer.dry_run(&service()).await.unwrap();
+    writer.apply(&service()).await.unwrap();
     let sent = requests.take();
     let lines: Vec<_> = sent
         .iter()
@@ -59,7 +61,6 @@ async fn applies_by_force_under_its_name_and_looks_the_kind_up_once() {
         "{}",
         sent[1].query
     );
-    assert!(!sent[1].query.contains("dryRun") && sent[2].query.contains("dryRun=All"));
 }
 
 #[tokio::test]
@@ -182,24 +183,6 @@ async fn deletes_exactly_the_object_it_means() {
     assert_eq!(
         writer.delete(&identity, "uid-1").await.unwrap_err().label(),
         "transient"
-    );
-}
-
-#[tokio::test]
-async fn what_exists_is_not_overwritten() {
-    let (writer, requests) = writer(|request| match request.method.as_str() {
-        "POST" => failure(409, "AlreadyExists"),
-        _ => Some((200, service())),
-    });
-    let created = writer.create_if_absent(&service()).await.unwrap();
-    assert!(matches!(created, Created::Existing(_)), "{created:?}");
-    assert_eq!(
-        requests.take_lines(),
-        [
-            "GET /api/v1",
-            "POST /api/v1/namespaces/shop/services",
-            "GET /api/v1/namespaces/shop/services/cart",
-        ]
     );
 }
 

@@ -41,11 +41,7 @@ async fn write(
     observed: &Node,
     status: &Value,
 ) -> Option<Node> {
-    match writer
-        .write(api, observed, status, Concurrency::LastWriteWins)
-        .await
-        .unwrap()
-    {
+    match writer.write(api, observed, status).await.unwrap() {
         StatusWrite::Unchanged => None,
         StatusWrite::Written(node) => Some(*node),
     }
@@ -198,26 +194,6 @@ async fn what_the_server_adds_does_not_make_a_loop() {
     assert!(
         write(&writer, &api, &edited, &status).await.is_some(),
         "a real difference is repaired"
-    );
-}
-
-#[tokio::test]
-async fn an_optimistic_write_names_the_version_and_fails_with_a_conflict() {
-    let (client, requests) = client(|_| failure(409, "Conflict"));
-    let api: Api<Node> = Api::all(client);
-    let result = StatusWriter::new()
-        .write(
-            &api,
-            &node(3, Value::Null),
-            &conditions("True", "approved", None),
-            Concurrency::Optimistic,
-        )
-        .await;
-    assert_eq!(result.unwrap_err().label(), "conflict");
-    let sent = requests.take().pop().unwrap();
-    assert_eq!(
-        sent.body["metadata"],
-        json!({"name": "n", "uid": "uid-1", "resourceVersion": "3"})
     );
 }
 

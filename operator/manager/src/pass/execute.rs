@@ -8,8 +8,9 @@ use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::{
-        KubernetesKind, KubernetesObject, hide_secret_values,
+        KubernetesKind, KubernetesObject,
         surplus::{removal, surplus},
+        without_values,
     },
     observed::{Lifecycle, Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
@@ -242,7 +243,7 @@ async fn apply<K: Managed>(
         (_, managed_fields) => *managed_fields = None,
     }
     if desired.kind == KubernetesKind::Secret {
-        hide_secret_values(&mut applied.data);
+        without_values(&mut applied);
     }
     world.memory.applied(uid, &step.key, applied);
     Ok(())

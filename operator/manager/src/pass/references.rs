@@ -188,10 +188,11 @@ fn matches(
             })
 }
 
-/// The services that a custom resource names, and who routes to it.
+/// The services that a custom resource names, who routes to it, and which role it may not have.
 pub(super) fn references<K: Resolve>(
     object: &K,
     service_kind: Option<ServiceKind>,
+    operator_role: Option<String>,
     world: &World,
 ) -> References {
     let stores = &world.stores;
@@ -215,6 +216,7 @@ pub(super) fn references<K: Resolve>(
     References {
         services,
         routed_from,
+        operator_role,
         service_monitors: stores.has(KubernetesKind::ServiceMonitor),
         http_routes: stores.has(KubernetesKind::HTTPRoute),
         security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),

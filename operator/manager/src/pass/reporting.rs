@@ -3,7 +3,7 @@
 use serde_json::Value;
 use shopkeeper_api::status::{Status, condition, reason};
 use shopkeeper_aws::budget::Urgency;
-use shopkeeper_kube::{controller::Outcome, status::Concurrency};
+use shopkeeper_kube::controller::Outcome;
 use shopkeeper_plan::{
     decisions,
     failure::Failure,
@@ -107,12 +107,7 @@ impl<K: Scoped> Subject<'_, K> {
         self.world
             .memory
             .statuses()
-            .write(
-                &self.api(),
-                self.object,
-                &status,
-                Concurrency::LastWriteWins,
-            )
+            .write(&self.api(), self.object, &status)
             .await?;
         self.world.memory.wrote_status(&self.owner.uid, status);
         Ok(())

@@ -10,7 +10,7 @@ use shopkeeper_api::{
     reference::ServiceKind,
     status::{PlatformInUse, Status},
 };
-use shopkeeper_aws::{Scope, budget::with_urgency};
+use shopkeeper_aws::{Scope, budget::with_urgency, sts::Caller};
 use shopkeeper_kube::{
     Error,
     controller::{Outcome, Pass},
@@ -157,10 +157,12 @@ impl<K: Reconciled> Subject<'_, K> {
         if self.deleting() {
             return self.take_down(found, &own.or(&defaults)).await;
         }
-        if let Ok(platform) = &found
-            && let Err(failure) = self.check_account(platform).await
-        {
-            return self.report_silence(&failure).await;
+        let mut operator_role = None;
+        if let Ok(platform) = &found {
+            match self.check_account(platform).await {
+                Ok(caller) => operator_role = caller.role,
+                Err(failure) => return self.report_silence(&failure).await,
+            }
         }
         let resolved = found.and_then(|platform| {
             references::check_namespace(&platform, &self.owner.namespace, stores)?;
@@ -168,7 +170,7 @@ impl<K: Reconciled> Subject<'_, K> {
             let facts = platform::facts(&platform)?;
             self.object.resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, self.world),
+                &references::references(self.object, K::SERVICE, operator_role, self.world),
             )
         });
         let resolved = match resolved {
@@ -194,7 +196,7 @@ impl<K: Reconciled> Subject<'_, K> {
     }
 
     /// Makes sure that this process may speak for the account of a Platform, before anything is looked at there.
-    async fn check_account(&self, platform: &Platform) -> Result<(), Failure> {
+    async fn check_account(&self, platform: &Platform) -> Result<Caller, Failure> {
         let session = self.world.session(&platform.spec.aws.region).await;
         session.check_account(platform).await
     }
@@ -229,7 +231,8 @@ impl<K: Reconciled> Subject<'_, K> {
             .object
             .resolve(
                 &facts,
-                &references::references(self.object, K::SERVICE, self.world),
+                // Nothing is given to anybody any more.
+                &references::references(self.object, K::SERVICE, None, self.world),
             )
             .ok();
         let blueprint = |observed: &Observed| {

@@ -26,6 +26,8 @@ mod marks;
 mod outputs;
 mod security_groups;
 
+pub use outputs::with_derived;
+
 /// The blueprint of a custom resource that runs workloads. `observed` gives the outputs of the data tier; what is not
 /// known yet makes the nodes that need it pending.
 #[must_use]

@@ -45,7 +45,7 @@ pub(super) fn gather(
                     output: (*name).to_owned(),
                 }));
                 missing.extend(not_in_force(&resource.resource, &key, observed));
-                outputs.merge(prefix, &derive(&resource.resource, found));
+                outputs.merge(prefix, &with_derived(&resource.resource, found));
             }
             None => missing.push(MissingOutput {
                 resource: key,
@@ -157,8 +157,9 @@ pub(super) fn description(resolved: &Resolved, binding: &str) -> Description {
     }
 }
 
-/// Adds addresses that follow from host, port and credentials.
-fn derive(resource: &AwsResource, found: &Outputs) -> Outputs {
+/// The outputs of a resource as AWS tells them, with the addresses that follow from host, port and credentials.
+#[must_use]
+pub fn with_derived(resource: &AwsResource, found: &Outputs) -> Outputs {
     let mut outputs = found.clone();
     match resource {
         AwsResource::RdsInstance(instance) => {

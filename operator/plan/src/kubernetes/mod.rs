@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::{difference, sensitive::fingerprint};
@@ -207,16 +208,54 @@ impl KubernetesObject {
     }
 }
 
-/// Replaces each value of a Secret by the SHA-256 of its text, and `stringData` by `data`.
+/// Where kubectl keeps a copy of what was applied: of a Secret with its values.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Takes the values out of a Secret that was read: what is kept of it holds no credentials, and still shows that one of them changed.
+pub fn without_values(secret: &mut DynamicObject) {
+    hide_secret_values(&mut secret.data);
+    if let Some(annotations) = &mut secret.metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Replaces each value of a Secret by the SHA-256 of its text.
 ///
 /// `data` as the API server gives it is base64: the fingerprint is that of the base64 text, so desired Secrets are built
 /// with `data` and not with `stringData`.
-pub fn hide_secret_values(body: &mut Value) {
+fn hide_secret_values(body: &mut Value) {
     if let Some(data) = body.get_mut("data").and_then(Value::as_object_mut) {
         for value in data.values_mut() {
             if let Some(text) = value.as_str() {
                 *value = Value::from(fingerprint(text.as_bytes()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_kept_of_a_secret_shows_its_values() {
+        let secret = |password: &str| {
+            let mut secret: DynamicObject = serde_json::from_value(serde_json::json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "orders-database", "annotations": {
+                    LAST_APPLIED: format!("{{\"data\":{{\"password\":\"{password}\"}}}}"),
+                    "kept": "yes",
+                }},
+                "data": {"password": password},
+            }))
+            .unwrap();
+            without_values(&mut secret);
+            serde_json::to_value(&secret).unwrap()
+        };
+        let (one, other) = (secret("aHVudGVyMg=="), secret("aHVudGVyMw=="));
+        assert!(!one.to_string().contains("aHVudGVyMg"), "{one}");
+        assert_eq!(one["metadata"]["annotations"]["kept"], "yes");
+        assert_ne!(one["data"]["password"], other["data"]["password"]);
     }
 }

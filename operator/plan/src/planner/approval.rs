@@ -15,7 +15,7 @@ use crate::{
     sensitive::fingerprint,
 };
 
-/// Most steps that are asked for at once; as many as an inventory has room for. What is more is asked for afterwards.
+/// Most steps that are asked for at once; as many as the plan in a status has room for. What is more is asked for afterwards.
 const ASKED_AT_ONCE: usize = 256;
 /// Most values of one step that are told apart. Of a step with more, all have to be as they were approved.
 const VALUES: usize = 64;

@@ -213,6 +213,7 @@ mod tests {
         };
         let platform = PlatformFacts {
             pod_identity_agent: true,
+            allowed_roles: None,
             name: "octank".into(),
             account_id: "123456789012".into(),
             region: "eu-west-1".into(),

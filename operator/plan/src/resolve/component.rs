@@ -22,7 +22,7 @@ use super::{
     Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures,
     external, external::ResolvedExternal, external_secrets, fargate, identity,
     identity::ComponentIdentity, image, network, network::ResolvedService, nodes,
-    pod_template_patch,
+    pod_template_patch, variables,
 };
 use crate::{
     failure::{Class, Failure},
@@ -168,6 +168,7 @@ pub(super) fn component(
 ) -> Result<Component, Failure> {
     let workload = tagged(tier.workload, context.platform.image_tag.as_deref());
     container::check(&format!("{}.workload", place.field), &workload)?;
+    variables::check(place.field, tier)?;
     let replicas = replicas(tier.scaling);
     let service_account = service_account(place.name, &workload);
     let health_path = place

@@ -131,7 +131,6 @@ fn family(declared: &Rds) -> String {
     format!("{}{}", declared.engine.rds_name(), major.join("."))
 }
 
-/// RDS wants a letter first and no hyphens.
 /// Names that RDS keeps for itself or the engine does: RDS would refuse the instance, for ever.
 fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), Failure> {
     let Some(name) = username else { return Ok(()) };
@@ -149,6 +148,7 @@ fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), 
     Ok(())
 }
 
+/// RDS wants a letter first and no hyphens.
 fn database_name(name: &str) -> String {
     let text: String = name
         .chars()

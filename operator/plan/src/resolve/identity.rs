@@ -105,6 +105,8 @@ pub(super) fn identity(
                     "name the role",
                 )
             })?;
+            let field = format!("{}.identity.existing.roleArn", place.field);
+            may_be_brought_along(context, &field, &existing.role_arn)?;
             let mode = existing.mode.unwrap_or(IdentityMode::PodIdentity);
             if on_fargate && mode == IdentityMode::PodIdentity {
                 return Err(not_on_fargate(&format!(
@@ -162,6 +164,61 @@ fn not_on_fargate(field: &str) -> Failure {
         "EKS Pod Identity does not reach pods on Fargate",
         "choose IRSA or None",
     )
+}
+
+/// Whoever may write a custom resource may have any role that it may name. Never the operator's own, which may do to the account what
+/// the operator may, and of the others those that the Platform allows.
+fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result<(), Failure> {
+    let platform = context.platform;
+    let of_account = platform.iam_arn("role/");
+    let name = role.rsplit('/').next().unwrap_or_default();
+    // IAM has one role of a name, however it is written. STS tells no path.
+    let is_of_operator = context
+        .references
+        .operator_role
+        .as_deref()
+        .is_some_and(|own| role.starts_with(&of_account) && own.eq_ignore_ascii_case(name));
+    if is_of_operator {
+        return Err(Failure::invalid(
+            field,
+            &format!(
+                "{role} is the role of the operator itself: pods with it could do to the account whatever the operator may"
+            ),
+            "name a role that may do what these pods need",
+        ));
+    }
+    let is_allowed = platform
+        .allowed_roles
+        .as_ref()
+        .is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, role)));
+    if !is_allowed {
+        return Err(Failure::invalid(
+            field,
+            &format!(
+                "{role} is none of those that Platform {} allows in spec.identity.allowedRoles",
+                platform.name
+            ),
+            "name one that it allows, or have it added there",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a text is as a pattern says, in which `*` stands for any text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let begins = parts.next().and_then(|first| text.strip_prefix(first));
+    let Some(mut rest) = begins else { return false };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 /// The issuer of the cluster's tokens, once IAM knows it: before, every request of the pods for credentials would be refused.

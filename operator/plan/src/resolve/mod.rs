@@ -49,6 +49,7 @@ mod pod_template_patch;
 mod promised;
 mod storefront;
 mod table;
+mod variables;
 
 pub use component::{
     Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
@@ -61,6 +62,7 @@ pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
+pub use promised::promised_outputs;
 pub use shopkeeper_api::identity::IdentityMode;
 pub use storefront::routes_come_from;
 
@@ -337,6 +339,8 @@ pub struct References {
     pub services: BTreeMap<ServiceKey, ServiceFacts>,
     /// Where the packets of those come from who serve the routes of Storefronts that lead to this service; empty where none does.
     pub routed_from: BTreeSet<TrafficSource>,
+    /// Name of the role that the operator itself has in the account, where it has one.
+    pub operator_role: Option<String>,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
     /// Whether the cluster has the HTTPRoute kind.

@@ -311,6 +311,11 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
             declared
         },
         pod_identity_agent: cluster.pod_identity_agent.as_deref() != Some(AGENT_MISSING),
+        allowed_roles: platform
+            .spec
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.allowed_roles.clone()),
         key_arn: encryption.key_arn.clone(),
         quotas: known_quotas(platform),
         image_tag: platform

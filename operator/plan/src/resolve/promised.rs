@@ -64,7 +64,7 @@ fn of(resource: &DataResource, binding: &ResolvedBinding) -> Vec<String> {
     else {
         return Vec::new();
     };
-    outputs(&resource.resource)
+    promised_outputs(&resource.resource)
         .into_iter()
         .map(|output| {
             if part.prefix.is_empty() {
@@ -76,9 +76,10 @@ fn of(resource: &DataResource, binding: &ResolvedBinding) -> Vec<String> {
         .collect()
 }
 
-/// What AWS tells of it, and what follows from that: the other side is in the observers of `operator/aws` and in
-/// `build/outputs.rs`.
-fn outputs(resource: &AwsResource) -> Vec<String> {
+/// The names of the outputs that a resource has once it is there: what AWS tells of it, and what follows from that. The other side is
+/// in the observers of `operator/aws` and in [`crate::build::with_derived`]; the matrix of all kinds there holds the two together.
+#[must_use]
+pub fn promised_outputs(resource: &AwsResource) -> Vec<String> {
     let mut outputs: Vec<String> = match resource {
         AwsResource::RdsInstance(_) => [
             "arn",

@@ -10,7 +10,7 @@ use shopkeeper_plan::{
 
 use crate::{
     fixture::{read, want},
-    world::World,
+    world::{World, gravest},
 };
 
 fn with(changes: &[(&str, Value)]) -> Value {
@@ -160,7 +160,7 @@ fn policies_differ_in_what_waits() {
         rolling.wanted = want("octank", &object);
         rolling.policies.changes = policy;
         let plan = rolling.plan();
-        assert_eq!(plan.effect(), Effect::Rolling);
+        assert_eq!(gravest(&plan), Effect::Rolling);
         assert_eq!(plan.free_steps().count() == 1, rolls, "{policy:?}");
 
         let mut disruptive = about_to(&[("instanceClass", json!("db.r7g.xlarge"))]);

@@ -91,6 +91,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
     let found = lookups(&declared.spec.cluster.name);
     PlatformFacts {
         pod_identity_agent: true,
+        allowed_roles: None,
         name: declared.metadata.name.clone().unwrap(),
         account_id: declared.spec.aws.account_id.clone(),
         region: declared.spec.aws.region.clone(),
@@ -150,6 +151,7 @@ pub fn references(shop: &str) -> References {
         ]
         .into(),
         routed_from: [TrafficSource::PublicSubnets].into(),
+        operator_role: Some("shopkeeper".into()),
         service_monitors: true,
         http_routes: true,
         security_group_policies: true,

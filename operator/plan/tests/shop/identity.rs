@@ -243,6 +243,69 @@ fn of_a_role_that_is_brought_along() {
 }
 
 #[test]
+fn roles_that_a_workload_may_not_bring_along_are_refused() {
+    let resolve = |role: &str, mode: &str, allowed: Option<&[&str]>| {
+        let identity = json!({"type": "Existing", "existing": {"roleArn": role, "mode": mode}});
+        let mut platform = facts("octank");
+        platform.allowed_roles =
+            allowed.map(|allowed| allowed.iter().map(|role| (*role).to_owned()).collect());
+        typed::<OrderService>(&orders(identity))
+            .resolve(&platform, &references("octank"))
+            .map(drop)
+    };
+    let of_account = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
+    // The operator's own: who has it may do to the account whatever the operator may. STS tells its name and not its path.
+    for mode in ["PodIdentity", "IRSA"] {
+        for own in ["shopkeeper", "platform/shopkeeper", "Shopkeeper"] {
+            let refusal = resolve(&of_account(own), mode, None).unwrap_err();
+            assert_eq!(refusal.class, Class::Invalid);
+            let told = refusal.describe();
+            for part in [
+                "spec.identity.existing.roleArn",
+                own,
+                "the operator itself",
+                "To do: ",
+            ] {
+                assert!(told.contains(part), "{told}");
+            }
+        }
+    }
+    for other in ["shopkeeper-orders", "not-shopkeeper", "shopkeeper/orders"] {
+        assert_eq!(resolve(&of_account(other), "PodIdentity", None), Ok(()));
+    }
+    let elsewhere = "arn:aws:iam::999999999999:role/shopkeeper";
+    assert_eq!(resolve(elsewhere, "IRSA", None), Ok(()));
+
+    let allowed = [
+        "arn:aws:iam::123456789012:role/orders",
+        "arn:aws:iam::*:role/shop/*-reader",
+    ];
+    for (role, is_allowed) in [
+        ("orders", true),
+        ("shop/eu/stock-reader", true),
+        ("orders-admin", false),
+        ("shop/stock-writer", false),
+        ("shop/stock-reader-admin", false),
+        ("admin/shop/stock-reader", false),
+    ] {
+        let answer = resolve(&of_account(role), "PodIdentity", Some(&allowed));
+        assert_eq!(answer.is_ok(), is_allowed, "{role}: {answer:?}");
+        if let Err(refusal) = answer {
+            let told = refusal.describe();
+            for part in [
+                "spec.identity.existing.roleArn",
+                role,
+                "Platform octank",
+                "spec.identity.allowedRoles",
+            ] {
+                assert!(told.contains(part), "{told}");
+            }
+        }
+    }
+    assert!(resolve(&of_account("orders"), "PodIdentity", Some(&[])).is_err());
+}
+
+#[test]
 fn a_provider_that_is_missing_is_told_with_what_to_do() {
     let refused = |state, object: &Value| {
         let mut platform = facts("octank");

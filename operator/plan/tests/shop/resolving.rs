@@ -51,6 +51,18 @@ fn says(failure: &Failure, class: Class, field: &str, problem: &str, remedy: &st
 }
 
 #[test]
+fn a_variable_of_the_workload_stands_in_for_all_others_of_its_name() {
+    let mut object = changed(
+        "orders",
+        "/spec/bindings/1/env/0/name",
+        json!("DATABASE_URL"),
+    );
+    object["spec"]["workload"]["env"] = json!([{"name": "DATABASE_URL", "value": "mine"}]);
+    let resolved = resolve::<OrderService>("octank", &object);
+    assert!(resolved.is_ok(), "{resolved:?}");
+}
+
+#[test]
 fn of_an_order_service() {
     let orders = |pointer, value| refused::<OrderService>("orders", pointer, value);
     let storage = orders("/spec/database/rds/storage", json!("200G"));
@@ -129,6 +141,26 @@ fn of_an_order_service() {
         "spec.bindings[notifications].secretName",
         "orders-database",
         "Secret of its own",
+    );
+    let twice_bound = orders("/spec/bindings/1/env/0/name", json!("DATABASE_URL"));
+    says(
+        &twice_bound,
+        Class::Invalid,
+        "spec.bindings[notifications].env[DATABASE_URL]",
+        "is also set by spec.bindings[database].env[DATABASE_URL]",
+        "another name",
+    );
+    let of_another = json!({
+        "service": {"kind": "CatalogService", "name": "catalog"},
+        "env": [{"name": "DATABASE_URL", "template": "{{url}}"}],
+    });
+    let bound_and_called = orders("/spec/endpoints", json!([of_another]));
+    says(
+        &bound_and_called,
+        Class::Invalid,
+        "spec.endpoints[catalog].env[DATABASE_URL]",
+        "is also set by spec.bindings[database].env[DATABASE_URL]",
+        "workload.env",
     );
     let dead_letters = orders(
         "/spec/notifications/queues/-",

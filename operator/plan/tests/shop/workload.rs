@@ -15,7 +15,7 @@ use shopkeeper_plan::{
 
 use crate::{
     fixture::{Wanted, facts, read, references, resolve, typed, want, wanted},
-    world::World,
+    world::{World, gravest},
 };
 
 /// A catalog without data, on nodes of the cluster, with these members of its workload.
@@ -167,7 +167,7 @@ fn pods_that_are_all_ended_first_are_a_downtime_that_waits() {
         json!({"image": "catalog:1", "rollout": {"type": "Recreate"}}),
     );
     assert_eq!(
-        (only(&plan).action, plan.effect()),
+        (only(&plan).action, gravest(&plan)),
         (Action::Update, Effect::None)
     );
     assert!(world.run().is_empty());
@@ -189,7 +189,7 @@ fn pods_that_are_all_ended_first_are_a_downtime_that_waits() {
 
     // What is asked for counts: that, and not what runs, is how the pods are exchanged.
     let (_, plan) = after(recreate("catalog:1"), json!({"image": "catalog:2"}));
-    assert_eq!(plan.effect(), Effect::Rolling);
+    assert_eq!(gravest(&plan), Effect::Rolling);
 }
 
 #[test]
@@ -481,7 +481,7 @@ fn a_patch_comes_last_and_its_withdrawal_takes_it_back() {
     assert_eq!(made, expected);
 
     let (mut world, plan) = after(patch, json!({}));
-    assert_eq!(plan.effect(), Effect::Rolling);
+    assert_eq!(gravest(&plan), Effect::Rolling);
     world.policies.changes = ChangePolicy::Automatic;
     assert!(world.run().is_empty());
 }

@@ -16,7 +16,7 @@ use shopkeeper_plan::{
         Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
         ObservedPod, Present,
     },
-    plan::{Action, Decision, DeleteMode, Operation, Plan, Step},
+    plan::{Action, Decision, DeleteMode, Effect, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
     quota::{QuotaUse, Quotas},
     resource::{ResourceKey, ResourceKind},
@@ -466,4 +466,10 @@ impl World {
             .position(|line| line.starts_with(entry))
             .unwrap_or_else(|| panic!("no `{entry}` in {:#?}", self.log))
     }
+}
+
+/// The gravest effect of any step.
+pub fn gravest(plan: &Plan) -> Effect {
+    let effects = plan.steps.iter().map(|step| step.effect);
+    effects.max().unwrap_or_default()
 }

@@ -49,6 +49,11 @@ class Clock:
     def now(self) -> float:
         return time.monotonic() + self._ahead
 
+    @property
+    def ahead(self) -> float:
+        """How far it was moved: by so much it is later than on the machine."""
+        return self._ahead
+
     def advance(self, seconds: float) -> None:
         if seconds < 0:
             raise ValueError("the clock only moves forward")

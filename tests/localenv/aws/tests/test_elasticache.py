@@ -122,7 +122,7 @@ def test_what_needs_an_available_group_is_refused_while_it_is_created(slow: Fixt
 
 
 def test_deletion_lasts_ends_and_leaves_a_snapshot(slow: Fixture) -> None:
-    slow.create()
+    made = slow.create()
     slow.double.settle()
     delete = lambda: slow.cache.delete_replication_group(ReplicationGroupId="carts", FinalSnapshotIdentifier="last")  # noqa: E731
     assert delete()["ReplicationGroup"]["Status"] == "deleting"
@@ -134,7 +134,8 @@ def test_deletion_lasts_ends_and_leaves_a_snapshot(slow: Fixture) -> None:
     assert slow.members() == []
     snapshot = slow.cache.describe_snapshots(SnapshotName="last")["Snapshots"][0]
     assert (snapshot["SnapshotStatus"], snapshot["ReplicationGroupId"]) == ("available", "carts")
-    slow.create()
+    again = slow.create()
+    assert (again["ReplicationGroupCreateTime"] - made["ReplicationGroupCreateTime"]).total_seconds() > 1
 
 
 # --- create ----------------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ always agree.
 from __future__ import annotations
 
 import copy
+import datetime
 from typing import Any
 
-from shopkeeper_double.lifecycle import GONE, Lifecycle
+from shopkeeper_double.lifecycle import GONE, Lifecycle, clock
 
 from ._records import Record, Shape, now, page, refuse
 from .elasticache_engines import ENGINES, Engine, check_node_type, engine_named
@@ -414,7 +415,8 @@ def create_replication_group(backend: Any, params: Shape) -> Shape:
         "ARN": arn(backend, "replicationgroup", name),
         "UserGroupIds": user_groups,
         "LogDeliveryConfigurations": log_deliveries(params.get("LogDeliveryConfigurations")),
-        "ReplicationGroupCreateTime": now(),
+        # By the double's clock: of two groups of one name the second was made later.
+        "ReplicationGroupCreateTime": now() + datetime.timedelta(seconds=clock.ahead),
         "DataTiering": "enabled" if params.get("DataTieringEnabled") else "disabled",
         "AutoMinorVersionUpgrade": params.get("AutoMinorVersionUpgrade", True),
         "NetworkType": params.get("NetworkType") or "ipv4",
