@@ -182,7 +182,7 @@ async fn moved_to_shared_nodes(edited: &mut Edited<'_>) -> Result<()> {
                 &deployment,
                 pods(json!({
                     "nodeSelector": {"eks.amazonaws.com/nodegroup": group},
-                    "tolerations": [{"operator": "Exists"}],
+                    "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
                 })),
             )],
         )
