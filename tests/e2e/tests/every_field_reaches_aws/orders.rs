@@ -57,7 +57,7 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
         ])
         .await?;
     let mut first = of_database(shop, &edited.subject).await?;
-    first.extend(of_queues());
+    first.extend(of_queues(shop).await?);
     first.extend(of_topics(shop).await?);
     edited.edit(Approval::None, first).await?;
     interrupting(shop, &mut edited).await?;
@@ -169,10 +169,13 @@ async fn interrupting(shop: &Shop, edited: &mut Edited<'_>) -> Result<()> {
         .await
 }
 
-fn of_queues() -> Vec<Edit> {
-    let queue = View::Queue("octank-fields-orders-fulfilment".to_owned());
-    let dead = View::Queue("octank-fields-orders-fulfilment-dead".to_owned());
-    vec![
+async fn of_queues(shop: &Shop) -> Result<Vec<Edit>> {
+    let name = "octank-fields-orders-fulfilment".to_owned();
+    let redrive = shop.aws.queue(&name).await?["redrive"].take();
+    let letters = redrive["deadLetterTargetArn"].as_str().unwrap_or_default();
+    let letters = letters.rsplit(':').next().unwrap_or_default();
+    let (queue, dead) = (View::Queue(name), View::Queue(letters.to_owned()));
+    Ok(vec![
         edit(
             "/notifications/queues/0/maxReceives",
             json!(9),
@@ -215,7 +218,7 @@ fn of_queues() -> Vec<Edit> {
             &View::Queue("octank-fields-orders-returns".to_owned()),
             json!({"redrive": {"maxReceiveCount": 5}}),
         ),
-    ]
+    ])
 }
 
 async fn of_topics(shop: &Shop) -> Result<Vec<Edit>> {
