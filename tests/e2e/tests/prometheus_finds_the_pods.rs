@@ -57,7 +57,7 @@ async fn prometheus_finds_the_pods() -> Result<()> {
     let orders = Subject::new("OrderService", NAMESPACE, "orders");
     let monitor = Subject::new("ServiceMonitor", NAMESPACE, "orders");
 
-    apply(&shop, json!({})).await?;
+    apply(&shop, json!({"path": "/metrics"})).await?;
     shop.until_ready(&orders).await?;
     annotations_are(&shop, scraped("/metrics")).await?;
     a_kind_that_is_missing_is_named(&shop, &orders).await?;
@@ -172,7 +172,7 @@ async fn a_kind_that_is_missing_is_named(shop: &Shop, orders: &Subject) -> Resul
         annotations_are(shop, not_scraped()).await
     })
     .await?;
-    apply(shop, json!({})).await?;
+    apply(shop, json!({"path": "/metrics"})).await?;
     shop.until_ready(orders).await?;
     annotations_are(shop, scraped("/metrics")).await
 }
@@ -239,7 +239,10 @@ async fn an_edit_replaces_no_pods(shop: &Shop, orders: &Subject, monitor: &Subje
             json!({"path": "/internal/metrics", "port": "admin"}),
             specification("admin", "/internal/metrics"),
         ),
-        (json!({}), specification("http", "/metrics")),
+        (
+            json!({"path": "/metrics"}),
+            specification("http", "/metrics"),
+        ),
     ] {
         apply(shop, metrics).await?;
         shop.until_ready(orders).await?;
@@ -277,9 +280,9 @@ async fn styles_change(shop: &Shop, orders: &Subject, monitor: &Subject) -> Resu
         (json!({"style": "None"}), not_scraped(), false),
         (json!({"style": "ServiceMonitor"}), not_scraped(), true),
         (json!({"style": "Annotations"}), scraped("/metrics"), false),
-        (json!({}), not_scraped(), true),
+        (json!({"path": "/metrics"}), not_scraped(), true),
         (Value::Null, not_scraped(), false),
-        (json!({}), not_scraped(), true),
+        (json!({"path": "/metrics"}), not_scraped(), true),
     ] {
         let style = metrics.to_string();
         apply(shop, metrics).await?;
