@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 use fields::{Definition, Elsewhere, changed, every_field_is_edited};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View, equals, includes, read_example, run_together};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes, read_example, run_together};
 
 const CLUSTER: &str = "octank-prod";
 const NAMESPACE: &str = "fields";
@@ -67,6 +67,8 @@ enum Approval {
     None,
     /// By a person, under `changes: ApproveDisruptive`.
     Needed,
+    /// The same, where the condition tells of something else that cannot be done before: the plan in the status says it.
+    NeededByThePlan,
 }
 
 /// A custom resource that is edited, and what has been edited of it.
@@ -141,11 +143,14 @@ impl<'a> Edited<'a> {
         let named: Vec<&str> = edits.iter().map(|edit| edit.at).collect();
         let what = named.join(", ");
         self.apply(&specification).await.context(what.clone())?;
-        if approval == Approval::Needed {
-            self.shop
+        match approval {
+            Approval::None => {}
+            Approval::Needed => self
+                .shop
                 .approve(&self.subject)
                 .await
-                .context(what.clone())?;
+                .context(what.clone())?,
+            Approval::NeededByThePlan => self.approve_the_plan().await.context(what.clone())?,
         }
         self.shop
             .until_ready(&self.subject)
@@ -160,6 +165,30 @@ impl<'a> Edited<'a> {
         self.specification = specification;
         self.fields.extend(fields);
         Ok(())
+    }
+
+    async fn approve_the_plan(&self) -> Result<()> {
+        let hash = self
+            .shop
+            .until("the plan asks for approval", PATIENCE, async || {
+                let Subject {
+                    kind,
+                    namespace,
+                    name,
+                } = &self.subject;
+                let object = self.shop.get(kind, namespace, name).await?;
+                let plan = &object["status"]["plan"];
+                ensure!(
+                    plan["waitingForApproval"] == true
+                        && plan["generation"] == object["metadata"]["generation"],
+                    "{plan}"
+                );
+                Ok(plan["hash"].as_str().unwrap_or_default().to_owned())
+            })
+            .await?;
+        self.shop
+            .annotate(&self.subject, "shopkeeper.dev/approve", &hash)
+            .await
     }
 
     /// Tries edits that the API server has to refuse, with these words.
