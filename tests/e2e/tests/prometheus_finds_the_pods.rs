@@ -220,7 +220,6 @@ async fn the_kind_comes(shop: &Shop, orders: &Subject, monitor: &Subject) -> Res
         },
     )
     .await?;
-    shop.second_pass_is_silent(orders).await?;
     equals(
         "the replacements of the pods",
         revision(shop).await? - before,
