@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Give up when not everything is Ready after this time, counted from the moment the shop is applied.
     #[arg(long, default_value_t = 300, value_name = "S")]
     timeout_seconds: u64,
+    /// Fail when everything was Ready later than this, counted from the start of the demo with all that it had to build.
+    #[arg(long, value_name = "S")]
+    within: Option<u64>,
 }
 
 /// Runs the demo. Fails when something did not become Ready, with the end of the operator's log.
@@ -86,8 +89,8 @@ async fn interruptible(arguments: &Arguments) -> Result<()> {
         result = open_shop(arguments, &clock, &environment) => result,
         () = interruption.received() => Err(anyhow::anyhow!("interrupted")),
     };
-    let operator = match result {
-        Ok(operator) => operator,
+    let (operator, took) = match result {
+        Ok(open) => open,
         Err(error) => {
             clock.say(&format!(
                 "logs are kept in {}",
@@ -108,7 +111,18 @@ async fn interruptible(arguments: &Arguments) -> Result<()> {
     if !status.success() {
         bail!("the operator did not end in order ({status})");
     }
-    Ok(())
+    in_time(took, arguments.within)
+}
+
+/// Whether the shop was Ready within so many seconds, where that was asked for.
+fn in_time(took: Duration, within: Option<u64>) -> Result<()> {
+    match within {
+        Some(seconds) if took > Duration::from_secs(seconds) => bail!(
+            "the shop was Ready after {:.0} s, and not within {seconds} s",
+            took.as_secs_f64()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Builds what is missing and starts the environment.
@@ -147,12 +161,12 @@ async fn build_operator(clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-/// From an empty cluster to a shop that is Ready.
+/// From an empty cluster to a shop that is Ready; with the time that it was Ready after, from the start of the demo.
 async fn open_shop(
     arguments: &Arguments,
     clock: &Clock,
     environment: &LocalEnvironment,
-) -> Result<OperatorProcess> {
+) -> Result<(OperatorProcess, Duration)> {
     let root = repository::root()?;
     clock.say("installing the custom resource definitions and the operator's rights");
     apply(environment, &root.join("crds")).await?;
@@ -203,9 +217,11 @@ async fn open_shop(
         ));
         return Err(error);
     }
+    let took = clock.elapsed();
     clock.say(&format!(
-        "everything is Ready, {:.0} s after it was applied",
-        applied.elapsed().as_secs_f64()
+        "everything is Ready, {:.0} s after it was applied and {:.0} s after the start",
+        applied.elapsed().as_secs_f64(),
+        took.as_secs_f64()
     ));
     say("\n$ kubectl get shopkeeper -A");
     say(environment
@@ -220,7 +236,7 @@ async fn open_shop(
     if !arguments.exit {
         say(&how_to_look_around(environment, port)?);
     }
-    Ok(operator)
+    Ok((operator, took))
 }
 
 async fn apply(environment: &LocalEnvironment, path: &Path) -> Result<()> {
@@ -292,15 +308,30 @@ impl Clock {
         Self(Instant::now())
     }
 
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
     fn say(&self, line: &str) {
-        say(&format!(
-            "{:>5.0} s  {line}",
-            self.0.elapsed().as_secs_f64()
-        ));
+        say(&format!("{:>5.0} s  {line}", self.elapsed().as_secs_f64()));
     }
 }
 
 fn say(line: &str) {
     // Whoever read the output may have gone; the shop has not.
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_late_fails_where_that_was_asked_for() {
+        let took = Duration::from_secs(31);
+        assert!(in_time(took, None).is_ok());
+        assert!(in_time(took, Some(31)).is_ok());
+        let told = in_time(took, Some(30)).unwrap_err().to_string();
+        assert_eq!(told, "the shop was Ready after 31 s, and not within 30 s");
+    }
 }

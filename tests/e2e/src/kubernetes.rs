@@ -49,6 +49,12 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
         "networkpolicies",
     ),
     ("Ingress", "networking.k8s.io", "v1", "ingresses"),
+    (
+        "ServiceMonitor",
+        "monitoring.coreos.com",
+        "v1",
+        "servicemonitors",
+    ),
     ("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes"),
     ("Event", "events.k8s.io", "v1", "events"),
     ("Lease", "coordination.k8s.io", "v1", "leases"),

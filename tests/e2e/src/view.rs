@@ -14,6 +14,8 @@ pub enum View {
     Autoscaling(String),
     /// An ElastiCache replication group by id.
     Cache(String),
+    /// The user's parameters of an ElastiCache parameter group.
+    CacheParameters(String),
     /// The users of a cache by their group.
     CacheUsers(String),
     /// An S3 bucket by name.
@@ -30,6 +32,8 @@ pub enum View {
     Role(String),
     /// An EKS node group by cluster and name.
     NodeGroup(String, String),
+    /// The EKS node group of a service's own, by cluster and custom resource: another one once it was replaced.
+    OwnNodes(String, Subject),
     /// A KMS key by alias.
     Key(String),
     /// An object of the cluster.
@@ -43,6 +47,7 @@ impl Shop {
             View::Table(name) => self.aws.table(name).await,
             View::Autoscaling(table) => self.aws.autoscaling(table).await,
             View::Cache(id) => self.aws.cache(id).await,
+            View::CacheParameters(name) => self.aws.cache_parameters(name).await,
             View::CacheUsers(group) => self.aws.cache_users(group).await,
             View::Bucket(name) => self.aws.bucket(name).await,
             View::Database(identifier) => self.aws.database(identifier).await,
@@ -51,6 +56,10 @@ impl Shop {
             View::Topic(arn) => self.aws.topic(arn).await,
             View::Role(name) => self.aws.role(name).await,
             View::NodeGroup(cluster, name) => self.aws.node_group(cluster, name).await,
+            View::OwnNodes(cluster, subject) => {
+                let name = self.made(subject, "NodeGroup", "nodes").await?;
+                self.aws.node_group(cluster, &name).await
+            }
             View::Key(alias) => self.aws.key(alias).await,
             View::Object(subject) => {
                 self.get(subject.kind, &subject.namespace, &subject.name)

@@ -60,6 +60,7 @@ impl Aws {
         Ok(json!({
             "status": group.status().map(|status| status.as_str()),
             "version": group.version(),
+            "release": group.release_version(),
             "instanceTypes": group.instance_types(),
             "amiType": group.ami_type().map(|kind| kind.as_str()),
             "capacityType": group.capacity_type().map(|kind| kind.as_str()),

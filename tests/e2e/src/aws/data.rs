@@ -52,7 +52,11 @@ impl Aws {
                 "status": index.index_status().map(|status| status.as_str()),
                 "keys": keys(index.key_schema()),
                 "projection": index.projection().and_then(|projection| projection.projection_type()).map(|kind| kind.as_str()),
+                "attributes": index.projection().map(|projection| projection.non_key_attributes()),
                 "read": index.provisioned_throughput().and_then(|throughput| throughput.read_capacity_units()),
+                "write": index.provisioned_throughput().and_then(|throughput| throughput.write_capacity_units()),
+                "warmRead": index.warm_throughput().and_then(|warm| warm.read_units_per_second()),
+                "warmWrite": index.warm_throughput().and_then(|warm| warm.write_units_per_second()),
             });
             indexes.insert(index.index_name().unwrap_or_default().to_owned(), view);
         }
@@ -74,6 +78,10 @@ impl Aws {
             "billing": table.billing_mode_summary().and_then(|billing| billing.billing_mode()).map_or("PROVISIONED", |mode| mode.as_str()),
             "read": table.provisioned_throughput().and_then(|throughput| throughput.read_capacity_units()),
             "write": table.provisioned_throughput().and_then(|throughput| throughput.write_capacity_units()),
+            "maxRead": table.on_demand_throughput().and_then(|limits| limits.max_read_request_units()),
+            "maxWrite": table.on_demand_throughput().and_then(|limits| limits.max_write_request_units()),
+            "warmRead": table.warm_throughput().and_then(|warm| warm.read_units_per_second()),
+            "warmWrite": table.warm_throughput().and_then(|warm| warm.write_units_per_second()),
             "class": table.table_class_summary().and_then(|class| class.table_class()).map_or("STANDARD", |class| class.as_str()),
             "encryption": table.sse_description().and_then(|encryption| encryption.sse_type()).map(|kind| kind.as_str()),
             "key": table.sse_description().and_then(|encryption| encryption.kms_master_key_arn()),
@@ -130,10 +138,33 @@ impl Aws {
             "atRestEncryption": group.at_rest_encryption_enabled(),
             "key": group.kms_key_id(),
             "subnetGroup": subnet_group,
+            "parameterGroup": cluster.and_then(|cluster| cluster.cache_parameter_group()?.cache_parameter_group_name()),
             "snapshotRetention": group.snapshot_retention_limit(),
+            "snapshotWindow": group.snapshot_window(),
+            "maintenanceWindow": cluster.and_then(|cluster| cluster.preferred_maintenance_window()),
+            "autoMinorVersionUpgrade": group.auto_minor_version_upgrade(),
             "userGroups": group.user_group_ids(),
             "tags": tags(listed.tag_list().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)))),
         }))
+    }
+
+    /// The parameters of an ElastiCache parameter group that a user has set.
+    pub async fn cache_parameters(&self, name: &str) -> Result<Value> {
+        let mut pages = self
+            .elasticache
+            .describe_cache_parameters()
+            .cache_parameter_group_name(name)
+            .source("user")
+            .into_paginator()
+            .send();
+        let mut found = Map::new();
+        while let Some(page) = pages.next().await.transpose()? {
+            for parameter in page.parameters() {
+                let name = parameter.parameter_name().unwrap_or_default();
+                found.insert(name.to_owned(), json!(parameter.parameter_value()));
+            }
+        }
+        Ok(Value::Object(found))
     }
 
     /// The subnets of an ElastiCache subnet group, sorted.
@@ -199,6 +230,15 @@ impl Aws {
             .bucket(name)
             .send()
             .await?;
+        // A bucket without rules has no configuration of them.
+        let cors = self
+            .s3
+            .get_bucket_cors()
+            .bucket(name)
+            .send()
+            .await
+            .map(|answer| answer.cors_rules.unwrap_or_default())
+            .unwrap_or_default();
         let tiering = self
             .s3
             .list_bucket_intelligent_tiering_configurations()
@@ -232,6 +272,11 @@ impl Aws {
             "ownership": ownership.and_then(|ownership| Some(ownership.rules().first()?.object_ownership().as_str().to_owned())),
             "policy": policy.as_deref().map(serde_json::from_str::<Value>).transpose()?,
             "transitions": transitions,
+            "noncurrentDays": lifecycle.rules().iter().find_map(|rule| rule.noncurrent_version_expiration()?.noncurrent_days()),
+            "cors": cors.iter().map(|rule| json!({
+                "origins": rule.allowed_origins(), "methods": rule.allowed_methods(), "headers": rule.allowed_headers(),
+                "maxAge": rule.max_age_seconds(),
+            })).collect::<Vec<_>>(),
             "tierings": tierings,
             "tags": tags(tagging.tag_set().iter().map(|tag| (tag.key(), tag.value()))),
         }))
@@ -265,6 +310,7 @@ impl Aws {
             "storage": instance.allocated_storage(),
             "storageType": instance.storage_type(),
             "maxStorage": instance.max_allocated_storage(),
+            "iops": instance.iops(),
             "encrypted": instance.storage_encrypted(),
             "key": instance.kms_key_id(),
             "multiAZ": instance.multi_az(),
@@ -279,6 +325,11 @@ impl Aws {
             "parameterGroup": instance.db_parameter_groups().first().and_then(|group| group.db_parameter_group_name()),
             "securityGroups": instance.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id()).collect::<Vec<_>>(),
             "backupRetention": instance.backup_retention_period(),
+            "backupWindow": instance.preferred_backup_window(),
+            "maintenanceWindow": instance.preferred_maintenance_window(),
+            "logExports": instance.enabled_cloudwatch_logs_exports(),
+            "autoMinorVersionUpgrade": instance.auto_minor_version_upgrade(),
+            "caCertificate": instance.ca_certificate_identifier(),
             "deletionProtection": instance.deletion_protection(),
             "performanceInsights": instance.performance_insights_enabled(),
             "copyTagsToSnapshot": instance.copy_tags_to_snapshot(),

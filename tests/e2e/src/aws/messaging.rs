@@ -111,6 +111,8 @@ impl Aws {
             "key": get("KmsMasterKeyId"),
             "retention": get("MessageRetentionPeriod"),
             "visibility": get("VisibilityTimeout"),
+            "delay": get("DelaySeconds"),
+            "receiveWait": get("ReceiveMessageWaitTimeSeconds"),
             "redrive": parsed("RedrivePolicy")?,
             "policy": parsed("Policy")?,
             "tags": tags(pairs),

@@ -2,7 +2,7 @@
 //!
 //! Proves for each deletion policy what is left and what is saved, from AWS and from the order of the calls; that what nobody
 //! needs goes whatever the policy; that the custom resource goes last; that the resources of others are untouched; that a
-//! Platform waits for those that run on it; and that a part that is taken out of a specification goes by the policy, too,
+//! Platform waits for those that run on it, and its key goes by the policy; and that a part that is taken out of a specification goes by the policy, too,
 //! after approval, and that its last backup is one of that time.
 //!
 //! Rows R3, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
@@ -59,6 +59,8 @@ async fn deletion_follows_the_policy() -> Result<()> {
     ])
     .await?;
     platform::a_platform_waits_for_those_on_it(&shop).await?;
+    platform::the_key_is_kept_under_retain(&shop).await?;
+    platform::the_key_is_deleted_under_delete(&shop).await?;
     shop.close().await
 }
 

@@ -1,10 +1,10 @@
-//! The Platform goes after those that run on it.
+//! The Platform goes after those that run on it, and its key by the policy.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, equals, includes};
+use shopkeeper_e2e::{Shop, Subject, equals, includes, read_example};
 
-use super::{CLUSTER, NAMESPACE};
+use super::{CLUSTER, NAMESPACE, in_order};
 
 pub async fn a_platform_waits_for_those_on_it(shop: &Shop) -> Result<()> {
     let platform = Subject::new("Platform", "", "octank");
@@ -60,4 +60,106 @@ pub async fn a_platform_waits_for_those_on_it(shop: &Shop) -> Result<()> {
         .and_then(|cluster| cluster.status())
         .context("the cluster has no status")?;
     equals("the cluster", status.as_str(), "ACTIVE")
+}
+
+/// Makes a Platform like the example under another name.
+async fn platform(shop: &Shop, name: &str, policy: &str) -> Result<Subject> {
+    let subject = Subject::new("Platform", "", name);
+    let example = read_example("octank/platform.yaml")?;
+    let yaml = example
+        .replace(
+            "metadata:\n  name: octank",
+            &format!("metadata:\n  name: {name}"),
+        )
+        .replace("deletion: Snapshot", &format!("deletion: {policy}"));
+    ensure!(
+        yaml.contains(&format!("deletion: {policy}")),
+        "the example names no deletion policy"
+    );
+    shop.apply(&yaml).await?;
+    shop.until_ready(&subject).await?;
+    Ok(subject)
+}
+
+/// Under Retain the key stays as it is, and a Platform of the same name uses it again.
+pub async fn the_key_is_kept_under_retain(shop: &Shop) -> Result<()> {
+    let alias = "alias/shopkeeper-keeper";
+    let subject = platform(shop, "keeper", "Retain").await?;
+    let before = shop.aws.key(alias).await?;
+    let mark = shop.mark().await?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    equals("the key", &shop.aws.key(alias).await?, &before)?;
+    equals(
+        "what was written to AWS",
+        shop.aws_writes_since(mark).await?.len(),
+        0,
+    )?;
+
+    platform(shop, "keeper", "Retain").await?;
+    equals(
+        "the key of the new Platform",
+        &shop.aws.key(alias).await?["arn"],
+        &before["arn"],
+    )?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await
+}
+
+/// Under Delete the deletion of the key is scheduled, as KMS deletes no key at once, and the alias is free: a Platform of the same
+/// name gets a key of its own meanwhile.
+pub async fn the_key_is_deleted_under_delete(shop: &Shop) -> Result<()> {
+    let alias = "alias/shopkeeper-eraser";
+    let subject = platform(shop, "eraser", "Delete").await?;
+    let first = key(shop, alias).await?;
+    let mark = shop.mark().await?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    in_order(
+        shop,
+        mark,
+        "",
+        &["kms:ScheduleKeyDeletion", "kms:DeleteAlias"],
+    )
+    .await?;
+    ensure!(
+        shop.aws.key(alias).await.is_err(),
+        "the alias outlived its Platform"
+    );
+    is_pending_deletion(shop, &first).await?;
+
+    platform(shop, "eraser", "Delete").await?;
+    let second = key(shop, alias).await?;
+    ensure!(
+        second != first,
+        "the key that is about to be deleted is used"
+    );
+    includes(
+        "the new key",
+        &shop.aws.key(alias).await?,
+        &json!({"state": "Enabled", "rotation": true}),
+    )?;
+    // It is not called off for the new one.
+    is_pending_deletion(shop, &first).await?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    is_pending_deletion(shop, &second).await
+}
+
+async fn key(shop: &Shop, alias: &str) -> Result<String> {
+    let view = shop.aws.key(alias).await?;
+    Ok(view["arn"]
+        .as_str()
+        .context("the key has no ARN")?
+        .to_owned())
+}
+
+async fn is_pending_deletion(shop: &Shop, key: &str) -> Result<()> {
+    let answer = shop.aws.kms.describe_key().key_id(key).send().await?;
+    let metadata = answer.key_metadata.context("KMS tells nothing of it")?;
+    equals(
+        "the state of the key",
+        metadata.key_state().map(|state| state.as_str()),
+        Some("PendingDeletion"),
+    )
 }

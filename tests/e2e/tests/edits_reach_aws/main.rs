@@ -136,6 +136,7 @@ fn name_of(view: &View) -> &str {
         View::Table(name)
         | View::Autoscaling(name)
         | View::Cache(name)
+        | View::CacheParameters(name)
         | View::CacheUsers(name)
         | View::Bucket(name)
         | View::Database(name)
@@ -145,6 +146,6 @@ fn name_of(view: &View) -> &str {
         | View::Role(name)
         | View::NodeGroup(_, name)
         | View::Key(name) => name,
-        View::Object(subject) => &subject.name,
+        View::OwnNodes(_, subject) | View::Object(subject) => &subject.name,
     }
 }

@@ -1,0 +1,335 @@
+//! An edit of every field that AWS hears of reaches AWS.
+//!
+//! Proves for CatalogService, OrderService and Platform, from the definitions that the API server serves, that no field is left out: each
+//! is edited and seen in what AWS describes, once the custom resource says of the edited generation that it is Ready and after
+//! approval where it needs one; or it is immutable, and the API server refuses the edit; or another test is named that shows it.
+//!
+//! Rows R3, R4, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
+
+mod cache;
+mod fields;
+mod media;
+mod nodes;
+mod orders;
+mod platform;
+mod tables;
+
+use std::{collections::BTreeSet, time::Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use fields::{Definition, Elsewhere, changed, every_field_is_edited};
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes, read_example, run_together};
+
+const CLUSTER: &str = "octank-prod";
+const NAMESPACE: &str = "fields";
+
+/// What every kind of service has and AWS does not hear of, or hears of through what is made for it.
+const OF_SERVICES: &[Elsewhere] = &[
+    ("workload", "tests/e2e/tests/edits_reach_aws/workload.rs"),
+    ("scaling", "tests/e2e/tests/edits_reach_aws/nodes.rs"),
+    ("disruption", "tests/e2e/tests/edits_reach_aws/nodes.rs"),
+    ("callers", "operator/plan/tests/shop"),
+    ("network", "tests/e2e/tests/services_are_exposed.rs"),
+    ("endpoints", "tests/e2e/tests/storefronts_are_kept/edits.rs"),
+    ("identity", "tests/e2e/tests/identities_change_in_order.rs"),
+    ("external", "tests/e2e/tests/external_tiers_are_bound.rs"),
+    ("bindings", "tests/e2e/tests/external_tiers_are_bound.rs"),
+    (
+        "policy",
+        "tests/e2e/tests/deletion_follows_the_policy/main.rs",
+    ),
+    ("platformRef", "operator/api/tests/cases/mod.rs"),
+];
+
+/// An edit, where it shows, and as what.
+struct Edit {
+    /// Its place in the specification, as a JSON pointer; `-` is the end of a list.
+    at: &'static str,
+    /// Its new value; null takes it out.
+    value: Value,
+    view: View,
+    expected: Value,
+}
+
+fn edit(at: &'static str, value: Value, view: &View, expected: Value) -> Edit {
+    Edit {
+        at,
+        value,
+        view: view.clone(),
+        expected,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    None,
+    /// By a person, under `changes: ApproveDisruptive`.
+    Needed,
+    /// The same, where the condition tells of something else that cannot be done before: the plan in the status says it.
+    NeededByThePlan,
+}
+
+/// A custom resource that is edited, and what has been edited of it.
+struct Edited<'a> {
+    shop: &'a Shop,
+    definition: &'a Definition,
+    subject: Subject,
+    specification: Value,
+    fields: BTreeSet<String>,
+    immutable: BTreeSet<String>,
+}
+
+impl<'a> Edited<'a> {
+    /// A custom resource, once it is Ready.
+    async fn made(
+        shop: &'a Shop,
+        definition: &'a Definition,
+        subject: Subject,
+        specification: Value,
+    ) -> Result<Self> {
+        let edited = Self {
+            shop,
+            definition,
+            subject,
+            specification,
+            fields: BTreeSet::new(),
+            immutable: BTreeSet::new(),
+        };
+        edited.apply(&edited.specification).await?;
+        shop.until_ready(&edited.subject).await?;
+        Ok(edited)
+    }
+
+    async fn apply(&self, specification: &Value) -> Result<()> {
+        let mut metadata = json!({"name": self.subject.name});
+        if !self.subject.namespace.is_empty() {
+            metadata["namespace"] = json!(self.subject.namespace);
+        }
+        let whole = json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1",
+            "kind": self.subject.kind,
+            "metadata": metadata,
+            "spec": specification,
+        });
+        self.shop.apply(&whole.to_string()).await
+    }
+
+    /// Makes edits that do not depend on each other all at once, and looks at each of them once the custom resource is Ready.
+    async fn edit(&mut self, approval: Approval, edits: Vec<Edit>) -> Result<()> {
+        self.make(approval, &edits).await?;
+        for edit in &edits {
+            includes(edit.at, &self.shop.look(&edit.view).await?, &edit.expected)?;
+        }
+        Ok(())
+    }
+
+    async fn make(&mut self, approval: Approval, edits: &[Edit]) -> Result<()> {
+        let began = Instant::now();
+        let mut specification = self.specification.clone();
+        let mut fields = BTreeSet::new();
+        for edit in edits {
+            let before = self.shop.look(&edit.view).await.unwrap_or_default();
+            ensure!(
+                includes("", &before, &edit.expected).is_err(),
+                "{} is as expected before the edit",
+                edit.at
+            );
+            let values = self.definition.values(&specification);
+            set(&mut specification, edit.at, edit.value.clone())?;
+            fields.extend(changed(&values, &self.definition.values(&specification)));
+        }
+        let named: Vec<&str> = edits.iter().map(|edit| edit.at).collect();
+        let what = named.join(", ");
+        self.apply(&specification).await.context(what.clone())?;
+        match approval {
+            Approval::None => {}
+            Approval::Needed => self
+                .shop
+                .approve(&self.subject)
+                .await
+                .context(what.clone())?,
+            Approval::NeededByThePlan => self.approve_the_plan().await.context(what.clone())?,
+        }
+        self.shop
+            .until_ready(&self.subject)
+            .await
+            .context(what.clone())?;
+        println!(
+            "  edited {} of {} in {:.1} s: {what}",
+            fields.len(),
+            self.subject,
+            began.elapsed().as_secs_f64()
+        );
+        self.specification = specification;
+        self.fields.extend(fields);
+        Ok(())
+    }
+
+    async fn approve_the_plan(&self) -> Result<()> {
+        let hash = self
+            .shop
+            .until("the plan asks for approval", PATIENCE, async || {
+                let Subject {
+                    kind,
+                    namespace,
+                    name,
+                } = &self.subject;
+                let object = self.shop.get(kind, namespace, name).await?;
+                let plan = &object["status"]["plan"];
+                ensure!(
+                    plan["waitingForApproval"] == true
+                        && plan["generation"] == object["metadata"]["generation"],
+                    "{plan}"
+                );
+                Ok(plan["hash"].as_str().unwrap_or_default().to_owned())
+            })
+            .await?;
+        self.shop
+            .annotate(&self.subject, "shopkeeper.dev/approve", &hash)
+            .await
+    }
+
+    /// Tries edits that the API server has to refuse, with these words.
+    async fn refused(&mut self, edits: &[(&str, Value, &str)]) -> Result<()> {
+        let values = self.definition.values(&self.specification);
+        for (at, value, words) in edits {
+            let mut specification = self.specification.clone();
+            set(&mut specification, at, value.clone())?;
+            let Err(refusal) = self.apply(&specification).await else {
+                anyhow::bail!("an edit of {at} was accepted")
+            };
+            ensure!(
+                format!("{refusal:#}").contains(words),
+                "the refusal of an edit of {at} does not say {words:?}: {refusal:#}"
+            );
+            self.immutable
+                .extend(changed(&values, &self.definition.values(&specification)));
+        }
+        Ok(())
+    }
+
+    fn done(self) -> (BTreeSet<String>, BTreeSet<String>) {
+        (self.fields, self.immutable)
+    }
+}
+
+fn set(whole: &mut Value, at: &str, value: Value) -> Result<()> {
+    let (parent, name) = at.rsplit_once('/').context("not a JSON pointer")?;
+    let parent = whole
+        .pointer_mut(parent)
+        .with_context(|| format!("there is no {parent}"))?;
+    match (parent, name) {
+        (Value::Array(list), "-") => list.push(value),
+        (Value::Array(list), index) => list[index.parse::<usize>()?] = value,
+        (Value::Object(members), name) if value.is_null() => drop(members.remove(name)),
+        (parent, name) => parent[name] = value,
+    }
+    Ok(())
+}
+
+fn workload(image: &str) -> Value {
+    json!({
+        "image": format!("registry.example/{image}:1"),
+        "ports": [{"name": "http", "containerPort": 8080}],
+    })
+}
+
+#[tokio::test]
+async fn every_field_reaches_aws() -> Result<()> {
+    let shop = Shop::open("fields").await?;
+    shop.namespace(NAMESPACE).await?;
+    shop.apply(&read_example("octank/platform.yaml")?).await?;
+    let catalogs = Definition::of(&shop, "catalogservices").await?;
+    let orders = Definition::of(&shop, "orderservices").await?;
+    let platforms = Definition::of(&shop, "platforms").await?;
+    let mut of_catalogs = Default::default();
+    let mut of_orders = Default::default();
+    {
+        let (mut tables, mut cache, mut media, mut nodes) = Default::default();
+        run_together(vec![
+            (
+                "fields of a table",
+                keep(tables::edited(&shop, &catalogs), &mut tables).boxed_local(),
+            ),
+            (
+                "fields of a cache",
+                keep(cache::edited(&shop, &catalogs), &mut cache).boxed_local(),
+            ),
+            (
+                "fields of media and of further tables",
+                keep(media::edited(&shop, &catalogs), &mut media).boxed_local(),
+            ),
+            (
+                "fields of nodes",
+                keep(nodes::edited(&shop, &catalogs), &mut nodes).boxed_local(),
+            ),
+            (
+                "fields of orders",
+                keep(orders::edited(&shop, &orders), &mut of_orders).boxed_local(),
+            ),
+        ])
+        .await?;
+        for part in [tables, cache, media, nodes] {
+            join(&mut of_catalogs, part);
+        }
+    }
+    let of_platforms = platform::edited(&shop, &platforms).await?;
+
+    // A further table is a table, and the nodes of orders are those of a catalog: they are one type here, and one in the code.
+    same_members(&catalogs, "products.", &catalogs, "tables[].table.")?;
+    same_members(&catalogs, "nodes.", &orders, "nodes.")?;
+    let here = "tests/e2e/tests/every_field_reaches_aws/main.rs";
+    let elsewhere = |more: &[Elsewhere]| [OF_SERVICES, more].concat();
+    every_field_is_edited(
+        &catalogs,
+        &of_catalogs.0,
+        &of_catalogs.1,
+        &elsewhere(&[("tables[].table", here)]),
+    )
+    .context("CatalogService")?;
+    every_field_is_edited(
+        &orders,
+        &of_orders.0,
+        &of_orders.1,
+        &elsewhere(&[("nodes", here)]),
+    )
+    .context("OrderService")?;
+    every_field_is_edited(
+        &platforms,
+        &of_platforms.0,
+        &of_platforms.1,
+        platform::ELSEWHERE,
+    )
+    .context("Platform")?;
+    shop.close().await
+}
+
+/// The fields that were edited, and those that turned out to be immutable.
+type Fields = (BTreeSet<String>, BTreeSet<String>);
+
+async fn keep(edits: impl Future<Output = Result<Fields>>, into: &mut Fields) -> Result<()> {
+    *into = edits.await?;
+    Ok(())
+}
+
+fn join(all: &mut Fields, part: Fields) {
+    all.0.extend(part.0);
+    all.1.extend(part.1);
+}
+
+fn same_members(one: &Definition, at: &str, other: &Definition, there: &str) -> Result<()> {
+    let below = |definition: &Definition, at: &str| -> BTreeSet<String> {
+        let fields = definition.fields();
+        let below = fields.iter().filter_map(|field| field.strip_prefix(at));
+        below.map(str::to_owned).collect()
+    };
+    let members = below(one, at);
+    ensure!(!members.is_empty(), "there is nothing below {at}");
+    equals(
+        &format!("what is below {there}"),
+        below(other, there),
+        members,
+    )
+}

@@ -1,0 +1,97 @@
+//! The bucket of a catalog, and its further tables.
+
+use anyhow::Result;
+use serde_json::json;
+use shopkeeper_e2e::{Shop, Subject, View};
+
+use super::{Approval, Edited, Fields, NAMESPACE, edit, fields::Definition, workload};
+
+pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "media");
+    let keys = json!({"partition": {"name": "id", "type": "String"}});
+    let specification = json!({
+        "workload": workload("catalog"),
+        "nodes": {"type": "None"},
+        "media": {},
+        "tables": [{"name": "visits", "table": {"keys": keys}}],
+    });
+    let mut edited = Edited::made(shop, definition, subject, specification).await?;
+    edited
+        .refused(&[("/media/bucketName", json!("others"), "immutable")])
+        .await?;
+    let bucket = View::Bucket(shop.made(&edited.subject, "S3Bucket", "media").await?);
+    let visits = View::Table("octank-fields-media-visits".to_owned());
+    edited
+        .edit(
+            Approval::None,
+            vec![
+                edit(
+                    "/media/archiveAfterInactiveDays",
+                    json!(200),
+                    &bucket,
+                    json!({"tierings": [{"days": 200, "tier": "ARCHIVE_ACCESS"}, {}]}),
+                ),
+                edit(
+                    "/media/deepArchiveAfterInactiveDays",
+                    json!(400),
+                    &bucket,
+                    json!({"tierings": [{}, {"days": 400, "tier": "DEEP_ARCHIVE_ACCESS"}]}),
+                ),
+                edit(
+                    "/media/noncurrentVersionDays",
+                    json!(60),
+                    &bucket,
+                    json!({"noncurrentDays": 60}),
+                ),
+                edit(
+                    "/media/cors",
+                    json!([{
+                        "allowedOrigins": ["https://www.octank.example"],
+                        "allowedMethods": ["GET", "PUT"],
+                        "allowedHeaders": ["x-trace"],
+                        "maxAgeSeconds": 600,
+                    }]),
+                    &bucket,
+                    json!({"cors": [{
+                        "origins": ["https://www.octank.example"],
+                        "methods": ["GET", "PUT"],
+                        "headers": ["x-trace"],
+                        "maxAge": 600,
+                    }]}),
+                ),
+                edit(
+                    "/tables/-",
+                    json!({"name": "carts", "table": {"keys": keys}}),
+                    &View::Table("octank-fields-media-carts".to_owned()),
+                    json!({"status": "ACTIVE", "keys": ["id"]}),
+                ),
+                edit(
+                    "/tables/0/table/deletionProtection",
+                    json!("Disabled"),
+                    &visits,
+                    json!({"deletionProtection": false}),
+                ),
+            ],
+        )
+        .await?;
+    edited
+        .edit(
+            Approval::Needed,
+            vec![
+                edit(
+                    "/media/versioning",
+                    json!("Disabled"),
+                    &bucket,
+                    json!({"versioning": "Suspended"}),
+                ),
+                edit(
+                    "/tables/0/table/recoveryPeriodDays",
+                    json!(7),
+                    &visits,
+                    json!({"recoveryDays": 7}),
+                ),
+            ],
+        )
+        .await?;
+    Ok(edited.done())
+}

@@ -1,0 +1,297 @@
+//! Prometheus is told where the metrics of an application are, in the way that the cluster knows.
+//!
+//! Proves that pods have annotations where the cluster has no kind ServiceMonitor; that they lose them, once, when the kind comes, and
+//! a ServiceMonitor says the same from then on; that an edit of it replaces no pods; that what somebody else does to it is undone; and
+//! that it goes with the metrics, with another style and with its owner.
+//!
+//! Rows R8, R30 of `docs/coverage.md`.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
+
+const NAMESPACE: &str = "scraped";
+
+/// The definition of the Prometheus operator, as far as it says anything of what we write.
+const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: servicemonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: ServiceMonitor, listKind: ServiceMonitorList, plural: servicemonitors, singular: servicemonitor}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          required: [spec]
+          properties:
+            spec:
+              type: object
+              required: [endpoints, selector]
+              properties:
+                selector:
+                  type: object
+                  x-kubernetes-map-type: atomic
+                  properties: {matchLabels: {type: object, additionalProperties: {type: string}}}
+                endpoints:
+                  type: array
+                  items:
+                    type: object
+                    properties:
+                      port: {type: string}
+                      path: {type: string}
+                      interval: {type: string, pattern: '^(0|(([0-9]+)y)?(([0-9]+)w)?(([0-9]+)d)?(([0-9]+)h)?(([0-9]+)m)?(([0-9]+)s)?(([0-9]+)ms)?)$'}
+";
+
+#[tokio::test]
+async fn prometheus_finds_the_pods() -> Result<()> {
+    let shop = Shop::open("scraped").await?;
+    shop.namespace(NAMESPACE).await?;
+    shop.apply(&read_example("octank/platform.yaml")?).await?;
+    let orders = Subject::new("OrderService", NAMESPACE, "orders");
+    let monitor = Subject::new("ServiceMonitor", NAMESPACE, "orders");
+
+    apply(&shop, json!({"path": "/metrics"})).await?;
+    shop.until_ready(&orders).await?;
+    annotations_are(&shop, scraped("/metrics")).await?;
+    a_kind_that_is_missing_is_named(&shop, &orders).await?;
+
+    the_kind_comes(&shop, &orders, &monitor).await?;
+    an_edit_replaces_no_pods(&shop, &orders, &monitor).await?;
+    drift_is_undone(&shop, &orders, &monitor).await?;
+    shop.second_pass_is_silent(&orders).await?;
+    styles_change(&shop, &orders, &monitor).await?;
+
+    shop.delete(&orders).await?;
+    shop.until_gone(&orders).await?;
+    ensure!(
+        shop.find(&monitor).await?.is_none(),
+        "{monitor} outlived {orders}"
+    );
+    shop.close().await
+}
+
+async fn apply(shop: &Shop, metrics: Value) -> Result<()> {
+    let mut workload = json!({
+        "image": "registry.example/orders:1",
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 9090}],
+    });
+    if !metrics.is_null() {
+        workload["metrics"] = metrics;
+    }
+    let whole = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "OrderService",
+        "metadata": {"name": "orders", "namespace": NAMESPACE},
+        "spec": {"workload": workload, "nodes": {"type": "None"}},
+    });
+    shop.apply(&whole.to_string()).await
+}
+
+/// The annotations by which Prometheus finds pods without its operator.
+fn scraped(path: &str) -> Value {
+    json!({
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "8080",
+        "prometheus.io/path": path,
+    })
+}
+
+fn not_scraped() -> Value {
+    json!({
+        "prometheus.io/scrape": null,
+        "prometheus.io/port": null,
+        "prometheus.io/path": null,
+    })
+}
+
+/// Those of the Deployment and of every pod that is not about to end.
+async fn annotations_are(shop: &Shop, expected: Value) -> Result<()> {
+    let deployment = shop.get("Deployment", NAMESPACE, "orders").await?;
+    let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+    let or_none = |annotations: Value| match annotations {
+        Value::Null => json!({}),
+        annotations => annotations,
+    };
+    includes(
+        "the annotations of the Deployment's pods",
+        &or_none(annotations(&deployment["spec"]["template"])),
+        &expected,
+    )?;
+    let pods = shop
+        .list("Pod", NAMESPACE, "app.kubernetes.io/name=orders")
+        .await?;
+    let running = pods
+        .iter()
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    for pod in running {
+        includes(
+            "the annotations of a pod",
+            &or_none(annotations(pod)),
+            &expected,
+        )?;
+    }
+    Ok(())
+}
+
+/// How often the pods were replaced: each time makes a revision.
+async fn revision(shop: &Shop) -> Result<i64> {
+    let deployment = shop.get("Deployment", NAMESPACE, "orders").await?;
+    let revision = &deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
+    Ok(revision.as_str().unwrap_or_default().parse()?)
+}
+
+fn specification(port: &str, path: &str) -> Value {
+    json!({"spec": {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": "orders"}},
+        "endpoints": [{"port": port, "path": path, "interval": "30s"}],
+    }})
+}
+
+/// Asked for by name, it is missed, and nothing else is held up.
+async fn a_kind_that_is_missing_is_named(shop: &Shop, orders: &Subject) -> Result<()> {
+    apply(shop, json!({"style": "ServiceMonitor"})).await?;
+    shop.until("what is missing is named", PATIENCE, async || {
+        let found = shop.get(orders.kind, NAMESPACE, "orders").await?;
+        let conditions = found["status"]["conditions"].to_string();
+        ensure!(
+            conditions.contains(
+                "kind ServiceMonitor of monitoring.coreos.com/v1 is not served by the API server"
+            ),
+            "{conditions}"
+        );
+        Ok(())
+    })
+    .await?;
+    shop.until("the pods are not annotated", PATIENCE, async || {
+        annotations_are(shop, not_scraped()).await
+    })
+    .await?;
+    apply(shop, json!({"path": "/metrics"})).await?;
+    shop.until_ready(orders).await?;
+    annotations_are(shop, scraped("/metrics")).await
+}
+
+async fn until_monitored(
+    shop: &Shop,
+    monitor: &Subject,
+    what: &str,
+    expected: Value,
+) -> Result<()> {
+    shop.until(what, PATIENCE, async || {
+        let found = shop
+            .get(monitor.kind, &monitor.namespace, &monitor.name)
+            .await?;
+        includes("the ServiceMonitor", &found, &expected)
+    })
+    .await
+}
+
+async fn the_kind_comes(shop: &Shop, orders: &Subject, monitor: &Subject) -> Result<()> {
+    let before = revision(shop).await?;
+    // It is seen within a minute, and taken into account with the next pass.
+    shop.apply(DEFINITION).await?;
+    let began = Instant::now();
+    shop.until("a ServiceMonitor is made", PATIENCE, async || {
+        let seconds = began.elapsed().as_secs();
+        let at = format!("2026-11-24T11:{:02}:{:02}Z", seconds / 60, seconds % 60);
+        shop.request_pass(orders, &at).await?;
+        let found = shop
+            .get(monitor.kind, &monitor.namespace, &monitor.name)
+            .await?;
+        includes(
+            "the ServiceMonitor",
+            &found,
+            &specification("http", "/metrics"),
+        )
+    })
+    .await?;
+    shop.until(
+        "the pods are not annotated any more",
+        PATIENCE,
+        async || {
+            shop.until_ready(orders).await?;
+            annotations_are(shop, not_scraped()).await
+        },
+    )
+    .await?;
+    equals(
+        "the replacements of the pods",
+        revision(shop).await? - before,
+        1,
+    )
+}
+
+async fn an_edit_replaces_no_pods(shop: &Shop, orders: &Subject, monitor: &Subject) -> Result<()> {
+    let pods = shop.pods(NAMESPACE, "orders").await?;
+    for (metrics, expected) in [
+        (
+            json!({"path": "/internal/metrics"}),
+            specification("http", "/internal/metrics"),
+        ),
+        (
+            json!({"path": "/internal/metrics", "port": "admin"}),
+            specification("admin", "/internal/metrics"),
+        ),
+        (
+            json!({"path": "/metrics"}),
+            specification("http", "/metrics"),
+        ),
+    ] {
+        apply(shop, metrics).await?;
+        shop.until_ready(orders).await?;
+        let found = shop
+            .get(monitor.kind, &monitor.namespace, &monitor.name)
+            .await?;
+        includes("the ServiceMonitor", &found, &expected)?;
+    }
+    equals("the pods", shop.pods(NAMESPACE, "orders").await?, pods)
+}
+
+async fn drift_is_undone(shop: &Shop, orders: &Subject, monitor: &Subject) -> Result<()> {
+    let elsewhere = json!({"spec": {"endpoints": [{"port": "http", "path": "/nothing"}]}});
+    shop.merge(monitor, elsewhere).await?;
+    until_monitored(
+        shop,
+        monitor,
+        "the path is set back",
+        specification("http", "/metrics"),
+    )
+    .await?;
+    shop.delete(monitor).await?;
+    until_monitored(
+        shop,
+        monitor,
+        "it is made again",
+        specification("http", "/metrics"),
+    )
+    .await?;
+    shop.until_ready(orders).await.map(drop)
+}
+
+async fn styles_change(shop: &Shop, orders: &Subject, monitor: &Subject) -> Result<()> {
+    for (metrics, annotated, is_monitored) in [
+        (json!({"style": "None"}), not_scraped(), false),
+        (json!({"style": "ServiceMonitor"}), not_scraped(), true),
+        (json!({"style": "Annotations"}), scraped("/metrics"), false),
+        (json!({"path": "/metrics"}), not_scraped(), true),
+        (Value::Null, not_scraped(), false),
+        (json!({"path": "/metrics"}), not_scraped(), true),
+    ] {
+        let style = metrics.to_string();
+        apply(shop, metrics).await?;
+        shop.until_ready(orders).await?;
+        annotations_are(shop, annotated).await?;
+        equals(
+            &format!("whether there is a ServiceMonitor with {style}"),
+            shop.find(monitor).await?.is_some(),
+            is_monitored,
+        )?;
+    }
+    Ok(())
+}

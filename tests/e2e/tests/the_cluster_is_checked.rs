@@ -1,0 +1,135 @@
+//! The EKS cluster that a Platform names is looked for, and for the agent that pods get their credentials from.
+//!
+//! Proves that a cluster which is not there, and a Pod Identity agent that somebody took away, are each told with the field or the
+//! add-on and with what to do; that nothing is made meanwhile, or taken away; and that both come right by themselves once they are
+//! there.
+//!
+//! Row R20 of `docs/coverage.md`.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
+
+/// In the network that is there from the beginning; made later.
+const CLUSTER: &str = "octank-late";
+const NAMESPACE: &str = "late";
+const AGENT: &str = "eks-pod-identity-agent";
+
+const PLATFORM: &str = "apiVersion: shopkeeper.dev/v1alpha1
+kind: Platform
+metadata: {name: late}
+spec:
+  aws: {accountId: '123456789012', region: eu-west-1}
+  cluster: {name: octank-late}
+  network:
+    type: Existing
+    existing:
+      vpc: {tags: {Name: octank}}
+      privateSubnets: {tags: {tier: private}}
+  policy: {driftInterval: 1m}
+";
+
+const CATALOG: &str = "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {name: catalog, namespace: late}
+spec:
+  workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
+  nodes: {type: None}
+  products: {keys: {partition: {name: id, type: String}}}
+";
+
+#[tokio::test]
+async fn the_cluster_is_checked() -> Result<()> {
+    let shop = Shop::open("cluster-checked").await?;
+    shop.namespace(NAMESPACE).await?;
+    let platform = Subject::new("Platform", "", "late");
+    let catalog = Subject::new("CatalogService", NAMESPACE, "catalog");
+    let began = shop.mark().await?;
+    shop.apply(PLATFORM).await?;
+    shop.apply(CATALOG).await?;
+
+    let message = shop
+        .until_condition(&platform, "Stalled", "True", "InvalidSpec")
+        .await?;
+    for part in [
+        "spec.cluster.name: there is no EKS cluster octank-late in eu-west-1",
+        "To do: correct the name or spec.aws.region",
+    ] {
+        ensure!(message.contains(part), "{message} does not say: {part}");
+    }
+    let message = shop
+        .until_condition(&catalog, "Ready", "False", "DependencyNotReady")
+        .await?;
+    ensure!(
+        message.contains("Platform late is not ready"),
+        "what is waited for is not named: {message}"
+    );
+    equals(
+        "what was changed in AWS",
+        shop.aws_writes_since(began).await?.len(),
+        0,
+    )?;
+
+    shop.environment.seed_cluster("octank", CLUSTER).await?;
+    shop.until_ready(&platform).await?;
+    shop.until_condition(&platform, "PodIdentityReady", "True", "Succeeded")
+        .await?;
+    shop.until_ready(&catalog).await?;
+
+    an_agent_that_is_missing_is_told(&shop, &platform, &catalog).await?;
+    shop.second_pass_is_silent(&catalog).await?;
+    shop.close().await
+}
+
+async fn an_agent_that_is_missing_is_told(
+    shop: &Shop,
+    platform: &Subject,
+    catalog: &Subject,
+) -> Result<()> {
+    let eks = &shop.aws.eks;
+    let mark = shop.mark().await?;
+    eks.delete_addon()
+        .cluster_name(CLUSTER)
+        .addon_name(AGENT)
+        .send()
+        .await?;
+    let message = shop
+        .until_condition(platform, "PodIdentityReady", "False", "AgentMissing")
+        .await?;
+    for part in [AGENT, "To do: add it (aws eks create-addon", "IRSA"] {
+        ensure!(message.contains(part), "{message} does not say: {part}");
+    }
+    // A shop may use IRSA, and pods that have credentials keep them for a while: nothing is taken for broken.
+    let told = shop.until_ready(platform).await?;
+    includes(
+        "the Platform",
+        &told,
+        &json!({"status": {"cluster": {"podIdentityAgent": "Missing"}}}),
+    )?;
+    let without = format!("pods get no credentials through it: the cluster has no add-on {AGENT}");
+    shop.until("the service tells what it means", PATIENCE, async || {
+        let conditions = shop.until_ready(catalog).await?["status"]["conditions"].to_string();
+        ensure!(conditions.contains(&without), "{conditions}");
+        Ok(())
+    })
+    .await?;
+
+    eks.create_addon()
+        .cluster_name(CLUSTER)
+        .addon_name(AGENT)
+        .send()
+        .await?;
+    shop.until_condition(platform, "PodIdentityReady", "True", "Succeeded")
+        .await?;
+    shop.until("the service is as before", PATIENCE, async || {
+        let conditions = shop.until_ready(catalog).await?["status"]["conditions"].to_string();
+        ensure!(!conditions.contains(&without), "{conditions}");
+        Ok(())
+    })
+    .await?;
+    equals(
+        "what was changed in AWS",
+        shop.aws_writes_since(mark).await?.len(),
+        0,
+    )
+}
