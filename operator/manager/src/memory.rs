@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{ResourceExt, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_aws::Parts;
@@ -17,7 +18,7 @@ use shopkeeper_plan::{
     failure::{Class, retry_after},
     last_seen::LastSeen,
     observed::{Lifecycle, Observation, Observed},
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use crate::names::Names;
@@ -29,6 +30,9 @@ pub const CONFIRMATION: Duration = Duration::from_secs(5);
 /// For how long a resource that was as desired counts as that while AWS does not tell of it. Longer than throttling and
 /// the failovers inside AWS last, and shorter than anybody wants to go without knowing.
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// For how long pods may go on without having been told to end, after their Deployment was deleted.
+pub const ENDING_BEGINS: Duration = Duration::from_secs(60);
 
 /// For how long a look may go on over several passes, before what it saw first counts as old.
 pub const LONGEST_LOOK: Duration = Duration::from_secs(3 * 60);
@@ -61,6 +65,8 @@ struct Remembered {
     silent: HashMap<Option<ResourceKey>, Instant>,
     /// Since when AWS says of a resource that it is not there.
     absent: HashMap<ResourceKey, Instant>,
+    /// Since when pods of a Deployment that is to go run on.
+    left: HashMap<ResourceKey, Instant>,
     /// When AWS was last asked to delete what it could not delete, or was seen not to, and how often in a row it was asked again.
     deletions: HashMap<ResourceKey, (Instant, u32)>,
     /// What was tried last with each resource that is not at rest, and how often in a row it was the same.
@@ -158,7 +164,7 @@ impl Memory {
                     if object.uid().as_deref() == Some(deleted)
                         && object.metadata.deletion_timestamp.is_none() =>
                 {
-                    None
+                    outlives_its_pods(key).then(|| being_deleted(object.clone()))
                 }
                 _ => {
                     remembered.objects.remove(key);
@@ -259,6 +265,25 @@ impl Memory {
             .iter()
             .filter(|key| {
                 now.duration_since(*since.entry((*key).clone()).or_insert(now)) >= CONFIRMATION
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Those of the Deployments that are to go of which pods have run on for [`ENDING_BEGINS`] without having been told to end.
+    pub fn left_running(
+        &self,
+        uid: &str,
+        running: &BTreeSet<ResourceKey>,
+    ) -> BTreeSet<ResourceKey> {
+        let mut all = self.lock();
+        let since = &mut all.entry(uid.to_owned()).or_default().left;
+        since.retain(|key, _| running.contains(key));
+        let now = Instant::now();
+        running
+            .iter()
+            .filter(|key| {
+                now.duration_since(*since.entry((*key).clone()).or_insert(now)) >= ENDING_BEGINS
             })
             .cloned()
             .collect()
@@ -399,6 +424,16 @@ impl Memory {
     }
 }
 
+fn outlives_its_pods(key: &ResourceKey) -> bool {
+    matches!(key.kind, ResourceKind::Kubernetes(kind) if kind.outlives_its_pods())
+}
+
+/// The object as the cache will have it.
+fn being_deleted(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+    object
+}
+
 /// Whether `one` was read before `other` was written. Since Kubernetes 1.35 resource versions of one kind may be compared as
 /// numbers; where one is no number, the cache counts as current.
 fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
@@ -439,6 +474,44 @@ mod tests {
         // The next one of that name is another one.
         memory.applied("shop", &key, object("second"));
         assert!(memory.newest("shop", &key, None).is_some());
+    }
+
+    #[test]
+    fn a_deployment_that_was_deleted_is_there_until_its_cache_says_otherwise_and_anything_else_is_not()
+     {
+        let memory = Memory::default();
+        for (kind, stays) in [
+            (KubernetesKind::Service, false),
+            (KubernetesKind::Deployment, true),
+        ] {
+            let key = ResourceKey::kubernetes(kind, "orders");
+            memory.deleted("shop", &key, "first");
+            let found = memory.newest("shop", &key, Some(object("first")));
+            assert_eq!(
+                found.map(|object| object.metadata.deletion_timestamp.is_some()),
+                stays.then_some(true)
+            );
+            assert_eq!(memory.newest("shop", &key, None), None);
+        }
+    }
+
+    #[test]
+    fn pods_that_run_on_are_told_of_after_a_while() {
+        let memory = Memory::default();
+        let running = [ResourceKey::kubernetes(
+            KubernetesKind::Deployment,
+            "orders",
+        )]
+        .into();
+        assert!(memory.left_running("shop", &running).is_empty());
+        let long_ago = Instant::now().checked_sub(ENDING_BEGINS).unwrap();
+        for since in memory.lock().get_mut("shop").unwrap().left.values_mut() {
+            *since = long_ago;
+        }
+        assert_eq!(memory.left_running("shop", &running), running);
+        // They were told, and others are not.
+        assert!(memory.left_running("shop", &BTreeSet::new()).is_empty());
+        assert!(memory.left_running("shop", &running).is_empty());
     }
 
     #[test]

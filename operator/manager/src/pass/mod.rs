@@ -59,6 +59,7 @@ mod names;
 mod observe;
 mod pace;
 pub mod platform;
+mod pods;
 mod references;
 mod reporting;
 pub mod service;
