@@ -36,6 +36,7 @@ pub(crate) mod permissions;
 pub mod platform;
 mod pod_template_patch;
 mod promised;
+mod replicas;
 mod storefront;
 mod table;
 
