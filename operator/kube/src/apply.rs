@@ -12,7 +12,7 @@ use http::{Request, header};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy},
     core::{ApiResource, DynamicObject, GroupVersionKind, Status, TypeMeta},
     discovery,
 };
@@ -150,20 +150,27 @@ impl Writer {
         Ok(self.api(identity).await?.get_opt(&identity.name).await?)
     }
 
-    /// Deletes exactly the object with this uid; dependents go in the background.
-    ///
-    /// Background, since a foreground deletion never ends when one dependent is stuck.
+    /// Deletes exactly the object with this uid. In the foreground, it stays, being deleted, until its dependents are gone; in the
+    /// background it goes at once, and they follow.
     ///
     /// # Errors
     /// What the API server answered, except that the object is gone already.
-    pub async fn delete(&self, identity: &ObjectIdentity, uid: &str) -> Result<Deletion, Error> {
+    pub async fn delete(
+        &self,
+        identity: &ObjectIdentity,
+        uid: &str,
+        propagation: PropagationPolicy,
+    ) -> Result<Deletion, Error> {
         let api = match self.api(identity).await {
             Ok(api) => api,
             // Without its kind there is no object.
             Err(Error::NotServed { .. }) => return Ok(Deletion::AlreadyGone),
             Err(error) => return Err(error),
         };
-        match api.delete(&identity.name, &delete_exactly(uid)).await {
+        match api
+            .delete(&identity.name, &delete_exactly(uid, propagation))
+            .await
+        {
             Ok(_) => Ok(Deletion::Accepted),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Deletion::AlreadyGone),
             // The only precondition is the uid.
@@ -332,8 +339,12 @@ impl Writer {
     }
 }
 
-fn delete_exactly(uid: &str) -> DeleteParams {
-    DeleteParams::background().preconditions(Preconditions {
+fn delete_exactly(uid: &str, propagation: PropagationPolicy) -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(propagation),
+        ..DeleteParams::default()
+    }
+    .preconditions(Preconditions {
         uid: Some(uid.to_owned()),
         resource_version: None,
     })

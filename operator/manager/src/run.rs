@@ -52,6 +52,10 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     registry.register_collector(Box::new(resource_metrics.clone()));
     let health = Health::new(registry);
     let shutdown = CancellationToken::new();
+    // Passes that are under way when the end is asked for go by the caches until they are done: a watch that ended before would say
+    // that the cluster has not what it has.
+    let watches = CancellationToken::new();
+    let _end_of_watches = watches.clone().drop_guard();
 
     let listener = TcpListener::bind(options.metrics_address)
         .await
@@ -95,7 +99,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     }
     let queues = Queues::new(&metrics.queue);
     let memory: Arc<Memory> = Arc::default();
-    let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &shutdown);
+    let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &watches);
     if shutdown
         .run_until_cancelled(stores.wait_until_ready())
         .await
@@ -155,6 +159,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
         memory,
     });
     let result = work(&world, &options, &metrics, election, &shutdown).await;
+    watches.cancel();
     signals.abort();
     server.abort();
     result

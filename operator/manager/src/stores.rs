@@ -184,6 +184,11 @@ impl Stores {
         in_workload_stores!(self, |kind, store| keys(kind, store.list()))
     }
 
+    /// Every custom resource of a namespace that runs workloads.
+    fn workload_keys_in(&self, namespace: &str) -> Vec<(Kind, ObjectKey)> {
+        in_workload_stores!(self, |kind, store| keys(kind, store.list_in(namespace)))
+    }
+
     /// Custom resources that ask for a name, by their current specification.
     pub fn claimants(&self, namespace: &str, name: &Name) -> Vec<Claimant> {
         let value = indexed_name(namespace, name);

@@ -183,7 +183,10 @@ pub fn after(
         let wanted = blueprint.get(key).is_some();
         let is_gone = match key.kind {
             ResourceKind::Aws(_) => gone.contains(key),
-            ResourceKind::Kubernetes(_) => !observed.kubernetes.contains_key(key),
+            // Its pods may outlive it, and are found by it.
+            ResourceKind::Kubernetes(_) => {
+                !observed.kubernetes.contains_key(key) && !observed.pods.contains_key(key)
+            }
         };
         let being_made =
             step.is_some_and(|step| matches!(step.action, Action::Create | Action::Adopt));

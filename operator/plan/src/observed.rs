@@ -272,6 +272,8 @@ pub struct Observed {
     pub secrets: Secrets,
     /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
     pub nodes: BTreeMap<String, NodeGroupNodes>,
+    /// Pods that have not ended, by their Deployment, which need not be there any more. Looked at only where something is to go.
+    pub pods: BTreeMap<ResourceKey, Vec<WorkloadPod>>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
     /// What AWS could not delete, and is not asked to delete again yet.
@@ -338,6 +340,23 @@ pub struct ObservedPod {
     pub uid: String,
     /// Whether it was told to end, and takes its time.
     pub is_ending: bool,
+}
+
+/// A pod of a Deployment, in the namespace of the custom resource, that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadPod {
+    /// Its name.
+    pub name: String,
+    /// The version of the pod template that it was made from (`pod-template-hash`).
+    pub version: String,
+    /// Its node, where it has one.
+    pub node: Option<String>,
+    /// The ReplicaSet that it belongs to.
+    pub replica_set: Option<String>,
+    /// Whether it was told to end.
+    pub is_ending: bool,
+    /// Whether it should long have ended, or been told to.
+    pub is_overdue: bool,
 }
 
 impl Observed {

@@ -162,6 +162,8 @@ pub enum Blocker {
         /// The output.
         output: String,
     },
+    /// A pod that may still use it has to end first. Its namespace and name.
+    Pod(String),
     /// A person has to approve the plan.
     Approval,
     /// `drift: Report` asks to tell and not to repair.
@@ -177,6 +179,7 @@ impl fmt::Display for Blocker {
         match self {
             Self::Resource(key) => write!(f, "waits for {key}"),
             Self::Output { resource, output } => write!(f, "waits for {output} of {resource}"),
+            Self::Pod(pod) => write!(f, "waits for pod {pod} to end"),
             Self::Approval => f.write_str("waits for approval"),
             Self::DriftReported => f.write_str("drift is reported, not repaired"),
             Self::NotObserved(failure) => write!(f, "could not be looked at: {failure}"),

@@ -164,24 +164,35 @@ async fn deletes_exactly_the_object_it_means() {
     ] {
         let (writer, requests) = writer(move |_| answer.clone());
         let identity = identity_of(&service()).unwrap();
-        assert_eq!(writer.delete(&identity, "uid-1").await.unwrap(), expected);
-        let sent = requests.take().pop().unwrap();
-        assert_eq!(sent.method, "DELETE");
-        assert_eq!(sent.body["preconditions"], json!({"uid": "uid-1"}));
-        assert_eq!(sent.body["propagationPolicy"], json!("Background"));
+        for (propagation, sent_as) in [
+            (PropagationPolicy::Background, "Background"),
+            (PropagationPolicy::Foreground, "Foreground"),
+        ] {
+            let deleted = writer.delete(&identity, "uid-1", propagation).await;
+            assert_eq!(deleted.unwrap(), expected);
+            let sent = requests.take().pop().unwrap();
+            assert_eq!(sent.method, "DELETE");
+            assert_eq!(sent.body["preconditions"], json!({"uid": "uid-1"}));
+            assert_eq!(sent.body["propagationPolicy"], json!(sent_as));
+        }
     }
     let (writer, _) = writer(|_| failure(500, "InternalError"));
     let absent = identity_of(
         &json!({"apiVersion": "absent.dev/v1", "kind": "Absent", "metadata": {"name": "a"}}),
     )
     .unwrap();
+    let background = || PropagationPolicy::Background;
     assert_eq!(
-        writer.delete(&absent, "uid-1").await.unwrap(),
+        writer.delete(&absent, "uid-1", background()).await.unwrap(),
         Deletion::AlreadyGone
     );
     let identity = identity_of(&service()).unwrap();
     assert_eq!(
-        writer.delete(&identity, "uid-1").await.unwrap_err().label(),
+        writer
+            .delete(&identity, "uid-1", background())
+            .await
+            .unwrap_err()
+            .label(),
         "transient"
     );
 }

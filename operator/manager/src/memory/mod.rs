@@ -54,6 +54,8 @@ struct Remembered {
     silent: HashMap<Option<ResourceKey>, Instant>,
     /// Since when AWS says of a resource that it is not there.
     absent: HashMap<ResourceKey, Instant>,
+    /// Since when pods of a Deployment that is to go run on.
+    left: HashMap<ResourceKey, Instant>,
     /// When AWS was last asked to delete what it could not delete, or was seen not to, and how often in a row it was asked again.
     deletions: HashMap<ResourceKey, (Instant, u32)>,
     /// What was tried last with each resource that is not at rest, and how often in a row it was the same.

@@ -1,7 +1,8 @@
 //! Objects of Kubernetes as they were after our last write.
 
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{ResourceExt, core::DynamicObject};
-use shopkeeper_plan::resource::ResourceKey;
+use shopkeeper_plan::resource::{ResourceKey, ResourceKind};
 
 use super::Memory;
 
@@ -67,7 +68,7 @@ impl Memory {
                     if object.uid().as_deref() == Some(deleted)
                         && object.metadata.deletion_timestamp.is_none() =>
                 {
-                    None
+                    outlives_its_pods(key).then(|| being_deleted(object.clone()))
                 }
                 _ => {
                     remembered.objects.remove(key);
@@ -87,6 +88,16 @@ impl Memory {
             }
         }
     }
+}
+
+fn outlives_its_pods(key: &ResourceKey) -> bool {
+    matches!(key.kind, ResourceKind::Kubernetes(kind) if kind.outlives_its_pods())
+}
+
+/// The object as the cache will have it.
+fn being_deleted(mut object: DynamicObject) -> DynamicObject {
+    object.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+    object
 }
 
 /// Whether `one` was read before `other` was written. Since Kubernetes 1.35 resource versions of one kind may be compared as
@@ -127,5 +138,24 @@ mod tests {
         // The next one of that name is another one.
         memory.applied("shop", &key, object("second"));
         assert!(memory.newest("shop", &key, None).is_some());
+    }
+
+    #[test]
+    fn a_deployment_that_was_deleted_is_there_until_its_cache_says_otherwise_and_anything_else_is_not()
+     {
+        let memory = Memory::default();
+        for (kind, stays) in [
+            (KubernetesKind::Service, false),
+            (KubernetesKind::Deployment, true),
+        ] {
+            let key = ResourceKey::kubernetes(kind, "orders");
+            memory.deleted("shop", &key, "first");
+            let found = memory.newest("shop", &key, Some(object("first")));
+            assert_eq!(
+                found.map(|object| object.metadata.deletion_timestamp.is_some()),
+                stays.then_some(true)
+            );
+            assert_eq!(memory.newest("shop", &key, None), None);
+        }
     }
 }

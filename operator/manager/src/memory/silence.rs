@@ -17,6 +17,9 @@ use super::Memory;
 /// DynamoDB, IAM and SQS are documented to answer as before a write.
 pub const CONFIRMATION: Duration = Duration::from_secs(5);
 
+/// For how long pods may go on without having been told to end, after their Deployment was deleted.
+pub const ENDING_BEGINS: Duration = Duration::from_secs(60);
+
 /// For how long a resource that was as desired counts as that while AWS does not tell of it. Longer than throttling and
 /// the failovers inside AWS last, and shorter than anybody wants to go without knowing.
 pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -106,6 +109,25 @@ impl Memory {
             .cloned()
             .collect()
     }
+
+    /// Those of the Deployments that are to go of which pods have run on for [`ENDING_BEGINS`] without having been told to end.
+    pub fn left_running(
+        &self,
+        uid: &str,
+        running: &BTreeSet<ResourceKey>,
+    ) -> BTreeSet<ResourceKey> {
+        let mut all = self.lock();
+        let since = &mut all.entry(uid.to_owned()).or_default().left;
+        since.retain(|key, _| running.contains(key));
+        let now = Instant::now();
+        running
+            .iter()
+            .filter(|key| {
+                now.duration_since(*since.entry((*key).clone()).or_insert(now)) >= ENDING_BEGINS
+            })
+            .cloned()
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +135,7 @@ mod tests {
     use shopkeeper_plan::{
         aws::AwsKind,
         failure::{Class, Failure},
+        kubernetes::KubernetesKind,
         observed::Note,
     };
 
@@ -190,5 +213,24 @@ mod tests {
         // A pass that learns nothing of it forgets nothing.
         memory.saw("shop", BTreeMap::new(), &silent);
         assert_eq!(memory.lately("shop", &silent, false)[&one], seen);
+    }
+
+    #[test]
+    fn pods_that_run_on_are_told_of_after_a_while() {
+        let memory = Memory::default();
+        let running = [ResourceKey::kubernetes(
+            KubernetesKind::Deployment,
+            "orders",
+        )]
+        .into();
+        assert!(memory.left_running("shop", &running).is_empty());
+        let long_ago = Instant::now().checked_sub(ENDING_BEGINS).unwrap();
+        for since in memory.lock().get_mut("shop").unwrap().left.values_mut() {
+            *since = long_ago;
+        }
+        assert_eq!(memory.left_running("shop", &running), running);
+        // They were told, and others are not.
+        assert!(memory.left_running("shop", &BTreeSet::new()).is_empty());
+        assert!(memory.left_running("shop", &running).is_empty());
     }
 }

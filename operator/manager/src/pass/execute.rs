@@ -1,7 +1,10 @@
 //! Execute: every step that is free, concurrently. One call a step; nothing is waited for.
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use kube::core::{DynamicObject, GroupVersionKind};
+use kube::{
+    api::PropagationPolicy,
+    core::{DynamicObject, GroupVersionKind},
+};
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{ClientToken, calls::noting_writes};
 use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
@@ -291,10 +294,16 @@ async fn delete<K: Managed>(
     let Some(object) = observed.kubernetes.get(&step.key) else {
         return Ok(());
     };
+    let propagation = if kind.outlives_its_pods() {
+        PropagationPolicy::Foreground
+    } else {
+        PropagationPolicy::Background
+    };
+    let identity = identity(subject, kind, &step.key.name);
     subject
         .world
         .writer
-        .delete(&identity(subject, kind, &step.key.name), &object.uid)
+        .delete(&identity, &object.uid, propagation)
         .await
         .map_err(|error| failure_of(&error))?;
     subject

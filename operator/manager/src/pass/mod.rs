@@ -24,23 +24,21 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
-    attempts::attempts,
     blueprint::Blueprint,
-    budget, decisions,
-    failure::{Class, Failure, retry_after},
-    inventory,
+    budget, decisions, inventory,
     last_seen::last_seen,
     names::Owner,
     observed::Observed,
-    plan::{Action, Blocker, Operation, Plan, Step},
+    plan::{Action, Operation, Plan},
     planner::{self, Inventory, Policies},
     quota::Quotas,
-    report::{self, Report},
+    report,
     resource::ResourceKind,
 };
 
+pub(crate) use self::outcome::failure_of;
 use self::{
-    pace::{ages_in_resyncs, between_looks, is_throttled, refused, spread, to_next_look, unasked},
+    pace::{ages_in_resyncs, between_looks, is_throttled, refused, unasked},
     reporting::{extend, news, to_json},
 };
 use crate::{
@@ -56,8 +54,10 @@ mod events;
 mod execute;
 mod names;
 mod observe;
+mod outcome;
 mod pace;
 pub mod platform;
+mod pods;
 mod references;
 mod reporting;
 pub mod service;
@@ -83,11 +83,6 @@ pub struct World {
     /// Metrics.
     pub metrics: ShopMetrics,
 }
-
-/// Polls of what AWS works on: the first after a second, then less and less often.
-const UNDER_WAY: Class = Class::NotReady;
-/// After a step that takes hold at once there is mostly another one.
-const NEXT_STEP: Duration = Duration::from_millis(50);
 
 impl World {
     /// The session for a region, within the budgets that the Platforms name.
@@ -413,21 +408,6 @@ impl<K: Scoped> Subject<'_, K> {
         }
     }
 
-    /// How long it is to the next look for drift. An edit does not put it off.
-    fn next_resync(&self, interval: Duration) -> Duration {
-        let now = Instant::now();
-        let at = now + to_next_look(interval, self.seed());
-        let was_one = self.pass.lane == Lane::Resync;
-        let due = self.world.memory.next_resync(&self.owner.uid, at, was_one);
-        // A shorter interval holds at once.
-        due.min(at).saturating_duration_since(now)
-    }
-
-    /// The pass comes back when the budget has what it needs. That is no failure.
-    fn sent_away(&self, wait: Duration) -> Outcome {
-        Outcome::requeue_after(spread(wait, self.seed()), self.pass.lane)
-    }
-
     async fn look_and_plan(
         &self,
         site: &Site<'_>,
@@ -467,88 +447,4 @@ impl<K: Scoped> Subject<'_, K> {
     fn was_ready(&self) -> bool {
         status::is_ready(&self.status(), self.object.meta().generation)
     }
-
-    /// When to look again: as soon as anything asks for it. One resource that is refused must not keep the others waiting.
-    fn outcome(
-        &self,
-        plan: &Plan,
-        observed: &Observed,
-        report: &Report,
-        executed: usize,
-        interval: Duration,
-    ) -> Outcome {
-        let uid = &self.owner.uid;
-        let repeated = self.world.memory.repeated(uid, attempts(plan, observed));
-        let progress = if executed > 0 {
-            self.world.memory.moved(uid);
-            Some(match repeated {
-                0 => NEXT_STEP,
-                times => retry_after(Class::Transient, times, self.seed()),
-            })
-        } else if plan
-            .steps
-            .iter()
-            .any(|step| waits_for_the_world(plan, step))
-        {
-            Some(retry_after(
-                UNDER_WAY,
-                self.world.memory.waited(uid),
-                self.seed(),
-            ))
-        } else {
-            self.world.memory.moved(uid);
-            None
-        };
-        let spent = unasked(observed).max(refused(plan));
-        let retry = report
-            .failure
-            .as_ref()
-            .filter(|failure| !failure.is_budget_spent())
-            .map(|failure| retry_after(failure.class, self.pass.failures, self.seed()))
-            .map(|retry| spent.map_or(retry, |spent| spent.min(retry)));
-        if let (Some(spent), None) = (spent, retry) {
-            return self.sent_away(progress.map_or(spent, |progress| spent.min(progress)));
-        }
-        match (progress, retry) {
-            (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
-            (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
-            (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
-            (None, None) => Outcome::requeue_after(self.next_resync(interval), Lane::Resync),
-        }
-    }
-
-    fn failed(&self, failure: &Failure) -> Outcome {
-        if let Some(wait) = failure.retry_after {
-            return self.sent_away(wait);
-        }
-        Outcome::failed_after(
-            retry_after(failure.class, self.pass.failures, self.seed()),
-            Lane::Edit,
-        )
-    }
-}
-
-/// Whether a step waits for something that no watch tells of, and that comes by itself.
-fn waits_for_the_world(plan: &Plan, step: &Step) -> bool {
-    let held = plan.waits_for_a_person(step)
-        || step
-            .blocked_by
-            .iter()
-            .any(|blocker| matches!(blocker, Blocker::Refused(_) | Blocker::NotObserved(_)));
-    !held && (matches!(step.operation, Operation::Wait) || !step.blocked_by.is_empty())
-}
-
-/// The failure that an error of the API server is.
-pub(crate) fn failure_of(error: &shopkeeper_kube::Error) -> Failure {
-    use shopkeeper_kube::Error;
-    let class = match error {
-        Error::Conflict(_) => Class::Conflict,
-        Error::Invalid(_) => Class::Invalid,
-        Error::Denied(_) => Class::Denied,
-        Error::Throttled { .. } => Class::Throttled,
-        Error::NotFound(_) | Error::NotServed { .. } => Class::NotReady,
-        Error::Transient { .. } => Class::Transient,
-        Error::Unexpected(_) => Class::Bug,
-    };
-    Failure::new(class, error.to_string())
 }

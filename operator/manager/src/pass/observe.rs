@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{Age, eks};
@@ -15,26 +14,17 @@ use shopkeeper_plan::{
     blueprint::Blueprint,
     kubernetes::{KubernetesKind, object::belongs_to},
     names::Owner,
-    observed::{
-        NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod, Secrets,
-    },
+    observed::{NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, Secrets},
     planner::Inventory,
     quota::QuotaUse,
-    resolve::fargate::EKS_FARGATE_LABEL,
     resource::{ResourceKey, ResourceKind},
     sensitive::Sensitive,
 };
 
-use super::{Site, Subject, failure_of};
+use super::{Site, Subject, failure_of, pods};
 use crate::stores::{
     NODE_GROUP_INDEX, OWNER_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable,
 };
-
-/// Lists of pods that are asked for at once.
-const LISTS_AT_ONCE: usize = 4;
-
-/// Pods of a page. A node takes 110 by default, and up to 737 on EKS.
-const PODS_IN_A_PAGE: u32 = 250;
 
 /// Everything that is known of the resources of a custom resource: those it should have and those it is known to have.
 pub(super) async fn observe<K: Managed>(
@@ -60,6 +50,7 @@ pub(super) async fn observe<K: Managed>(
         observed.miss_pod_identity_agent();
     }
     kubernetes(subject, &keys, inventory, &mut observed);
+    observed.pods = pods::of_deployments(subject, &draft, &keys, &observed).await?;
     observed.quotas = QuotaUse {
         allowed: site.quotas,
         node_groups: node_groups(site, &draft, &observed).await,
@@ -69,7 +60,7 @@ pub(super) async fn observe<K: Managed>(
         key.kind == ResourceKind::Aws(AwsKind::FargateProfile) && draft.get(key).is_none()
     }) {
         // Only a profile that is about to go is asked for its pods: they go with it.
-        let pods = pods_of_profile(subject, &key.name).await?;
+        let pods = pods::of_profile(subject, &key.name).await?;
         let nodes = Vec::new();
         observed
             .nodes
@@ -82,7 +73,7 @@ pub(super) async fn observe<K: Managed>(
         let mut nodes = nodes(subject, &key.name);
         if draft.get(key).is_none() {
             // Only a group that is about to go is asked for its pods.
-            nodes.pods = evictable_pods(subject, &nodes.nodes).await?;
+            nodes.pods = pods::on_nodes(&subject.world.client, &nodes.nodes).await?;
         }
         observed.nodes.insert(key.name.clone(), nodes);
     }
@@ -221,78 +212,4 @@ fn nodes<K: Managed>(subject: &Subject<'_, K>, group: &str) -> NodeGroupNodes {
             .collect(),
         pods: Vec::new(),
     }
-}
-
-/// The pods on the nodes of a group that a drain has to move: not those of a DaemonSet, which belong to the node, and not
-/// those that have ended. One list for each node, as `kubectl drain` does: the API server finds those by an index, and can select by
-/// one node only, while a list for the whole group would be one of all the pods of the cluster.
-async fn evictable_pods<K: Managed>(
-    subject: &Subject<'_, K>,
-    nodes: &[ObservedNode],
-) -> Result<Vec<ObservedPod>, Error> {
-    let api: Api<Pod> = Api::all(subject.world.client.clone());
-    let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
-    let lists: Vec<Vec<ObservedPod>> = stream::iter(names)
-        .map(|node| pods_on(api.clone(), node))
-        .buffered(LISTS_AT_ONCE)
-        .try_collect()
-        .await?;
-    Ok(lists.into_iter().flatten().collect())
-}
-
-/// The pods on one node.
-async fn pods_on(api: Api<Pod>, node: String) -> Result<Vec<ObservedPod>, Error> {
-    listed(
-        api,
-        ListParams::default().fields(&format!("spec.nodeName={node}")),
-    )
-    .await
-}
-
-/// The pods that a Fargate profile took, by the label that EKS gives them. A profile of ours takes none of another namespace.
-async fn pods_of_profile<K: Managed>(
-    subject: &Subject<'_, K>,
-    profile: &str,
-) -> Result<Vec<ObservedPod>, Error> {
-    let client = subject.world.client.clone();
-    let api: Api<Pod> = Api::namespaced(client, &subject.owner.namespace);
-    let selector = format!("{EKS_FARGATE_LABEL}={profile}");
-    listed(api, ListParams::default().labels(&selector)).await
-}
-
-/// The pods of a list that can be evicted, page by page.
-async fn listed(api: Api<Pod>, list: ListParams) -> Result<Vec<ObservedPod>, Error> {
-    let mut page = list.limit(PODS_IN_A_PAGE);
-    let mut found = Vec::new();
-    loop {
-        let pods = api.list(&page).await?;
-        found.extend(
-            pods.items
-                .iter()
-                .filter(|pod| is_evictable(pod))
-                .map(|pod| ObservedPod {
-                    namespace: pod.namespace().unwrap_or_default(),
-                    name: pod.name_any(),
-                    uid: pod.uid().unwrap_or_default(),
-                    is_ending: pod.metadata.deletion_timestamp.is_some(),
-                }),
-        );
-        match pods.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
-}
-
-fn is_evictable(pod: &Pod) -> bool {
-    let of_daemon_set = pod
-        .owner_references()
-        .iter()
-        .any(|owner| owner.kind == "DaemonSet" || owner.kind == "Node");
-    let ended = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-        .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
-    !of_daemon_set && !ended
 }

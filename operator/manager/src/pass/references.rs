@@ -1,6 +1,9 @@
 //! What a custom resource refers to: its Platform, and other services.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kube::ResourceExt;
 use shopkeeper_api::{
@@ -124,28 +127,40 @@ pub(super) fn check_namespace(
     namespace: &str,
     stores: &Stores,
 ) -> Result<(), Failure> {
+    let found = stores.namespaces.get(&ObjectKey::cluster(namespace));
+    let labels = found.as_ref().map(|object| object.labels());
+    check_labels(platform, namespace, labels)
+}
+
+/// The same, with the labels of the namespace; `None` where its watch has not told of it yet.
+fn check_labels(
+    platform: &Platform,
+    namespace: &str,
+    labels: Option<&BTreeMap<String, String>>,
+) -> Result<(), Failure> {
     let Some(allowed) = &platform.spec.allowed_namespaces else {
         return Ok(());
     };
-    let permitted = match allowed.type_ {
-        AllowedNamespacesType::All => true,
-        AllowedNamespacesType::Names => allowed.names.iter().any(|name| name == namespace),
-        AllowedNamespacesType::Selector => {
-            let labels = stores
-                .namespaces
-                .get(&ObjectKey::cluster(namespace))
-                .map(|object| object.labels().clone())
-                .unwrap_or_default();
-            allowed
-                .selector
-                .as_ref()
-                .is_none_or(|selector| matches(selector, &labels))
+    let name = platform.name_any();
+    let permitted = match (allowed.type_, &allowed.selector, labels) {
+        (AllowedNamespacesType::All, ..) | (AllowedNamespacesType::Selector, None, _) => true,
+        (AllowedNamespacesType::Names, ..) => allowed.names.iter().any(|name| name == namespace),
+        (AllowedNamespacesType::Selector, Some(selector), Some(labels)) => {
+            matches(selector, labels)
+        }
+        // The custom resource was seen first. Whether it is allowed is known in a moment.
+        (AllowedNamespacesType::Selector, Some(_), None) => {
+            return Err(Failure::new(
+                Class::NotReady,
+                format!(
+                    "whether Platform {name} allows namespace {namespace} is not known yet: its labels were not seen"
+                ),
+            ));
         }
     };
     if permitted {
         return Ok(());
     }
-    let name = platform.name_any();
     Err(Failure::new(
         Class::Invalid,
         format!("Platform {name} does not allow namespace {namespace}"),
@@ -157,7 +172,7 @@ pub(super) fn check_namespace(
 
 fn matches(
     selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
 ) -> bool {
     let exact = selector
         .match_labels
@@ -255,4 +270,47 @@ fn routed_from(key: &ServiceKey, stores: &Stores) -> BTreeSet<TrafficSource> {
         })
         .map(|storefront| routes_come_from(&storefront.spec))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_was_not_seen_yet_is_not_refused() {
+        let platform = |allowed: serde_json::Value| -> Platform {
+            serde_json::from_value(json!({
+                "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Platform", "metadata": {"name": "octank"},
+                "spec": {
+                    "aws": {"accountId": "123456789012", "region": "eu-west-1"}, "cluster": {"name": "octank-prod"},
+                    "network": {"type": "Existing", "existing": {"vpcId": "vpc-1"}}, "allowedNamespaces": allowed,
+                },
+            }))
+            .unwrap()
+        };
+        let selecting = json!({"type": "Selector", "selector": {"matchLabels": {"tier": "shop"}}});
+        let labels = |tier: &str| BTreeMap::from([("tier".to_owned(), tier.to_owned())]);
+        for (allowed, labels, expected) in [
+            (&selecting, Some(labels("shop")), None),
+            (&selecting, Some(labels("other")), Some(Class::Invalid)),
+            (&selecting, Some(BTreeMap::new()), Some(Class::Invalid)),
+            (&selecting, None, Some(Class::NotReady)),
+            (&json!({"type": "All"}), None, None),
+            (&json!({"type": "Names", "names": ["shop"]}), None, None),
+            (
+                &json!({"type": "Names", "names": ["other"]}),
+                None,
+                Some(Class::Invalid),
+            ),
+        ] {
+            let checked = check_labels(&platform(allowed.clone()), "shop", labels.as_ref());
+            assert_eq!(
+                checked.err().map(|failure| failure.class),
+                expected,
+                "{allowed} {labels:?}"
+            );
+        }
+    }
 }

@@ -88,21 +88,22 @@ pub(super) fn start_namespaces(
     let late = Arc::clone(late);
     Watch::metadata(api, &())
         .on_change(move |change: &Change<PartialObjectMeta<Namespace>>| {
-            let labels: Vec<_> = change
-                .states()
-                .map(|namespace| namespace.labels().clone())
-                .collect();
-            let same = labels.len() != 2 || labels[0] == labels[1];
-            let Some(stores) = late.get().filter(|_| !same) else {
+            let Some(stores) = late.get().filter(|_| has_other_labels(change)) else {
                 return;
             };
-            for (kind, key) in stores.workload_keys() {
-                if key.namespace.as_deref() == Some(&change.key.name) {
-                    queues.add(kind, key, change.lane());
-                }
+            for (kind, key) in stores.workload_keys_in(&change.key.name) {
+                queues.add(kind, key, change.lane());
             }
         })
         .start(metrics, shutdown.clone())
+}
+
+/// Whether a Platform that selects namespaces may say something else of this one by now. One that is new may be seen after the custom
+/// resources in it; one that is gone takes them along.
+fn has_other_labels(change: &Change<PartialObjectMeta<Namespace>>) -> bool {
+    let labels = |namespace: &Arc<PartialObjectMeta<Namespace>>| namespace.labels().clone();
+    let after = change.after.as_ref().map(labels);
+    after.is_some() && change.before.as_ref().map(labels) != after
 }
 
 /// Whether Kubernetes counts the node as ready.
@@ -126,4 +127,38 @@ pub fn node_is_unschedulable(node: &Node) -> bool {
 pub fn is_cordoned_by_us(node: &Node) -> bool {
     node.annotations()
         .contains_key(shopkeeper_api::CORDONED_FOR)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+    use shopkeeper_kube::store::ObjectKey;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_appears_is_news_and_one_that_goes_is_none() {
+        let namespace = |tier: &str| {
+            let object = json!({"metadata": {"name": "shop", "labels": {"tier": tier}}});
+            Some(Arc::new(serde_json::from_value(object).unwrap()))
+        };
+        for (before, after, expected) in [
+            (None, namespace("shop"), true),
+            (namespace("shop"), namespace("shop"), false),
+            (namespace("shop"), namespace("other"), true),
+            (namespace("shop"), None, false),
+        ] {
+            for relisted in [false, true] {
+                let change = Change {
+                    key: ObjectKey::cluster("shop"),
+                    before: before.clone(),
+                    after: after.clone(),
+                    relisted,
+                };
+                assert_eq!(has_other_labels(&change), expected, "{change:?}");
+            }
+        }
+    }
 }

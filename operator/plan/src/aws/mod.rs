@@ -379,8 +379,8 @@ macro_rules! registry {
 
 // Teardown stages: 20 what routes identity and messages, 30 compute and what scales data, 40 data, 50 to 52 what data and compute need,
 // 60 keys.
-// Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), so that nothing uses a resource any more
-// when it goes.
+// Kubernetes objects have stages 0 to 10 (see `kubernetes::KubernetesKind`), pods among them, so that nothing uses a resource any
+// more when it goes.
 registry! {
     /// A KMS key with its alias.
     KmsKey, "KMS key", stage 60, Key, minutes 0;

@@ -103,6 +103,7 @@ impl AwsSpecification for NodeGroup {
         Field::replace("amiType"),
         Field::replace("diskSize"),
         Field::harmless("labels"),
+        // EKS puts a new one on the nodes that there are, too: see `effect`.
         Field::harmless("taints"),
         Field::harmless("minSize"),
         Field::harmless("maxSize"),
@@ -115,6 +116,13 @@ impl AwsSpecification for NodeGroup {
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+    /// `NoExecute` ends at once, past every disruption budget, what runs and does not tolerate it. The pods that do tolerate it come by
+    /// a rollout, which need not be over.
+    fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
+        let mut added = self.taints.difference(&observed.taints);
+        (field == "taints" && added.any(|taint| taint.effect == TaintEffect::NoExecute))
+            .then_some(Effect::Downtime)
     }
     tagged!();
 }

@@ -71,7 +71,8 @@ macro_rules! kinds {
     };
 }
 
-// Traffic goes first, then what restarts pods, then the pods, then what pods need to end well.
+// Traffic goes first, then what restarts pods, then the pods, then what pods need to end well. The stage of a Deployment is over when
+// the last of its pods has ended, whatever became of the Deployment (see `planner::pods`).
 kinds! {
     /// Route through a load balancer.
     Ingress, "networking.k8s.io/v1", "ingresses", stage 0;
@@ -107,6 +108,12 @@ impl KubernetesKind {
             self,
             Self::HTTPRoute | Self::ServiceMonitor | Self::SecurityGroupPolicy
         )
+    }
+
+    /// Whether it is deleted in the foreground: it stays, being deleted, until the pods that it made are gone.
+    #[must_use]
+    pub const fn outlives_its_pods(self) -> bool {
+        matches!(self, Self::Deployment)
     }
 }
 

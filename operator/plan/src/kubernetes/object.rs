@@ -10,8 +10,10 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`], and the field manager of what is applied.
 pub const SHOPKEEPER: &str = "shopkeeper";
 
+/// Label with the name of the component.
+pub const COMPONENT: &str = "app.kubernetes.io/name";
 /// Label with the name of the custom resource.
-const INSTANCE: &str = "app.kubernetes.io/instance";
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label with the name of the custom resource, also on what no selector picks.
 const PART_OF: &str = "app.kubernetes.io/part-of";
 

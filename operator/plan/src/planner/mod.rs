@@ -17,6 +17,7 @@ mod approval;
 mod aws;
 mod kubernetes;
 mod ownership;
+mod pods;
 mod quotas;
 mod remade;
 mod scaling;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     DeletionPolicy, Input, Ownership,
     aws::{delete_again, with_note},
-    ownership,
+    ownership, pods,
     scaling::{self, End},
     step, waiting,
 };
@@ -42,6 +42,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         .keys()
         .chain(input.blueprint.keys())
         .chain(input.observed.kubernetes.keys())
+        .chain(input.observed.pods.keys())
         .collect();
     let mut steps: Vec<Step> = keys
         .into_iter()
@@ -78,6 +79,7 @@ pub(super) fn plan_leftovers(
                 .filter(|(_, object)| object.ours)
                 .map(|(key, _)| key),
         )
+        .chain(input.observed.pods.keys())
         .filter(|key| input.blueprint.get(key).is_none())
         .collect();
     let mut added: Vec<Step> = leftovers
@@ -113,6 +115,7 @@ pub(super) fn plan_leftovers(
                 .take(3)
                 .map(|other| Blocker::Resource((*other).clone()));
             step.blocked_by.extend(before);
+            step.blocked_by.extend(pods::of_before(&step.key, input));
         }
     }
     order_by_stage(&mut added);
@@ -127,7 +130,7 @@ fn is_replaced_by(old: ResourceKind, new: ResourceKind) -> bool {
 
 /// Whether a leftover waits until another resource is as desired. Most wait for all of them; not what keeps pods from coming up for as
 /// long as it is there, which would wait for pods that wait for it.
-fn goes_after(leftover: &ResourceKey, other: &ResourceKey) -> bool {
+pub(super) fn goes_after(leftover: &ResourceKey, other: &ResourceKey) -> bool {
     match leftover.kind {
         ResourceKind::Kubernetes(KubernetesKind::SecurityGroupPolicy) => false,
         // EKS prefers it to any other way to credentials: that way has to be there before, and that is all.
@@ -208,18 +211,15 @@ fn is_stuck(step: &Step) -> bool {
 /// The step that brings one resource nearer to its end; `None` where it is gone, or not ours to touch.
 fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Step> {
     match key.kind {
-        ResourceKind::Kubernetes(_) => {
-            let object = input.observed.kubernetes.get(key)?;
+        ResourceKind::Kubernetes(_) => match input.observed.kubernetes.get(key) {
+            Some(object) if !object.ours => None,
+            Some(object) if !object.is_terminating() => {
+                Some(step(key, action, Operation::KubernetesDelete))
+            }
             // Deleting it again would do nothing but make the next pass believe that something happened.
-            let next = || {
-                if object.is_terminating() {
-                    waiting(key, "is being deleted", 0)
-                } else {
-                    step(key, action, Operation::KubernetesDelete)
-                }
-            };
-            object.ours.then(next)
-        }
+            found => pods::left(key, input)
+                .or_else(|| found.map(|_| waiting(key, "is being deleted", 0))),
+        },
         ResourceKind::Aws(kind) => match input.observed.aws.get(key) {
             None => Some(waiting(key, "was not observed yet", 0)),
             Some(Observation::Absent) => None,

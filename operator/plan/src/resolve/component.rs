@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shopkeeper_api::{
     Tier,
     bindings::{Binding, EnvTemplate},
@@ -13,17 +12,22 @@ use shopkeeper_api::{
     network::Caller,
     nodes::NodesType,
     pod::Probe,
-    scaling::{Autoscale, Scaling, ScalingType},
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
-pub use super::nodes::Placement;
 use super::{
     Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures,
-    external, external::ResolvedExternal, external_secrets, fargate, identity,
-    identity::ComponentIdentity, image, network, network::ResolvedService, nodes,
-    pod_template_patch, variables,
+    external,
+    external::ResolvedExternal,
+    external_secrets, fargate, identity,
+    identity::ComponentIdentity,
+    image, network,
+    network::ResolvedService,
+    nodes, pod_template_patch,
+    replicas::{disruption, replicas},
+    variables,
 };
+pub use super::{nodes::Placement, replicas::Replicas};
 use crate::{
     failure::{Class, Failure},
     outputs::{Output, Outputs},
@@ -71,26 +75,6 @@ pub struct Component {
     pub health_path: String,
     /// Where metrics are found.
     pub metrics: Option<ResolvedMetrics>,
-}
-
-/// How many replicas.
-#[derive(Clone, Debug)]
-pub enum Replicas {
-    /// A fixed number.
-    Fixed(i32),
-    /// As many as an autoscaler says.
-    Autoscale(Autoscale),
-}
-
-impl Replicas {
-    /// The fewest there can be.
-    #[must_use]
-    pub fn fewest(&self) -> i32 {
-        match self {
-            Self::Fixed(replicas) => *replicas,
-            Self::Autoscale(range) => range.min,
-        }
-    }
 }
 
 /// A binding to a resource of the data tier.
@@ -253,61 +237,6 @@ pub(crate) fn secret_name(component: &str, binding: &Binding) -> String {
     binding.secret_name.clone().unwrap_or_else(|| {
         format!("{component}-{}", binding.resource.replace('.', "-")).to_lowercase()
     })
-}
-
-fn replicas(declared: Option<&Scaling>) -> Replicas {
-    match declared.map(|scaling| {
-        (
-            scaling.type_,
-            scaling.fixed.as_ref(),
-            scaling.autoscale.as_ref(),
-        )
-    }) {
-        Some((ScalingType::Autoscale, _, Some(range))) => {
-            let mut range = range.clone();
-            if range.cpu.is_none() && range.memory.is_none() && range.metrics.is_empty() {
-                range.cpu = Some(defaults::CPU_TARGET_PERCENT);
-            }
-            Replicas::Autoscale(range)
-        }
-        Some((ScalingType::Fixed, Some(fixed), _)) => Replicas::Fixed(fixed.replicas),
-        _ => Replicas::Fixed(defaults::REPLICAS),
-    }
-}
-
-/// A budget that allows nothing would block every update of the nodes for ever: it is lowered to leave one.
-fn disruption(declared: Option<&Disruption>, replicas: &Replicas) -> Disruption {
-    let one = Disruption {
-        min_available: None,
-        max_unavailable: Some(IntOrString::Int(defaults::DISRUPTION_MAX_UNAVAILABLE)),
-    };
-    match declared {
-        None => one,
-        Some(Disruption {
-            min_available: Some(IntOrString::Int(least)),
-            ..
-        }) if *least >= replicas.fewest() => Disruption {
-            min_available: Some(IntOrString::Int((replicas.fewest() - 1).max(0))),
-            max_unavailable: None,
-        },
-        Some(Disruption {
-            min_available: Some(IntOrString::String(share)),
-            ..
-        }) if share == "100%" => one,
-        Some(Disruption {
-            max_unavailable: Some(IntOrString::Int(0)),
-            ..
-        }) => one,
-        Some(Disruption {
-            max_unavailable: Some(IntOrString::String(share)),
-            ..
-        }) if share == "0%" => one,
-        Some(Disruption {
-            min_available: None,
-            max_unavailable: None,
-        }) => one,
-        Some(declared) => declared.clone(),
-    }
 }
 
 fn probe_path(workload: &Workload) -> Option<String> {
@@ -536,40 +465,6 @@ pub fn selector(component: &str, instance: &str) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_budget_never_blocks_the_last_drain() {
-        let three = Replicas::Fixed(3);
-        let budget = |min: Option<IntOrString>, max: Option<IntOrString>| {
-            disruption(
-                Some(&Disruption {
-                    min_available: min,
-                    max_unavailable: max,
-                }),
-                &three,
-            )
-        };
-        assert_eq!(
-            budget(Some(IntOrString::Int(3)), None).min_available,
-            Some(IntOrString::Int(2))
-        );
-        assert_eq!(
-            budget(Some(IntOrString::Int(2)), None).min_available,
-            Some(IntOrString::Int(2))
-        );
-        assert_eq!(
-            budget(Some(IntOrString::String("100%".into())), None).max_unavailable,
-            Some(IntOrString::Int(1))
-        );
-        assert_eq!(
-            budget(None, Some(IntOrString::Int(0))).max_unavailable,
-            Some(IntOrString::Int(1))
-        );
-        assert_eq!(
-            disruption(None, &three).max_unavailable,
-            Some(IntOrString::Int(1))
-        );
-    }
 
     #[test]
     fn an_endpoint_leaves_out_the_port_that_its_scheme_implies() {

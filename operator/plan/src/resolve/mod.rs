@@ -47,6 +47,7 @@ pub(crate) mod permissions;
 pub mod platform;
 mod pod_template_patch;
 mod promised;
+mod replicas;
 mod storefront;
 mod table;
 mod variables;

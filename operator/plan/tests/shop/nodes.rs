@@ -177,6 +177,57 @@ fn sizes_labels_and_taints_change_in_place() {
 }
 
 #[test]
+fn a_taint_that_evicts_what_runs_is_a_downtime_and_any_other_is_none() {
+    for (effect, expected) in [
+        ("NoSchedule", Effect::None),
+        ("PreferNoSchedule", Effect::None),
+        ("NoExecute", Effect::Downtime),
+    ] {
+        let mut object = on("m7g.large");
+        let mut world = World::settled(want("octank", &object));
+        let group = world.key(AwsKind::NodeGroup, "");
+        let with = |object: &mut serde_json::Value, value: &str| {
+            object["spec"]["nodes"]["nodeGroup"]["taints"] =
+                json!([{"key": "tier", "value": value, "effect": effect}]);
+            want("octank", object)
+        };
+        let step = |world: &World| {
+            let plan = world.plan();
+            plan.steps
+                .into_iter()
+                .find(|step| step.key == group)
+                .unwrap()
+        };
+        world.wanted = with(&mut object, "orders");
+        let added = step(&world);
+        assert_eq!(added.effect, expected, "{effect}");
+        // The pods that tolerate it need nobody's approval, and are there before it.
+        assert_eq!(
+            added.blocked_by.contains(&Blocker::Approval),
+            expected != Effect::None,
+            "{effect}"
+        );
+        assert!(world.run_approving().is_empty());
+        if expected != Effect::None {
+            assert!(
+                world.at("apply Deployment") < world.at("update NodeGroup"),
+                "{:#?}",
+                world.log
+            );
+        }
+
+        // Another value is another taint, and none is none.
+        world.wanted = with(&mut object, "shop");
+        assert_eq!(step(&world).effect, expected, "{effect}");
+        assert!(world.run_approving().is_empty());
+        object["spec"]["nodes"]["nodeGroup"]["taints"] = json!([]);
+        world.wanted = want("octank", &object);
+        assert_eq!(step(&world).effect, Effect::None, "{effect}");
+        assert!(world.run_approving().is_empty());
+    }
+}
+
+#[test]
 fn the_size_that_an_autoscaler_chose_is_left_alone() {
     let mut world = World::settled(want("octank", &on("m7g.large")));
     let group = world.key(AwsKind::NodeGroup, "");

@@ -14,7 +14,7 @@ use shopkeeper_plan::{
     last_seen::LastSeen,
     observed::{
         Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
-        ObservedPod, Present,
+        ObservedPod, Present, WorkloadPod,
     },
     plan::{Action, Decision, DeleteMode, Effect, Operation, Plan, Step},
     planner::{Input, Inventory, Policies},
@@ -90,6 +90,8 @@ pub struct World {
     pub cordoned: BTreeSet<String>,
     /// Node groups whose nodes somebody else cordoned.
     pub cordoned_by_others: BTreeSet<String>,
+    /// Pods of Deployments that have not ended, for as long as a test wants it.
+    pub left: BTreeMap<ResourceKey, Vec<WorkloadPod>>,
     /// Whether pods take until the next tick to end.
     pub slow_pods: bool,
     /// Whether pods never become ready.
@@ -149,6 +151,7 @@ impl World {
             ending: BTreeMap::new(),
             cordoned: BTreeSet::new(),
             cordoned_by_others: BTreeSet::new(),
+            left: BTreeMap::new(),
             slow_pods: false,
             pods_fail: false,
             inventory: Inventory::new(),
@@ -187,6 +190,7 @@ impl World {
                 })
                 .collect(),
             lately: self.lately.clone(),
+            pods: self.left.clone(),
             quotas: QuotaUse {
                 node_groups: self
                     .quotas

@@ -1,17 +1,14 @@
 //! Leases whose times come from a clock that is wrong.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{OPERATOR_NAMESPACE, PATIENCE, Shop, Subject};
+use shopkeeper_localenv::LocalEnvironment;
 
 use super::{catalog, follows};
 
-/// Between two renewals of the other holder, and so often that none is missed.
-const RENEWAL: Duration = Duration::from_secs(2);
-/// More than two durations of the Lease.
-const RENEWALS: u32 = 18;
+/// Looks of the standby, two seconds apart by its own clock: more than two durations of the Lease.
+const LOOKS: u32 = 18;
 
 fn lease() -> Subject {
     Subject::new("Lease", OPERATOR_NAMESPACE, "shopkeeper")
@@ -37,6 +34,25 @@ async fn holder(shop: &Shop) -> Result<String> {
         .to_owned())
 }
 
+/// Waits until the standby has looked at the Lease as it is now.
+async fn until_it_was_looked_at(shop: &Shop) -> Result<()> {
+    let audit = shop.environment.audit();
+    let now = audit.position()?;
+    shop.until("the standby looks at the Lease", PATIENCE, async || {
+        let looked = audit.since(now)?.iter().any(|event| {
+            event.verb == "get"
+                && event.user.username == LocalEnvironment::OPERATOR_USER
+                && event
+                    .object_ref
+                    .as_ref()
+                    .is_some_and(|object| object.resource == "leases")
+        });
+        ensure!(looked, "it has not");
+        Ok(())
+    })
+    .await
+}
+
 pub async fn clocks_differ(shop: &mut Shop) -> Result<()> {
     let last = shop.operator.take().context("the operator does not run")?;
     last.terminate(PATIENCE).await?;
@@ -45,11 +61,11 @@ pub async fn clocks_differ(shop: &mut Shop) -> Result<()> {
     shop.apply(&held_by_another("2001-01-01T00:00:00.000000Z").to_string())
         .await?;
     let standby = shop.start_operator("standby").await?;
-    for renewal in 1..=RENEWALS {
+    for renewal in 1..=LOOKS {
         let clock = format!("2001-01-01T00:00:{:02}.000000Z", renewal * 2);
         let renewed = json!({"spec": {"renewTime": clock}});
         shop.merge(&lease(), renewed).await?;
-        tokio::time::sleep(RENEWAL).await;
+        until_it_was_looked_at(shop).await?;
         let holder = holder(shop).await?;
         ensure!(
             holder == "another_1",

@@ -2,14 +2,16 @@
 //!
 //! Proves for each deletion policy what is left and what is saved, from AWS and from the order of the calls; that what nobody
 //! needs goes whatever the policy; that the custom resource goes last; that the resources of others are untouched; that a
-//! Platform waits for those that run on it, and its key goes by the policy; and that a part that is taken out of a specification goes by the policy, too,
-//! after approval, and that its last backup is one of that time.
+//! Platform waits for those that run on it, and its key goes by the policy; that a part that is taken out of a specification goes by the
+//! policy, too, after approval, and that its last backup is one of that time; and that nothing which pods use goes before the last of
+//! them has ended.
 //!
 //! Rows R3, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
 mod catalog;
 mod orders;
 mod platform;
+mod pods;
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -55,6 +57,10 @@ async fn deletion_follows_the_policy() -> Result<()> {
         (
             "a table taken out of a catalog twice",
             catalog::a_table_is_taken_out_twice(&shop).boxed_local(),
+        ),
+        (
+            "a pod that ends slowly",
+            pods::one_ends_slowly(&shop).boxed_local(),
         ),
     ])
     .await?;

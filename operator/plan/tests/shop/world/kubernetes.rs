@@ -171,10 +171,12 @@ impl World {
                 self.kubernetes.get_mut(key).expect("it exists").body["metadata"]["deletionTimestamp"] =
                     json!("2026-01-01T00:00:00Z");
             }
+            // It stays until its pods are gone.
             ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
                 self.pods.clear();
                 self.ending.clear();
-                self.kubernetes.remove(key);
+                self.kubernetes.get_mut(key).expect("it exists").body["metadata"]["deletionTimestamp"] =
+                    json!("2026-01-01T00:00:00Z");
             }
             _ => drop(self.kubernetes.remove(key)),
         }
