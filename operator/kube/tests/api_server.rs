@@ -16,7 +16,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy},
     core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
 };
 use prometheus_client::registry::Registry;
@@ -136,20 +136,31 @@ async fn objects_are_applied_created_and_deleted() {
     );
     let identity = identity_of(&world.config_map("one", "a")).unwrap();
     assert_eq!(
-        writer.delete(&identity, "another-uid").await.unwrap(),
+        writer
+            .delete(&identity, "another-uid", PropagationPolicy::Background)
+            .await
+            .unwrap(),
         Deletion::Replaced
     );
     assert!(writer.get(&identity).await.unwrap().is_some());
     assert_eq!(
         writer
-            .delete(&identity, &first.uid().unwrap())
+            .delete(
+                &identity,
+                &first.uid().unwrap(),
+                PropagationPolicy::Background
+            )
             .await
             .unwrap(),
         Deletion::Accepted
     );
     assert_eq!(
         writer
-            .delete(&identity, &first.uid().unwrap())
+            .delete(
+                &identity,
+                &first.uid().unwrap(),
+                PropagationPolicy::Background
+            )
             .await
             .unwrap(),
         Deletion::AlreadyGone
@@ -324,7 +335,11 @@ async fn watches_follow_what_happens() {
         name: "added".into(),
     };
     writer
-        .delete(&identity, &applied.uid().unwrap())
+        .delete(
+            &identity,
+            &applied.uid().unwrap(),
+            PropagationPolicy::Background,
+        )
         .await
         .unwrap();
     assert_eq!(next().await.key, "added true");

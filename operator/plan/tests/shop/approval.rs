@@ -64,7 +64,7 @@ fn an_approval_is_used_once() {
     world.approved.clone_from(&first);
     assert!(world.run().is_empty());
     // Months later, and the annotation is still there.
-    let mut set_back = |world: &mut World| {
+    let set_back = |world: &mut World| {
         let AwsResource::RdsInstance(found) = &mut world.thing(&database).present.resource else {
             unreachable!()
         };

@@ -48,6 +48,7 @@ fn has_global_names(kind: AwsKind) -> bool {
         AwsKind::IamRole | AwsKind::S3Bucket => true,
         AwsKind::KmsKey
         | AwsKind::NodeGroup
+        | AwsKind::FargateProfile
         | AwsKind::PodIdentityAssociation
         | AwsKind::DynamoDbTable
         | AwsKind::ScalableTarget

@@ -30,6 +30,10 @@ const OF_SERVICES: &[Elsewhere] = &[
     ("workload", "tests/e2e/tests/edits_reach_aws/workload.rs"),
     ("scaling", "tests/e2e/tests/edits_reach_aws/nodes.rs"),
     ("disruption", "tests/e2e/tests/edits_reach_aws/nodes.rs"),
+    (
+        "nodes.fargate",
+        "tests/e2e/tests/services_run_on_fargate.rs",
+    ),
     ("callers", "operator/plan/tests/shop"),
     ("network", "tests/e2e/tests/services_are_exposed.rs"),
     ("endpoints", "tests/e2e/tests/storefronts_are_kept/edits.rs"),
