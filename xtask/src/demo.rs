@@ -270,7 +270,7 @@ To look around, in another terminal:
   kubectl patch catalogservice catalog -n {NAMESPACE} --type merge -p '{{\"spec\":{{\"nodes\":{{\"nodeGroup\":{{\"max\":15}}}}}}}}'
   kubectl delete orderservice orders -n {NAMESPACE}
 
-  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
   aws rds describe-db-instances          # or any AWS SDK
   curl {endpoint}/_double/inventory      # everything at once
   curl '{endpoint}/_double/calls?write=true'

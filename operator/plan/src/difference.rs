@@ -171,6 +171,7 @@ fn compare(
                     format!("{path}.{key}")
                 };
                 match found.get(key) {
+                    Some(_) if is_filled_in(&path, value) => {}
                     Some(found) => compare(&path, value, found, differences),
                     None if is_absent(value) || is_left_out(&path, value) => {}
                     None => differences.push((path, Value::Null, value.clone())),
@@ -222,6 +223,25 @@ const LEFT_OUT_WHEN_ZERO: [&str; 23] = [
     "value",
     "workingDir",
 ];
+
+/// Texts of a pod for which the API server puts its default in where they are empty.
+const FILLED_IN_WHEN_EMPTY: [&str; 8] = [
+    "dnsPolicy",
+    "imagePullPolicy",
+    "protocol",
+    "restartPolicy",
+    "scheme",
+    "schedulerName",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+];
+
+fn is_filled_in(path: &str, value: &Value) -> bool {
+    let field = path.rsplit('.').next().unwrap_or(path);
+    value.as_str().is_some_and(str::is_empty)
+        && path.starts_with("spec.template.spec.")
+        && FILLED_IN_WHEN_EMPTY.contains(&field)
+}
 
 fn is_left_out(path: &str, value: &Value) -> bool {
     let is_zero = match value {

@@ -183,7 +183,7 @@ fn walk(
         };
         let (what, default) = description(property);
         let shared = is_shared(name, property) && !SHARED.contains(&section) && section != "status";
-        let kubernetes = KUBERNETES.contains(&name.as_str());
+        let kubernetes = KUBERNETES.contains(&name.as_str()) && !is_of_templates(property);
         let kind = match (shared, kubernetes) {
             (true, _) => format!("[{name}](#{})", name.to_lowercase()),
             (_, true) => format!("{}, as in Kubernetes", type_of(property)),
@@ -198,7 +198,14 @@ fn walk(
 
 /// Whether a field is a block that several kinds share. What a Platform says of identities is called alike and is another one.
 fn is_shared(name: &str, schema: &Value) -> bool {
-    SHARED.contains(&name) && schema.pointer("/properties/allowedRoles").is_none()
+    SHARED.contains(&name)
+        && schema["type"] != "string"
+        && schema.pointer("/properties/allowedRoles").is_none()
+}
+
+/// Whether these variables are made of what a resource tells, and not as Kubernetes has them.
+fn is_of_templates(schema: &Value) -> bool {
+    schema.pointer("/items/properties/template").is_some()
 }
 
 fn collect_shared(schema: &Value, shared: &mut BTreeMap<&'static str, Value>) {

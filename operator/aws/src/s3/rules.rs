@@ -8,10 +8,6 @@ use shopkeeper_plan::{
 
 use crate::request::incomplete;
 
-/// Appended to the id of a rule that says more than we can: it differs from every rule that we want, so that it is seen,
-/// and goes when the rules are written.
-const SAYS_MORE: &str = " (changed outside)";
-
 pub(super) fn lifecycle(
     rules: &[LifecycleRule],
 ) -> Result<sdk::BucketLifecycleConfiguration, Failure> {
@@ -87,15 +83,21 @@ fn observed_lifecycle_rule(rule: &sdk::LifecycleRule) -> LifecycleRule {
                 || filter.object_size_less_than().is_some()
                 || filter.and().is_some()
         });
+    let is_enabled = *rule.status() == sdk::ExpirationStatus::Enabled;
+    let deletes_objects = is_enabled
+        && rule
+            .expiration()
+            .is_some_and(|expiration| expiration.days().is_some() || expiration.date().is_some());
+    let more = match (deletes_objects, says_more) {
+        (true, _) => LifecycleRule::DELETES_OBJECTS,
+        (false, true) => LifecycleRule::SAYS_MORE,
+        (false, false) => "",
+    };
     // Rules from before there were filters have the prefix beside them.
     #[allow(deprecated)]
     let prefix = filter.and_then(|filter| filter.prefix()).or(rule.prefix());
     LifecycleRule {
-        id: format!(
-            "{}{}",
-            rule.id().unwrap_or_default(),
-            if says_more { SAYS_MORE } else { "" }
-        ),
+        id: format!("{}{more}", rule.id().unwrap_or_default()),
         prefix: prefix.unwrap_or_default().to_owned(),
         intelligent_tiering_after_days: tiering,
         noncurrent_expiration_days: noncurrent.and_then(|noncurrent| noncurrent.noncurrent_days()),

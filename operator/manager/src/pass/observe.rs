@@ -1,18 +1,25 @@
 //! Observe: Kubernetes from the caches, AWS through the shared observer. Secrets of others are read as they are needed: no cache holds
 //! their values.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, core::DynamicObject};
 use serde_json::Value;
 use shopkeeper_api::Managed;
-use shopkeeper_aws::{Age, eks};
+use shopkeeper_aws::{
+    Age, eks,
+    parts::{Since, part},
+};
 use shopkeeper_kube::{Error, store::ObjectKey};
 use shopkeeper_plan::{
     aws::AwsKind,
     blueprint::Blueprint,
-    kubernetes::{KubernetesKind, object::belongs_to},
+    failure::{Class, Failure},
+    kubernetes::{
+        KubernetesKind,
+        object::{MANAGED_BY, SHOPKEEPER, belongs_to},
+    },
     names::Owner,
     observed::{NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, Secrets},
     planner::Inventory,
@@ -51,10 +58,15 @@ pub(super) async fn observe<K: Managed>(
     }
     kubernetes(subject, &keys, inventory, &mut observed);
     observed.pods = pods::of_deployments(subject, &draft, &keys, &observed).await?;
+    let missing = |kind| is_missing(kind, &draft, &observed);
+    let (groups, profiles) = (
+        missing(AwsKind::NodeGroup),
+        missing(AwsKind::FargateProfile),
+    );
     observed.quotas = QuotaUse {
         allowed: site.quotas,
-        node_groups: node_groups(site, &draft, &observed).await,
-        fargate_profiles: fargate_profiles(site, &draft, &observed).await,
+        node_groups: count(subject, site, AwsKind::NodeGroup, groups, age.since).await,
+        fargate_profiles: count(subject, site, AwsKind::FargateProfile, profiles, age.since).await,
     };
     for key in aws.iter().filter(|key| {
         key.kind == ResourceKind::Aws(AwsKind::FargateProfile) && draft.get(key).is_none()
@@ -91,6 +103,13 @@ async fn secrets<K: Managed>(subject: &Subject<'_, K>, draft: &Blueprint) -> Sec
     for name in draft.secrets() {
         let read = match api.get_opt(name).await {
             Ok(None) => continue,
+            // Two services that read each other's would write them for ever, each time with more in it.
+            Ok(Some(secret)) if is_made_by_us(&secret) => Err(Failure::new(
+                Class::Invalid,
+                format!(
+                    "Shopkeeper makes the Secret {name} for a binding: name the Secret of the database, cache or broker itself"
+                ),
+            )),
             Ok(Some(secret)) => Ok(secret
                 .data
                 .into_iter()
@@ -106,29 +125,35 @@ async fn secrets<K: Managed>(subject: &Subject<'_, K>, draft: &Blueprint) -> Sec
     found
 }
 
-/// How many node groups the cluster has. Asked only where one is missing: what is as desired costs nothing.
-async fn node_groups(site: &Site<'_>, draft: &Blueprint, observed: &Observed) -> Option<u32> {
-    if !is_missing(AwsKind::NodeGroup, draft, observed) {
-        return None;
-    }
-    match eks::count_node_groups(&site.session.account, &site.scope.cluster).await {
-        Ok(count) => Some(count),
-        Err(failure) => {
-            tracing::warn!(class = failure.class.label(), %failure, "node groups not counted");
-            None
-        }
-    }
+fn is_made_by_us(secret: &Secret) -> bool {
+    secret.labels().get(MANAGED_BY).map(String::as_str) == Some(SHOPKEEPER)
 }
 
-/// How many Fargate profiles the cluster has, in the same way.
-async fn fargate_profiles(site: &Site<'_>, draft: &Blueprint, observed: &Observed) -> Option<u32> {
-    if !is_missing(AwsKind::FargateProfile, draft, observed) {
+/// How many there are of what a cluster may have only so many of. Asked only where one is missing: what is as desired costs nothing;
+/// and once in a look, since counting takes a token each time, of those that making one waits for.
+async fn count<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    kind: AwsKind,
+    missing: bool,
+    since: Instant,
+) -> Option<u32> {
+    if !missing {
         return None;
     }
-    match eks::count_fargate_profiles(&site.session.account, &site.scope.cluster).await {
+    let (account, cluster) = (&site.session.account, &site.scope.cluster);
+    let count = async {
+        match kind {
+            AwsKind::FargateProfile => eks::count_fargate_profiles(account, cluster).await,
+            _ => eks::count_node_groups(account, cluster).await,
+        }
+    };
+    let parts = subject.world.memory.parts(&subject.owner.uid);
+    let counted = part(format!("count of {kind:?}"), count);
+    match parts.looking(Since::moment(since), counted).await {
         Ok(count) => Some(count),
         Err(failure) => {
-            tracing::warn!(class = failure.class.label(), %failure, "Fargate profiles not counted");
+            tracing::warn!(?kind, class = failure.class.label(), %failure, "not counted");
             None
         }
     }

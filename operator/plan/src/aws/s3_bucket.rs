@@ -107,10 +107,17 @@ impl AwsSpecification for S3Bucket {
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
         let loses = match field {
             "versioning" => observed.versioning && !self.versioning,
-            "lifecycle" => self
-                .lifecycle
-                .iter()
-                .any(|rule| rule.expires_earlier_than(&observed.lifecycle)),
+            // While a rule of somebody else empties the bucket, no day is to be lost.
+            "lifecycle" => {
+                !observed
+                    .lifecycle
+                    .iter()
+                    .any(LifecycleRule::deletes_objects)
+                    && self
+                        .lifecycle
+                        .iter()
+                        .any(|rule| rule.expires_earlier_than(&observed.lifecycle))
+            }
             _ => false,
         };
         loses.then_some(Effect::DataLoss)
@@ -118,6 +125,16 @@ impl AwsSpecification for S3Bucket {
 }
 
 impl LifecycleRule {
+    /// Appended to the id of an observed rule that says more than we can: it differs from every rule that we want, so that it is seen,
+    /// and goes when the rules are written.
+    pub const SAYS_MORE: &'static str = " (changed outside)";
+    /// The same, of a rule that deletes current objects. Ours never do.
+    pub const DELETES_OBJECTS: &'static str = " (changed outside: deletes objects)";
+
+    fn deletes_objects(&self) -> bool {
+        self.id.ends_with(Self::DELETES_OBJECTS)
+    }
+
     /// Whether it removes versions that none of the other rules removes as early.
     fn expires_earlier_than(&self, others: &[Self]) -> bool {
         self.noncurrent_expiration_days.is_some_and(|days| {

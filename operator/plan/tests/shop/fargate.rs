@@ -91,7 +91,7 @@ fn a_profile_takes_the_pods_by_its_own_name() {
         json!(profile.subnets),
         json!(["subnet-private-a", "subnet-private-b"])
     );
-    let role = role(&world, "octank-shop-orders-fargate");
+    let role = role(&world, "octank-eu-west-1-shop-orders-fargate");
     assert!(profile.pod_execution_role_arn.ends_with(&role.name));
     assert_eq!(
         json!(role.managed_policy_arns),
