@@ -195,7 +195,11 @@ async fn open_shop(
             "--metrics-address",
             &metrics_address,
         ],
-        &[("KUBECONFIG", &kubeconfig.display().to_string())],
+        &[
+            ("KUBECONFIG", &kubeconfig.display().to_string()),
+            // Its last words are to be the reason why it ended.
+            ("RUST_BACKTRACE", "0"),
+        ],
     )?;
 
     clock.say("applying examples/octank");

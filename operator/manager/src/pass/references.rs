@@ -285,7 +285,9 @@ mod tests {
                 "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Platform", "metadata": {"name": "octank"},
                 "spec": {
                     "aws": {"accountId": "123456789012", "region": "eu-west-1"}, "cluster": {"name": "octank-prod"},
-                    "network": {"type": "Existing", "existing": {"vpcId": "vpc-1"}}, "allowedNamespaces": allowed,
+                    "network": {"type": "Existing", "existing": {
+                        "vpc": {"tags": {"Name": "octank"}}, "privateSubnets": {"tags": {"tier": "private"}},
+                    }}, "allowedNamespaces": allowed,
                 },
             }))
             .unwrap()

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shopkeeper_api::status::{condition, reason};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
+    aws::{AwsKind, AwsResource, LifecycleRule},
     inventory,
     plan::{Action, Blocker, Effect, Plan},
     planner::{ChangePolicy, DeletionPolicy, DriftPolicy},
@@ -355,5 +355,28 @@ fn an_edit_that_loses_something_waits_for_approval() {
             "{path}: {plan:#?}"
         );
         assert!(world.run_approving().is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn a_rule_that_empties_a_bucket_goes_at_once_and_any_other_of_somebody_else_with_leave() {
+    for (rule, waits) in [
+        (LifecycleRule::DELETES_OBJECTS, false),
+        (LifecycleRule::SAYS_MORE, true),
+    ] {
+        let mut world = catalog();
+        let bucket = world.key(AwsKind::S3Bucket, "");
+        let AwsResource::S3Bucket(found) = &mut world.thing(&bucket).present.resource else {
+            unreachable!()
+        };
+        found.lifecycle = vec![LifecycleRule {
+            id: format!("kill{rule}"),
+            prefix: String::new(),
+            intelligent_tiering_after_days: None,
+            noncurrent_expiration_days: None,
+            abort_multipart_days: None,
+        }];
+        let plan = world.run();
+        assert_eq!(plan.approval_hash().is_some(), waits, "{rule}: {plan:#?}");
     }
 }

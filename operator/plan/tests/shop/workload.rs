@@ -351,6 +351,7 @@ fn full() -> Value {
             "metadata": {"labels": {"team": "catalog"}, "annotations": {"note": "patched"}},
             "spec": {
                 "hostNetwork": false,
+                "dnsPolicy": "",
                 "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["legacy.example"]}],
                 "containers": [{"name": "proxy", "image": "proxy:1", "tty": false,
                     "ports": [{"containerPort": 53}, {"containerPort": 53, "protocol": "UDP"}],
@@ -405,6 +406,8 @@ fn what_the_api_server_makes_of_it_is_no_drift() {
     let deployment = key(&world, KubernetesKind::Deployment);
     let body = &mut world.kubernetes.get_mut(&deployment).unwrap().body;
     let pod = &mut body["spec"]["template"]["spec"];
+    // What is empty gets its default.
+    pod["dnsPolicy"] = json!("ClusterFirst");
     // Zero values of fields that are no pointers go.
     for gone in [
         "/hostNetwork",
