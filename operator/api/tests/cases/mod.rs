@@ -150,6 +150,15 @@ pub const CASES: &[Case] = &[
     update("CatalogService", "nodeGroup", "version cannot go back", "nodes: {nodeGroup: {version: '1.33'}}", "nodes: {nodeGroup: {version: '1.32'}}", "nodes: {nodeGroup: {version: '1.34'}}"),
     create("CatalogService", "update", "set either maxUnavailable or maxUnavailablePercentage", "nodes: {nodeGroup: {update: {maxUnavailable: 1, maxUnavailablePercentage: 10}}}", "nodes: {nodeGroup: {update: {maxUnavailablePercentage: 10}}}"),
 
+    // Fargate
+    create("CatalogService", "nodes", "fargate may only be set", "nodes: {fargate: {}}", "nodes: {type: Fargate, nodeGroup: null, fargate: {}}"),
+    create("CatalogService", "spec", "EKS Pod Identity does not reach pods on Fargate", "nodes: {type: Fargate, nodeGroup: null}\nidentity: {type: PodIdentity}", "nodes: {type: Fargate, nodeGroup: null}\nidentity: {type: IRSA}"),
+    create("CatalogService", "spec", "Fargate runs no privileged containers", "nodes: {type: Fargate, nodeGroup: null}\nworkload: {securityContext: {privileged: true, allowPrivilegeEscalation: true}}", "nodes: {type: Fargate, nodeGroup: null}\nworkload: {securityContext: {privileged: false}}"),
+    create("CatalogService", "spec", "pods on Fargate have no ports at nodes", "nodes: {type: Fargate, nodeGroup: null}\nnetwork: {service: {type: NodePort}}", "nodes: {type: Fargate, nodeGroup: null}\nnetwork: {service: {type: ClusterIP}}"),
+    create("Storefront", "frontends", "EKS Pod Identity does not reach pods on Fargate", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, identity: {type: PodIdentity}}]\nroutes: null", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, identity: {type: None}}]\nroutes: null"),
+    create("Storefront", "frontends", "Fargate runs no privileged containers", "frontends: [{name: web, workload: {image: web:1, securityContext: {privileged: true, allowPrivilegeEscalation: true}}, nodes: {type: Fargate}}]\nroutes: null", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}}]\nroutes: null"),
+    create("Storefront", "frontends", "pods on Fargate have no ports at nodes", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, network: {service: {type: NodePort}}}]\nroutes: null", "frontends: [{name: web, workload: {image: web:1}, nodes: {type: Fargate}, network: {service: {type: ClusterIP}}}]\nroutes: null"),
+
     // Scaling and disruption
     create("CatalogService", "scaling", "fixed must be set", "scaling: {type: Fixed, autoscale: null}", "scaling: {type: Fixed, autoscale: null, fixed: {replicas: 2}}"),
     create("CatalogService", "scaling", "autoscale must be set", "scaling: {type: Fixed, fixed: {replicas: 2}}", "scaling: {type: Fixed, autoscale: null, fixed: {replicas: 2}}"),

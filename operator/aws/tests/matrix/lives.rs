@@ -465,6 +465,13 @@ fn is_mutable(change: Change) -> bool {
     matches!(change, Change::InPlace { .. } | Change::GrowOnly { .. })
 }
 
+/// Whether somebody else can change anything of it but its tags.
+pub fn has_mutable_fields(kind: AwsKind) -> bool {
+    kind.fields()
+        .iter()
+        .any(|field| is_mutable(field.change) && !is_left_out(kind, field.name))
+}
+
 /// The fields of which another value can be wished for.
 fn mutable(kind: AwsKind) -> impl Iterator<Item = &'static str> {
     kind.fields()
