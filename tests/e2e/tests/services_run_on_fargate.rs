@@ -114,7 +114,7 @@ async fn the_profile_is_right(shop: &Shop, orders: &Subject, name: &str) -> Resu
             "status": "ACTIVE",
             "subnets": subnets,
             "selectors": [{"namespace": NAMESPACE, "labels": {LABEL: name}}],
-            "tags": {"shopkeeper.dev/owner": orders.path(), "shopkeeper.dev/cluster": CLUSTER},
+            "tags": {"shopkeeper.dev/owner": orders.path(), "shopkeeper.dev/cluster": format!("arn:aws:eks:eu-west-1:123456789012:cluster/{CLUSTER}")},
         }),
     )?;
     let role = shop.made(orders, "IamRole", "nodes.role").await?;
@@ -253,7 +253,7 @@ async fn drift_is_repaired(shop: &Shop, orders: &Subject, name: &str) -> Result<
         includes(
             "the profile",
             &shop.aws.fargate_profile(CLUSTER, name).await?,
-            &json!({"tags": {"shopkeeper.dev/cluster": CLUSTER}}),
+            &json!({"tags": {"shopkeeper.dev/cluster": format!("arn:aws:eks:eu-west-1:123456789012:cluster/{CLUSTER}")}}),
         )
     })
     .await?;
