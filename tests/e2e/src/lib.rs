@@ -6,6 +6,7 @@
 //! cannot hide itself.
 
 mod aws;
+mod edit;
 mod expect;
 mod http;
 mod kubernetes;
@@ -16,6 +17,7 @@ mod shop;
 mod view;
 
 pub use aws::Aws;
+pub use edit::set;
 pub use expect::{equals, includes, text};
 pub use http::get;
 pub use kubernetes::Subject;

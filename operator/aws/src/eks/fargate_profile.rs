@@ -12,7 +12,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, role_may_be_fresh, tag};
+use super::{NOT_FOUND, id_in, role_may_be_fresh, tag, told, unknown, with_issues};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -141,13 +141,15 @@ fn found(profile: &EksProfile) -> Result<Found<FargateProfile>, Failure> {
             .collect(),
         tags: strings(profile.tags()),
     };
-    let issues = health_issues(profile);
+    let issues = profile
+        .health()
+        .map(|health| health.issues())
+        .unwrap_or_default()
+        .iter();
+    let issues =
+        told(issues.map(|issue| (issue.code().map(|code| code.as_str()), issue.message())));
     let arn = profile.fargate_profile_arn().map(str::to_owned);
-    // Tells it from an earlier one of the same name.
-    let id = arn
-        .as_deref()
-        .and_then(|arn| arn.rsplit('/').next())
-        .map(str::to_owned);
+    let id = arn.as_deref().and_then(id_in);
     let outputs = Outputs::new().with_optional("arn", arn.clone());
     Ok(Found {
         lifecycle: lifecycle(profile.status(), &issues)?,
@@ -163,52 +165,23 @@ fn lifecycle(
     status: Option<&FargateProfileStatus>,
     issues: &[String],
 ) -> Result<Lifecycle, Failure> {
-    let with_issues = |what: &str| {
-        if issues.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}: {}", issues.join("; "))
-        }
-    };
     Ok(match status {
         Some(FargateProfileStatus::Creating) => Lifecycle::Creating,
         Some(FargateProfileStatus::Active) => Lifecycle::Available,
         Some(FargateProfileStatus::Deleting) => Lifecycle::Deleting,
-        Some(FargateProfileStatus::CreateFailed) => {
-            Lifecycle::Failed(with_issues("EKS could not make the Fargate profile"))
-        }
-        Some(FargateProfileStatus::DeleteFailed) => {
-            Lifecycle::DeletionFailed(with_issues("EKS could not delete the Fargate profile"))
-        }
+        Some(FargateProfileStatus::CreateFailed) => Lifecycle::Failed(with_issues(
+            "EKS could not make the Fargate profile",
+            issues,
+        )),
+        Some(FargateProfileStatus::DeleteFailed) => Lifecycle::DeletionFailed(with_issues(
+            "EKS could not delete the Fargate profile",
+            issues,
+        )),
         other => {
-            return Err(Failure::new(
-                Class::Bug,
-                format!(
-                    "DescribeFargateProfile: no status that is known here: {}",
-                    other.map_or("none", |status| status.as_str())
-                ),
-            ));
+            let status = other.map(|status| status.as_str());
+            return Err(unknown("DescribeFargateProfile", "status", status));
         }
     })
-}
-
-/// The health issues, without the resources concerned.
-fn health_issues(profile: &EksProfile) -> Vec<String> {
-    let mut issues: Vec<_> = profile
-        .health()
-        .map(|health| health.issues())
-        .unwrap_or_default()
-        .iter()
-        .map(|issue| {
-            let code = issue.code().map_or("Unknown", |code| code.as_str());
-            issue
-                .message()
-                .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
-        })
-        .collect();
-    issues.sort();
-    issues.dedup();
-    issues
 }
 
 #[cfg(test)]

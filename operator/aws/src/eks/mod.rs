@@ -61,6 +61,42 @@ fn role_may_be_fresh(mut failure: Failure) -> Failure {
     failure
 }
 
+/// What EKS says is wrong with something, of pairs of code and message: without the resources concerned, which change from minute to
+/// minute.
+fn told<'a>(issues: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Vec<String> {
+    let mut told: Vec<String> = issues
+        .map(|(code, message)| {
+            let code = code.unwrap_or("Unknown");
+            message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    told
+}
+
+fn with_issues(what: &str, issues: &[String]) -> String {
+    if issues.is_empty() {
+        what.to_owned()
+    } else {
+        format!("{what}: {}", issues.join("; "))
+    }
+}
+
+/// The last part of an ARN, which tells a resource from an earlier one of the same name.
+fn id_in(arn: &str) -> Option<String> {
+    arn.rsplit('/').next().map(str::to_owned)
+}
+
+/// Something that a call told is none of what is known here.
+fn unknown(call: &str, what: &str, value: Option<&str>) -> Failure {
+    let value = value.unwrap_or("none");
+    Failure::new(
+        Class::Bug,
+        format!("{call}: no {what} that is known here: {value}"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,11 +5,12 @@ use aws_sdk_eks::types::{
 };
 use shopkeeper_plan::{
     aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
-    failure::{Class, Failure},
+    failure::Failure,
     observed::{Lifecycle, Note, Notes},
     outputs::Outputs,
 };
 
+use super::{id_in, told, unknown, with_issues};
 use crate::resource::Found;
 
 /// EKS's own default for how many nodes an update may take at a time.
@@ -21,7 +22,13 @@ fn found_taint(taint: &aws_sdk_eks::types::Taint) -> Result<Taint, Failure> {
         Some(EksEffect::NoSchedule) => TaintEffect::NoSchedule,
         Some(EksEffect::NoExecute) => TaintEffect::NoExecute,
         Some(EksEffect::PreferNoSchedule) => TaintEffect::PreferNoSchedule,
-        other => return Err(unknown("taint effect", other.map(|effect| effect.as_str()))),
+        other => {
+            return Err(unknown(
+                "DescribeNodegroup",
+                "taint effect",
+                other.map(|effect| effect.as_str()),
+            ));
+        }
     };
     Ok(Taint {
         key: taint.key().unwrap_or_default().to_owned(),
@@ -42,7 +49,13 @@ pub(super) fn found(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
         capacity_type: match group.capacity_type() {
             Some(CapacityTypes::OnDemand) | None => CapacityType::OnDemand,
             Some(CapacityTypes::Spot) => CapacityType::Spot,
-            Some(other) => return Err(unknown("capacity type", Some(other.as_str()))),
+            Some(other) => {
+                return Err(unknown(
+                    "DescribeNodegroup",
+                    "capacity type",
+                    Some(other.as_str()),
+                ));
+            }
         },
         ami_type: group
             .ami_type()
@@ -78,13 +91,15 @@ pub(super) fn found(group: &Nodegroup) -> Result<Found<NodeGroup>, Failure> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     };
-    let issues = health_issues(group);
+    let issues = group
+        .health()
+        .map(|health| health.issues())
+        .unwrap_or_default()
+        .iter();
+    let issues =
+        told(issues.map(|issue| (issue.code().map(|code| code.as_str()), issue.message())));
     let arn = group.nodegroup_arn().map(str::to_owned);
-    // Tells it from an earlier one of the same name.
-    let id = arn
-        .as_deref()
-        .and_then(|arn| arn.rsplit('/').next())
-        .map(str::to_owned);
+    let id = arn.as_deref().and_then(id_in);
     let outputs = Outputs::new().with_optional("arn", arn.clone());
     Ok(Found {
         lifecycle: lifecycle(group.status(), &issues)?,
@@ -108,13 +123,6 @@ fn found_update(update: &NodegroupUpdateConfig) -> NodeGroupUpdate {
 }
 
 fn lifecycle(status: Option<&NodegroupStatus>, issues: &[String]) -> Result<Lifecycle, Failure> {
-    let with_issues = |what: &str| {
-        if issues.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}: {}", issues.join("; "))
-        }
-    };
     Ok(match status {
         Some(NodegroupStatus::Creating) => Lifecycle::Creating,
         // A degraded group has nodes and takes updates, which is often the way out of it.
@@ -122,40 +130,17 @@ fn lifecycle(status: Option<&NodegroupStatus>, issues: &[String]) -> Result<Life
         Some(NodegroupStatus::Updating) => Lifecycle::Modifying,
         Some(NodegroupStatus::Deleting) => Lifecycle::Deleting,
         Some(NodegroupStatus::CreateFailed) => {
-            Lifecycle::Failed(with_issues("EKS could not make the node group"))
+            Lifecycle::Failed(with_issues("EKS could not make the node group", issues))
         }
         Some(NodegroupStatus::DeleteFailed) => {
-            Lifecycle::DeletionFailed(with_issues("EKS could not delete the node group"))
+            Lifecycle::DeletionFailed(with_issues("EKS could not delete the node group", issues))
         }
-        other => return Err(unknown("status", other.map(|status| status.as_str()))),
+        other => {
+            return Err(unknown(
+                "DescribeNodegroup",
+                "status",
+                other.map(|status| status.as_str()),
+            ));
+        }
     })
-}
-
-/// The health issues, without the resources concerned, which change from minute to minute.
-fn health_issues(group: &Nodegroup) -> Vec<String> {
-    let mut issues: Vec<_> = group
-        .health()
-        .map(|health| health.issues())
-        .unwrap_or_default()
-        .iter()
-        .map(|issue| {
-            let code = issue.code().map_or("Unknown", |code| code.as_str());
-            issue
-                .message()
-                .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
-        })
-        .collect();
-    issues.sort();
-    issues.dedup();
-    issues
-}
-
-fn unknown(what: &str, value: Option<&str>) -> Failure {
-    Failure::new(
-        Class::Bug,
-        format!(
-            "DescribeNodegroup: no {what} that is known here: {}",
-            value.unwrap_or("none")
-        ),
-    )
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    object::{Frame, ObjectBuilder},
+    object::{Frame, ObjectBuilder, texts},
 };
 use crate::resolve::{Backend, LoadBalancer, Rule};
 
@@ -46,13 +46,8 @@ pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer) -> KubernetesObjec
     if !load_balancer.hosts.is_empty() {
         spec["hostnames"] = json!(load_balancer.hosts);
     }
-    let annotations = load_balancer
-        .annotations
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
     ObjectBuilder::new(frame, KubernetesKind::HTTPRoute, &load_balancer.name)
-        .annotations(annotations)
+        .annotations(texts(&load_balancer.annotations))
         .with("spec", spec)
         .build()
 }

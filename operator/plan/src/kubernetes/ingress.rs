@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    object::{Frame, ObjectBuilder},
+    object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
     facts::PlatformFacts,
@@ -40,11 +40,7 @@ pub fn build(
             .collect()
     };
     let mut spec = json!({"rules": rules});
-    let mut annotations: Map<String, Value> = load_balancer
-        .annotations
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
+    let mut annotations = texts(&load_balancer.annotations);
     match &load_balancer.class {
         IngressClass::Alb => {
             spec["ingressClassName"] = json!("alb");

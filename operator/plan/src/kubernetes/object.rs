@@ -1,5 +1,7 @@
 //! What all objects have in common: labels and the owner.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{KubernetesKind, KubernetesObject};
@@ -72,6 +74,13 @@ impl Frame<'_> {
 /// Builds an object with labels and owner reference.
 pub struct ObjectBuilder {
     object: KubernetesObject,
+}
+
+/// Names and values as they stand in an object.
+pub fn texts(map: &BTreeMap<String, String>) -> Map<String, Value> {
+    map.iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect()
 }
 
 impl ObjectBuilder {

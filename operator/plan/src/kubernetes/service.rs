@@ -5,7 +5,7 @@ use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    object::{Frame, ObjectBuilder},
+    object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
     facts::PlatformFacts,
@@ -85,11 +85,7 @@ fn of_pods(
             value
         })
         .collect();
-    let mut annotations: Map<String, Value> = service
-        .annotations
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
+    let mut annotations = texts(&service.annotations);
     annotations.extend(ours);
     let selector = selector(&component.name, &frame.owner.name);
     let mut spec = json!({"type": service.type_.as_str(), "selector": selector, "ports": ports});

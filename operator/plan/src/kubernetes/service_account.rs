@@ -1,10 +1,10 @@
 //! ServiceAccount.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{
     KubernetesKind, KubernetesObject,
-    object::{Frame, ObjectBuilder},
+    object::{Frame, ObjectBuilder, texts},
 };
 use crate::resolve::Component;
 
@@ -18,11 +18,7 @@ pub fn build(
     component: &Component,
     irsa_role: Option<&str>,
 ) -> KubernetesObject {
-    let mut annotations: Map<String, Value> = component
-        .service_account_annotations
-        .iter()
-        .map(|(key, value)| (key.clone(), json!(value)))
-        .collect();
+    let mut annotations = texts(&component.service_account_annotations);
     if let Some(arn) = irsa_role {
         annotations.insert(ROLE_ANNOTATION.to_owned(), json!(arn));
     }

@@ -20,7 +20,9 @@ use anyhow::{Context as _, Result, ensure};
 use fields::{Definition, Elsewhere, changed, every_field_is_edited};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes, read_example, run_together};
+use shopkeeper_e2e::{
+    PATIENCE, Shop, Subject, View, equals, includes, read_example, run_together, set,
+};
 
 const CLUSTER: &str = "octank-prod";
 const NAMESPACE: &str = "fields";
@@ -217,20 +219,6 @@ impl<'a> Edited<'a> {
     fn done(self) -> (BTreeSet<String>, BTreeSet<String>) {
         (self.fields, self.immutable)
     }
-}
-
-fn set(whole: &mut Value, at: &str, value: Value) -> Result<()> {
-    let (parent, name) = at.rsplit_once('/').context("not a JSON pointer")?;
-    let parent = whole
-        .pointer_mut(parent)
-        .with_context(|| format!("there is no {parent}"))?;
-    match (parent, name) {
-        (Value::Array(list), "-") => list.push(value),
-        (Value::Array(list), index) => list[index.parse::<usize>()?] = value,
-        (Value::Object(members), name) if value.is_null() => drop(members.remove(name)),
-        (parent, name) => parent[name] = value,
-    }
-    Ok(())
 }
 
 fn workload(image: &str) -> Value {

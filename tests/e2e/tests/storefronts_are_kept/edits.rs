@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View, equals, includes};
+use shopkeeper_e2e::{Shop, Subject, View, equals, includes, set};
 
 use super::{CLUSTER, KINDS, NAMESPACE, apply, object, specification};
 
@@ -63,20 +63,6 @@ async fn make(shop: &Shop, subject: &Subject, now: &mut Value, edit: &Edit) -> R
         edit.field,
         began.elapsed().as_secs_f64()
     );
-    Ok(())
-}
-
-fn set(whole: &mut Value, at: &str, value: Value) -> Result<()> {
-    let (parent, name) = at.rsplit_once('/').context("not a JSON pointer")?;
-    let parent = whole
-        .pointer_mut(parent)
-        .with_context(|| format!("there is no {parent}"))?;
-    match (parent, name) {
-        (Value::Array(list), "-") => list.push(value),
-        (Value::Array(list), index) => list[index.parse::<usize>()?] = value,
-        (Value::Object(members), name) if value.is_null() => drop(members.remove(name)),
-        (parent, name) => parent[name] = value,
-    }
     Ok(())
 }
 
