@@ -20,6 +20,16 @@ pub struct Database {
     pub rds: Option<Rds>,
 }
 
+/// TLS of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::schema::without_description)]
+pub enum DatabaseTransitEncryption {
+    /// Only TLS.
+    Required,
+    /// TLS and plain connections.
+    Preferred,
+}
+
 /// Kinds of relational databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = crate::schema::without_description)]
@@ -101,6 +111,11 @@ pub struct Rds {
     /// Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<Toggle>,
+    /// TLS of connections: `Required` refuses those without, `Preferred` takes both. It is the parameter rds.force_ssl of PostgreSQL and
+    /// require_secure_transport of the others, and what `parameters` says of that holds. A client whose driver does not use TLS by itself
+    /// has to be told to, before this is set for a database that it uses. Default: Required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transit_encryption: Option<DatabaseTransitEncryption>,
     /// Parameters of the engine. Those that the engine reads only when it starts take effect with its next restart, which is left
     /// to you. Default: the engine's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

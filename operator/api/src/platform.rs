@@ -53,7 +53,9 @@ use crate::{pattern, policy::Policy, schema, status::Status};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(has(self.encryption) && has(self.encryption.existing) ? self.encryption.existing.keyArn : 'Managed') == (has(oldSelf.encryption) && has(oldSelf.encryption.existing) ? oldSelf.encryption.existing.keyArn : 'Managed')")
-        .message("the key is immutable: databases and caches cannot be encrypted anew in place; make another Platform and migrate")
+        .message("the key is immutable: databases and caches cannot be encrypted anew in place; make another Platform and migrate"),
+    validation = Rule::new("!has(self.encryption) || !has(self.encryption.existing) || self.encryption.existing.keyArn.contains(':kms:' + self.aws.region + ':')")
+        .message("encryption.existing.keyArn must be a key of aws.region: KMS keys serve their own region alone; a multi-Region key has a replica with another ARN in each")
 )]
 pub struct PlatformSpec {
     /// Account and region.
@@ -142,6 +144,8 @@ pub enum AwsApi {
     KMS,
     /// Databases.
     RDS,
+    /// Tags of everything, by the hundred.
+    ResourceGroupsTaggingAPI,
     /// Buckets.
     S3,
     /// Passwords.
@@ -156,7 +160,7 @@ pub enum AwsApi {
 
 impl AwsApi {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ApplicationAutoScaling,
         Self::DynamoDB,
         Self::EC2,
@@ -165,6 +169,7 @@ impl AwsApi {
         Self::IAM,
         Self::KMS,
         Self::RDS,
+        Self::ResourceGroupsTaggingAPI,
         Self::S3,
         Self::SecretsManager,
         Self::ServiceQuotas,
@@ -184,6 +189,7 @@ impl AwsApi {
             Self::IAM => "IAM",
             Self::KMS => "KMS",
             Self::RDS => "RDS",
+            Self::ResourceGroupsTaggingAPI => "ResourceGroupsTaggingAPI",
             Self::S3 => "S3",
             Self::SecretsManager => "SecretsManager",
             Self::ServiceQuotas => "ServiceQuotas",
@@ -352,7 +358,8 @@ pub struct PlatformDefaults {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = pattern::IMAGE_TAG))]
     pub image_tag: Option<String>,
-    /// Tags of every AWS resource, beside the owner's.
+    /// Tags of every AWS resource, beside the owner's. A tag that is taken out of the list stays where it is, as tags of others do:
+    /// remove it in AWS.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::tags")]
     pub tags: BTreeMap<String, String>,

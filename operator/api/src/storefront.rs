@@ -145,6 +145,11 @@ pub struct GatewayReference {
     pub section_name: Option<String>,
 }
 
+/// What is Internal has no other way in from the internet either. The Gateways of an HTTPRoute are taken to be public, unless it says
+/// where their packets come from.
+const NEVER_PUBLIC: &str = "!has(self.exposure) || self.exposure != 'Internal' || !has(self.network) || ((!has(self.network.service) || !has(self.network.service.loadBalancer) || !has(self.network.service.loadBalancer.exposure) || self.network.service.loadBalancer.exposure != 'Public') && (!has(self.network.exposures) || self.network.exposures.all(e, (!has(e.service) || !has(e.service.loadBalancer) || !has(e.service.loadBalancer.exposure) || e.service.loadBalancer.exposure != 'Public') && (!has(e.ingress) || ((!has(e.ingress.exposure) || e.ingress.exposure != 'Public') && (!has(e.ingress.trafficFrom) || e.ingress.trafficFrom != 'PublicSubnets'))) && (!has(e.httpRoute) || (has(e.httpRoute.trafficFrom) && e.httpRoute.trafficFrom != 'PublicSubnets')))))";
+const NEVER_PUBLIC_MESSAGE: &str = "an Internal frontend must not be reached from the internet: let no load balancer or Ingress in network be Public, and set trafficFrom of an HTTPRoute to PrivateSubnets or Callers, or make the frontend Public";
+
 /// A workload that serves pages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -154,6 +159,7 @@ pub struct GatewayReference {
     validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
     validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
         .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
+    validation = Rule::new(NEVER_PUBLIC).message(NEVER_PUBLIC_MESSAGE),
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name))")
         .message("bindings[].resource of a frontend must be external.<name> of what it lists in external")
 )]
@@ -186,7 +192,8 @@ pub struct Frontend {
     pub disruption: Option<Disruption>,
     /// Who may open connections to the pods, as a NetworkPolicy. Without being listed, the subnets of the load balancer may (the
     /// public ones, for an Internal frontend the private ones, behind a Gateway those that `gateway.trafficFrom` says), and pods labelled `app.kubernetes.io/name: prometheus` may read the
-    /// metrics. Default: nobody else.
+    /// metrics. Pods that take their addresses from such a subnet, as those of the Amazon VPC CNI do from private ones, come in with it:
+    /// `network.securityGroupIds` tells them apart. Default: nobody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,

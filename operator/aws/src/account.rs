@@ -46,6 +46,7 @@ pub struct Account {
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) kms: aws_sdk_kms::Client,
     pub(crate) rds: aws_sdk_rds::Client,
+    pub(crate) resourcegroupstagging: aws_sdk_resourcegroupstagging::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) secretsmanager: aws_sdk_secretsmanager::Client,
     pub(crate) servicequotas: aws_sdk_servicequotas::Client,
@@ -68,6 +69,10 @@ pub struct Account {
 pub(crate) struct Listings {
     /// Ids of Pod Identity associations, by [`PodIdentityAssociation`](shopkeeper_plan::aws::PodIdentityAssociation)'s names.
     pub(crate) associations: Listing<String>,
+    /// Roles that somebody's tags call ours.
+    pub(crate) roles: Listing<crate::iam::ListedRole>,
+    /// Tags of resources, by their ARNs.
+    pub(crate) tags: Listing<shopkeeper_plan::aws::Tags>,
     pub(crate) rds_instances: Listing<aws_sdk_rds::types::DbInstance>,
     pub(crate) rds_subnet_groups: Listing<aws_sdk_rds::types::DbSubnetGroup>,
     pub(crate) rds_parameter_groups: Listing<aws_sdk_rds::types::DbParameterGroup>,
@@ -144,6 +149,7 @@ impl Account {
             iam: client!(aws_sdk_iam),
             kms: client!(aws_sdk_kms),
             rds: client!(aws_sdk_rds),
+            resourcegroupstagging: client!(aws_sdk_resourcegroupstagging),
             // An endpoint of one's own (a double, a gateway) has no name for each bucket.
             s3: aws_sdk_s3::Client::from_conf(
                 aws_sdk_s3::config::Builder::from(&configuration)

@@ -26,6 +26,7 @@ pub mod rds;
 pub mod registry;
 mod request;
 pub mod resource;
+mod resourcegroupstagging;
 pub mod s3;
 pub mod secretsmanager;
 pub mod servicequotas;

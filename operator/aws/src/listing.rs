@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, future::Future, time::Instant};
 
+use shopkeeper_plan::failure::Failure;
+use tracing::debug;
+
 use crate::parts::{listings_since, used};
 
 /// The resources of one kind in an account and region, as they were described last. It only tells of what is there: what it does not
@@ -58,7 +61,22 @@ impl<T: Clone> Listing<T> {
     where
         F: Future<Output = Option<Pages<T>>> + Send,
     {
-        let since = listings_since()?;
+        self.find_in(name, false, list).await
+    }
+
+    /// The same of what only changes when somebody calls AWS: a listing serves for as long as such a [`setting`](crate::parts::setting).
+    pub(crate) async fn find_setting<F>(&self, name: &str, list: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = Option<Pages<T>>> + Send,
+    {
+        self.find_in(name, true, list).await
+    }
+
+    async fn find_in<F>(&self, name: &str, is_setting: bool, list: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = Option<Pages<T>>> + Send,
+    {
+        let since = listings_since(is_setting)?;
         let mut state = self.0.lock().await;
         if state.asked.is_none_or(|asked| asked < since) {
             state.misses.retain(|miss| *miss >= since);
@@ -80,10 +98,15 @@ impl<T: Clone> Listing<T> {
         }
         let found = state.resources.get(name).cloned();
         if let (Some(asked), true) = (state.asked, found.is_some()) {
-            used(asked);
+            used(asked, is_setting);
         }
         found
     }
+}
+
+/// A listing that failed is no failure of a look: the calls by name tell whatever is the matter.
+pub(crate) fn unlisted(failure: &Failure) {
+    debug!(%failure, "described by name instead of all at once");
 }
 
 /// All pages of a call that pages by markers.
@@ -165,6 +188,43 @@ mod tests {
         }
         assert_eq!(look(&listing, "orders-4", later, &calls).await.0, Some(4));
         assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_listing_of_settings_serves_for_as_long_as_settings_do() {
+        let listing = Listing::default();
+        let began = Instant::now();
+        let since = |settings| Since {
+            setting_listings: settings,
+            ..Since::moment(Instant::now())
+        };
+        let find = async |since, number: u32| {
+            let list = || async {
+                Some(Pages {
+                    resources: HashMap::from([("orders".to_owned(), number)]),
+                    pages: 1,
+                })
+            };
+            let parts = Parts::default();
+            let found = parts
+                .looking(since, listing.find_setting("orders", list))
+                .await;
+            (found, parts.complete())
+        };
+        assert_eq!(find(since(Some(began)), 1).await.0, None);
+        assert_eq!(find(since(Some(began)), 1).await.0, Some(1));
+        let (found, oldest) = find(since(Some(began)), 2).await;
+        assert_eq!(found, Some(1));
+        assert!(oldest.state.is_none() && oldest.setting.is_some());
+        // Descriptions of what changes by itself are younger, and say nothing of this one.
+        let young = Since {
+            listings: Some(began),
+            ..since(None)
+        };
+        assert_eq!(find(young, 2).await.0, None);
+        let later = since(Some(Instant::now()));
+        assert_eq!(find(later, 3).await.0, None);
+        assert_eq!(find(later, 3).await.0, Some(3));
     }
 
     #[tokio::test]

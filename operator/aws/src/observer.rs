@@ -79,6 +79,10 @@ struct Known {
 /// tokens are left for the rest.
 const IN_TRANSITION: Duration = Duration::from_secs(10);
 
+/// IAM's lists and the Resource Groups Tagging API tell a change some time after the service itself does. AWS says that it is soon, and
+/// not how soon.
+const LISTINGS_LAG: Duration = Duration::from_secs(2 * 60);
+
 /// How old an answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Age {
@@ -222,18 +226,22 @@ impl Observer {
 
     /// Since when answers serve a look at a resource.
     fn since(&self, key: &ResourceKey, came: Instant, age: Age) -> Since {
-        let listings = (age.listings > Duration::ZERO)
+        let changed = self.forgotten().get(key).copied();
+        let settings = age
+            .since
+            .min(before(came, age.settings.mul_f64(share_of(key))));
+        let are_listed = age.listings > Duration::ZERO;
+        let listings = are_listed
             .then(|| before(came, age.listings))
-            .filter(|since| {
-                let forgotten = self.forgotten();
-                forgotten.get(key).is_none_or(|moment| moment < since)
-            });
+            .filter(|since| changed.is_none_or(|changed| changed < *since));
+        let setting_listings = are_listed
+            .then(|| changed.map_or(settings, |changed| settings.max(changed + LISTINGS_LAG)))
+            .filter(|since| *since <= came);
         Since {
             states: age.since,
-            settings: age
-                .since
-                .min(before(came, age.settings.mul_f64(share_of(key)))),
+            settings,
             listings,
+            setting_listings,
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Since {
     pub settings: Instant,
     /// Of descriptions of all resources of a kind; `None` where the resource is to be asked for by its name.
     pub listings: Option<Instant>,
+    /// The same of descriptions that tell settings.
+    pub setting_listings: Option<Instant>,
 }
 
 impl Since {
@@ -60,6 +62,7 @@ impl Since {
             states: moment,
             settings: moment,
             listings: None,
+            setting_listings: None,
         }
     }
 }
@@ -198,17 +201,19 @@ where
     Ok(answer)
 }
 
-/// Since when a description of all resources of the kind serves the look that is being made, if one does.
-pub(crate) fn listings_since() -> Option<Instant> {
-    LOOKING
-        .try_with(|looking| looking.since.listings)
-        .ok()
-        .flatten()
+/// Since when a description of all resources of a kind serves the look that is being made, if one does.
+pub(crate) fn listings_since(is_setting: bool) -> Option<Instant> {
+    let looking = LOOKING.try_with(|looking| looking.since).ok()?;
+    if is_setting {
+        looking.setting_listings
+    } else {
+        looking.listings
+    }
 }
 
 /// The look that is being made used something that was asked for then.
-pub(crate) fn used(asked: Instant) {
-    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, false));
+pub(crate) fn used(asked: Instant, is_setting: bool) {
+    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, is_setting));
 }
 
 #[cfg(test)]

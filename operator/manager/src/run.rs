@@ -218,7 +218,12 @@ async fn work(
         }
     };
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
+        Some(ended) = workers.join_next() => {
+            // Its kind would not be looked at any more, while the Lease is kept from others: the kubelet starts the process anew.
+            anyhow::bail!("a worker ended by itself: {ended:?}");
+        }
         reason = lost => {
             // At once, and without grace: whoever leads now may be changing the same things.
             anyhow::bail!("leadership lost: {reason}");

@@ -20,13 +20,15 @@ pub fn attempts(plan: &Plan, observed: &Observed) -> BTreeMap<ResourceKey, Optio
     for step in &plan.steps {
         let attempt = attempts.entry(step.key.clone()).or_default();
         if step.is_free() && !is_one_of_many(step, observed) {
-            *attempt = Some(of_step(step));
+            *attempt = Some(attempt_of(step));
         }
     }
     attempts
 }
 
-fn of_step(step: &Step) -> String {
+/// What a step tries: a fingerprint of the operation, of what is desired, and of each field that differs with its values.
+#[must_use]
+pub fn attempt_of(step: &Step) -> String {
     let (operation, desired) = match &step.operation {
         Operation::AwsCreate { desired } => ("create", desired.intent()),
         Operation::AwsUpdate { desired, fields } => {

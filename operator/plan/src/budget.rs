@@ -50,6 +50,8 @@ pub const fn default_limit(api: AwsApi) -> Limit {
         }
         AwsApi::S3 => Limit::new(50, 200),
         AwsApi::SQS => Limit::new(25, 100),
+        // "Service quotas" of Resource Groups: 15 a second of GetResources.
+        AwsApi::ResourceGroupsTaggingAPI => Limit::new(5, 15),
         AwsApi::ServiceQuotas => Limit::new(2, 10),
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
+    resourcegroupstagging::tags,
 };
 
 /// Tables. [`Found::id`] is DynamoDB's id of the table, which tells it from an earlier one of the same name.
@@ -48,7 +49,12 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         let (time_to_live, backups, tags) = futures::join!(
             setting("DescribeTimeToLive", self.time_to_live(name)),
             setting("DescribeContinuousBackups", self.backups(name)),
-            setting("ListTagsOfResource", self.tags(&table_arn))
+            tags(
+                self.0,
+                &table_arn,
+                "ListTagsOfResource",
+                self.tags(&table_arn)
+            )
         );
         let (time_to_live, backups) = (time_to_live?, backups?);
         // Without its tags nobody can tell whose table it is.

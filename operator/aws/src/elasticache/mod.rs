@@ -17,6 +17,7 @@ use crate::{
     account::Account,
     error::{classify, is_code},
     parts::setting,
+    resourcegroupstagging::listed_tags,
 };
 
 mod change;
@@ -123,6 +124,9 @@ async fn shown_tags(account: &Account, arn: &str) -> Result<Option<Tags>, Failur
         .elasticache
         .list_tags_for_resource()
         .resource_name(arn);
+    if let Some(tags) = listed_tags(account, arn).await {
+        return Ok(Some(tags));
+    }
     match setting("ListTagsForResource", call.send()).await {
         Ok(answer) => Ok(Some(
             answer

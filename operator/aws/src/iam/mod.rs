@@ -1,7 +1,9 @@
 //! IAM: roles, and the identity provider of a cluster.
 
+mod listed_role;
 mod oidc_provider;
 mod role;
 
+pub(crate) use listed_role::ListedRole;
 pub use oidc_provider::oidc_provider;
 pub(crate) use role::RoleApi;

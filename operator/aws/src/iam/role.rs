@@ -14,6 +14,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
+use super::listed_role::{ListedRole, listed_role};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -31,6 +32,15 @@ const CONCURRENT_READS: usize = 4;
 #[async_trait]
 impl ResourceApi<IamRole> for RoleApi<'_> {
     async fn observe(&self, name: &str, _scope: &Scope) -> Result<Option<Found<IamRole>>, Failure> {
+        if let Some(ListedRole { resource, arn, id }) = listed_role(self.0, name).await {
+            let outputs = Outputs::new().with("arn", &arn);
+            return Ok(Some(Found {
+                arn: Some(arn),
+                id: Some(id),
+                outputs,
+                ..Found::available(resource)
+            }));
+        }
         let (role, inline_policies, managed_policy_arns) = futures::join!(
             setting("GetRole", self.role(name)),
             setting("inline policies", self.inline_policies(name)),
@@ -350,7 +360,7 @@ where
 }
 
 /// IAM gives policy documents URL-encoded (RFC 3986), and otherwise as they were written.
-fn document(operation: &str, encoded: &str) -> Result<Value, Failure> {
+pub(super) fn document(operation: &str, encoded: &str) -> Result<Value, Failure> {
     percent_decode_str(encoded)
         .decode_utf8()
         .ok()

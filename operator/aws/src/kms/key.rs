@@ -19,6 +19,7 @@ use crate::{
     error::{classify, is_code},
     parts::{part, setting},
     resource::{ClientToken, Found, ResourceApi},
+    resourcegroupstagging,
 };
 
 pub(crate) struct KeyApi<'a>(pub(crate) &'a Account);
@@ -67,7 +68,12 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         let (policy, rotation, tags) = futures::join!(
             setting("GetKeyPolicy", self.policy(id)),
             setting("GetKeyRotationStatus", self.rotation(&metadata)),
-            setting(format!("ListResourceTags {id}"), self.tags(id))
+            resourcegroupstagging::tags(
+                self.0,
+                metadata.arn().unwrap_or_default(),
+                format!("ListResourceTags {id}"),
+                self.tags(id)
+            )
         );
         let resource = KmsKey {
             alias,

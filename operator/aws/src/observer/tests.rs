@@ -373,10 +373,15 @@ async fn a_description_of_all_does_not_serve_what_was_changed_since() {
     assert!(observer.since(&key, came, age).listings.is_none());
     let later = came + Duration::from_secs(61);
     assert!(observer.since(&key, later, age).listings.is_some());
+    // IAM's lists and the tagging API tell of a change later than the service.
+    assert!(observer.since(&key, came, age).setting_listings.is_none());
+    let soon = came + LISTINGS_LAG;
+    let listed = observer.since(&key, soon, age).setting_listings;
+    assert!(listed.is_some_and(|listed| listed >= soon - LISTINGS_LAG / 2 || listed > came));
     // A look for an edit asks for everything by its name, and for settings as for all else.
     let edit = Age::at_most(LONG);
     let since = observer.since(&key, later, edit);
-    assert!(since.listings.is_none());
+    assert!(since.listings.is_none() && since.setting_listings.is_none());
     assert_eq!(since.settings, since.states);
 }
 

@@ -6,7 +6,7 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
 };
 
-use crate::{account::Account, error::classify, parts::setting};
+use crate::{account::Account, error::classify, resourcegroupstagging::tags};
 
 mod instance;
 mod instance_changes;
@@ -22,10 +22,13 @@ pub(crate) use subnet_group::SubnetGroupApi;
 /// Reads the tags of a subnet group or a parameter group, which their descriptions leave out.
 async fn tags_of(account: &Account, arn: &str) -> Result<Tags, Failure> {
     let call = account.rds.list_tags_for_resource().resource_name(arn);
-    let answer = setting("ListTagsForResource", call.send())
-        .await
-        .map_err(|error| classify("ListTagsForResource", &error))?;
-    Ok(plain_tags(answer.tag_list()))
+    let by_name = async {
+        match call.send().await {
+            Ok(answer) => Ok(plain_tags(answer.tag_list())),
+            Err(error) => Err(classify("ListTagsForResource", &error)),
+        }
+    };
+    tags(account, arn, "ListTagsForResource", by_name).await
 }
 
 /// Adds tags.

@@ -25,7 +25,7 @@ const UNNAMED_REGION: &str = "us-east-1";
 #[async_trait]
 impl ResourceApi<S3Bucket> for BucketApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<S3Bucket>>, Failure> {
-        observation::observe(&self.0.s3, name, scope).await
+        observation::observe(self.0, name, scope).await
     }
 
     /// S3 takes the tags with the bucket, and every other setting by a call of its own. Since 2023 a new bucket blocks

@@ -13,11 +13,12 @@ use shopkeeper_plan::{
 
 use super::{bucket::MISSING, rules};
 use crate::{
-    account::Scope,
+    account::{Account, Scope},
     error::{ALLOW_IT, classify, is_code},
     parts::setting,
     request::document,
     resource::Found,
+    resourcegroupstagging::tags,
 };
 
 /// Why a setting could not be read.
@@ -42,12 +43,13 @@ struct Reader<'a> {
 }
 
 pub(super) async fn observe(
-    client: &Client,
+    account: &Account,
     name: &str,
     scope: &Scope,
 ) -> Result<Option<Found<S3Bucket>>, Failure> {
+    let arn = format!("arn:{}:s3:::{name}", partition(&scope.region));
     let reader = Reader {
-        client,
+        client: &account.s3,
         bucket: name,
         owner: &scope.account_id,
     };
@@ -74,7 +76,7 @@ pub(super) async fn observe(
         setting("lifecycle", reader.lifecycle()),
         setting("intelligent_tiering", reader.intelligent_tiering()),
         setting("cors", reader.cors()),
-        setting("tags", reader.tags()),
+        tags(account, &arn, "tags", reader.tags()),
         setting("empty", reader.is_empty()),
     );
     let resource = || {
@@ -97,7 +99,6 @@ pub(super) async fn observe(
         Err(Obstacle::NoBucket) => return Ok(None),
         Err(Obstacle::Failed(failure)) => return Err(failure),
     };
-    let arn = format!("arn:{}:s3:::{name}", partition(&scope.region));
     let outputs = Outputs::new()
         .with("bucket", name)
         .with("region", &resource.region)

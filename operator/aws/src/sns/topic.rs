@@ -20,6 +20,7 @@ use crate::{
     parts::setting,
     request::{differs, document, incomplete, nothing_to_change},
     resource::{ClientToken, Found, ResourceApi},
+    resourcegroupstagging::tags,
 };
 
 /// Topics, found by the ARN that SNS derives from the name.
@@ -34,7 +35,7 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
         let arn = arn::regional(scope, "sns", name);
         let (attributes, tags) = futures::join!(
             setting("GetTopicAttributes", self.attributes(&arn)),
-            setting("ListTagsForResource", self.tags(&arn))
+            tags(self.0, &arn, "ListTagsForResource", self.tags(&arn))
         );
         let (Some(attributes), Some(tags)) = (attributes?, tags?) else {
             return Ok(None);

@@ -15,10 +15,12 @@ use shopkeeper_plan::{
 
 use crate::{
     account::{Account, Scope},
+    arn,
     error::{classify, is_code},
     parts::setting,
     request::{differs, document, nothing_to_change, unreadable},
     resource::{ClientToken, Found, ResourceApi},
+    resourcegroupstagging::tags,
 };
 
 /// Queues. [`Found::id`] is the URL of the queue.
@@ -50,9 +52,10 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             Err(error) if is_code(&error, MISSING) => return Ok(None),
             Err(error) => return Err(classify("GetQueueUrl", &error)),
         };
+        let arn = arn::regional(scope, "sqs", name);
         let (attributes, tags) = futures::join!(
             setting("GetQueueAttributes", self.attributes(&url)),
-            setting("ListQueueTags", self.tags(&url))
+            tags(self.0, &arn, "ListQueueTags", self.tags(&url))
         );
         // It went between two calls.
         let (Some(attributes), Some(tags)) = (attributes?, tags?) else {

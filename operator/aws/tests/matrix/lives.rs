@@ -1,8 +1,14 @@
 //! What is done to one resource from its beginning to its end, and which properties that shows.
 
-use std::{collections::BTreeMap, pin::Pin, sync::Mutex};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Mutex,
+    time::Duration,
+};
 
 use serde_json::json;
+use shopkeeper_aws::observer::{Age, Observer};
 use shopkeeper_plan::{
     aws::{AwsKind, Change, Holding},
     build,
@@ -92,6 +98,7 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     }
     tell(cells, kind, "silent", world.is_silent().await);
     tell(cells, kind, "outputs", outputs(&world).await);
+    tell(cells, kind, "listed", listed(kind, &world).await);
     for field in kind.fields() {
         if matches!(field.change, Change::Replace | Change::Refused { .. }) {
             let outcome = immutable(&world, field.name).await;
@@ -111,6 +118,39 @@ async fn outputs(world: &World<'_>) -> Outcome {
         .is_empty()
         .then_some(())
         .ok_or_else(|| format!("promised, and not told: {missing:?}"))
+}
+
+/// What a description of everything tells of a resource is what it is told by its name.
+async fn listed(kind: AwsKind, world: &World<'_>) -> Outcome {
+    let account = world
+        .ground
+        .double
+        .account_of(&format!("listing-{}", kind.id()));
+    let (keys, hour) = (BTreeSet::from([world.key()]), Duration::from_secs(3600));
+    let resync = || Age {
+        settings: hour,
+        listings: hour,
+        ..Age::now()
+    };
+    // A listing is made for the second that asks, whatever it is that it lists: of this kind, or tags.
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let observer = Observer::new(account.clone());
+        let observed = observer.observe(&keys, &world.scope(), resync()).await;
+        let Some(Observation::Present(present)) = observed.get(&world.key()) else {
+            return Err(format!("not seen: {observed:?}"));
+        };
+        seen.push((
+            present.resource.to_value(),
+            present.outputs.clone(),
+            present.arn.clone(),
+            present.id.clone(),
+        ));
+    }
+    match seen.iter().find(|other| **other != seen[0]) {
+        None => Ok(()),
+        Some(other) => Err(format!("by name {:?}, listed {other:?}", seen[0])),
+    }
 }
 
 async fn immutable(world: &World<'_>, field: &'static str) -> Outcome {

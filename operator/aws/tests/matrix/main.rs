@@ -32,6 +32,7 @@ const PROPERTIES: &[&str] = &[
     "created",
     "silent",
     "outputs",
+    "listed",
     "changed",
     "repaired",
     "reported",

@@ -129,7 +129,7 @@ impl<'a> World<'a> {
         blueprint
     }
 
-    fn scope(&self) -> Scope {
+    pub fn scope(&self) -> Scope {
         Scope {
             account_id: ACCOUNT_ID.into(),
             region: REGION.into(),

@@ -18,9 +18,11 @@ use crate::names::Names;
 
 mod attempts;
 mod objects;
+mod refusals;
 mod silence;
 
 use objects::Written;
+pub use refusals::Attempt;
 pub use silence::CONFIRMATION;
 
 /// For how long a look may go on over several passes, before what it saw first counts as old.
@@ -58,6 +60,8 @@ struct Remembered {
     left: HashMap<ResourceKey, Instant>,
     /// When AWS was last asked to delete what it could not delete, or was seen not to, and how often in a row it was asked again.
     deletions: HashMap<ResourceKey, (Instant, u32)>,
+    /// What a person has to mend before it is worth trying again.
+    refusals: HashMap<ResourceKey, refusals::Refusal>,
     /// What was tried last with each resource that is not at rest, and how often in a row it was the same.
     attempts: HashMap<ResourceKey, (String, u32)>,
 }

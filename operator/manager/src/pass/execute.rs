@@ -9,6 +9,7 @@ use shopkeeper_api::Managed;
 use shopkeeper_aws::{ClientToken, calls::noting_writes};
 use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
 use shopkeeper_plan::{
+    attempts::attempt_of,
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
@@ -22,6 +23,7 @@ use shopkeeper_plan::{
 };
 
 use super::{Site, Subject, drain, failure_of, observe};
+use crate::memory::Attempt;
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
 const AT_ONCE: usize = 8;
@@ -42,13 +44,25 @@ pub(super) async fn execute<K: Managed>(
     plan: &mut Plan,
     observed: &Observed,
 ) -> Executed {
+    let memory = &subject.world.memory;
+    let (uid, requested) = (&subject.owner.uid, subject.requested());
     let mut free = Vec::new();
+    let mut known = Vec::new();
     for (position, step) in plan
         .steps
         .iter()
         .enumerate()
         .filter(|(_, step)| step.is_free())
     {
+        let attempt = Attempt {
+            key: &step.key,
+            what: attempt_of(step),
+            requested: requested.as_deref(),
+        };
+        if let Some(failure) = memory.refused_lately(uid, &attempt, subject.seed()) {
+            known.push((position, failure));
+            continue;
+        }
         let taken = noting_writes(take(subject, site, step, observed));
         free.push(
             taken
@@ -58,6 +72,11 @@ pub(super) async fn execute<K: Managed>(
     }
     let results: Vec<(usize, Result<(), Failure>, bool)> =
         stream::iter(free).buffer_unordered(AT_ONCE).collect().await;
+    for (position, failure) in known {
+        plan.steps[position]
+            .blocked_by
+            .push(Blocker::Refused(failure));
+    }
     let mut executed = Executed::default();
     for (position, result, has_written) in results {
         let step = &mut plan.steps[position];
@@ -74,6 +93,12 @@ pub(super) async fn execute<K: Managed>(
             .world
             .metrics
             .step(step.key.kind.id(), action_label(step), label);
+        let attempt = Attempt {
+            key: &step.key,
+            what: attempt_of(step),
+            requested: requested.as_deref(),
+        };
+        memory.was_tried(uid, &attempt, result.as_ref().err());
         match result {
             Ok(()) => {
                 tracing::info!(resource = %step.key, action = ?step.action, "step taken");

@@ -17,8 +17,9 @@ use crate::{
         readiness::{Readiness, readiness},
         service_account::ROLE_ANNOTATION,
     },
+    names::{OWNER_TAG, OWNER_UID_TAG},
     observed::Observation,
-    resolve::{ComponentIdentity, IdentityMode, Placement, RoleDraft, permissions},
+    resolve::{ComponentIdentity, DataResource, IdentityMode, Placement, RoleDraft, permissions},
     resource::ResourceKey,
 };
 
@@ -173,7 +174,9 @@ impl ComponentBuilder<'_> {
         let platform = &self.resolved.platform;
         let mut statements = Vec::new();
         if self.component.role.is_empty() {
-            statements = permissions::statements(platform, &self.resolved.data);
+            let granted = |resource: &&DataResource| self.may_be_granted(resource, draft.name());
+            statements =
+                permissions::statements(platform, self.resolved.data.iter().filter(granted));
             if !outputs::are_in_force(self.resolved, self.observed) {
                 permissions::keep_connecting(&mut statements, self.observed, draft.name());
             }
@@ -192,6 +195,27 @@ impl ComponentBuilder<'_> {
             list.push(other.clone());
         }
         Some(role)
+    }
+
+    /// Whether pods may get at a resource: at what is there only where it is ours, or a custom resource that names what belongs to others
+    /// would open it to its pods, although its adoption is refused. What pods have stays where AWS does not tell, and where it is of an
+    /// earlier custom resource of this name, as after a restore.
+    fn may_be_granted(&self, resource: &DataResource, role: &str) -> bool {
+        let key = resource.key();
+        let owner = &self.resolved.owner;
+        let is_granted = || {
+            self.observed_role(role)
+                .is_some_and(|role| grants(role, &key.name))
+        };
+        match self.observed.aws.get(&key) {
+            None | Some(Observation::Absent) => true,
+            Some(Observation::Present(present)) => {
+                let tags = present.tags();
+                tags.get(OWNER_UID_TAG) == Some(&owner.uid)
+                    || tags.get(OWNER_TAG) == Some(&owner.path()) && is_granted()
+            }
+            Some(Observation::Unknown(_)) => is_granted(),
+        }
     }
 
     /// Whether every pod was told to get its credentials in the way that is declared.
@@ -228,6 +252,16 @@ impl ComponentBuilder<'_> {
         )?["metadata"]["annotations"][ROLE_ANNOTATION]
             .as_str()
     }
+}
+
+/// Whether the policies of a role name a resource: an ARN ends in its name, or goes on with a slash.
+fn grants(role: &IamRole, name: &str) -> bool {
+    role.inline_policies.values().any(|policy| {
+        policy
+            .to_string()
+            .split(['"', ':', '/'])
+            .any(|part| part == name)
+    })
 }
 
 /// Whether a role has a statement in its trust policy, however AWS writes it.

@@ -39,7 +39,7 @@ const fn untagged(service: &'static str, operation: &'static str) -> Call {
     }
 }
 
-/// What is called for a Platform, before there is any resource of a kind.
+/// What is called for a Platform, before there is any resource of a kind, and for resources of all kinds together.
 pub const LOOKUPS: &[Call] = &[
     look("eks", "DescribeCluster"),
     look("eks", "DescribeAddon"),
@@ -47,6 +47,7 @@ pub const LOOKUPS: &[Call] = &[
     look("ec2", "DescribeSubnets"),
     look("iam", "GetOpenIDConnectProvider"),
     look("servicequotas", "GetServiceQuota"),
+    look("tag", "GetResources"),
 ];
 
 /// What is called for resources of a kind.
@@ -98,10 +99,12 @@ const KMS_KEY: &[Call] = &[
 ];
 
 const IAM_ROLE: &[Call] = &[
+    look("iam", "GetAccountAuthorizationDetails"),
     look("iam", "GetRole"),
     look("iam", "GetRolePolicy"),
     look("iam", "ListAttachedRolePolicies"),
     look("iam", "ListRolePolicies"),
+    look("iam", "ListRoles"),
     make("iam", "CreateRole"),
     make("iam", "TagRole"),
     change("iam", "AttachRolePolicy"),

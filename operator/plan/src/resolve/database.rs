@@ -1,8 +1,10 @@
 //! Relational databases.
 
+use std::collections::BTreeMap;
+
 use shopkeeper_api::{
     Toggle,
-    database::{Database, DatabaseEngine, Rds, StorageType},
+    database::{Database, DatabaseEngine, DatabaseTransitEncryption, Rds, StorageType},
     defaults,
 };
 
@@ -46,11 +48,7 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
         name: format!("{identifier}-{}", family.replace('.', "-")),
         family,
         description: format!("Parameters of {}", context.owner.path()),
-        parameters: declared
-            .parameters
-            .iter()
-            .map(|parameter| (parameter.name.clone(), parameter.value.clone()))
-            .collect(),
+        parameters: parameters(declared),
         tags: context.tags(),
     };
     let database_name = declared
@@ -120,6 +118,26 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
     ])
 }
 
+/// The parameters that are set. What is said of TLS is said of each engine in its own words, and always: the engines' defaults differ by
+/// version.
+fn parameters(declared: &Rds) -> BTreeMap<String, String> {
+    let only_tls = match declared.engine {
+        DatabaseEngine::PostgreSQL => "rds.force_ssl",
+        DatabaseEngine::MySQL | DatabaseEngine::MariaDB => "require_secure_transport",
+    };
+    let is_required = match declared.transit_encryption {
+        None | Some(DatabaseTransitEncryption::Required) => "1",
+        Some(DatabaseTransitEncryption::Preferred) => "0",
+    };
+    let own = declared
+        .parameters
+        .iter()
+        .map(|parameter| (parameter.name.clone(), parameter.value.clone()));
+    std::iter::once((only_tls.to_owned(), is_required.to_owned()))
+        .chain(own)
+        .collect()
+}
+
 /// The parameter group family of an engine version. PostgreSQL counts majors by one number, the others by two.
 fn family(declared: &Rds) -> String {
     let numbers = if declared.engine == DatabaseEngine::PostgreSQL {
@@ -185,6 +203,8 @@ fn gibibytes(field: &str, text: &str) -> Result<i32, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -194,6 +214,32 @@ mod tests {
         assert!(gibibytes("f", "200").is_err());
         assert!(gibibytes("f", "200G").is_err());
         assert!(gibibytes("f", "0Gi").is_err());
+    }
+
+    #[test]
+    fn only_tls_is_let_in_unless_somebody_says_so() {
+        let of = |more: Value| {
+            let mut declared = json!({
+                "engine": "PostgreSQL", "version": "14", "instanceClass": "db.t4g.medium", "storage": "20Gi",
+            });
+            declared
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            parameters(&serde_json::from_value(declared).unwrap())
+        };
+        let only = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(of(json!({})), only("rds.force_ssl", "1"));
+        assert_eq!(
+            of(json!({"engine": "MySQL"})),
+            only("require_secure_transport", "1")
+        );
+        assert_eq!(
+            of(json!({"transitEncryption": "Preferred"})),
+            only("rds.force_ssl", "0")
+        );
+        let own = json!({"parameters": [{"name": "rds.force_ssl", "value": "0"}]});
+        assert_eq!(of(own), only("rds.force_ssl", "0"));
     }
 
     #[test]

@@ -14,31 +14,23 @@ use crate::{
 const CONNECT: &str = "elasticache:Connect";
 
 /// The statements of the policy for a data tier.
-pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec<Value> {
+pub(crate) fn statements<'a>(
+    platform: &PlatformFacts,
+    data: impl Iterator<Item = &'a DataResource> + Clone,
+) -> Vec<Value> {
     let mut statements = Vec::new();
+    let (mut tables, mut streams) = (Vec::new(), Vec::new());
+    let (mut topics, mut queues) = (Vec::new(), Vec::new());
     // Services that ask KMS on behalf of the caller; for the others AWS uses a grant of its own.
     let mut through_kms = std::collections::BTreeSet::new();
-    for resource in data {
+    for resource in data.clone() {
         match &resource.resource {
             AwsResource::DynamoDbTable(table) => {
                 let arn = platform.arn("dynamodb", &format!("table/{}", table.name));
-                statements.push(json!({
-                    "Effect": "Allow",
-                    "Action": [
-                        "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
-                        "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:GetItem", "dynamodb:PartiQLDelete",
-                        "dynamodb:PartiQLInsert", "dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate", "dynamodb:PutItem",
-                        "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
-                    ],
-                    "Resource": [arn, format!("{arn}/index/*")],
-                }));
                 if table.stream.is_some() {
-                    statements.push(json!({
-                        "Effect": "Allow",
-                        "Action": ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
-                        "Resource": format!("{arn}/stream/*"),
-                    }));
+                    streams.push(format!("{arn}/stream/*"));
                 }
+                tables.extend([format!("{arn}/index/*"), arn]);
                 through_kms.insert("dynamodb");
             }
             AwsResource::S3Bucket(bucket) => {
@@ -52,24 +44,50 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
                 through_kms.insert("s3");
             }
             AwsResource::SnsTopic(topic) => {
-                statements.push(
-                    json!({"Effect": "Allow", "Action": "sns:Publish", "Resource": topic.arn}),
-                );
+                topics.push(topic.arn.clone());
                 through_kms.insert("sns");
             }
             AwsResource::SqsQueue(queue) if resource.binding.is_some() => {
-                statements.push(json!({
-                    "Effect": "Allow",
-                    "Action": [
-                        "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
-                        "sqs:ReceiveMessage", "sqs:SendMessage",
-                    ],
-                    "Resource": platform.arn("sqs", &queue.name),
-                }));
+                queues.push(platform.arn("sqs", &queue.name));
                 through_kms.insert("sqs");
             }
             _ => {}
         }
+    }
+    // All of a kind together: IAM takes 10,240 characters, and there may be as many as the schema allows.
+    if !tables.is_empty() {
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": [
+                "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+                "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:GetItem", "dynamodb:PartiQLDelete",
+                "dynamodb:PartiQLInsert", "dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate", "dynamodb:PutItem",
+                "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+            ],
+            "Resource": one_or_all(tables),
+        }));
+    }
+    if !streams.is_empty() {
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+            "Resource": one_or_all(streams),
+        }));
+    }
+    if !topics.is_empty() {
+        statements.push(
+            json!({"Effect": "Allow", "Action": "sns:Publish", "Resource": one_or_all(topics)}),
+        );
+    }
+    if !queues.is_empty() {
+        statements.push(json!({
+            "Effect": "Allow",
+            "Action": [
+                "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl",
+                "sqs:ReceiveMessage", "sqs:SendMessage",
+            ],
+            "Resource": one_or_all(queues),
+        }));
     }
     if !through_kms.is_empty() {
         let services: Vec<String> = through_kms
@@ -87,10 +105,22 @@ pub(crate) fn statements(platform: &PlatformFacts, data: &[DataResource]) -> Vec
     statements
 }
 
+/// In order, so that a list in another order is no other policy. One alone is written as AWS writes it.
+fn one_or_all(mut arns: Vec<String>) -> Value {
+    arns.sort_unstable();
+    match arns.as_slice() {
+        [one] => Value::from(one.as_str()),
+        all => Value::from(all),
+    }
+}
+
 /// What the user needs that the workload connects to its cache as, where it does so with IAM. AWS asks for the cache beside the
 /// user.
-fn connecting(platform: &PlatformFacts, data: &[DataResource]) -> Option<Value> {
-    let user = data.iter().find_map(|resource| match &resource.resource {
+fn connecting<'a>(
+    platform: &PlatformFacts,
+    mut data: impl Iterator<Item = &'a DataResource> + Clone,
+) -> Option<Value> {
+    let user = data.clone().find_map(|resource| match &resource.resource {
         AwsResource::CacheUser(user)
             if resource.binding.is_some() && user.authentication == CacheAuthentication::Iam =>
         {
@@ -98,7 +128,7 @@ fn connecting(platform: &PlatformFacts, data: &[DataResource]) -> Option<Value> 
         }
         _ => None,
     })?;
-    let cache = data.iter().find_map(|resource| match &resource.resource {
+    let cache = data.find_map(|resource| match &resource.resource {
         AwsResource::CacheReplicationGroup(group) => {
             Some(platform.arn("elasticache", &format!("replicationgroup:{}", group.id)))
         }

@@ -1,8 +1,10 @@
 //! Resources that exist already: whose they are, and what each policy makes of them.
 
+use serde_json::json;
 use shopkeeper_plan::{
-    aws::AwsKind,
-    failure::Failure,
+    aws::{AwsKind, AwsResource},
+    blueprint::Wanted,
+    failure::{Class, Failure},
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
     plan::{Action, Blocker, Operation},
     planner::AdoptionPolicy,
@@ -27,7 +29,7 @@ fn with_table(tags: [Option<&str>; 3]) -> (World, ResourceKey) {
         .iter()
         .find(|(key, _)| key.kind.id() == "DynamoDbTable")
         .unwrap();
-    let shopkeeper_plan::blueprint::Wanted::Aws(desired) = &node.wanted else {
+    let Wanted::Aws(desired) = &node.wanted else {
         unreachable!()
     };
     let mut found = as_reported(desired);
@@ -312,4 +314,61 @@ fn a_resource_that_lost_its_tags_is_left_behind_with_a_word() {
     }
     assert_eq!(world.log.iter().filter(|line| **line == entry).count(), 1);
     assert!(world.aws.contains_key(&key) && !world.inventory.contains_key(&key));
+}
+
+#[test]
+fn pods_get_no_rights_to_what_belongs_to_others() {
+    let named = |world: &World, key: &ResourceKey| {
+        let draft = (world.wanted.blueprint)(&world.observe());
+        let role = draft
+            .iter()
+            .find_map(|(_, node)| match &node.wanted {
+                Wanted::Aws(desired) => match &**desired {
+                    AwsResource::IamRole(role) if !role.inline_policies.is_empty() => {
+                        Some(role.clone())
+                    }
+                    _ => None,
+                },
+                _ => None,
+            })
+            .expect("the cache's user and the bucket are ours to make");
+        json!(role.inline_policies)
+            .to_string()
+            .contains(&format!("table/{}", key.name))
+    };
+    let ours = Some("octank-catalog-uid");
+    let path = Some("CatalogService/shop/catalog");
+    let (world, key) = with_table([path, Some(CLUSTER), ours]);
+    assert!(named(&world, &key));
+    for tags in [
+        [
+            Some("CatalogService/other/catalog"),
+            Some(CLUSTER),
+            Some("other-uid"),
+        ],
+        [None, None, None],
+        // Of an earlier one of this name, before it is adopted: no pod has the right yet.
+        [path, Some(CLUSTER), Some("earlier-uid")],
+    ] {
+        let (mut world, key) = with_table(tags);
+        assert!(!named(&world, &key), "{tags:?}");
+        world.aws.remove(&key);
+        assert!(named(&world, &key), "it is ours to make");
+    }
+
+    // Where AWS does not tell, and after a restore, pods keep what they have.
+    let mut world = World::settled(want("octank", &read("octank", "catalog")));
+    let silent = Failure::new(Class::Throttled, "slow down");
+    world.unknown.insert(key.clone(), silent);
+    assert!(named(&world, &key));
+    world.unknown.clear();
+    let tags = world.thing(&key).present.resource.tags_mut();
+    tags.insert(OWNER_UID_TAG.to_owned(), "earlier-uid".to_owned());
+    assert!(named(&world, &key));
+    let tags = world.thing(&key).present.resource.tags_mut();
+    tags.insert(
+        OWNER_TAG.to_owned(),
+        "CatalogService/other/catalog".to_owned(),
+    );
+    assert!(!named(&world, &key));
 }

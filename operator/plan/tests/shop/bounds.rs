@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use shopkeeper_api::{all_crds, status::Status};
 use shopkeeper_plan::{
+    aws::AwsResource,
     decisions, inventory,
     planner::{ChangePolicy, Policies},
 };
@@ -98,6 +99,7 @@ fn catalog() -> Value {
             "keys": {"partition": {"name": "id", "type": "String"}},
             "indexes": indexes,
             "capacity": {"type": "Provisioned", "provisioned": scaled},
+            "stream": "NewAndOldImages",
         })
     };
     let tables: Vec<Value> = (1..=8)
@@ -185,4 +187,33 @@ fn subscriptions_that_are_all_replaced_fit_beside_those_that_replace_them() {
     world.wanted = want("octank", &orders("b"));
     let found = beyond_the_status(&mut world, "OrderService");
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// IAM counts the characters of all inline policies of a role without white space, and refuses more; nobody can have that raised.
+const MOST_OF_A_ROLE: usize = 10_240;
+
+#[test]
+fn the_role_of_the_largest_custom_resource_is_one_that_iam_takes() {
+    for object in [catalog(), orders("a")] {
+        let world = World::settled(want("octank", &object));
+        let policies: Vec<usize> = world
+            .aws
+            .values()
+            .filter_map(|thing| match &thing.present.resource {
+                AwsResource::IamRole(role) if !role.inline_policies.is_empty() => Some(role),
+                _ => None,
+            })
+            .map(|role| {
+                let texts = role.inline_policies.values().map(Value::to_string);
+                texts.map(|text| text.chars().count()).sum()
+            })
+            .collect();
+        assert_eq!(policies.len(), 1, "{}", object["kind"]);
+        assert!(
+            policies[0] <= MOST_OF_A_ROLE,
+            "{}: {} characters",
+            object["kind"],
+            policies[0]
+        );
+    }
 }

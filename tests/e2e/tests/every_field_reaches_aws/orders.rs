@@ -129,6 +129,12 @@ async fn of_database(shop: &Shop, subject: &Subject) -> Result<Vec<Edit>> {
         ),
         edit("/database/rds/iops", json!(20_000), json!({"iops": 20_000})),
         super::edit(
+            "/database/rds/transitEncryption",
+            json!("Preferred"),
+            &parameters,
+            json!({"rds.force_ssl": "0"}),
+        ),
+        super::edit(
             "/database/rds/parameters",
             json!([{"name": "log_min_duration_statement", "value": "500"}]),
             &parameters,

@@ -1,0 +1,108 @@
+//! Steps that were refused for a reason that waiting does not mend, and when each is tried again. A custom resource has other things that
+//! bring its passes back within seconds, such as a Deployment whose pods wait for just that; AWS is not told the same each time.
+
+use std::time::Instant;
+
+use shopkeeper_plan::{
+    failure::{Failure, retry_after},
+    resource::ResourceKey,
+};
+
+use super::Memory;
+
+/// What is tried with a resource.
+pub struct Attempt<'a> {
+    /// The resource.
+    pub key: &'a ResourceKey,
+    /// What is tried, as [`attempt_of`](shopkeeper_plan::attempts::attempt_of) tells it: after an edit it is something else.
+    pub what: String,
+    /// The request that the pass answers: whoever asks for one has mended something, and is not kept waiting.
+    pub requested: Option<&'a str>,
+}
+
+impl Attempt<'_> {
+    fn is(&self, refusal: &Refusal) -> bool {
+        refusal.what == self.what && refusal.requested.as_deref() == self.requested
+    }
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    what: String,
+    requested: Option<String>,
+    failure: Failure,
+    since: Instant,
+    /// How often in a row it was refused before.
+    times: u32,
+}
+
+impl Memory {
+    /// Why an attempt was refused, where it is too early to try again: less and less often, as the class of the failure says.
+    pub fn refused_lately(&self, uid: &str, attempt: &Attempt<'_>, seed: u64) -> Option<Failure> {
+        let mut all = self.lock();
+        let refusals = &all.entry(uid.to_owned()).or_default().refusals;
+        let refusal = refusals.get(attempt.key)?;
+        let wait = retry_after(refusal.failure.class, refusal.times, seed);
+        (attempt.is(refusal) && refusal.since.elapsed() < wait).then(|| refusal.failure.clone())
+    }
+
+    /// What came of an attempt. Whatever mends itself is forgotten: it comes back as the pass does.
+    pub fn was_tried(&self, uid: &str, attempt: &Attempt<'_>, failure: Option<&Failure>) {
+        let mut all = self.lock();
+        let refusals = &mut all.entry(uid.to_owned()).or_default().refusals;
+        let before = refusals.remove(attempt.key);
+        let Some(failure) = failure.filter(|failure| failure.class.needs_a_person()) else {
+            return;
+        };
+        let times = before
+            .filter(|before| attempt.is(before))
+            .map_or(0, |before| before.times.saturating_add(1));
+        let refusal = Refusal {
+            what: attempt.what.clone(),
+            requested: attempt.requested.map(str::to_owned),
+            failure: failure.clone(),
+            since: Instant::now(),
+            times,
+        };
+        refusals.insert(attempt.key.clone(), refusal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shopkeeper_plan::{aws::AwsKind, failure::Class};
+
+    use super::*;
+
+    #[test]
+    fn what_a_person_has_to_mend_is_not_tried_with_every_pass() {
+        let memory = Memory::default();
+        let key = ResourceKey::aws(AwsKind::RdsInstance, "orders");
+        let attempt = |what: &str, requested| Attempt {
+            key: &key,
+            what: what.to_owned(),
+            requested,
+        };
+        let lately = |attempt: &Attempt<'_>| memory.refused_lately("shop", attempt, 7);
+        let refused = Failure::new(Class::Invalid, "no such class");
+        let first = attempt("create", None);
+        assert_eq!(lately(&first), None);
+        memory.was_tried("shop", &first, Some(&refused));
+        assert_eq!(lately(&first), Some(refused.clone()));
+        // An edit, a request, another custom resource.
+        assert_eq!(lately(&attempt("create another", None)), None);
+        assert_eq!(lately(&attempt("create", Some("now"))), None);
+        assert_eq!(memory.refused_lately("other", &first, 7), None);
+        // It is refused again after half a minute, and then tried less often.
+        memory.was_tried("shop", &first, Some(&refused));
+        assert_eq!(memory.lock()["shop"].refusals[&key].times, 1);
+        // What mends itself is tried as often as passes come, and what was accepted is no refusal.
+        let busy = Failure::new(Class::NotReady, "is being modified");
+        for outcome in [Some(&busy), None] {
+            memory.was_tried("shop", &first, Some(&refused));
+            memory.was_tried("shop", &first, outcome);
+            assert_eq!(lately(&first), None);
+        }
+    }
+}
