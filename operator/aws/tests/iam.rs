@@ -146,10 +146,7 @@ async fn a_role_of_that_name_is_a_conflict() {
     let account = double.account();
     converge(&double, &account, role()).await;
     let desired = role().into();
-    let failure = account
-        .create(&desired, &double::token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, shopkeeper_plan::failure::Class::Conflict);
 }
 

@@ -115,7 +115,7 @@ fn password(present: &Present) -> String {
 async fn an_instance_follows_what_is_desired_in_every_field() {
     let (double, _seed, account, mut desired) = prepared().await;
     let wanted: AwsResource = desired.clone().into();
-    account.create(&wanted, &token(&wanted)).await.unwrap();
+    account.create(&wanted).await.unwrap();
     let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
         .await
         .unwrap();
@@ -393,7 +393,7 @@ async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
             .map(|snapshot| snapshot.db_snapshot_identifier().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    // Twice with the same wish, hence the same token: the second snapshot has a name of its own.
+    // Twice in one generation, hence with the same token: the second snapshot has a name of its own.
     for taken in 1..=2 {
         converge(&double, &account, desired.clone()).await;
         remove(&double, &account, desired.clone(), DeleteMode::Snapshot).await;

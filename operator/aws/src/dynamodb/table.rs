@@ -24,7 +24,7 @@ use crate::{
     error::is_code,
     parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Tables. [`Found::id`] is DynamoDB's id of the table, which tells it from an earlier one of the same name.
@@ -69,7 +69,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
     }
 
     /// Expiry and point-in-time recovery are calls of their own, which DynamoDB takes once the table is active.
-    async fn create(&self, desired: &DynamoDbTable, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &DynamoDbTable) -> Result<(), Failure> {
         let (provisioned, on_demand) = match desired.capacity {
             Capacity::Provisioned(units) => (Some(definition::throughput(units)?), None),
             Capacity::OnDemand {
@@ -134,7 +134,6 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         desired: &DynamoDbTable,
         found: &Found<DynamoDbTable>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let observed = &found.resource;
         let change = change::next(desired, observed, fields)
@@ -199,7 +198,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         &self,
         found: &Found<DynamoDbTable>,
         mode: DeleteMode,
-        token: &ClientToken,
+        token: &DeletionToken,
     ) -> Result<(), Failure> {
         let name = &found.resource.name;
         if found.lifecycle == Lifecycle::Deleting {

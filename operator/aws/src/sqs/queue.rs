@@ -18,7 +18,7 @@ use crate::{
     error::{classify, is_code},
     parts::setting,
     request::{differs, document, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Queues. [`Found::id`] is the URL of the queue.
@@ -62,7 +62,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
     }
 
     /// CreateQueue of a queue with the same attributes succeeds, and refuses one with others.
-    async fn create(&self, desired: &SqsQueue, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &SqsQueue) -> Result<(), Failure> {
         let mut attributes = settings(desired, |_| true);
         if desired.fifo {
             // `false` is refused.
@@ -88,7 +88,6 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         desired: &SqsQueue,
         found: &Found<SqsQueue>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let attributes = settings(desired, |field| differs(fields, field));
         if !attributes.is_empty() {
@@ -125,7 +124,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         &self,
         found: &Found<SqsQueue>,
         mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if let (DeleteMode::Snapshot, Some(url)) = (mode, &found.id) {
             match self.attributes(url).await? {

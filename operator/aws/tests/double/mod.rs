@@ -20,7 +20,7 @@ use std::{
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
-use shopkeeper_aws::{Account, ClientToken, Scope, budget::Budgets, calls::NoObserver};
+use shopkeeper_aws::{Account, DeletionToken, Scope, budget::Budgets, calls::NoObserver};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, S3Bucket, Tags},
     difference,
@@ -402,9 +402,9 @@ pub fn scope() -> Scope {
     }
 }
 
-/// The token of that owner for what is desired.
-pub fn token(desired: &AwsResource) -> ClientToken {
-    ClientToken::new("0b8f", &desired.key(), &desired.to_value().to_string())
+/// The token of that owner for a deletion.
+pub fn token(desired: &AwsResource) -> DeletionToken {
+    DeletionToken::new("0b8f", &desired.key(), 1)
 }
 
 /// The resource, where it exists.
@@ -432,11 +432,11 @@ pub async fn converge(
     desired: impl Into<AwsResource>,
 ) -> Present {
     let desired = desired.into();
-    let (kind, name, token) = (desired.kind(), desired.name(), token(&desired));
+    let (kind, name) = (desired.kind(), desired.name());
     let mut last = Vec::new();
     for _ in 0..MOST_PASSES {
         let Some(present) = look(account, kind, &name).await else {
-            account.create(&desired, &token).await.unwrap();
+            account.create(&desired).await.unwrap();
             continue;
         };
         match &present.lifecycle {
@@ -458,10 +458,7 @@ pub async fn converge(
         }
         // As the planner does with what an autoscaler owns.
         let yielding = desired.yielding_to(&present.resource);
-        account
-            .update(&yielding, &present, &last, &token)
-            .await
-            .unwrap();
+        account.update(&yielding, &present, &last).await.unwrap();
     }
     panic!("{kind:?} {name} does not become as desired: {last:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shopkeeper_aws::{Account, ClientToken, Scope};
+use shopkeeper_aws::{Account, DeletionToken, Scope};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, Section},
@@ -295,30 +295,18 @@ impl<'a> World<'a> {
                 .present(&step.key)
                 .ok_or_else(|| Failure::new(Class::Bug, "was not observed"))
         };
-        let token = |intent: &str| ClientToken::new(&self.owner.uid, &step.key, intent);
         match &step.operation {
-            Operation::AwsCreate { desired } => {
-                self.account
-                    .create(desired, &token(&desired.intent()))
-                    .await
-            }
+            Operation::AwsCreate { desired } => self.account.create(desired).await,
             Operation::AwsUpdate { desired, fields } => {
-                let token = token(&desired.intent());
-                self.account
-                    .update(desired, present()?, fields, &token)
-                    .await
+                self.account.update(desired, present()?, fields).await
             }
             Operation::AwsAdopt { desired } => {
-                let token = token(&desired.intent());
                 let tags = ["tags".to_owned()];
-                self.account
-                    .update(desired, present()?, &tags, &token)
-                    .await
+                self.account.update(desired, present()?, &tags).await
             }
             Operation::AwsDelete { mode } => {
-                self.account
-                    .delete(present()?, *mode, &token("delete"))
-                    .await
+                let token = DeletionToken::new(&self.owner.uid, &step.key, self.owner.generation);
+                self.account.delete(present()?, *mode, &token).await
             }
             Operation::KubernetesApply { .. }
             | Operation::KubernetesDelete
@@ -419,9 +407,8 @@ impl<'a> World<'a> {
             if last.is_empty() {
                 return Ok(());
             }
-            let token = ClientToken::new("somebody else", &key, &other.intent());
             account
-                .update(&other, &present, &last, &token)
+                .update(&other, &present, &last)
                 .await
                 .map_err(|failure| format!("cannot drift to {values:?}: {failure}"))?;
         }
@@ -474,16 +461,14 @@ impl<'a> World<'a> {
                         if fields.is_empty() {
                             break;
                         }
-                        let token = ClientToken::new("nobody", &wish.key(), "update");
                         self.account
-                            .update(wish, &present, &fields, &token)
+                            .update(wish, &present, &fields)
                             .await
                             .map_err(|failure| format!("cannot be prepared: {failure}"))?;
                     }
                     Observation::Absent => {
-                        let token = ClientToken::new("nobody", &wish.key(), "create");
                         self.account
-                            .create(wish, &token)
+                            .create(wish)
                             .await
                             .map_err(|failure| format!("cannot be made untagged: {failure}"))?;
                     }
