@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, includes};
+use shopkeeper_e2e::{Definition, Elsewhere, PATIENCE, Shop, Subject, View, includes};
 
-use super::{Approval, Edited, Elsewhere, Fields, NAMESPACE, edit, fields::Definition};
+use super::{Approval, Edited, Fields, NAMESPACE, edit};
 
 /// What is found and not made, and what AWS does not hear of.
 pub const ELSEWHERE: &[Elsewhere] = &[
