@@ -98,12 +98,7 @@ async fn one_pass_makes_one_change() {
         .await
         .unwrap();
     account
-        .update(
-            &desired,
-            &present,
-            &double::differing(&desired, &present),
-            &double::token(&desired),
-        )
+        .update(&desired, &present, &double::differing(&desired, &present))
         .await
         .unwrap();
     assert_eq!(double.writes().len(), 1, "{:?}", double.writes());

@@ -198,12 +198,7 @@ async fn a_subscription_that_nobody_confirmed_is_left_alone() {
     });
     double.forget_calls();
     let failure = account
-        .update(
-            &filtered,
-            &present,
-            &differing(&filtered, &present),
-            &token(&filtered),
-        )
+        .update(&filtered, &present, &differing(&filtered, &present))
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
