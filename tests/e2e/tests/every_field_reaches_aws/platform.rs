@@ -18,7 +18,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "operator/ec2/tests/network.rs",
     ),
     ("aws.budgets", "tests/e2e/tests/budgets_are_kept.rs"),
-    ("identity", "tests/e2e/tests/bad_input_is_named.rs"),
+    ("identity", "tests/e2e/tests/bad_input_is_named/main.rs"),
     (
         "defaults.imageTag",
         "tests/e2e/tests/edits_reach_aws/workload.rs",
