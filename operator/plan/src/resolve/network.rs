@@ -1,9 +1,8 @@
 //! The place of pods in the network.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use core::net::IpAddr;
 
 use shopkeeper_api::{
     network::{Network, ServiceLoadBalancer, ServiceSettings, ServiceType},
