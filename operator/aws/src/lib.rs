@@ -38,5 +38,5 @@ pub mod tenure;
 pub use account::{Account, Scope};
 pub use observer::{Age, Observer};
 pub use parts::Parts;
-pub use resource::{ClientToken, Found, ResourceApi};
+pub use resource::{DeletionToken, Found, ResourceApi};
 pub use tenure::Tenure;

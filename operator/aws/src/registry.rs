@@ -10,7 +10,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     applicationautoscaling, dynamodb, eks, elasticache, iam, kms, rds,
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     s3, secretsmanager, sns, sqs,
 };
 
@@ -32,9 +32,9 @@ macro_rules! registry {
             ///
             /// # Errors
             /// See [`ResourceApi::create`].
-            pub async fn create(&self, desired: &AwsResource, token: &ClientToken) -> Result<(), Failure> {
+            pub async fn create(&self, desired: &AwsResource) -> Result<(), Failure> {
                 match desired {
-                    $(AwsResource::$kind(desired) => $api(self).create(desired, token).await,)+
+                    $(AwsResource::$kind(desired) => $api(self).create(desired).await,)+
                 }
             }
 
@@ -42,10 +42,10 @@ macro_rules! registry {
             ///
             /// # Errors
             /// See [`ResourceApi::update`].
-            pub async fn update(&self, desired: &AwsResource, present: &Present, fields: &[String], token: &ClientToken) -> Result<(), Failure> {
+            pub async fn update(&self, desired: &AwsResource, present: &Present, fields: &[String]) -> Result<(), Failure> {
                 match (desired, &present.resource) {
                     $((AwsResource::$kind(desired), AwsResource::$kind(resource)) => {
-                        $api(self).update(desired, &found(resource.clone(), present), fields, token).await
+                        $api(self).update(desired, &found(resource.clone(), present), fields).await
                     })+
                     _ => Err(kinds_differ()),
                 }
@@ -55,7 +55,7 @@ macro_rules! registry {
             ///
             /// # Errors
             /// See [`ResourceApi::delete`].
-            pub async fn delete(&self, present: &Present, mode: DeleteMode, token: &ClientToken) -> Result<(), Failure> {
+            pub async fn delete(&self, present: &Present, mode: DeleteMode, token: &DeletionToken) -> Result<(), Failure> {
                 match &present.resource {
                     $(AwsResource::$kind(resource) => $api(self).delete(&found(resource.clone(), present), mode, token).await,)+
                 }

@@ -4,7 +4,7 @@ use aws_smithy_types::error::operation::BuildError;
 use serde_json::Value;
 use shopkeeper_plan::failure::{Class, Failure};
 
-use crate::resource::ClientToken;
+use crate::resource::DeletionToken;
 
 /// A part of a request that the SDK refuses to build, because our code left out what the service requires.
 pub(crate) fn incomplete(error: BuildError) -> Failure {
@@ -44,7 +44,7 @@ pub(crate) fn document(operation: &str, text: &str) -> Result<Value, Failure> {
 
 /// The name of the last snapshot or backup: the same for every try of one deletion, so that it is made once. `longest` is
 /// the service's limit for such names, in characters; names of resources are ASCII.
-pub(crate) fn final_name(name: &str, token: &ClientToken, longest: usize) -> String {
+pub(crate) fn final_name(name: &str, token: &DeletionToken, longest: usize) -> String {
     let suffix = format!("-final-{}", &token.as_str()[..8]);
     let kept = name.len().min(longest - suffix.len());
     format!(
@@ -61,10 +61,10 @@ mod tests {
 
     #[test]
     fn the_final_name_keeps_to_the_limit() {
-        let token = ClientToken::new(
+        let token = DeletionToken::new(
             "uid",
             &ResourceKey::aws(AwsKind::DynamoDbTable, "orders"),
-            "intent",
+            1,
         );
         assert_eq!(
             final_name("orders", &token, 255),

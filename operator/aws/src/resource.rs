@@ -70,22 +70,26 @@ impl<T: AwsSpecification + Into<shopkeeper_plan::aws::AwsResource>> From<Found<T
     }
 }
 
-/// Makes a repeated call the same call: a hash of who wants it, what it is for and what is wanted. A retry after a lost answer carries
-/// the same token, a changed wish another one.
+/// Makes a repeated deletion the same deletion: a hash of whose resource it is and of the generation that wants it gone. Last snapshots
+/// and backups are named by it, together with what tells one incarnation from another where the service has no other way
+/// ([`Self::of_incarnation`]).
 ///
-/// The same wish for a resource that was made, deleted by somebody and is made once more carries a known token, too. So it is no token
-/// for AWS to tell creations apart by, which would take the second for a repeat of the first: names do that. It names last snapshots and
-/// backups, together with what tells one incarnation from another where the service has no other way ([`Self::of_incarnation`]).
+/// Creations and changes have no token: see `docs/decisions/0008-no-retries-below-the-pass.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientToken(String);
+pub struct DeletionToken(String);
 
-impl ClientToken {
-    /// The token for a resource of the custom resource with this uid, and a hash of what is desired.
+impl DeletionToken {
+    /// The token for a resource of the custom resource with this uid, at this generation of it.
     #[must_use]
-    pub fn new(owner_uid: &str, key: &ResourceKey, intent: &str) -> Self {
+    pub fn new(owner_uid: &str, key: &ResourceKey, generation: i64) -> Self {
         Self(
             fingerprint(
-                format!("{owner_uid}\n{}\n{}\n{intent}", key.kind.id(), key.name).as_bytes(),
+                format!(
+                    "{owner_uid}\n{}\n{}\ndelete\n{generation}",
+                    key.kind.id(),
+                    key.name
+                )
+                .as_bytes(),
             )[..36]
                 .to_owned(),
         )
@@ -97,7 +101,7 @@ impl ClientToken {
         Self(fingerprint(format!("{}\n{incarnation}", self.0).as_bytes())[..36].to_owned())
     }
 
-    /// 36 hexadecimal digits: within the limits of every service (EKS allows 1 to 64 characters).
+    /// 36 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -119,7 +123,7 @@ pub trait ResourceApi<T: AwsSpecification>: Send + Sync {
     ///
     /// # Errors
     /// AWS's refusal. That it exists already is [`shopkeeper_plan::failure::Class::Conflict`]: the next pass sees whose it is.
-    async fn create(&self, desired: &T, token: &ClientToken) -> Result<(), Failure>;
+    async fn create(&self, desired: &T) -> Result<(), Failure>;
 
     /// One call that brings at least one of the fields nearer to what is desired: the first of them that AWS takes in its
     /// present state, with all others that the same call can carry. `fields` names what differs, as in
@@ -127,13 +131,8 @@ pub trait ResourceApi<T: AwsSpecification>: Send + Sync {
     ///
     /// # Errors
     /// AWS's refusal.
-    async fn update(
-        &self,
-        desired: &T,
-        found: &Found<T>,
-        fields: &[String],
-        token: &ClientToken,
-    ) -> Result<(), Failure>;
+    async fn update(&self, desired: &T, found: &Found<T>, fields: &[String])
+    -> Result<(), Failure>;
 
     /// One call that brings it nearer to its end: lifts a deletion protection, takes the last snapshot or backup, empties
     /// a page of it, or deletes it. That it is gone already is a success.
@@ -144,6 +143,6 @@ pub trait ResourceApi<T: AwsSpecification>: Send + Sync {
         &self,
         found: &Found<T>,
         mode: DeleteMode,
-        token: &ClientToken,
+        token: &DeletionToken,
     ) -> Result<(), Failure>;
 }

@@ -256,7 +256,7 @@ async fn refusals_are_told_apart() {
     let account = double.account();
     let reads = AwsResource::from(reads());
     let token = token(&reads);
-    let missing = account.create(&reads, &token).await.unwrap_err();
+    let missing = account.create(&reads).await.unwrap_err();
     assert_eq!(missing.class, Class::NotReady, "{missing:?}");
 
     make_table(&double).await;
@@ -266,19 +266,16 @@ async fn refusals_are_told_apart() {
         ("InternalServiceException", Class::Transient),
     ] {
         double.fault(&json!({"kind": "error", "service": "application-autoscaling", "operation": "RegisterScalableTarget", "code": code, "status": 400, "message": "no", "count": 1}));
-        let refused = account.create(&reads, &token).await.unwrap_err();
+        let refused = account.create(&reads).await.unwrap_err();
         assert_eq!(refused.class, class, "{refused:?}");
     }
-    account.create(&reads, &token).await.unwrap();
+    account.create(&reads).await.unwrap();
     let present = look(&account, AwsKind::ScalableTarget, &reads.name())
         .await
         .unwrap();
     let fields = ["targetUtilization".to_owned()];
     double.fault(&json!({"kind": "error", "service": "application-autoscaling", "operation": "PutScalingPolicy", "code": "FailedResourceAccessException", "status": 400, "message": "no", "count": 1}));
-    let refused = account
-        .update(&reads, &present, &fields, &token)
-        .await
-        .unwrap_err();
+    let refused = account.update(&reads, &present, &fields).await.unwrap_err();
     assert_eq!(refused.class, Class::Denied, "{refused:?}");
 
     // It went meanwhile.
@@ -286,10 +283,7 @@ async fn refusals_are_told_apart() {
         .delete(&present, DeleteMode::Everything, &token)
         .await
         .unwrap();
-    let refused = account
-        .update(&reads, &present, &fields, &token)
-        .await
-        .unwrap_err();
+    let refused = account.update(&reads, &present, &fields).await.unwrap_err();
     assert_eq!(refused.class, Class::NotReady, "{refused:?}");
     account
         .delete(&present, DeleteMode::Everything, &token)
@@ -309,6 +303,6 @@ async fn refusals_are_told_apart() {
         .await
         .unwrap();
     double.settle();
-    let refused = account.create(&reads, &token).await.unwrap_err();
+    let refused = account.create(&reads).await.unwrap_err();
     assert_eq!(refused.class, Class::Invalid, "{refused:?}");
 }

@@ -11,7 +11,7 @@ use std::{
 
 use double::{Double, bucket, converge, owner_tags, scope};
 use serde_json::json;
-use shopkeeper_aws::{Age, ClientToken, Observer, budget::Budgets, calls::noting_writes};
+use shopkeeper_aws::{Age, Observer, budget::Budgets, calls::noting_writes};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, KmsKey, RdsParameterGroup},
     budget::{AwsApi, Limit},
@@ -82,13 +82,11 @@ async fn a_bucket_that_needs_more_calls_than_there_are_tokens_is_seen_all_the_sa
 async fn what_no_token_was_left_for_has_written_nothing() {
     let double = Double::start();
     let account = double.account_within("frugal", limited(AwsApi::S3, 1, 1));
-    let key = ResourceKey::aws(AwsKind::S3Bucket, BUCKET);
-    let token = ClientToken::new("uid", &key, "create");
     let before = double.writes().len();
     // On a slow machine there may be another token for the next one.
     for made in 0..MOST_LOOKS {
         let wanted = bucket(&format!("octank-{made}"));
-        let (created, has_written) = noting_writes(account.create(&wanted, &token)).await;
+        let (created, has_written) = noting_writes(account.create(&wanted)).await;
         assert_eq!(
             double.writes().len() - before,
             made + usize::from(created.is_ok())

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ProvisionedThroughput};
 use double::{Double, change, converge, look, owner_tags, remove, token};
-use shopkeeper_aws::ClientToken;
+use shopkeeper_aws::DeletionToken;
 use shopkeeper_plan::{
     aws::{
         AutoscaledUnits, AwsKind, AwsResource, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType,
@@ -342,8 +342,8 @@ async fn another_deletion_makes_another_backup_and_one_that_is_not_listed_yet_is
     let table = orders();
     converge(&double, &account, table.clone()).await;
     let resource = AwsResource::from(table.clone());
-    let of = |generation: &str| ClientToken::new("0b8f", &resource.key(), generation);
-    let take_out = async |generation: &str| {
+    let of = |generation: i64| DeletionToken::new("0b8f", &resource.key(), generation);
+    let take_out = async |generation: i64| {
         let present = look(&account, AwsKind::DynamoDbTable, &table.name)
             .await
             .unwrap();
@@ -351,22 +351,22 @@ async fn another_deletion_makes_another_backup_and_one_that_is_not_listed_yet_is
             .delete(&present, DeleteMode::Snapshot, &of(generation))
             .await
     };
-    take_out("1").await.unwrap();
+    take_out(1).await.unwrap();
     double.settle();
     double.forget_calls();
-    for generation in ["1", "1"] {
+    for generation in [1, 1] {
         take_out(generation).await.unwrap_err();
     }
     assert_eq!(double.writes(), ["CreateBackup"]);
     double.settle();
     // It is wanted again, and then it is not.
     converge(&double, &account, table.clone()).await;
-    take_out("2").await.unwrap();
+    take_out(2).await.unwrap();
     double.settle();
     double.forget_calls();
-    take_out("2").await.unwrap_err();
+    take_out(2).await.unwrap_err();
     double.settle();
-    take_out("2").await.unwrap();
+    take_out(2).await.unwrap();
     assert_eq!(double.writes(), ["CreateBackup", "DeleteTable"]);
     assert_eq!(backups(&double).await.len(), 2);
 }

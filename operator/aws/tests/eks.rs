@@ -1,4 +1,4 @@
-//! Node groups, Pod Identity associations and the facts of a cluster, against the double.
+//! Node groups, Fargate profiles, Pod Identity associations and the facts of a cluster, against the double.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,8 +9,8 @@ use serde_json::json;
 use shopkeeper_aws::{Account, eks::cluster_facts};
 use shopkeeper_plan::{
     aws::{
-        AwsKind, AwsResource, CapacityType, IamRole, NodeGroup, NodeGroupUpdate,
-        PodIdentityAssociation, Taint, TaintEffect,
+        AwsKind, AwsResource, CapacityType, FargateProfile, FargateSelector, IamRole, NodeGroup,
+        NodeGroupUpdate, PodIdentityAssociation, Taint, TaintEffect,
     },
     failure::{Class, Failure},
     observed::Lifecycle,
@@ -65,6 +65,21 @@ fn node_group(seed: &Seed, node_role_arn: String) -> NodeGroup {
     }
 }
 
+fn fargate_profile(seed: &Seed, pod_execution_role_arn: String) -> FargateProfile {
+    FargateProfile {
+        cluster: CLUSTER.into(),
+        name: "octank-shop-orders".into(),
+        pod_execution_role_arn,
+        subnets: seed.private_subnets().into_iter().collect(),
+        selectors: [FargateSelector {
+            namespace: "shop".into(),
+            labels: [("shopkeeper.dev/pool".to_owned(), "orders".to_owned())].into(),
+        }]
+        .into(),
+        tags: owner_tags(),
+    }
+}
+
 fn taint(key: &str, value: &str) -> Taint {
     Taint {
         key: key.into(),
@@ -80,7 +95,7 @@ async fn a_node_group_follows_what_is_desired_in_every_field() {
     let mut desired = node_group(&seed, node_role(&double, &account).await);
 
     let wanted: AwsResource = desired.clone().into();
-    account.create(&wanted, &token(&wanted)).await.unwrap();
+    account.create(&wanted).await.unwrap();
     let present = look(&account, AwsKind::NodeGroup, &desired.name)
         .await
         .unwrap();
@@ -209,22 +224,26 @@ async fn a_creation_whose_answer_was_lost_is_not_repeated() {
     let account = double.account();
     let desired: AwsResource = node_group(&seed, node_role(&double, &account).await).into();
     double.fault(&json!({"kind": "lost_response", "service": "eks", "operation": "CreateNodegroup", "count": 1}));
-    let failure = account
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     // Once more, as a pass that did not look would do: EKS has one of a name, and the next pass sees whose it is.
-    let again = account.create(&desired, &token(&desired)).await;
+    let again = account.create(&desired).await;
     is_in_use(&again.unwrap_err());
     converge(&double, &account, desired).await;
     let pods = role("orders", "pods.eks.amazonaws.com");
     let pods = converge(&double, &account, pods).await.arn.unwrap();
-    let desired: AwsResource = association(pods).into();
-    account.create(&desired, &token(&desired)).await.unwrap();
-    let again = account.create(&desired, &token(&desired)).await;
-    is_in_use(&again.unwrap_err());
-    converge(&double, &account, desired).await;
+    let fargate = role("octank-fargate", "eks-fargate-pods.amazonaws.com");
+    let fargate = converge(&double, &account, fargate).await.arn.unwrap();
+    let others: [AwsResource; 2] = [
+        association(pods).into(),
+        fargate_profile(&seed, fargate).into(),
+    ];
+    for desired in others {
+        account.create(&desired).await.unwrap();
+        let again = account.create(&desired).await;
+        is_in_use(&again.unwrap_err());
+        converge(&double, &account, desired).await;
+    }
 }
 
 fn is_in_use(failure: &Failure) {
@@ -241,17 +260,11 @@ async fn a_role_that_eks_does_not_know_is_waited_for() {
         format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID),
     )
     .into();
-    let failure = account
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, Class::NotReady, "{failure:?}");
     let desired: AwsResource =
         association(format!("arn:aws:iam::{}:role/not-yet", double::ACCOUNT_ID)).into();
-    let failure = account
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, Class::NotReady, "{failure:?}");
 }
 
@@ -372,7 +385,7 @@ async fn a_node_group_that_could_not_be_made_can_be_deleted() {
     let account = double.account();
     let desired: AwsResource = node_group(&seed, node_role(&double, &account).await).into();
     double.outcome("eks.nodegroup.creating", "CREATE_FAILED");
-    account.create(&desired, &token(&desired)).await.unwrap();
+    account.create(&desired).await.unwrap();
     double.settle();
     let present = look(&account, AwsKind::NodeGroup, &desired.name())
         .await

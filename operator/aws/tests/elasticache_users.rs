@@ -170,10 +170,7 @@ async fn a_password_is_generated_once_and_given_to_the_user() {
     let account = double.account();
     let key = key(&double).await;
     let user = app(CacheAuthentication::Password);
-    let failure = account
-        .create(&user.clone().into(), &token(&user.clone().into()))
-        .await
-        .unwrap_err();
+    let failure = account.create(&user.clone().into()).await.unwrap_err();
     assert!(failure.message.starts_with("GetSecretValue"), "{failure:?}");
 
     let mut secret = secret(&key);
@@ -363,9 +360,7 @@ async fn a_group_is_made_changed_and_removed() {
     assert_eq!(found.lifecycle, Lifecycle::Modifying);
     let desired: AwsResource = group(&["shop-carts-default"]).into();
     let fields = ["users".to_owned()];
-    let refused = account
-        .update(&desired, &found, &fields, &token(&desired))
-        .await;
+    let refused = account.update(&desired, &found, &fields).await;
     assert_eq!(refused.unwrap_err().class, Class::NotReady);
     let nobody_there = present(&double, AwsKind::CacheUser, &nobody().id).await;
     let kept = account

@@ -98,12 +98,7 @@ async fn one_pass_makes_one_change() {
         .await
         .unwrap();
     account
-        .update(
-            &desired,
-            &present,
-            &double::differing(&desired, &present),
-            &double::token(&desired),
-        )
+        .update(&desired, &present, &double::differing(&desired, &present))
         .await
         .unwrap();
     assert_eq!(double.writes().len(), 1, "{:?}", double.writes());
@@ -146,10 +141,7 @@ async fn a_role_of_that_name_is_a_conflict() {
     let account = double.account();
     converge(&double, &account, role()).await;
     let desired = role().into();
-    let failure = account
-        .create(&desired, &double::token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, shopkeeper_plan::failure::Class::Conflict);
 }
 

@@ -109,10 +109,7 @@ async fn a_key_without_its_alias_is_found_by_its_tags() {
     double.fault(
         &json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}),
     );
-    let failure = account
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap_err();
+    let failure = account.create(&desired).await.unwrap_err();
     assert_eq!(failure.class, Class::Transient);
     let present = found(&account).await;
     assert!(differing(&desired, &present).contains(&"alias".to_owned()));
@@ -128,19 +125,12 @@ async fn a_key_that_lists_do_not_show_yet_is_not_made_again() {
     double.fault(
         &json!({"kind": "throttle", "service": "kms", "operation": "CreateAlias", "count": 1}),
     );
-    account
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap_err();
+    account.create(&desired).await.unwrap_err();
     // A clone, as each pass has one, that saw nothing of it.
-    account
-        .clone()
-        .create(&desired, &token(&desired))
-        .await
-        .unwrap();
+    account.clone().create(&desired).await.unwrap();
     assert_eq!(key_count(&double).await, 1);
     // The alias was made, and that is not seen either.
-    account.create(&desired, &token(&desired)).await.unwrap();
+    account.create(&desired).await.unwrap();
     assert_eq!(key_count(&double).await, 1);
     converge(&double, &account, desired).await;
 }
@@ -154,7 +144,7 @@ async fn a_key_that_may_have_been_made_is_looked_for_before_another_is() {
         &json!({"kind": "lost_response", "service": "kms", "operation": "CreateKey", "count": 1}),
     );
     for class in [Class::Transient, Class::NotReady] {
-        let failure = account.create(&desired, &token(&desired)).await;
+        let failure = account.create(&desired).await;
         assert_eq!(failure.unwrap_err().class, class);
     }
     assert_eq!(key_count(&double).await, 1);
@@ -170,10 +160,7 @@ async fn a_second_key_is_told() {
     for _ in 0..2 {
         // Two processes, of which neither knows what the other made.
         let account = double.account();
-        account
-            .create(&desired, &token(&desired))
-            .await
-            .unwrap_err();
+        account.create(&desired).await.unwrap_err();
     }
     let present = found(&double.account()).await;
     let text = present.note.unwrap().to_string();

@@ -110,7 +110,7 @@ async fn a_topic_of_others_is_a_conflict_and_not_taken() {
         .await
         .unwrap();
     let buy = AwsResource::from(topic("buy"));
-    let failure = account.create(&buy, &token(&buy)).await.unwrap_err();
+    let failure = account.create(&buy).await.unwrap_err();
     assert_eq!(failure.class, Class::Conflict, "{failure:?}");
 }
 
@@ -198,12 +198,7 @@ async fn a_subscription_that_nobody_confirmed_is_left_alone() {
     });
     double.forget_calls();
     let failure = account
-        .update(
-            &filtered,
-            &present,
-            &differing(&filtered, &present),
-            &token(&filtered),
-        )
+        .update(&filtered, &present, &differing(&filtered, &present))
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);

@@ -11,7 +11,7 @@ use std::sync::{
 
 use double::{Double, bucket, scope};
 use shopkeeper_aws::{
-    Account, Age, ClientToken, Observer, Tenure,
+    Account, Age, Observer, Tenure,
     calls::{CallRecorder, NoObserver},
     sts,
     tenure::OVER,
@@ -36,10 +36,9 @@ async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     let recorder = CallRecorder::new(Arc::new(NoObserver), None, Arc::clone(&term) as _);
     let account = Account::from_recorder(double.configuration(), recorder);
     let key = ResourceKey::aws(AwsKind::S3Bucket, BUCKET);
-    let token = ClientToken::new("uid", &key, "create");
 
     let before = double.writes().len();
-    let failure = account.create(&bucket(BUCKET), &token).await.unwrap_err();
+    let failure = account.create(&bucket(BUCKET)).await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some(OVER), "{failure}");
     assert_eq!(double.writes().len(), before, "{:?}", double.writes());
     let caller = sts::caller(&account).await.unwrap();
@@ -51,6 +50,6 @@ async fn what_changes_something_is_not_called_once_the_tenure_is_over() {
     assert_eq!(seen.remove(&key), Some(Observation::Absent));
 
     term.0.store(true, Ordering::SeqCst);
-    account.create(&bucket(BUCKET), &token).await.unwrap();
+    account.create(&bucket(BUCKET)).await.unwrap();
     assert!(double.writes().contains(&"CreateBucket".to_owned()));
 }

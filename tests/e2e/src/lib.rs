@@ -6,10 +6,12 @@
 //! cannot hide itself.
 
 mod aws;
+mod definition;
 mod edit;
 mod expect;
 mod http;
 mod kubernetes;
+mod manifests;
 mod records;
 mod scenarios;
 mod secrecy;
@@ -17,10 +19,12 @@ mod shop;
 mod view;
 
 pub use aws::Aws;
+pub use definition::{Definition, Elsewhere, changed, every_field_is_edited, not_shown_by};
 pub use edit::set;
 pub use expect::{equals, includes, text};
 pub use http::get;
 pub use kubernetes::Subject;
+pub use manifests::order_service_with_database;
 pub use records::Ledger;
 pub use scenarios::{Scenario, run_together};
 pub use secrecy::Secrets;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shopkeeper_localenv::{LocalEnvironment, OperatorProcess};
 
 use crate::{Aws, equals, kubernetes};
@@ -145,6 +145,25 @@ impl Shop {
             ])
             .await
             .map(drop)
+    }
+
+    /// Applies a custom resource with this specification.
+    pub async fn apply_specification(
+        &self,
+        subject: &kubernetes::Subject,
+        specification: &Value,
+    ) -> Result<()> {
+        let mut metadata = json!({"name": subject.name});
+        if !subject.namespace.is_empty() {
+            metadata["namespace"] = json!(subject.namespace);
+        }
+        let whole = json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1",
+            "kind": subject.kind,
+            "metadata": metadata,
+            "spec": specification,
+        });
+        self.apply(&whole.to_string()).await
     }
 
     /// The file or folder of `examples` with this name.

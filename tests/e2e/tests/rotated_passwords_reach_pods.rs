@@ -11,7 +11,10 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
 use serde_json::json;
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together};
+use shopkeeper_e2e::{
+    PATIENCE, Shop, Subject, equals, includes, order_service_with_database, read_example,
+    run_together,
+};
 
 const NAMESPACE: &str = "rotation";
 /// Long enough that somebody looks before a rotation has ended.
@@ -48,21 +51,8 @@ async fn rotated_passwords_reach_pods() -> Result<()> {
 }
 
 async fn of_a_database(shop: &Shop, subject: &Subject) -> Result<()> {
-    shop.apply(&format!(
-        "apiVersion: shopkeeper.dev/v1alpha1
-kind: OrderService
-metadata: {{name: orders, namespace: {NAMESPACE}}}
-spec:
-  workload: {{image: registry.example/orders:1, ports: [{{name: http, containerPort: 8080}}]}}
-  nodes: {{type: None}}
-  database:
-    type: RDS
-    rds: {{engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi}}
-  bindings:
-    - {{resource: database, env: [{{name: PASSWORD, template: '{{{{password}}}}'}}]}}
-"
-    ))
-    .await?;
+    shop.apply(&order_service_with_database(subject, ""))
+        .await?;
     shop.until_ready(subject).await?;
     let database = shop.made(subject, "RdsInstance", "database").await?;
     let before = shop.aws.master_password(&database).await?;

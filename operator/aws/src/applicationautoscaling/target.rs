@@ -24,7 +24,7 @@ use crate::{
     error::{ALLOW_IT, CallError, classify, is_code},
     parts::setting,
     request::{differs, incomplete, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Scalable targets. [`Found::id`] is the name of the policy that tracks the metric, whoever gave it that name: AWS allows one
@@ -109,7 +109,7 @@ impl ResourceApi<ScalableTarget> for TargetApi<'_> {
     }
 
     /// The target with its tags; the policy is a call of its own. AWS brings what is scaled into the range at once where it is active.
-    async fn create(&self, desired: &ScalableTarget, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &ScalableTarget) -> Result<(), Failure> {
         self.register(desired)
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
             .send()
@@ -123,7 +123,6 @@ impl ResourceApi<ScalableTarget> for TargetApi<'_> {
         desired: &ScalableTarget,
         found: &Found<ScalableTarget>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if OF_THE_TARGET.iter().any(|field| differs(fields, field)) {
             return self
@@ -156,7 +155,7 @@ impl ResourceApi<ScalableTarget> for TargetApi<'_> {
         &self,
         found: &Found<ScalableTarget>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         let answer = self
             .0

@@ -13,7 +13,7 @@ use crate::{
     account::Account,
     error::{is_code, is_unanswered},
     request::final_name,
-    resource::{ClientToken, Found},
+    resource::{DeletionToken, Found},
 };
 
 /// Longest name of a backup, in characters.
@@ -33,7 +33,7 @@ const OLDEST_AFTER_MANY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) async fn ensure(
     account: &Account,
     found: &Found<DynamoDbTable>,
-    token: &ClientToken,
+    token: &DeletionToken,
 ) -> Result<(), Failure> {
     let table = &found.resource.name;
     let name = final_name(table, token, LONGEST_NAME);

@@ -24,7 +24,7 @@ use crate::{
     error::is_code,
     parts::setting,
     request::{incomplete, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
 };
 
@@ -75,7 +75,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
     }
 
     /// Expiry and point-in-time recovery are calls of their own, which DynamoDB takes once the table is active.
-    async fn create(&self, desired: &DynamoDbTable, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &DynamoDbTable) -> Result<(), Failure> {
         let (provisioned, on_demand) = match desired.capacity {
             Capacity::Provisioned(units) => (Some(definition::throughput(units)?), None),
             Capacity::OnDemand {
@@ -140,7 +140,6 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         desired: &DynamoDbTable,
         found: &Found<DynamoDbTable>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let observed = &found.resource;
         let change = change::next(desired, observed, fields)
@@ -205,7 +204,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         &self,
         found: &Found<DynamoDbTable>,
         mode: DeleteMode,
-        token: &ClientToken,
+        token: &DeletionToken,
     ) -> Result<(), Failure> {
         let name = &found.resource.name;
         if found.lifecycle == Lifecycle::Deleting {

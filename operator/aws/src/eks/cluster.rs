@@ -1,6 +1,7 @@
 //! What there is to know of an EKS cluster. Shopkeeper makes none and changes none.
 
 use aws_sdk_eks::types::AddonStatus;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shopkeeper_plan::{
     facts::ClusterFacts,
     failure::{Class, Failure},
@@ -9,7 +10,7 @@ use shopkeeper_plan::{
 use super::NOT_FOUND;
 use crate::{
     account::Account,
-    error::{classify, is_code},
+    error::{CallError, classify, is_code},
     parts::part,
 };
 
@@ -83,19 +84,9 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
 /// # Errors
 /// AWS's refusal.
 pub async fn count_node_groups(account: &Account, cluster: &str) -> Result<u32, Failure> {
-    let mut pages = account
-        .eks
-        .list_nodegroups()
-        .cluster_name(cluster)
-        .into_paginator()
-        .items()
-        .send();
-    let mut count = 0;
-    while let Some(name) = pages.next().await {
-        name.map_err(|error| classify("ListNodegroups", &error))?;
-        count += 1;
-    }
-    Ok(count)
+    let call = account.eks.list_nodegroups().cluster_name(cluster);
+    let names = call.into_paginator().items().send();
+    counted("ListNodegroups", names.collect().await)
 }
 
 /// How many Fargate profiles the cluster has, whoever made them, and whatever their state.
@@ -103,19 +94,18 @@ pub async fn count_node_groups(account: &Account, cluster: &str) -> Result<u32, 
 /// # Errors
 /// AWS's refusal.
 pub async fn count_fargate_profiles(account: &Account, cluster: &str) -> Result<u32, Failure> {
-    let mut pages = account
-        .eks
-        .list_fargate_profiles()
-        .cluster_name(cluster)
-        .into_paginator()
-        .items()
-        .send();
-    let mut count = 0;
-    while let Some(name) = pages.next().await {
-        name.map_err(|error| classify("ListFargateProfiles", &error))?;
-        count += 1;
-    }
-    Ok(count)
+    let call = account.eks.list_fargate_profiles().cluster_name(cluster);
+    let names = call.into_paginator().items().send();
+    counted("ListFargateProfiles", names.collect().await)
+}
+
+/// How many names a call listed.
+fn counted<E>(call: &str, names: Result<Vec<String>, CallError<E>>) -> Result<u32, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let names = names.map_err(|error| classify(call, &error))?;
+    Ok(u32::try_from(names.len()).unwrap_or(u32::MAX))
 }
 
 /// Whether the agent is installed as an add-on. A degraded one still serves most nodes.

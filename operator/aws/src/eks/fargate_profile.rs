@@ -16,7 +16,7 @@ use super::{NOT_FOUND, id_in, role_may_be_fresh, tag, told, unknown, with_issues
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct FargateProfileApi<'a>(pub(crate) &'a Account);
@@ -44,8 +44,8 @@ impl ResourceApi<FargateProfile> for FargateProfileApi<'_> {
     }
 
     /// EKS makes or deletes one profile of a cluster at a time, and answers ResourceInUseException meanwhile: a conflict, which is
-    /// tried again.
-    async fn create(&self, desired: &FargateProfile, token: &ClientToken) -> Result<(), Failure> {
+    /// tried again. Without a client token, as node groups: a creation that is really repeated meets the profile of its name.
+    async fn create(&self, desired: &FargateProfile) -> Result<(), Failure> {
         let selectors = desired
             .selectors
             .iter()
@@ -65,7 +65,6 @@ impl ResourceApi<FargateProfile> for FargateProfileApi<'_> {
             .set_subnets(Some(desired.subnets.iter().cloned().collect()))
             .set_selectors(Some(selectors))
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
-            .client_request_token(token.as_str())
             .send()
             .await
             .map_err(|error| role_may_be_fresh(classify("CreateFargateProfile", &error)))?;
@@ -78,7 +77,6 @@ impl ResourceApi<FargateProfile> for FargateProfileApi<'_> {
         desired: &FargateProfile,
         found: &Found<FargateProfile>,
         _fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         match &found.arn {
             Some(arn) => tag(self.0, arn, &desired.tags).await,
@@ -90,7 +88,7 @@ impl ResourceApi<FargateProfile> for FargateProfileApi<'_> {
         &self,
         found: &Found<FargateProfile>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());

@@ -16,7 +16,7 @@ use super::{NOT_FOUND, node_group_description::found, role_may_be_fresh, tag};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct NodeGroupApi<'a>(pub(crate) &'a Account);
@@ -47,10 +47,10 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
         }
     }
 
-    /// Without a client token of ours, here and in [`Self::update`]. EKS does not say how long it knows one: a group that is made once
+    /// Without a client token, here and in [`Self::update`]. EKS does not say how long it knows one: a group that is made once
     /// more as it was, since somebody deleted it, or drift that comes back would pass for a repeat, and nothing be done. A creation that
     /// is really repeated meets the group of its name, and a change that is one is refused while the first runs.
-    async fn create(&self, desired: &NodeGroup, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &NodeGroup) -> Result<(), Failure> {
         self.0
             .eks
             .create_nodegroup()
@@ -93,7 +93,6 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
         desired: &NodeGroup,
         found: &Found<NodeGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         match fields
             .iter()
@@ -118,7 +117,7 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
         &self,
         found: &Found<NodeGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());

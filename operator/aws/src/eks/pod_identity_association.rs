@@ -14,7 +14,7 @@ use crate::{
     error::{classify, is_code},
     listing::Pages,
     parts::{part, setting},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct PodIdentityAssociationApi<'a>(pub(crate) &'a Account);
@@ -133,13 +133,9 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
         }))
     }
 
-    /// Without a client token of ours, here and in [`Self::update`]: what is made once more as it was, and drift that comes back, would
+    /// Without a client token, here and in [`Self::update`]: what is made once more as it was, and drift that comes back, would
     /// carry a known token, and EKS might take it for a repeat. A service account has one association: a real repeat meets it.
-    async fn create(
-        &self,
-        desired: &PodIdentityAssociation,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &PodIdentityAssociation) -> Result<(), Failure> {
         self.0
             .eks
             .create_pod_identity_association()
@@ -159,7 +155,6 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
         desired: &PodIdentityAssociation,
         found: &Found<PodIdentityAssociation>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if fields.iter().any(|field| field == "roleArn") {
             self.0
@@ -188,7 +183,7 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
         &self,
         found: &Found<PodIdentityAssociation>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         let answer = self
             .0

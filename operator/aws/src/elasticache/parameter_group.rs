@@ -19,7 +19,7 @@ use crate::{
     parameters::{SET_BY_THE_USER, to_reset, to_set},
     parts::{part, setting},
     request::{differs, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Parameter groups.
@@ -66,11 +66,7 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
     }
 
     /// The group alone; its parameters are a call of their own, which [`Self::update`] makes.
-    async fn create(
-        &self,
-        desired: &CacheParameterGroup,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &CacheParameterGroup) -> Result<(), Failure> {
         self.0
             .elasticache
             .create_cache_parameter_group()
@@ -91,7 +87,6 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
         desired: &CacheParameterGroup,
         found: &Found<CacheParameterGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let (set, reset) = if differs(fields, "parameters") {
             (
@@ -137,7 +132,7 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
         &self,
         found: &Found<CacheParameterGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

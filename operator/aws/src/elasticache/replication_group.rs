@@ -25,7 +25,7 @@ use crate::{
     listing::pages,
     parts::part,
     request::{differs, final_name, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Replication groups.
@@ -61,11 +61,7 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         Ok(Some(found(name, group, member?.as_ref(), tags?)))
     }
 
-    async fn create(
-        &self,
-        desired: &CacheReplicationGroup,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &CacheReplicationGroup) -> Result<(), Failure> {
         let encrypted = desired.transit_encryption != TransitEncryption::Disabled;
         let created = self
             .0
@@ -109,7 +105,6 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         desired: &CacheReplicationGroup,
         found: &Found<CacheReplicationGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let change = change::next(desired, &found.resource, fields)
             .ok_or_else(|| nothing_to_change("ElastiCache replication group", fields))?;
@@ -176,7 +171,7 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
         &self,
         found: &Found<CacheReplicationGroup>,
         mode: DeleteMode,
-        token: &ClientToken,
+        token: &DeletionToken,
     ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());

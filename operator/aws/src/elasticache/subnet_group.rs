@@ -14,7 +14,7 @@ use crate::{
     listing::pages,
     parts::part,
     request::{differs, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Subnet groups.
@@ -62,11 +62,7 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         }))
     }
 
-    async fn create(
-        &self,
-        desired: &CacheSubnetGroup,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &CacheSubnetGroup) -> Result<(), Failure> {
         self.0
             .elasticache
             .create_cache_subnet_group()
@@ -85,7 +81,6 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         desired: &CacheSubnetGroup,
         found: &Found<CacheSubnetGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let description = differs(fields, "description").then(|| desired.description.clone());
         let subnets =
@@ -113,7 +108,7 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
         &self,
         found: &Found<CacheSubnetGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

@@ -17,7 +17,7 @@ use crate::{
     listing::pages,
     parts::part,
     request::{differs, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     secretsmanager,
 };
 
@@ -73,7 +73,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         }))
     }
 
-    async fn create(&self, desired: &CacheUser, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &CacheUser) -> Result<(), Failure> {
         let (mode, version) = self.authentication(desired).await?;
         let mut tags = desired.tags.clone();
         tags.extend(version);
@@ -98,7 +98,6 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         desired: &CacheUser,
         found: &Found<CacheUser>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let proves_otherwise =
             differs(fields, "authentication") || differs(fields, "passwordCurrent");
@@ -139,7 +138,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         &self,
         found: &Found<CacheUser>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

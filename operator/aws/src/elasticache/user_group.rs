@@ -13,7 +13,7 @@ use crate::{
     listing::pages,
     parts::part,
     request::{differs, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// User groups.
@@ -45,7 +45,7 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
         }))
     }
 
-    async fn create(&self, desired: &CacheUserGroup, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &CacheUserGroup) -> Result<(), Failure> {
         self.0
             .elasticache
             .create_user_group()
@@ -64,7 +64,6 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
         desired: &CacheUserGroup,
         found: &Found<CacheUserGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if differs(fields, "users") {
             let users = &found.resource.users;
@@ -90,7 +89,7 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
         &self,
         found: &Found<CacheUserGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

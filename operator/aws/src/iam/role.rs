@@ -19,7 +19,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     parts::setting,
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct RoleApi<'a>(pub(crate) &'a Account);
@@ -73,7 +73,7 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
     }
 
     /// The role alone; IAM takes its policies one call each, which [`Self::update`] makes.
-    async fn create(&self, desired: &IamRole, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &IamRole) -> Result<(), Failure> {
         self.0
             .iam
             .create_role()
@@ -92,7 +92,6 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
         desired: &IamRole,
         found: &Found<IamRole>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         match fields.first().map(String::as_str) {
             Some("trustPolicy") => self.set_trust_policy(desired).await,
@@ -116,7 +115,7 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
         &self,
         found: &Found<IamRole>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         let role = &found.resource;
         for arn in &role.managed_policy_arns {

@@ -18,7 +18,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     parts::{part, setting},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging,
 };
 
@@ -100,7 +100,7 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
     /// The key with its policy and tags, and its alias at once. KMS takes no client token and its lists lag behind, so that a
     /// pass soon after could miss a key that has no alias and make another: what was made is remembered for as long. Rotation is
     /// brought by [`Self::update`].
-    async fn create(&self, desired: &KmsKey, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &KmsKey) -> Result<(), Failure> {
         let purpose = desired.alias.as_deref().unwrap_or_default();
         let id = match self.0.made.lately(purpose) {
             Some(Some(id)) => id,
@@ -139,7 +139,6 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         desired: &KmsKey,
         found: &Found<KmsKey>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let id = id_of(found)?;
         // A disabled key takes no rotation, and one pending deletion takes nothing else.
@@ -168,7 +167,7 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         &self,
         found: &Found<KmsKey>,
         mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if mode != DeleteMode::Everything {
             return Err(Failure::new(

@@ -22,7 +22,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     listing::pages,
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct InstanceApi<'a>(pub(crate) &'a Account);
@@ -63,7 +63,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         }))
     }
 
-    async fn create(&self, desired: &RdsInstance, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &RdsInstance) -> Result<(), Failure> {
         creation(&self.0.rds, desired)
             .send()
             .await
@@ -76,7 +76,6 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         desired: &RdsInstance,
         found: &Found<RdsInstance>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if fields.iter().all(|field| field == "tags") {
             return tag(self.0, found.arn.as_deref(), &desired.tags).await;
@@ -108,7 +107,7 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
         &self,
         found: &Found<RdsInstance>,
         mode: DeleteMode,
-        token: &ClientToken,
+        token: &DeletionToken,
     ) -> Result<(), Failure> {
         if found.lifecycle == Lifecycle::Deleting {
             return Ok(());
@@ -206,7 +205,7 @@ fn opened(identifier: &str) -> String {
 
 /// The name of the last snapshot: the same for each try, and another for each instance that ever had the identifier, since
 /// the snapshot of the one before is still there.
-fn final_snapshot(found: &Found<RdsInstance>, token: &ClientToken) -> String {
+fn final_snapshot(found: &Found<RdsInstance>, token: &DeletionToken) -> String {
     let instance = format!(
         "{}\n{}",
         token.as_str(),

@@ -15,7 +15,7 @@ use crate::{
     listing::pages,
     parameters::{SET_BY_THE_USER, to_reset, to_set},
     parts::{part, setting},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct ParameterGroupApi<'a>(pub(crate) &'a Account);
@@ -65,11 +65,7 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
     }
 
     /// The group alone; its parameters are a call of their own, which [`Self::update`] makes.
-    async fn create(
-        &self,
-        desired: &RdsParameterGroup,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &RdsParameterGroup) -> Result<(), Failure> {
         self.0
             .rds
             .create_db_parameter_group()
@@ -90,7 +86,6 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
         desired: &RdsParameterGroup,
         found: &Found<RdsParameterGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if !fields.iter().any(|field| field == "parameters") {
             return tag(self.0, found.arn.as_deref(), &desired.tags).await;
@@ -134,7 +129,7 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
         &self,
         found: &Found<RdsParameterGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

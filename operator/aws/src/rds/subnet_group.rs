@@ -12,7 +12,7 @@ use crate::{
     error::{classify, is_code},
     listing::pages,
     parts::part,
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 pub(crate) struct SubnetGroupApi<'a>(pub(crate) &'a Account);
@@ -60,7 +60,7 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         }))
     }
 
-    async fn create(&self, desired: &RdsSubnetGroup, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &RdsSubnetGroup) -> Result<(), Failure> {
         self.0
             .rds
             .create_db_subnet_group()
@@ -79,7 +79,6 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         desired: &RdsSubnetGroup,
         found: &Found<RdsSubnetGroup>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let changes = |name: &str| fields.iter().any(|field| field == name);
         if !changes("subnets") && !changes("description") {
@@ -109,7 +108,7 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
         &self,
         found: &Found<RdsSubnetGroup>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

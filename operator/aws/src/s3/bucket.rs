@@ -9,7 +9,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     request::nothing_to_change,
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Buckets. [`Found::id`] is the account that owns the bucket, which every call names: a bucket of that name in another
@@ -30,7 +30,7 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
 
     /// S3 takes the tags with the bucket, and every other setting by a call of its own. Since 2023 a new bucket blocks
     /// public access, has no access control lists and is encrypted, so that there is no moment in which it is open.
-    async fn create(&self, desired: &S3Bucket, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &S3Bucket) -> Result<(), Failure> {
         let region = (desired.region != UNNAMED_REGION)
             .then(|| sdk::BucketLocationConstraint::from(desired.region.as_str()));
         let configuration = sdk::CreateBucketConfiguration::builder()
@@ -54,7 +54,6 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
         desired: &S3Bucket,
         found: &Found<S3Bucket>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         for field in fields {
             if settings::change(&self.0.s3, desired, found, field).await? {
@@ -69,7 +68,7 @@ impl ResourceApi<S3Bucket> for BucketApi<'_> {
         &self,
         found: &Found<S3Bucket>,
         mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if mode == DeleteMode::Everything && content::remove_page(&self.0.s3, found).await? {
             return Ok(());

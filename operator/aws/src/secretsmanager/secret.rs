@@ -18,7 +18,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     request::{differs, nothing_to_change},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Secrets. What is in them is read by [`super::Passwords`] alone.
@@ -84,11 +84,7 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
 
     /// Without the client token, from which Secrets Manager would make the id of the version: a secret that is made once more has
     /// another password, and its version another id.
-    async fn create(
-        &self,
-        desired: &SecretsManagerSecret,
-        _token: &ClientToken,
-    ) -> Result<(), Failure> {
+    async fn create(&self, desired: &SecretsManagerSecret) -> Result<(), Failure> {
         let password = generate();
         let content = json!({"username": desired.username, "password": password.expose()});
         self.0
@@ -111,7 +107,6 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
         desired: &SecretsManagerSecret,
         _found: &Found<SecretsManagerSecret>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         if differs(fields, "description") || differs(fields, "kmsKeyArn") {
             return self
@@ -146,7 +141,7 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
         &self,
         found: &Found<SecretsManagerSecret>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         self.0.passwords.forget(&found.resource.name);
         match self

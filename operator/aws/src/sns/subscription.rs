@@ -18,7 +18,7 @@ use crate::{
     error::{classify, is_code},
     parts::setting,
     request::{differs, document, nothing_to_change},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
 };
 
 /// Subscriptions. [`Found::arn`] is `None` until the endpoint has confirmed: SNS shows no ARN before, and without one a
@@ -98,7 +98,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         }))
     }
 
-    async fn create(&self, desired: &SnsSubscription, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &SnsSubscription) -> Result<(), Failure> {
         // Only what differs from SNS's defaults: some protocols refuse an attribute whatever its value.
         let attributes: HashMap<_, _> = settings(desired)
             .into_iter()
@@ -128,7 +128,6 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         desired: &SnsSubscription,
         found: &Found<SnsSubscription>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let Some(arn) = &found.arn else {
             // What was asked for when it was made takes hold with the confirmation. To subscribe again would only ask
@@ -160,7 +159,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         &self,
         found: &Found<SnsSubscription>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         let Some(arn) = &found.arn else { return Ok(()) };
         match self.0.sns.unsubscribe().subscription_arn(arn).send().await {

@@ -19,7 +19,7 @@ use crate::{
     error::{classify, is_code},
     parts::setting,
     request::{differs, document, incomplete, nothing_to_change},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
 };
 
@@ -76,7 +76,7 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     }
 
     /// CreateTopic of a topic with the same attributes and tags succeeds, and refuses one with others.
-    async fn create(&self, desired: &SnsTopic, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &SnsTopic) -> Result<(), Failure> {
         let mut attributes: HashMap<_, _> = settings(desired)
             .into_iter()
             .map(|(_, name, value)| (name.to_owned(), value))
@@ -106,7 +106,6 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
         desired: &SnsTopic,
         _found: &Found<SnsTopic>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let next = settings(desired)
             .into_iter()
@@ -143,7 +142,7 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
         &self,
         found: &Found<SnsTopic>,
         _mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         match self
             .0

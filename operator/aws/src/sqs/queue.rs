@@ -19,7 +19,7 @@ use crate::{
     error::{classify, is_code},
     parts::setting,
     request::{differs, document, nothing_to_change, unreadable},
-    resource::{ClientToken, Found, ResourceApi},
+    resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
 };
 
@@ -65,7 +65,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
     }
 
     /// CreateQueue of a queue with the same attributes succeeds, and refuses one with others.
-    async fn create(&self, desired: &SqsQueue, _token: &ClientToken) -> Result<(), Failure> {
+    async fn create(&self, desired: &SqsQueue) -> Result<(), Failure> {
         let mut attributes = settings(desired, |_| true);
         if desired.fifo {
             // `false` is refused.
@@ -91,7 +91,6 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         desired: &SqsQueue,
         found: &Found<SqsQueue>,
         fields: &[String],
-        _token: &ClientToken,
     ) -> Result<(), Failure> {
         let attributes = settings(desired, |field| differs(fields, field));
         if !attributes.is_empty() {
@@ -128,7 +127,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         &self,
         found: &Found<SqsQueue>,
         mode: DeleteMode,
-        _token: &ClientToken,
+        _token: &DeletionToken,
     ) -> Result<(), Failure> {
         if let (DeleteMode::Snapshot, Some(url)) = (mode, &found.id) {
             match self.attributes(url).await? {

@@ -19,11 +19,10 @@ use shopkeeper_plan::{
 };
 
 use crate::{
+    ground::Ground,
     of_life,
-    specimen::{
-        Ground, NOT_SET, Values, alternate, drift_by_sdk, has_no_way_back, is_fixed,
-        throttled_operations,
-    },
+    other_values::{Values, alternate, drift_by_sdk, has_no_way_back, is_fixed},
+    specimen::{NOT_SET, throttled_operations},
     unset_fields,
     world::{Outcome, World, told},
 };

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod building_blocks;
 #[path = "../double/mod.rs"]
 mod double;
+mod ground;
 mod lives;
+mod other_values;
 mod specimen;
 mod world;
 
@@ -16,9 +19,10 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
+use ground::Ground;
 use lives::{Cells, LIVES};
 use shopkeeper_plan::aws::{AwsKind, AwsResource};
-use specimen::{Ground, NOT_SET, specimen};
+use specimen::{NOT_SET, specimen};
 
 /// What is known to be broken, and why. A cell of these that holds fails the test: it is to be taken out.
 const EXPECTED_FAILURES: &[(AwsKind, &str, &str)] = &[];

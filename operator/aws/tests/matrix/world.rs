@@ -1,9 +1,11 @@
 //! One custom resource with one resource of AWS, in the loop of the operator: observe, plan, write down, execute. What the manager does
 //! for a whole one, without Kubernetes.
 
+mod somebody_else;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use shopkeeper_aws::{Account, ClientToken, Scope};
+use shopkeeper_aws::{Account, DeletionToken, Scope};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, Section},
@@ -20,7 +22,9 @@ use shopkeeper_plan::{
 
 use crate::{
     double::{ACCOUNT_ID, CLUSTER, REGION},
-    specimen::{Ground, Specimen, Values},
+    ground::Ground,
+    other_values::Values,
+    specimen::Specimen,
 };
 
 /// A life ends in fewer passes than this, whatever AWS does to it.
@@ -295,30 +299,18 @@ impl<'a> World<'a> {
                 .present(&step.key)
                 .ok_or_else(|| Failure::new(Class::Bug, "was not observed"))
         };
-        let token = |intent: &str| ClientToken::new(&self.owner.uid, &step.key, intent);
         match &step.operation {
-            Operation::AwsCreate { desired } => {
-                self.account
-                    .create(desired, &token(&desired.intent()))
-                    .await
-            }
+            Operation::AwsCreate { desired } => self.account.create(desired).await,
             Operation::AwsUpdate { desired, fields } => {
-                let token = token(&desired.intent());
-                self.account
-                    .update(desired, present()?, fields, &token)
-                    .await
+                self.account.update(desired, present()?, fields).await
             }
             Operation::AwsAdopt { desired } => {
-                let token = token(&desired.intent());
                 let tags = ["tags".to_owned()];
-                self.account
-                    .update(desired, present()?, &tags, &token)
-                    .await
+                self.account.update(desired, present()?, &tags).await
             }
             Operation::AwsDelete { mode } => {
-                self.account
-                    .delete(present()?, *mode, &token("delete"))
-                    .await
+                let token = DeletionToken::new(&self.owner.uid, &step.key, self.owner.generation);
+                self.account.delete(present()?, *mode, &token).await
             }
             Operation::KubernetesApply { .. }
             | Operation::KubernetesDelete
@@ -398,47 +390,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Somebody else brings the resource to other values, outside of any plan.
-    pub async fn drift(&self, values: &Values) -> Outcome {
-        let account = &self.ground.somebody_else;
-        let other = with(&self.desired(self.wish()), values);
-        let key = self.key();
-        let ResourceKind::Aws(kind) = key.kind else {
-            return Err(format!("{key} is none of AWS"));
-        };
-        let mut last = Vec::new();
-        for _ in 0..20 {
-            let observation = account.observe(kind, &key.name, &self.scope()).await;
-            let Observation::Present(present) = observation else {
-                return Err(format!("cannot drift: {observation:?}"));
-            };
-            last = difference::aws(&other, &present.resource)
-                .iter()
-                .map(|difference| difference.field.name.to_owned())
-                .collect();
-            if last.is_empty() {
-                return Ok(());
-            }
-            let token = ClientToken::new("somebody else", &key, &other.intent());
-            account
-                .update(&other, &present, &last, &token)
-                .await
-                .map_err(|failure| format!("cannot drift to {values:?}: {failure}"))?;
-        }
-        Err(format!("does not drift to {values:?}: {last:?}"))
-    }
-
     fn specimen(&self) -> Specimen {
         let (resource, prerequisites) = self.wishes.split_last().unwrap();
         Specimen {
             prerequisites: prerequisites.to_vec(),
             resource: resource.clone(),
         }
-    }
-
-    /// Another custom resource's world with the same resources.
-    pub fn taken_over_by(&self, name: &str, uid: &str) -> World<'a> {
-        World::new(self.ground, &self.specimen(), name, uid)
     }
 
     /// The same custom resource, wishing for other values, as a process sees it that knows nothing yet.
@@ -459,39 +416,6 @@ impl<'a> World<'a> {
     pub fn restart(&mut self) {
         self.account = self.ground.double.account_of(&self.caller);
         self.absent.clear();
-    }
-
-    /// Makes it, with what it rests on, as nobody's: without tags.
-    pub async fn make_untagged(&self) -> Outcome {
-        for wish in &self.wishes {
-            for _ in 0..30 {
-                match self.look(&wish.key()).await {
-                    Observation::Present(present) => {
-                        let fields: Vec<String> = difference::aws(wish, &present.resource)
-                            .iter()
-                            .map(|difference| difference.field.name.to_owned())
-                            .collect();
-                        if fields.is_empty() {
-                            break;
-                        }
-                        let token = ClientToken::new("nobody", &wish.key(), "update");
-                        self.account
-                            .update(wish, &present, &fields, &token)
-                            .await
-                            .map_err(|failure| format!("cannot be prepared: {failure}"))?;
-                    }
-                    Observation::Absent => {
-                        let token = ClientToken::new("nobody", &wish.key(), "create");
-                        self.account
-                            .create(wish, &token)
-                            .await
-                            .map_err(|failure| format!("cannot be made untagged: {failure}"))?;
-                    }
-                    Observation::Unknown(failure) => return Err(failure.to_string()),
-                }
-            }
-        }
-        Ok(())
     }
 }
 

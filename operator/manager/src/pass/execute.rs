@@ -6,7 +6,7 @@ use kube::{
     core::{DynamicObject, GroupVersionKind},
 };
 use shopkeeper_api::Managed;
-use shopkeeper_aws::{ClientToken, calls::noting_writes};
+use shopkeeper_aws::{DeletionToken, calls::noting_writes};
 use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
 use shopkeeper_plan::{
     attempts::attempt_of,
@@ -143,23 +143,14 @@ async fn take<K: Managed>(
     let account = &site.session.account;
     let writer = &subject.world.writer;
     match &step.operation {
-        Operation::AwsCreate { desired } => account.create(desired, &token(subject, step)).await,
+        Operation::AwsCreate { desired } => account.create(desired).await,
         Operation::AwsUpdate { desired, fields } => {
             let present = present(step, observed)?;
-            account
-                .update(desired, present, fields, &token(subject, step))
-                .await
+            account.update(desired, present, fields).await
         }
         Operation::AwsAdopt { desired } => {
             let present = present(step, observed)?;
-            account
-                .update(
-                    desired,
-                    present,
-                    &["tags".to_owned()],
-                    &token(subject, step),
-                )
-                .await
+            account.update(desired, present, &["tags".to_owned()]).await
         }
         Operation::AwsDelete { mode } => {
             let present = present(step, observed)?;
@@ -167,7 +158,10 @@ async fn take<K: Managed>(
                 let memory = &subject.world.memory;
                 memory.deleted_again(&subject.owner.uid, &step.key);
             }
-            account.delete(present, *mode, &token(subject, step)).await
+            // What was taken out, put back and written to since is not saved by the backup of the first time.
+            let owner = &subject.owner;
+            let token = DeletionToken::new(&owner.uid, &step.key, owner.generation);
+            account.delete(present, *mode, &token).await
         }
         Operation::KubernetesApply { desired } => {
             apply(subject, step, desired, observed, site.policies).await
@@ -206,18 +200,6 @@ fn present<'a>(step: &Step, observed: &'a Observed) -> Result<&'a Present, Failu
             ),
         )
     })
-}
-
-fn token<K: Managed>(subject: &Subject<'_, K>, step: &Step) -> ClientToken {
-    let intent = match &step.operation {
-        Operation::AwsCreate { desired }
-        | Operation::AwsUpdate { desired, .. }
-        | Operation::AwsAdopt { desired } => desired.intent(),
-        // The name of a last snapshot is made from it: the same for every try, and another one for another deletion. What was taken out,
-        // put back and written to since is not saved by the backup of the first time.
-        _ => format!("delete\n{}", subject.owner.generation),
-    };
-    ClientToken::new(&subject.owner.uid, &step.key, &intent)
 }
 
 fn identity<K: Managed>(

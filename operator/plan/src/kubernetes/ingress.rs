@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
+    load_balancer::{pairs, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
     facts::PlatformFacts,
-    names::{CLUSTER_TAG, OWNER_TAG},
     resolve::{IngressClass, LoadBalancer, ResolvedTls, Rule},
 };
 
@@ -22,7 +22,7 @@ fn has_web_acl(found: &Value) -> bool {
     found["metadata"]["annotations"][format!("{PREFIX}/{WEB_ACL}")].is_string()
 }
 
-/// A load balancer with its rules. `found` is the Ingress as it is. It is told the subnets by id: discovery by tags would find those of other clusters.
+/// A load balancer with its rules. `found` is the Ingress as it is.
 pub fn build(
     frame: &Frame<'_>,
     load_balancer: &LoadBalancer,
@@ -78,25 +78,7 @@ fn of_controller(
     platform: &PlatformFacts,
     found: Option<&Value>,
 ) -> Map<String, Value> {
-    let subnets = if load_balancer.public {
-        &platform.public_subnets
-    } else {
-        &platform.private_subnets
-    };
-    let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
     let settings = &load_balancer.settings;
-    let attributes: Vec<String> = settings
-        .attributes
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let mut tags = platform.tags.clone();
-    tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
-    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
-    let tags: Vec<String> = tags
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
     let mut annotations = vec![
         (
             "scheme",
@@ -109,8 +91,8 @@ fn of_controller(
         ),
         // Pods are targets themselves: a node that goes does not take connections of other nodes' pods with it.
         ("target-type", "ip".to_owned()),
-        ("subnets", subnets.join(",")),
-        ("load-balancer-attributes", attributes.join(",")),
+        ("subnets", subnets(platform, load_balancer.public)),
+        ("load-balancer-attributes", pairs(&settings.attributes)),
         (
             "target-group-attributes",
             format!(
@@ -118,7 +100,7 @@ fn of_controller(
                 settings.deregistration_delay_seconds
             ),
         ),
-        ("tags", tags.join(",")),
+        ("tags", tags(frame, platform)),
     ];
     match &load_balancer.tls {
         ResolvedTls::None => annotations.push(("listen-ports", r#"[{"HTTP":80}]"#.to_owned())),

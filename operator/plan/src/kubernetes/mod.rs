@@ -12,6 +12,7 @@ pub(crate) mod deployment;
 pub(crate) mod horizontal_pod_autoscaler;
 pub(crate) mod http_route;
 pub(crate) mod ingress;
+mod load_balancer;
 pub(crate) mod network_policy;
 pub mod object;
 pub(crate) mod pod;

@@ -5,11 +5,12 @@ use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject,
+    load_balancer::{pairs, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
     facts::PlatformFacts,
-    names::{CLUSTER_TAG, OWNER_TAG, Owner},
+    names::Owner,
     resolve::{
         Component, ResolvedExposure, ResolvedService, ResolvedServiceLoadBalancer, selector,
     },
@@ -106,32 +107,21 @@ fn of_pods(
         .build()
 }
 
-/// What the controller is told. The subnets by id: discovery by tags would find those of other clusters.
+/// What the controller is told.
 fn of_network_load_balancer(
     frame: &Frame<'_>,
     load_balancer: &ResolvedServiceLoadBalancer,
     platform: &PlatformFacts,
 ) -> Map<String, Value> {
-    let (scheme, subnets) = match load_balancer.exposure {
-        Exposure::Public => ("internet-facing", &platform.public_subnets),
-        Exposure::Internal => ("internal", &platform.private_subnets),
-    };
-    let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
-    let mut tags = platform.tags.clone();
-    tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
-    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
-    let pairs = |map: &std::collections::BTreeMap<String, String>| {
-        let pairs: Vec<String> = map
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        pairs.join(",")
+    let (scheme, public) = match load_balancer.exposure {
+        Exposure::Public => ("internet-facing", true),
+        Exposure::Internal => ("internal", false),
     };
     let mut annotations = vec![
         ("scheme", scheme.to_owned()),
         ("nlb-target-type", "ip".to_owned()),
-        ("subnets", subnets.join(",")),
-        ("additional-resource-tags", pairs(&tags)),
+        ("subnets", subnets(platform, public)),
+        ("additional-resource-tags", tags(frame, platform)),
     ];
     if !load_balancer.attributes.is_empty() {
         annotations.push(("attributes", pairs(&load_balancer.attributes)));

@@ -3,7 +3,7 @@
 use shopkeeper_api::{CatalogService, resource::Service};
 
 use super::{
-    Context, References, Resolve, Resolved, ServiceKey, cache, component, external_secrets, media,
+    Context, References, Resolve, Resolved, ServiceKey, cache, endpoints, external_secrets, media,
     owner_of, table,
 };
 use crate::{claims::Claim, facts::PlatformFacts, failure::Failure};
@@ -64,6 +64,6 @@ impl Resolve for CatalogService {
 
 impl super::HasPorts for CatalogService {
     fn service_ports(&self) -> Vec<super::ServicePort> {
-        component::service_ports(&self.spec.workload)
+        endpoints::service_ports(&self.spec.workload)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use core::net::IpAddr;
-
 use shopkeeper_api::{
     Tier,
     bindings::{Binding, EnvTemplate},
@@ -18,8 +16,9 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures,
-    external,
+    Context, ResolvedEndpoint, ResolvedExposure, ServiceKey, container,
+    endpoints::{check_name, endpoints},
+    exposures, external,
     external::ResolvedExternal,
     external_secrets, fargate, identity,
     identity::ComponentIdentity,
@@ -30,11 +29,7 @@ use super::{
     variables,
 };
 pub use super::{nodes::Placement, replicas::Replicas};
-use crate::{
-    failure::{Class, Failure},
-    outputs::{Output, Outputs},
-    template::Template,
-};
+use crate::{failure::Failure, template::Template};
 
 /// A workload with every default applied that does not depend on AWS.
 #[derive(Clone, Debug)]
@@ -88,15 +83,6 @@ pub struct ResolvedBinding {
     pub secret_name: String,
     /// Variables and their templates.
     pub env: Vec<(String, Template)>,
-}
-
-/// A variable that says where another service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedEndpoint {
-    /// Name of the variable.
-    pub name: String,
-    /// Its value.
-    pub value: String,
 }
 
 /// Where Prometheus finds metrics.
@@ -302,7 +288,10 @@ fn resolve_binding(
     })
 }
 
-fn templates(field: &str, declared: &[EnvTemplate]) -> Result<Vec<(String, Template)>, Failure> {
+pub(super) fn templates(
+    field: &str,
+    declared: &[EnvTemplate],
+) -> Result<Vec<(String, Template)>, Failure> {
     declared
         .iter()
         .map(|env| {
@@ -317,67 +306,6 @@ fn templates(field: &str, declared: &[EnvTemplate]) -> Result<Vec<(String, Templ
         .collect()
 }
 
-/// The ports of a service as others see them.
-#[must_use]
-pub fn service_ports(workload: &Workload) -> Vec<ServicePort> {
-    workload
-        .ports
-        .iter()
-        .map(|port| ServicePort {
-            name: port.name.clone(),
-            number: port.effective_service_port(),
-            tls: port.name == "https" || port.app_protocol.as_deref() == Some("https"),
-        })
-        .collect()
-}
-
-/// Finds a referenced service's port.
-pub(super) fn find_port<'a>(
-    context: Context<'a>,
-    key: &ServiceKey,
-    field: &str,
-    port: Option<&str>,
-) -> Result<&'a ServicePort, Failure> {
-    let service = context.references.services.get(key).ok_or_else(|| {
-        Failure::new(
-            Class::NotReady,
-            format!("{field} names {key}, which does not exist"),
-        )
-        .with_remedy("create it, or correct the name")
-    })?;
-    check_name(key, service, field)?;
-    let found = match port {
-        Some(name) => service.ports.iter().find(|port| port.name == name),
-        None => service.ports.first(),
-    };
-    found.ok_or_else(|| match port {
-        Some(name) => Failure::invalid(
-            &format!("{field}.port"),
-            &format!("{key} has no port {name}"),
-            "name one of its workload.ports",
-        ),
-        None => Failure::invalid(
-            field,
-            &format!("{key} has no ports"),
-            "give it a port in workload.ports",
-        ),
-    })
-}
-
-/// Refuses a reference that means the pods of somebody else.
-fn check_name(key: &ServiceKey, service: &ServiceFacts, field: &str) -> Result<(), Failure> {
-    let Some(other) = &service.name_taken_by else {
-        return Ok(());
-    };
-    Err(Failure::new(
-        Class::NotReady,
-        format!("{field} names {key}, whose name belongs to {other}: the pods that go by it are not of that service"),
-    )
-    .with_remedy(format!(
-        "see the condition Ready of {key}; give one of the two another name, or name {other} here if that is meant"
-    )))
-}
-
 /// Who may connect. A service that is not there yet lets nobody in.
 fn callers(
     context: Context<'_>,
@@ -389,7 +317,7 @@ fn callers(
         .iter()
         .filter_map(|caller| caller.cidr.as_ref())
     {
-        if !is_network(network) {
+        if !network::is_network(network) {
             return Err(Failure::invalid(
                 &format!("{}.callers[{network}].cidr", place.field),
                 "has bits set beyond the length of its prefix, which Kubernetes refuses",
@@ -417,70 +345,6 @@ fn callers(
     Ok(tier.callers.to_vec())
 }
 
-/// Whether all bits beyond the length of the prefix are zero. That it is a network at all was checked at admission.
-fn is_network(cidr: &str) -> bool {
-    let Some((address, length)) = cidr.split_once('/') else {
-        return false;
-    };
-    let (bits, width) = match address.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => (u128::from(address.to_bits()) << 96, 32),
-        Ok(IpAddr::V6(address)) => (address.to_bits(), 128),
-        Err(_) => return false,
-    };
-    match length.parse::<u32>() {
-        Ok(length) if length <= width => bits.checked_shl(length).unwrap_or(0) == 0,
-        _ => false,
-    }
-}
-
-fn endpoints(
-    context: Context<'_>,
-    place: &Place<'_>,
-    tier: &Tier<'_>,
-) -> Result<Vec<ResolvedEndpoint>, Failure> {
-    let mut resolved = Vec::new();
-    for endpoint in tier.endpoints {
-        let field = format!("{}.endpoints[{}]", place.field, endpoint.service.name);
-        let key = ServiceKey::of(&endpoint.service, &context.owner.namespace);
-        let port = find_port(context, &key, &field, endpoint.port.as_deref())?;
-        let outputs = endpoint_outputs(&key, port);
-        for (name, template) in templates(&field, &endpoint.env)? {
-            match template.render(&outputs) {
-                Ok(Output::Plain(value)) => resolved.push(ResolvedEndpoint { name, value }),
-                Ok(Output::Secret(_)) => {}
-                Err(missing) => {
-                    let missing: Vec<_> = missing.into_iter().collect();
-                    let problem = format!("no endpoint has {}", missing.join(", "));
-                    return Err(Failure::invalid(
-                        &format!("{field}.env[{name}].template"),
-                        &problem,
-                        "use host, port, scheme, endpoint or url",
-                    ));
-                }
-            }
-        }
-    }
-    Ok(resolved)
-}
-
-fn endpoint_outputs(key: &ServiceKey, port: &ServicePort) -> Outputs {
-    let host = format!("{}.{}.svc", key.name, key.namespace);
-    let scheme = if port.tls { "https" } else { "http" };
-    let default = if port.tls { 443 } else { 80 };
-    let endpoint = format!("{host}:{}", port.number);
-    let url = if port.number == default {
-        format!("{scheme}://{host}")
-    } else {
-        format!("{scheme}://{endpoint}")
-    };
-    Outputs::new()
-        .with("host", host)
-        .with("port", port.number.to_string())
-        .with("scheme", scheme)
-        .with("endpoint", endpoint)
-        .with("url", url)
-}
-
 /// Labels by which the pods of a component are selected. They can never change: a Deployment's selector is immutable.
 #[must_use]
 pub fn selector(component: &str, instance: &str) -> BTreeMap<String, String> {
@@ -491,58 +355,4 @@ pub fn selector(component: &str, instance: &str) -> BTreeMap<String, String> {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_leaves_out_the_port_that_its_scheme_implies() {
-        let key = ServiceKey {
-            kind: shopkeeper_api::reference::ServiceKind::OrderService,
-            namespace: "shop".into(),
-            name: "orders".into(),
-        };
-        let url = |number, tls| {
-            endpoint_outputs(
-                &key,
-                &ServicePort {
-                    name: "p".into(),
-                    number,
-                    tls,
-                },
-            )
-            .plain("url")
-            .unwrap()
-            .to_owned()
-        };
-        assert_eq!(url(80, false), "http://orders.shop.svc");
-        assert_eq!(url(8080, false), "http://orders.shop.svc:8080");
-        assert_eq!(url(443, true), "https://orders.shop.svc");
-    }
-
-    #[test]
-    fn a_network_has_no_bits_beyond_its_prefix() {
-        for network in [
-            "10.20.0.0/16",
-            "10.20.0.1/32",
-            "0.0.0.0/0",
-            "2001:db8::/32",
-            "::/0",
-            "::1/128",
-        ] {
-            assert!(is_network(network), "{network}");
-        }
-        for other in [
-            "10.20.0.1/16",
-            "10.20.1.0/16",
-            "0.0.0.1/0",
-            "2001:db8::1/32",
-            "10.0.0.0/33",
-            "10.0.0.0",
-        ] {
-            assert!(!is_network(other), "{other}");
-        }
-    }
 }

@@ -10,10 +10,10 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Context, LoadBalancer, ResolvedService, ResolvedTls, Rule, component,
+    Backend, Context, LoadBalancer, ResolvedService, ResolvedTls, Rule,
     component::Place,
     edge::{self, IngressClass},
-    network,
+    endpoints, network,
 };
 use crate::failure::Failure;
 
@@ -287,7 +287,7 @@ impl Exposing<'_> {
         } else {
             declared
         };
-        let ports = component::service_ports(self.workload);
+        let ports = endpoints::service_ports(self.workload);
         let mut rules = Vec::new();
         let mut names = BTreeSet::new();
         for path in paths {

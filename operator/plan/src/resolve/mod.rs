@@ -33,6 +33,7 @@ mod component;
 mod container;
 mod database;
 mod edge;
+mod endpoints;
 mod exposures;
 mod external;
 pub mod fargate;
@@ -52,11 +53,10 @@ mod storefront;
 mod table;
 mod variables;
 
-pub use component::{
-    Component, Placement, Replicas, ResolvedBinding, ResolvedEndpoint, ResolvedMetrics, selector,
-};
+pub use component::{Component, Placement, Replicas, ResolvedBinding, ResolvedMetrics, selector};
 pub(crate) use component::{secret_name, service_account};
 pub use edge::{Backend, IngressClass, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
+pub use endpoints::ResolvedEndpoint;
 pub(crate) use exposures::object_name as exposure_name;
 pub use exposures::{ResolvedExposure, Way};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use core::net::IpAddr;
+
 use shopkeeper_api::{
     network::{Network, ServiceLoadBalancer, ServiceSettings, ServiceType},
     storefront::Exposure,
@@ -168,4 +170,49 @@ pub(super) fn security_groups(
         ));
     }
     Ok(groups)
+}
+
+/// Whether all bits beyond the length of the prefix are zero. That it is a network at all was checked at admission.
+pub(super) fn is_network(cidr: &str) -> bool {
+    let Some((address, length)) = cidr.split_once('/') else {
+        return false;
+    };
+    let (bits, width) = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => (u128::from(address.to_bits()) << 96, 32),
+        Ok(IpAddr::V6(address)) => (address.to_bits(), 128),
+        Err(_) => return false,
+    };
+    match length.parse::<u32>() {
+        Ok(length) if length <= width => bits.checked_shl(length).unwrap_or(0) == 0,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_no_bits_beyond_its_prefix() {
+        for network in [
+            "10.20.0.0/16",
+            "10.20.0.1/32",
+            "0.0.0.0/0",
+            "2001:db8::/32",
+            "::/0",
+            "::1/128",
+        ] {
+            assert!(is_network(network), "{network}");
+        }
+        for other in [
+            "10.20.0.1/16",
+            "10.20.1.0/16",
+            "0.0.0.1/0",
+            "2001:db8::1/32",
+            "10.0.0.0/33",
+            "10.0.0.0",
+        ] {
+            assert!(!is_network(other), "{other}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use shopkeeper_api::{OrderService, resource::Service};
 
 use super::{
-    Context, References, Resolve, Resolved, ServiceKey, component, database, external_secrets,
+    Context, References, Resolve, Resolved, ServiceKey, database, endpoints, external_secrets,
     notifications, owner_of,
 };
 use crate::{claims::Claim, facts::PlatformFacts, failure::Failure};
@@ -53,6 +53,6 @@ impl Resolve for OrderService {
 
 impl super::HasPorts for OrderService {
     fn service_ports(&self) -> Vec<super::ServicePort> {
-        component::service_ports(&self.spec.workload)
+        endpoints::service_ports(&self.spec.workload)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
     edge::{self, IngressClass},
-    external_secrets, named_services, owner_of,
+    endpoints, external_secrets, named_services, owner_of,
 };
 use crate::{
     claims::{self, Claim, Name},
@@ -236,7 +236,7 @@ fn frontend_backend(
     field: &str,
     port: Option<&str>,
 ) -> Result<Backend, Failure> {
-    let ports = component::service_ports(&frontend.workload);
+    let ports = endpoints::service_ports(&frontend.workload);
     let found = match port {
         Some(name) => ports.iter().find(|port| port.name == name),
         None => ports.first(),
@@ -267,7 +267,7 @@ fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Ru
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            let port = component::find_port(context, &key, &field, route.port.as_deref())?;
+            let port = endpoints::find_port(context, &key, &field, route.port.as_deref())?;
             Backend {
                 service: service.name.clone(),
                 port: port.number,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, order_service_with_database};
 
 use super::{NAMESPACE, in_order};
 
@@ -31,22 +31,9 @@ fn used(name: &str) -> impl Iterator<Item = Subject> {
 /// Its database takes the last snapshot with its deletion: what a pod writes after that is lost.
 pub async fn one_ends_slowly(shop: &Shop) -> Result<()> {
     let subject = Subject::new("OrderService", NAMESPACE, "slow");
-    shop.apply(&format!(
-        "apiVersion: shopkeeper.dev/v1alpha1
-kind: OrderService
-metadata: {{name: slow, namespace: {NAMESPACE}}}
-spec:
-  workload: {{image: registry.example/orders:1, ports: [{{name: http, containerPort: 8080}}]}}
-  nodes: {{type: None}}
-  database:
-    type: RDS
-    rds: {{engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi}}
-  notifications: {{queues: [{{name: fulfilment}}]}}
-  bindings: [{{resource: database, env: [{{name: DATABASE_URL, template: '{{{{uri}}}}'}}]}}]
-  policy: {{deletion: Delete}}
-"
-    ))
-    .await?;
+    let more = "  notifications: {queues: [{name: fulfilment}]}\n  policy: {deletion: Delete}\n";
+    shop.apply(&order_service_with_database(&subject, more))
+        .await?;
     shop.until_ready(&subject).await?;
     let pods = shop
         .list("Pod", NAMESPACE, "app.kubernetes.io/name=slow")

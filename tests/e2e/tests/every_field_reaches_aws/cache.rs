@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View};
+use shopkeeper_e2e::{Definition, Shop, Subject, View};
 
-use super::{Approval, Edited, Fields, NAMESPACE, edit, fields::Definition, workload};
+use super::{Approval, Edited, Fields, NAMESPACE, edit, workload};
 
 pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
     let subject = Subject::new("CatalogService", NAMESPACE, "cache");

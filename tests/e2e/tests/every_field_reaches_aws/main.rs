@@ -7,7 +7,6 @@
 //! Rows R3, R4, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
 mod cache;
-mod fields;
 mod media;
 mod nodes;
 mod orders;
@@ -17,11 +16,11 @@ mod tables;
 use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use fields::{Definition, Elsewhere, changed, every_field_is_edited};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use shopkeeper_e2e::{
-    PATIENCE, Shop, Subject, View, equals, includes, read_example, run_together, set,
+    Definition, Elsewhere, PATIENCE, Shop, Subject, View, changed, equals, every_field_is_edited,
+    includes, read_example, run_together, set,
 };
 
 const CLUSTER: &str = "octank-prod";
@@ -109,17 +108,9 @@ impl<'a> Edited<'a> {
     }
 
     async fn apply(&self, specification: &Value) -> Result<()> {
-        let mut metadata = json!({"name": self.subject.name});
-        if !self.subject.namespace.is_empty() {
-            metadata["namespace"] = json!(self.subject.namespace);
-        }
-        let whole = json!({
-            "apiVersion": "shopkeeper.dev/v1alpha1",
-            "kind": self.subject.kind,
-            "metadata": metadata,
-            "spec": specification,
-        });
-        self.shop.apply(&whole.to_string()).await
+        self.shop
+            .apply_specification(&self.subject, specification)
+            .await
     }
 
     /// Makes edits that do not depend on each other all at once, and looks at each of them once the custom resource is Ready.

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use shopkeeper_e2e::{Shop, Subject, View};
+use shopkeeper_e2e::{Definition, Shop, Subject, View};
 
-use super::{Approval, Edit, Edited, Fields, NAMESPACE, edit, fields::Definition, workload};
+use super::{Approval, Edit, Edited, Fields, NAMESPACE, edit, workload};
 
 const ACCOUNT: &str = "eu-west-1:123456789012";
 

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, includes};
+use shopkeeper_e2e::{Definition, Elsewhere, PATIENCE, Shop, Subject, View, includes};
 
-use super::{Approval, Edited, Elsewhere, Fields, NAMESPACE, edit, fields::Definition};
+use super::{Approval, Edited, Fields, NAMESPACE, edit};
 
 /// What is found and not made, and what AWS does not hear of.
 pub const ELSEWHERE: &[Elsewhere] = &[
@@ -18,7 +18,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "operator/ec2/tests/network.rs",
     ),
     ("aws.budgets", "tests/e2e/tests/budgets_are_kept.rs"),
-    ("identity", "tests/e2e/tests/bad_input_is_named.rs"),
+    ("identity", "tests/e2e/tests/bad_input_is_named/main.rs"),
     (
         "defaults.imageTag",
         "tests/e2e/tests/edits_reach_aws/workload.rs",

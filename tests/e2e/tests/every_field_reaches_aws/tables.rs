@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View};
+use shopkeeper_e2e::{Definition, Shop, Subject, View};
 
-use super::{Approval, Edited, Fields, NAMESPACE, edit, fields::Definition, workload};
+use super::{Approval, Edited, Fields, NAMESPACE, edit, workload};
 
 /// Seconds and percents that differ from each other, so that none can stand in for another.
 fn range(least: i64) -> Value {

@@ -4,13 +4,16 @@ use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View, equals, includes, set};
+use shopkeeper_e2e::{
+    Definition, Elsewhere, Shop, Subject, View, equals, includes, not_shown_by, set,
+};
 
-use super::{CLUSTER, KINDS, NAMESPACE, apply, object, specification};
+use super::{CLUSTER, KINDS, NAMESPACE, object, specification};
 
 /// An edit, where it shows, and as what.
 struct Edit {
-    /// The field as it is named in the definition.
+    /// The field as it is named in the definition, with all that is below it. What a frontend has in common with every service is one
+    /// field here: the services show its members.
     field: &'static str,
     /// Its place in the specification, as a JSON pointer; `-` is the end of a list.
     at: &'static str,
@@ -20,13 +23,17 @@ struct Edit {
     expected: Value,
 }
 
-/// Fields that are the same for every kind, and shown there, and those that have a scenario of their own.
-const SHOWN_ELSEWHERE: [&str; 3] = ["gateway", "platformRef", "policy"];
+/// Fields that are the same for every kind, and shown there, and those that have a part of the scenario of their own.
+const SHOWN_ELSEWHERE: [Elsewhere; 3] = [
+    ("gateway", "tests/e2e/tests/storefronts_are_kept/gateway.rs"),
+    ("platformRef", "operator/api/tests/cases/mod.rs"),
+    ("policy", "tests/e2e/tests/storefronts_are_kept/deletion.rs"),
+];
 
 pub async fn of_a_storefront(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Storefront", NAMESPACE, "edited");
     let mut now = specification("edited");
-    apply(shop, &subject, &now).await?;
+    shop.apply_specification(&subject, &now).await?;
     shop.until_ready(&subject).await?;
     let group = shop
         .made(&subject, "NodeGroup", "frontends.web.nodes")
@@ -55,7 +62,7 @@ async fn make(shop: &Shop, subject: &Subject, now: &mut Value, edit: &Edit) -> R
         "it is as expected before the edit"
     );
     set(now, edit.at, edit.value.clone())?;
-    apply(shop, subject, now).await?;
+    shop.apply_specification(subject, now).await?;
     shop.until_ready(subject).await?;
     includes(edit.field, &shop.look(&edit.view).await?, &edit.expected)?;
     println!(
@@ -68,40 +75,19 @@ async fn make(shop: &Shop, subject: &Subject, now: &mut Value, edit: &Edit) -> R
 
 /// Fails when the definition has a field that no edit is of.
 async fn every_field_is_edited(shop: &Shop, edits: &[Edit]) -> Result<()> {
-    let arguments = ["get", "crd", "storefronts.shopkeeper.dev", "-o", "json"];
-    let definition: Value = serde_json::from_str(&shop.environment.kubectl(&arguments).await?)?;
-    let specification = definition
-        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
-        .context("the definition has no specification")?;
-    let mut declared = BTreeSet::new();
-    for name in members(specification, "")? {
-        let part = &specification["properties"][&name];
-        match name.as_str() {
-            // What a frontend has in common with every service is one field here: the services show its members.
-            "frontends" | "routes" => {
-                declared.extend(members(&part["items"], &format!("{name}[]."))?)
-            }
-            "tls" | "loadBalancer" => declared.extend(members(part, &format!("{name}."))?),
-            _ => drop(declared.insert(name)),
-        }
-    }
-    let shown: BTreeSet<String> = edits
+    let definition = Definition::of(shop, "storefronts").await?;
+    let here = "tests/e2e/tests/storefronts_are_kept/edits.rs";
+    let shown: BTreeSet<Elsewhere> = edits
         .iter()
-        .map(|edit| edit.field)
+        .map(|edit| (edit.field, here))
         .chain(SHOWN_ELSEWHERE)
-        .map(str::to_owned)
         .collect();
-    equals("the list of fields that are edited", shown, declared)
-}
-
-fn members(schema: &Value, prefix: &str) -> Result<Vec<String>> {
-    let properties = schema["properties"]
-        .as_object()
-        .with_context(|| format!("{prefix} has no members"))?;
-    Ok(properties
-        .keys()
-        .map(|name| format!("{prefix}{name}"))
-        .collect())
+    let missing = not_shown_by(&definition, &shown.into_iter().collect::<Vec<_>>())?;
+    ensure!(
+        missing.is_empty(),
+        "no edit is of these fields: {missing:#?}"
+    );
+    Ok(())
 }
 
 fn ingress(name: &str) -> View {
@@ -482,7 +468,7 @@ async fn a_frontend_is_taken_out(shop: &Shop, subject: &Subject, now: &mut Value
         .as_array_mut()
         .context("there are no frontends")?;
     frontends.retain(|frontend| frontend["name"] != "beta");
-    apply(shop, subject, now).await?;
+    shop.apply_specification(subject, now).await?;
     shop.until_ready(subject).await?;
     for kind in KINDS {
         let left = shop.find(&object(kind, "edited-beta")).await?;

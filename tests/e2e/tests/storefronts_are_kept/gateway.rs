@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, includes};
 
-use super::{NAMESPACE, apply, nothing_is_left, object, specification};
+use super::{NAMESPACE, nothing_is_left, object, specification};
 
 /// The definition of the Gateway API, as far as it says anything of what we write.
 pub const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
@@ -83,7 +83,7 @@ pub async fn serves_the_routes(shop: &Shop) -> Result<()> {
     let mut specification = specification("gated");
     specification["gateway"] =
         json!({"parentRefs": [{"name": "shared", "namespace": "edge", "sectionName": "https"}]});
-    apply(shop, &subject, &specification).await?;
+    shop.apply_specification(&subject, &specification).await?;
 
     let route = object("HTTPRoute", "gated");
     shop.until("the Gateway is waited for", PATIENCE, async || {
@@ -128,7 +128,8 @@ pub async fn serves_the_routes(shop: &Shop) -> Result<()> {
 pub async fn gives_them_back(shop: &Shop) -> Result<()> {
     let subject = Subject::new("Storefront", NAMESPACE, "gated");
     let route = object("HTTPRoute", "gated");
-    apply(shop, &subject, &specification("gated")).await?;
+    shop.apply_specification(&subject, &specification("gated"))
+        .await?;
     shop.until_ready(&subject).await?;
     shop.get("Ingress", NAMESPACE, "gated").await?;
     shop.until_gone(&route).await?;

@@ -112,18 +112,12 @@ fn specification(name: &str) -> Value {
     })
 }
 
-async fn apply(shop: &Shop, subject: &Subject, specification: &Value) -> Result<()> {
-    let metadata = json!({"name": subject.name, "namespace": subject.namespace});
-    let whole = json!({"apiVersion": "shopkeeper.dev/v1alpha1", "kind": subject.kind, "metadata": metadata, "spec": specification});
-    shop.apply(&whole.to_string()).await
-}
-
 /// Makes a Storefront with this policy and waits until it is Ready.
 async fn storefront(shop: &Shop, name: &str, policy: Value) -> Result<Subject> {
     let subject = Subject::new("Storefront", NAMESPACE, name);
     let mut specification = specification(name);
     specification["policy"] = policy;
-    apply(shop, &subject, &specification).await?;
+    shop.apply_specification(&subject, &specification).await?;
     shop.until_ready(&subject).await?;
     Ok(subject)
 }

@@ -1,108 +1,19 @@
-//! RDS instances, subnet groups and parameter groups against the double.
+//! Instances, from their creation to their last snapshot.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod double;
-
-use std::collections::BTreeMap;
-
-use double::{Double, Seed, change, converge, differing, look, owner_tags, remove, token};
 use serde_json::json;
-use shopkeeper_aws::Account;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, KmsKey, RdsInstance, RdsParameterGroup, RdsSubnetGroup},
+    aws::{AwsKind, AwsResource},
     failure::Class,
     observed::{Lifecycle, Present},
     outputs::Output,
     plan::DeleteMode,
 };
 
-const IDENTIFIER: &str = "octank-shop-orders";
-
-fn subnet_group(seed: &Seed) -> RdsSubnetGroup {
-    RdsSubnetGroup {
-        name: "octank-shop-orders".into(),
-        description: "Database of OrderService shop/orders".into(),
-        subnets: seed.private_subnets().into_iter().take(2).collect(),
-        tags: owner_tags(),
-    }
-}
-
-fn parameter_group(family: &str) -> RdsParameterGroup {
-    RdsParameterGroup {
-        name: format!("octank-shop-orders-{family}"),
-        family: family.into(),
-        description: "Database of OrderService shop/orders".into(),
-        parameters: parameters(&[("autovacuum_naptime", "30"), ("huge_pages", "off")]),
-        tags: owner_tags(),
-    }
-}
-
-fn parameters(values: &[(&str, &str)]) -> BTreeMap<String, String> {
-    values
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-fn instance(key_arn: &str) -> RdsInstance {
-    RdsInstance {
-        identifier: IDENTIFIER.into(),
-        engine: "postgres".into(),
-        engine_version: "16".into(),
-        instance_class: "db.r7g.large".into(),
-        allocated_storage: 100,
-        max_allocated_storage: Some(500),
-        storage_type: "gp3".into(),
-        iops: None,
-        multi_az: true,
-        database_name: Some("orders".into()),
-        username: "shop".into(),
-        port: 5433,
-        subnet_group: "octank-shop-orders".into(),
-        parameter_group: "octank-shop-orders-postgres16".into(),
-        security_groups: Default::default(),
-        kms_key_arn: Some(key_arn.into()),
-        backup_retention_days: 7,
-        backup_window: Some("02:00-03:00".into()),
-        maintenance_window: Some("sun:04:00-sun:05:00".into()),
-        deletion_protection: true,
-        performance_insights: true,
-        log_exports: ["postgresql".to_owned()].into(),
-        auto_minor_version_upgrade: true,
-        ca_certificate: None,
-        publicly_accessible: false,
-        managed_password: true,
-        copy_tags_to_snapshot: true,
-        tags: owner_tags(),
-    }
-}
-
-/// The groups and the key that an instance needs; gives the key's ARN.
-async fn support(double: &Double, account: &Account, seed: &Seed) -> String {
-    converge(double, account, subnet_group(seed)).await;
-    converge(double, account, parameter_group("postgres16")).await;
-    let key = KmsKey {
-        alias: Some("alias/shopkeeper-octank".into()),
-        description: "Data".into(),
-        policy: None,
-        rotation_period_days: None,
-        enabled: true,
-        tags: owner_tags(),
-    };
-    converge(double, account, key).await.arn.unwrap()
-}
-
-/// A double with all that an instance needs, and what is desired of that instance: no security groups of its own mean the
-/// VPC's, whose id is only known once it was made.
-async fn prepared() -> (Double, Seed, Account, RdsInstance) {
-    let (double, seed) = Double::start_seeded();
-    let account = double.account();
-    let key_arn = support(&double, &account, &seed).await;
-    let mut desired = instance(&key_arn);
-    desired.security_groups = [seed.text("cluster_security_group").to_owned()].into();
-    (double, seed, account, desired)
-}
+use crate::{
+    IDENTIFIER,
+    double::{change, converge, differing, look, remove, token},
+    parameter_group, prepared,
+};
 
 fn password(present: &Present) -> String {
     match present.outputs.get("password") {
@@ -115,7 +26,7 @@ fn password(present: &Present) -> String {
 async fn an_instance_follows_what_is_desired_in_every_field() {
     let (double, _seed, account, mut desired) = prepared().await;
     let wanted: AwsResource = desired.clone().into();
-    account.create(&wanted, &token(&wanted)).await.unwrap();
+    account.create(&wanted).await.unwrap();
     let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
         .await
         .unwrap();
@@ -252,12 +163,7 @@ async fn a_major_upgrade_brings_its_parameter_group_in_the_same_call() {
     );
     // While the upgrade waits for approval its group waits as well.
     let failure = account
-        .update(
-            &wanted,
-            &present,
-            &["parameterGroup".to_owned()],
-            &token(&wanted),
-        )
+        .update(&wanted, &present, &["parameterGroup".to_owned()])
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
@@ -276,12 +182,7 @@ async fn storage_that_is_being_optimized_holds_nothing_else_up() {
         .await
         .unwrap();
     account
-        .update(
-            &wanted,
-            &present,
-            &differing(&wanted, &present),
-            &token(&wanted),
-        )
+        .update(&wanted, &present, &differing(&wanted, &present))
         .await
         .unwrap();
     double.settle();
@@ -294,12 +195,7 @@ async fn storage_that_is_being_optimized_holds_nothing_else_up() {
         .unwrap();
     assert_eq!(present.lifecycle, Lifecycle::Available);
     account
-        .update(
-            &wanted,
-            &present,
-            &differing(&wanted, &present),
-            &token(&wanted),
-        )
+        .update(&wanted, &present, &differing(&wanted, &present))
         .await
         .unwrap();
     let present = look(&account, AwsKind::RdsInstance, IDENTIFIER)
@@ -307,12 +203,7 @@ async fn storage_that_is_being_optimized_holds_nothing_else_up() {
         .unwrap();
     assert_eq!(differing(&wanted, &present), ["allocatedStorage"]);
     let failure = account
-        .update(
-            &wanted,
-            &present,
-            &differing(&wanted, &present),
-            &token(&wanted),
-        )
+        .update(&wanted, &present, &differing(&wanted, &present))
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::NotReady);
@@ -393,7 +284,7 @@ async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
             .map(|snapshot| snapshot.db_snapshot_identifier().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    // Twice with the same wish, hence the same token: the second snapshot has a name of its own.
+    // Twice in one generation, hence with the same token: the second snapshot has a name of its own.
     for taken in 1..=2 {
         converge(&double, &account, desired.clone()).await;
         remove(&double, &account, desired.clone(), DeleteMode::Snapshot).await;
@@ -414,142 +305,4 @@ async fn a_deletion_takes_a_snapshot_unless_everything_is_to_go() {
         .delete(&present, DeleteMode::Everything, &token(&desired.into()))
         .await
         .unwrap();
-}
-
-#[tokio::test]
-async fn parameters_that_need_a_reboot_are_set_and_noted() {
-    let (double, _seed, account, desired) = prepared().await;
-    converge(&double, &account, desired.clone()).await;
-    let mut group = parameter_group("postgres16");
-    change(&double, &account, &mut group, |group| {
-        group.parameters = parameters(&[("autovacuum_naptime", "30"), ("huge_pages", "try")])
-    })
-    .await;
-    let present = converge(&double, &account, desired).await;
-    assert!(present.note.unwrap().to_string().contains("reboot"));
-}
-
-#[tokio::test]
-async fn a_parameter_group_follows_what_is_desired_in_every_field() {
-    let double = Double::start();
-    let account = double.account();
-    let mut desired = parameter_group("postgres17");
-    converge(&double, &account, desired.clone()).await;
-    change(&double, &account, &mut desired, |group| {
-        group.parameters = parameters(&[
-            ("autovacuum_naptime", "60"),
-            ("autovacuum_vacuum_scale_factor", "0.2"),
-        ]);
-    })
-    .await;
-    change(&double, &account, &mut desired, |group| {
-        drop(group.tags.insert("team".into(), "orders".into()))
-    })
-    .await;
-    change(&double, &account, &mut desired, |group| {
-        group.parameters.clear()
-    })
-    .await;
-    for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
-        remove(&double, &account, desired.clone(), mode).await;
-        converge(&double, &account, desired.clone()).await;
-    }
-}
-
-#[tokio::test]
-async fn many_parameters_go_in_several_calls() {
-    let double = Double::start();
-    let account = double.account();
-    let rds = aws_sdk_rds::Client::new(&double.configuration());
-    let answer = rds
-        .describe_engine_default_parameters()
-        .db_parameter_group_family("postgres17")
-        .send()
-        .await
-        .unwrap();
-    let defaults = answer.engine_defaults.unwrap();
-    let switches: BTreeMap<_, _> = defaults
-        .parameters()
-        .iter()
-        .filter(|parameter| {
-            parameter.is_modifiable() == Some(true) && parameter.allowed_values() == Some("0,1")
-        })
-        .map(|parameter| {
-            (
-                parameter.parameter_name().unwrap().to_owned(),
-                "1".to_owned(),
-            )
-        })
-        .take(25)
-        .collect();
-    let mut desired = RdsParameterGroup {
-        parameters: switches.clone(),
-        ..parameter_group("postgres17")
-    };
-    converge(&double, &account, desired.clone()).await;
-    let calls = switches.len().div_ceil(20);
-    assert_eq!(
-        double
-            .writes()
-            .iter()
-            .filter(|operation| *operation == "ModifyDBParameterGroup")
-            .count(),
-        calls
-    );
-    change(&double, &account, &mut desired, |group| {
-        group.parameters.clear()
-    })
-    .await;
-    assert_eq!(
-        double
-            .writes()
-            .iter()
-            .filter(|operation| *operation == "ResetDBParameterGroup")
-            .count(),
-        calls
-    );
-}
-
-#[tokio::test]
-async fn a_subnet_group_follows_what_is_desired_in_every_field() {
-    let (double, seed) = Double::start_seeded();
-    let account = double.account();
-    let mut desired = subnet_group(&seed);
-    let present = converge(&double, &account, desired.clone()).await;
-    assert_eq!(present.outputs.plain("arn"), present.arn.as_deref());
-    change(&double, &account, &mut desired, |group| {
-        group.subnets = seed.private_subnets().into_iter().collect()
-    })
-    .await;
-    change(&double, &account, &mut desired, |group| {
-        group.description = "Databases".into()
-    })
-    .await;
-    change(&double, &account, &mut desired, |group| {
-        drop(group.tags.insert("team".into(), "orders".into()))
-    })
-    .await;
-    for mode in [DeleteMode::Snapshot, DeleteMode::Everything] {
-        remove(&double, &account, desired.clone(), mode).await;
-        converge(&double, &account, desired.clone()).await;
-    }
-}
-
-#[tokio::test]
-async fn groups_in_use_are_waited_for() {
-    let (double, seed, account, desired) = prepared().await;
-    converge(&double, &account, desired).await;
-    for resource in [
-        AwsResource::from(subnet_group(&seed)),
-        parameter_group("postgres16").into(),
-    ] {
-        let present = look(&account, resource.kind(), &resource.name())
-            .await
-            .unwrap();
-        let failure = account
-            .delete(&present, DeleteMode::Everything, &token(&resource))
-            .await
-            .unwrap_err();
-        assert_eq!(failure.class, Class::NotReady, "{failure:?}");
-    }
 }

@@ -1,0 +1,37 @@
+//! What the AWS Load Balancer Controller is told of every load balancer, by annotations of an Ingress or of a Service.
+
+use std::collections::BTreeMap;
+
+use super::object::Frame;
+use crate::{
+    facts::PlatformFacts,
+    names::{CLUSTER_TAG, OWNER_TAG},
+};
+
+/// Its subnets, by id: discovery by tags would find those of other clusters.
+pub fn subnets(platform: &PlatformFacts, public: bool) -> String {
+    let subnets = if public {
+        &platform.public_subnets
+    } else {
+        &platform.private_subnets
+    };
+    let ids: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
+    ids.join(",")
+}
+
+/// The tags of the Platform, and those that say whose it is.
+pub fn tags(frame: &Frame<'_>, platform: &PlatformFacts) -> String {
+    let mut tags = platform.tags.clone();
+    tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
+    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
+    pairs(&tags)
+}
+
+/// Names and values as the controller reads them.
+pub fn pairs(map: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = map
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join(",")
+}

@@ -1,0 +1,156 @@
+//! Storefronts that cannot work are refused with the field and what to do about it.
+
+use serde_json::{Value, json};
+use shopkeeper_api::Storefront;
+use shopkeeper_plan::{failure::Class, resolve::Resolve};
+
+use crate::{
+    fixture::{facts, read, references, resolve, typed},
+    resolving::{changed, refused, says},
+};
+
+#[test]
+fn of_a_storefront() {
+    let storefront = |pointer, value| refused::<Storefront>("storefront", pointer, value);
+    let nobody = storefront("/spec/routes/0/service/name", json!("other"));
+    says(
+        &nobody,
+        Class::NotReady,
+        "spec.routes[/get_item]",
+        "CatalogService shop/other, which does not exist",
+        "correct the name",
+    );
+    let port = storefront("/spec/routes/0/port", json!("grpc"));
+    says(
+        &port,
+        Class::Invalid,
+        "spec.routes[/get_item].port",
+        "no port grpc",
+        "workload.ports",
+    );
+    let elsewhere = storefront("/spec/routes/0/service/namespace", json!("other"));
+    says(
+        &elsewhere,
+        Class::Invalid,
+        "spec.routes[/get_item].service.namespace",
+        "own namespace",
+        "namespace of its services",
+    );
+    let frontend = storefront("/spec/routes/2/frontend", json!("other"));
+    says(
+        &frontend,
+        Class::Invalid,
+        "spec.routes[/].frontend",
+        "names no frontend",
+        "spec.frontends",
+    );
+    let both = storefront(
+        "/spec/routes/2/service",
+        json!({"kind": "CatalogService", "name": "catalog"}),
+    );
+    says(
+        &both,
+        Class::Invalid,
+        "spec.routes[/]",
+        "one service or one frontend",
+        "either",
+    );
+    let template = storefront(
+        "/spec/frontends/0/endpoints/0/env/0/template",
+        json!("{{password}}"),
+    );
+    says(
+        &template,
+        Class::Invalid,
+        "spec.frontends[web].endpoints[orders].env[ORDERS_URL].template",
+        "no endpoint has password",
+        "url",
+    );
+    let caller = storefront("/spec/frontends/0/endpoints/0/service/name", json!("other"));
+    says(
+        &caller,
+        Class::NotReady,
+        "spec.frontends[web].endpoints[other]",
+        "does not exist",
+        "create it",
+    );
+    let account = storefront(
+        "/spec/frontends/1/workload/serviceAccountName",
+        json!("octank-web"),
+    );
+    says(
+        &account,
+        Class::Invalid,
+        "spec.frontends.back-office.workload.serviceAccountName",
+        "octank-web",
+        "leave it out",
+    );
+    let portless = storefront("/spec/frontends/1/workload/ports", json!([]));
+    says(
+        &portless,
+        Class::Invalid,
+        "spec.frontends[back-office]",
+        "without that port",
+        "workload.ports",
+    );
+
+    let mut platform = facts("octank");
+    platform.public_subnets.clear();
+    let object: Storefront = typed(&read("octank", "storefront"));
+    let subnets = object
+        .resolve(&platform, &references("octank"))
+        .map(|_| ())
+        .unwrap_err();
+    says(
+        &subnets,
+        Class::Invalid,
+        "spec.routes",
+        "no public subnets",
+        "publicSubnets",
+    );
+}
+
+#[test]
+fn of_more_routes_than_a_load_balancer_takes() {
+    let routes: Vec<Value> = (0..51)
+        .map(|number| json!({"path": format!("/{number}"), "frontend": "web"}))
+        .collect();
+    let mut object = changed("storefront", "/spec/routes", json!(routes));
+    object["spec"]["hosts"] = json!(["a.example", "b.example"]);
+    let many = resolve::<Storefront>("octank", &object).expect_err("102 rules");
+    says(
+        &many,
+        Class::Invalid,
+        "spec.routes",
+        "51 routes for 2 hosts are 102 rules",
+        "another Storefront",
+    );
+    object["spec"]["hosts"] = json!(["*.example"]);
+    resolve::<Storefront>("octank", &object).expect("51 rules");
+}
+
+#[test]
+fn of_two_routes_for_the_same_requests() {
+    let route = |path: &str, kind: &str| json!({"path": path, "pathType": kind, "frontend": "web"});
+    let with = |first: Value, second: Value| {
+        resolve::<Storefront>(
+            "octank",
+            &changed("storefront", "/spec/routes", json!([first, second])),
+        )
+    };
+    let same = with(route("/get", "Prefix"), route("/get/", "Prefix")).expect_err("the same");
+    says(
+        &same,
+        Class::Invalid,
+        "spec.routes[/get/]",
+        "the same requests as spec.routes[/get]",
+        "take one of them out",
+    );
+    for (first, second) in [
+        (route("/get", "Exact"), route("/get/", "Exact")),
+        (route("/get", "Exact"), route("/get/", "Prefix")),
+        (route("/get", "Prefix"), route("/getter", "Prefix")),
+    ] {
+        with(first, second).expect("two rules");
+    }
+}
