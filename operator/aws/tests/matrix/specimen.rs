@@ -435,11 +435,22 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
 }
 
 /// Fields that a specimen leaves out, and why.
-pub const NOT_SET: &[(AwsKind, &str, &str)] = &[(
-    AwsKind::NodeGroup,
-    "releaseVersion",
-    "a group follows either a version or a release of the AMI",
-)];
+pub const NOT_SET: &[(AwsKind, &str, &str)] = &[
+    (
+        AwsKind::NodeGroup,
+        "releaseVersion",
+        "a group follows either a version or a release of the AMI",
+    ),
+    (AwsKind::DynamoDbTable, "policy", NO_POLICY),
+    (AwsKind::SecretsManagerSecret, "policy", NO_POLICY),
+    (
+        AwsKind::SnsTopic,
+        "policy",
+        "a topic has the one that SNS gives it",
+    ),
+];
+
+const NO_POLICY: &str = "no policy is wished for";
 
 /// Another value of a field, with what has to change along with it; `null` where none can be wished for.
 pub fn alternate(resource: &AwsResource, field: &str, ground: &Ground) -> Values {
@@ -606,6 +617,7 @@ pub fn is_fixed(kind: AwsKind, field: &str) -> Option<&'static str> {
     match (kind, field) {
         (AwsKind::KmsKey, "alias") => Some("it is the name"),
         (AwsKind::KmsKey, "enabled") => Some("no key is wished for that is disabled"),
+        (AwsKind::DynamoDbTable | AwsKind::SecretsManagerSecret, "policy") => Some(NO_POLICY),
         (AwsKind::CacheUser, "passwordCurrent") => Some("nobody wishes for an old password"),
         (AwsKind::RdsInstance, "managedPassword") => Some("no other password is known"),
         _ => None,
@@ -655,6 +667,28 @@ pub async fn drift_by_sdk(ground: &Ground, resource: &AwsResource, field: &str) 
             let found = client.describe_key().key_id(alias).send().await.unwrap();
             let id = found.key_metadata().unwrap().key_id().to_owned();
             client.disable_key().key_id(id).send().await.unwrap();
+        }
+        (AwsResource::DynamoDbTable(table), "policy") => {
+            let arn = format!(
+                "arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{}",
+                table.name
+            );
+            aws_sdk_dynamodb::Client::new(&configuration)
+                .put_resource_policy()
+                .policy(for_others("dynamodb:GetItem", &arn).to_string())
+                .resource_arn(arn)
+                .send()
+                .await
+                .unwrap();
+        }
+        (AwsResource::SecretsManagerSecret(secret), "policy") => {
+            aws_sdk_secretsmanager::Client::new(&configuration)
+                .put_resource_policy()
+                .secret_id(&secret.name)
+                .resource_policy(for_others("secretsmanager:GetSecretValue", "*").to_string())
+                .send()
+                .await
+                .unwrap();
         }
         (AwsResource::CacheUser(user), "passwordCurrent") => {
             let content = json!({"username": user.id, "password": "r".repeat(40)});
@@ -736,6 +770,14 @@ fn queue_policy(name: &str, statement: &str) -> Value {
     }]})
 }
 
+/// Lets another account in.
+fn for_others(action: &str, resource: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "Others", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}, "Action": action,
+        "Resource": resource,
+    }]})
+}
+
 fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
 }
@@ -765,7 +807,7 @@ fn topic(name: &str) -> SnsTopic {
         fifo,
         content_based_deduplication: fifo,
         kms_key_arn: Some("alias/ground-one".into()),
-        policy: Some(topic_policy(name, "publish")),
+        policy: None,
         tags: Tags::new(),
     }
 }
@@ -776,6 +818,7 @@ fn secret(name: &str, key: &str) -> SecretsManagerSecret {
         description: "Of the carts".into(),
         username: "shop".into(),
         kms_key_arn: key.into(),
+        policy: None,
         tags: Tags::new(),
     }
 }
@@ -844,6 +887,7 @@ fn table(name: &str, capacity: Capacity, key_arn: &str) -> DynamoDbTable {
         )]
         .into(),
         stream: Some(StreamView::NewAndOldImages),
+        policy: None,
         tags: Tags::new(),
     }
 }
