@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use double::{Double, bucket, converge, owner_tags, scope};
+use double::{Double, bucket, converge, differing, look, owner_tags, scope};
 use serde_json::json;
 use shopkeeper_aws::{Age, Observer, budget::Budgets, calls::noting_writes};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, KmsKey, RdsParameterGroup},
+    aws::{
+        AccessString, AwsKind, AwsResource, CacheAuthentication, CacheUser, KmsKey,
+        RdsParameterGroup, SecretsManagerSecret, password_secret,
+    },
     budget::{AwsApi, Limit},
     failure::{Class, Failure},
     observed::Observation,
@@ -29,6 +32,17 @@ fn limited(api: AwsApi, per_second: u32, burst: u32) -> Budgets {
     let budgets = Budgets::default();
     budgets.set_limits(&BTreeMap::from([(api, Limit { per_second, burst })]));
     budgets
+}
+
+fn a_key(alias: &str) -> KmsKey {
+    KmsKey {
+        alias: Some(alias.into()),
+        description: "Data of Platform octank".into(),
+        policy: None,
+        rotation_period_days: None,
+        enabled: true,
+        tags: owner_tags(),
+    }
 }
 
 /// Looks until everything is seen, as passes do that are sent away; gives what was seen, and the failures before that.
@@ -100,6 +114,82 @@ async fn what_no_token_was_left_for_has_written_nothing() {
     panic!("there was always a token");
 }
 
+/// Two reads of the secret, the change and its tag: each of them finds no token now and then, and none is made twice for that.
+#[tokio::test]
+async fn a_password_is_changed_by_one_call_at_a_time() {
+    let double = Double::start();
+    let plain = double.account();
+    let key = converge(&double, &plain, a_key("alias/shop")).await;
+    let user = CacheUser {
+        id: "shop-carts-app".into(),
+        user_name: "shop-carts-app".into(),
+        access_string: AccessString::from("on ~* &* +@all".to_owned()),
+        authentication: CacheAuthentication::Password,
+        password_current: Some(true),
+        tags: owner_tags(),
+    };
+    let secret = SecretsManagerSecret {
+        name: password_secret(&user.id),
+        description: "of the carts".into(),
+        username: user.id.clone(),
+        kms_key_arn: key.arn.unwrap(),
+        policy: None,
+        tags: owner_tags(),
+    };
+    converge(&double, &plain, secret).await;
+    converge(&double, &plain, user.clone()).await;
+    let rotated = json!({"username": user.id, "password": "r".repeat(40)});
+    aws_sdk_secretsmanager::Client::new(&double.configuration())
+        .put_secret_value()
+        .secret_id(password_secret(&user.id))
+        .secret_string(rotated.to_string())
+        .send()
+        .await
+        .unwrap();
+
+    let limit = Limit {
+        per_second: 1,
+        burst: 1,
+    };
+    let budgets = Budgets::default();
+    budgets.set_limits(&BTreeMap::from([
+        (AwsApi::SecretsManager, limit),
+        (AwsApi::ElastiCache, limit),
+    ]));
+    let frugal = double.account_within("frugal", budgets);
+    let other = double.account_of("other");
+    let present = look(&other, AwsKind::CacheUser, &user.id).await.unwrap();
+    let desired = AwsResource::from(user);
+    let key = ResourceKey::aws(AwsKind::CacheUser, desired.name());
+    let fields = ["passwordCurrent".to_owned()];
+    let before = double.position();
+    let mut refused = 0;
+    while let Err(failure) = frugal.update(&desired, &present, &fields).await {
+        assert!(failure.is_budget_spent(), "{failure}");
+        refused += 1;
+        assert!(refused < 10, "it comes to no end");
+        tokio::time::sleep(failure.retry_after.unwrap_or_default()).await;
+    }
+    assert_eq!(
+        double.calls_since(before, "frugal"),
+        [
+            "GetSecretValue",
+            "GetSecretValue",
+            "ModifyUser",
+            "AddTagsToResource"
+        ]
+    );
+    double.settle();
+    let present = look(
+        &double.account_of("third"),
+        AwsKind::CacheUser,
+        &desired.name(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(differing(&desired, &present), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn what_was_answered_between_throttled_calls_is_kept() {
     let double = Double::start();
@@ -110,15 +200,7 @@ async fn what_was_answered_between_throttled_calls_is_kept() {
     for _ in 0..20 {
         kms.create_key().send().await.unwrap();
     }
-    let desired = AwsResource::from(KmsKey {
-        alias: Some(alias.into()),
-        description: "Data of Platform octank".into(),
-        policy: None,
-        rotation_period_days: None,
-        enabled: true,
-        tags: owner_tags(),
-    });
-    converge(&double, &double.account(), desired).await;
+    converge(&double, &double.account(), a_key(alias)).await;
     kms.delete_alias().alias_name(alias).send().await.unwrap();
 
     let observer = Observer::new(double.account_of("patient"));

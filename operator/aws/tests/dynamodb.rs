@@ -73,6 +73,7 @@ fn orders() -> DynamoDbTable {
         warm_write_units: None,
         index_warm_units: BTreeMap::new(),
         stream: None,
+        policy: None,
         tags: owner_tags(),
     }
 }

@@ -53,6 +53,7 @@ fn secret(double_key: &str) -> SecretsManagerSecret {
         description: "of the carts".into(),
         username: APP.into(),
         kms_key_arn: double_key.into(),
+        policy: None,
         tags: owner_tags(),
     }
 }

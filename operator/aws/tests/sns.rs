@@ -76,6 +76,7 @@ async fn a_topic_is_made_changed_and_removed() {
         topic.policy = Some(policy("buy"))
     })
     .await;
+    change(&double, &account, &mut buy, |topic| topic.policy = None).await;
     change(&double, &account, &mut buy, |topic| {
         topic.tags.insert("team".into(), "shop".into());
     })

@@ -88,6 +88,11 @@ async fn a_queue_is_made_changed_and_removed() {
         queue.policy = Some(policy("orders"))
     })
     .await;
+    change(&double, &account, &mut orders, |queue| queue.policy = None).await;
+    change(&double, &account, &mut orders, |queue| {
+        queue.policy = Some(policy("orders"))
+    })
+    .await;
     change(&double, &account, &mut orders, |queue| {
         queue.redrive = Some(RedrivePolicy {
             dead_letter_arn: arn("orders-dead"),

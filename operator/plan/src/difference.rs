@@ -18,6 +18,20 @@ pub struct Difference {
     pub to: Value,
 }
 
+impl Difference {
+    /// What is desired, for a person. Whoever let others in by a policy of a resource hears what does the same and stays.
+    #[must_use]
+    pub fn wanted(&self) -> String {
+        if self.field.name == "policy" && self.to.is_null() {
+            return format!("none ({LET_IN})");
+        }
+        show(&self.to)
+    }
+}
+
+/// No field of a custom resource sets a policy that others add to.
+const LET_IN: &str = "to let others in, a role that they may assume, or policy.drift: Report";
+
 /// Tags are compared apart from the fields: ours must be there, others are left alone.
 pub const TAGS: Field = Field::harmless("tags");
 
@@ -433,6 +447,22 @@ mod tests {
             canonical(&ours),
             canonical(&json!({"Statement": [{"Action": ["a"], "Resource": "one"}]}))
         );
+    }
+
+    #[test]
+    fn a_policy_that_is_taken_away_says_what_lets_others_in_and_stays() {
+        let difference = |name, to: Value| Difference {
+            field: Field::harmless(name),
+            from: json!({"Statement": []}),
+            to,
+        };
+        let told = difference("policy", Value::Null).wanted();
+        assert!(
+            told.starts_with("none (") && told.contains("drift: Report"),
+            "{told}"
+        );
+        assert_eq!(difference("redrive", Value::Null).wanted(), "none");
+        assert_eq!(difference("policy", json!({})).wanted(), "{}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum View {
     CacheParameters(String),
     /// The users of a cache by their group.
     CacheUsers(String),
+    /// The secret with the password of a user of a cache, by the id of the user.
+    CacheSecret(String),
     /// An S3 bucket by name.
     Bucket(String),
     /// An RDS instance by identifier.
@@ -49,6 +51,7 @@ impl Shop {
             View::Cache(id) => self.aws.cache(id).await,
             View::CacheParameters(name) => self.aws.cache_parameters(name).await,
             View::CacheUsers(group) => self.aws.cache_users(group).await,
+            View::CacheSecret(user) => self.aws.cache_secret(user).await,
             View::Bucket(name) => self.aws.bucket(name).await,
             View::Database(identifier) => self.aws.database(identifier).await,
             View::Parameters(name) => self.aws.database_parameters(name).await,

@@ -43,6 +43,8 @@ pub(super) enum Change {
     PointInTimeRecovery,
     /// UpdateTimeToLive.
     TimeToLive { attribute: String, enable: bool },
+    /// DeleteResourcePolicy.
+    Policy,
     /// TagResource.
     Tags,
 }
@@ -162,6 +164,8 @@ fn single(desired: &DynamoDbTable, observed: &DynamoDbTable, field: &str) -> Opt
             }),
             (None, None) => None,
         },
+        // There is none to put in its place.
+        "policy" => Some(Change::Policy),
         "tags" => Some(Change::Tags),
         _ => None,
     }
@@ -222,6 +226,7 @@ mod tests {
             warm_write_units: None,
             index_warm_units: BTreeMap::new(),
             stream: None,
+            policy: None,
             tags: Tags::new(),
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Descriptions {
     pub(super) table: sdk::TableDescription,
     pub(super) time_to_live: Option<sdk::TimeToLiveDescription>,
     pub(super) backups: Option<sdk::ContinuousBackupsDescription>,
+    pub(super) policy: Option<serde_json::Value>,
     pub(super) tags: Tags,
 }
 
@@ -29,6 +30,7 @@ impl Descriptions {
             table,
             time_to_live,
             backups,
+            policy,
             tags,
         } = self;
         let types = table.attribute_definitions();
@@ -115,6 +117,7 @@ impl Descriptions {
                 .stream_specification()
                 .filter(|stream| stream.stream_enabled())
                 .and_then(|stream| view(stream.stream_view_type())),
+            policy,
             tags,
         };
         Ok(Found {

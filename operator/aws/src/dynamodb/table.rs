@@ -23,7 +23,7 @@ use crate::{
     arn,
     error::is_code,
     parts::setting,
-    request::{incomplete, nothing_to_change, unreadable},
+    request::{document, incomplete, nothing_to_change, unreadable},
     resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
 };
@@ -33,6 +33,9 @@ pub(crate) struct TableApi<'a>(pub(crate) &'a Account);
 
 /// DynamoDB's codes for a table that does not exist; the calls for backups have one of their own.
 pub(super) const MISSING: &[&str] = &["ResourceNotFoundException", "TableNotFoundException"];
+
+/// The code for a table that has no policy of its own.
+const NO_POLICY: &str = "PolicyNotFoundException";
 
 #[async_trait]
 impl ResourceApi<DynamoDbTable> for TableApi<'_> {
@@ -46,9 +49,10 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
         let Some(table) = setting("DescribeTable", self.table(name)).await? else {
             return Ok(None);
         };
-        let (time_to_live, backups, tags) = futures::join!(
+        let (time_to_live, backups, policy, tags) = futures::join!(
             setting("DescribeTimeToLive", self.time_to_live(name)),
             setting("DescribeContinuousBackups", self.backups(name)),
+            setting("GetResourcePolicy", self.policy(&table_arn)),
             tags(
                 self.0,
                 &table_arn,
@@ -56,7 +60,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
                 self.tags(&table_arn)
             )
         );
-        let (time_to_live, backups) = (time_to_live?, backups?);
+        let (time_to_live, backups, policy) = (time_to_live?, backups?, policy?);
         // Without its tags nobody can tell whose table it is.
         let Some(tags) = tags? else {
             return Err(Failure::new(
@@ -68,6 +72,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             table,
             time_to_live,
             backups,
+            policy,
             tags,
         }
         .found(name, &scope.region)
@@ -150,6 +155,7 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             Change::TimeToLive { attribute, enable } => {
                 return self.change_expiry(&desired.name, &attribute, enable).await;
             }
+            Change::Policy => return self.remove_policy(found).await,
             Change::Tags => return self.tag(desired, found).await,
             Change::RemoveIndex(name) => {
                 let action = sdk::DeleteGlobalSecondaryIndexAction::builder()
@@ -279,6 +285,24 @@ impl TableApi<'_> {
             .and_then(|answer| answer.continuous_backups_description))
     }
 
+    /// The policy by which others are let in; `None` without one.
+    async fn policy(&self, table_arn: &str) -> Result<Option<serde_json::Value>, Failure> {
+        let answer = self
+            .0
+            .dynamodb
+            .get_resource_policy()
+            .resource_arn(table_arn)
+            .send()
+            .await;
+        match answer {
+            Err(error) if is_code(&error, &[NO_POLICY]) => Ok(None),
+            answer => unless_missing("GetResourcePolicy", answer)?
+                .and_then(|answer| answer.policy)
+                .map(|text| document("GetResourcePolicy", &text))
+                .transpose(),
+        }
+    }
+
     async fn tags(&self, table_arn: &str) -> Result<Option<Tags>, Failure> {
         let mut tags = Tags::new();
         let mut next = None;
@@ -357,6 +381,18 @@ impl TableApi<'_> {
             }
             Err(error) => Err(classify("UpdateTimeToLive", &error)),
         }
+    }
+
+    /// DynamoDB takes it where there is none as well.
+    async fn remove_policy(&self, found: &Found<DynamoDbTable>) -> Result<(), Failure> {
+        let removed = self
+            .0
+            .dynamodb
+            .delete_resource_policy()
+            .set_resource_arn(found.arn.clone())
+            .send()
+            .await;
+        gone_or("DeleteResourcePolicy", removed)
     }
 
     async fn tag(

@@ -36,7 +36,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
         _scope: &Scope,
     ) -> Result<Option<Found<CacheUser>>, Failure> {
         let Some(user) = self.describe(name).await? else {
-            self.0.passwords.forget(&password_secret(name));
+            self.0.passwords.gone(&password_secret(name));
             return Ok(None);
         };
         let arn = user
@@ -84,15 +84,16 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
             .user_name(&desired.user_name)
             .engine(ENGINE)
             .access_string(desired.access_string.as_str())
-            .authentication_mode(mode)
+            .set_authentication_mode(mode)
             .set_tags(Some(tag_list(&tags)))
             .send()
             .await
-            .map(drop)
-            .map_err(|error| classify("CreateUser", &error))
+            .map_err(|error| classify("CreateUser", &error))?;
+        self.0.passwords.finish(&password_secret(&desired.id));
+        Ok(())
     }
 
-    /// A password is one call, and which version it is another: should the second fail, both are made again.
+    /// A password is one call, and which version it is another. Should the second find no token, it alone is made again.
     async fn update(
         &self,
         desired: &CacheUser,
@@ -109,29 +110,25 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
             };
         }
         let (mode, version) = if proves_otherwise {
-            let (mode, version) = self.authentication(desired).await?;
-            (Some(mode), version)
+            self.authentication(desired).await?
         } else {
             (None, None)
         };
         let access =
             differs(fields, "accessString").then(|| desired.access_string.as_str().to_owned());
-        self.0
-            .elasticache
-            .modify_user()
-            .user_id(&desired.id)
-            .set_access_string(access)
-            .set_authentication_mode(mode)
-            .send()
-            .await
-            .map_err(|error| classify("ModifyUser", &error))?;
-        match version {
-            Some(version) => {
-                let tag = Tags::from([version]);
-                add_tags(self.0, found.arn.as_deref(), &tag).await
+        let secret = password_secret(&desired.id);
+        if mode.is_some() || access.is_some() {
+            let gives_passwords = mode.is_some() && version.is_some();
+            self.modify(desired, access, mode).await?;
+            if gives_passwords {
+                self.0.passwords.made(&secret);
             }
-            None => Ok(()),
         }
+        if let Some(version) = version {
+            add_tags(self.0, found.arn.as_deref(), &Tags::from([version])).await?;
+            self.0.passwords.finish(&secret);
+        }
+        Ok(())
     }
 
     async fn delete(
@@ -169,14 +166,32 @@ impl UserApi<'_> {
         }
     }
 
+    async fn modify(
+        &self,
+        desired: &CacheUser,
+        access: Option<String>,
+        mode: Option<sdk::AuthenticationMode>,
+    ) -> Result<(), Failure> {
+        self.0
+            .elasticache
+            .modify_user()
+            .user_id(&desired.id)
+            .set_access_string(access)
+            .set_authentication_mode(mode)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| classify("ModifyUser", &error))
+    }
+
     /// How a user is to prove who it is, and which version of its secret its password then is. A user without a secret gets a
-    /// password that nobody knows.
+    /// password that nobody knows. `None` for the first where it has been told that already.
     async fn authentication(
         &self,
         desired: &CacheUser,
-    ) -> Result<(sdk::AuthenticationMode, Option<(String, String)>), Failure> {
+    ) -> Result<(Option<sdk::AuthenticationMode>, Option<(String, String)>), Failure> {
         let of = |kind| sdk::AuthenticationMode::builder().r#type(kind);
-        let with = |passwords: Vec<Sensitive>| {
+        let with = |passwords: &[&Sensitive]| {
             let passwords = passwords
                 .iter()
                 .map(|password| password.expose().to_owned())
@@ -187,25 +202,21 @@ impl UserApi<'_> {
         };
         match (desired.authentication, desired.password_current) {
             (CacheAuthentication::Iam, _) => {
-                Ok((of(sdk::InputAuthenticationType::Iam).build(), None))
+                Ok((Some(of(sdk::InputAuthenticationType::Iam).build()), None))
             }
             (CacheAuthentication::None, _) => {
-                Ok((of(sdk::InputAuthenticationType::NoPassword).build(), None))
+                let none = of(sdk::InputAuthenticationType::NoPassword).build();
+                Ok((Some(none), None))
             }
             (CacheAuthentication::Password, None) => {
-                Ok((with(vec![secretsmanager::generate()]), None))
+                Ok((Some(with(&[&secretsmanager::generate()])), None))
             }
             (CacheAuthentication::Password, Some(_)) => {
                 let (client, secret) = (&self.0.secretsmanager, password_secret(&desired.id));
-                // What is sent has to be what is there now.
-                self.0.passwords.forget(&secret);
-                let present = self.0.passwords.read(client, &secret, &secret).await?;
-                let mut passwords = vec![present.value];
-                // Pods that read the one before are served until they have been replaced.
-                passwords.extend(secretsmanager::previous(client, &secret).await?);
-                passwords.dedup();
-                let version = (PASSWORD_VERSION_TAG.to_owned(), present.version);
-                Ok((with(passwords), Some(version)))
+                let change = self.0.passwords.change(client, &secret, &secret).await?;
+                let mode = (!change.is_made).then(|| with(&change.passwords()));
+                let version = (PASSWORD_VERSION_TAG.to_owned(), change.present.version);
+                Ok((mode, Some(version)))
             }
         }
     }

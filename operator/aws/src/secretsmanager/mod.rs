@@ -3,7 +3,7 @@
 mod passwords;
 mod secret;
 
-pub(crate) use passwords::{Passwords, previous};
+pub(crate) use passwords::Passwords;
 pub(crate) use secret::{SecretApi, generate};
 
 /// The code for a secret, or a version of one, that does not exist.

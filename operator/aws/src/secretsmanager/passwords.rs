@@ -25,6 +25,7 @@ const LONGEST_KEPT: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Default)]
 pub(crate) struct Passwords {
     entries: Mutex<HashMap<String, Entry>>,
+    changes: Mutex<HashMap<String, Change>>,
 }
 
 /// A password and which version of its secret it is.
@@ -39,6 +40,29 @@ struct Entry {
     secret_id: String,
     password: Password,
     read_at: Instant,
+}
+
+/// What a change of a password has come to so far. It takes several calls, and budgets may have a token for one of them at a time: what was
+/// answered and what was done is not asked for and done again.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// The password that is to be in force.
+    pub(crate) present: Password,
+    /// The one before it, if there is one; `None` while nobody has asked.
+    previous: Option<Option<Sensitive>>,
+    /// Whether what it opens has been given them.
+    pub(crate) is_made: bool,
+    began: Instant,
+}
+
+impl Change {
+    /// The passwords, the present one first. Pods that read the one before are served until they have been replaced.
+    pub(crate) fn passwords(&self) -> Vec<&Sensitive> {
+        let mut passwords = vec![&self.present.value];
+        passwords.extend(self.previous.iter().flatten());
+        passwords.dedup();
+        passwords
+    }
 }
 
 /// What RDS, AWS's rotation functions and [`super::SecretApi`] write into a secret.
@@ -83,9 +107,66 @@ impl Passwords {
         }
     }
 
-    /// Drops a password that is being rotated, or of what is gone.
+    /// The passwords that something is to have from now on: those that are in its secret now, or were when the change began.
+    ///
+    /// # Errors
+    /// Secrets Manager's refusal.
+    pub(crate) async fn change(
+        &self,
+        client: &aws_sdk_secretsmanager::Client,
+        of: &str,
+        secret_id: &str,
+    ) -> Result<Change, Failure> {
+        let begun = self
+            .changes()
+            .get(of)
+            .filter(|change| change.began.elapsed() < TIME_TO_LIVE)
+            .cloned();
+        let mut change = match begun {
+            Some(begun) => begun,
+            None => {
+                let began = Instant::now();
+                let present = fetch(client, secret_id, None).await?;
+                self.keep(of, secret_id, present.clone());
+                Change {
+                    present,
+                    previous: None,
+                    is_made: false,
+                    began,
+                }
+            }
+        };
+        self.changes().insert(of.to_owned(), change.clone());
+        if change.previous.is_none() {
+            change.previous = Some(previous(client, secret_id).await?);
+            self.changes().insert(of.to_owned(), change.clone());
+        }
+        Ok(change)
+    }
+
+    /// What it opens has been given the passwords of its change.
+    pub(crate) fn made(&self, of: &str) {
+        if let Some(change) = self.changes().get_mut(of) {
+            change.is_made = true;
+        }
+    }
+
+    /// Nothing of its change is left to be done.
+    pub(crate) fn finish(&self, of: &str) {
+        self.changes().remove(of);
+    }
+
+    /// What it opens is gone: whatever it was given is gone with it. A change that was to make it goes on.
+    pub(crate) fn gone(&self, of: &str) {
+        self.lock().remove(of);
+        self.changes()
+            .retain(|name, change| name != of || !change.is_made);
+    }
+
+    /// Drops a password that is being rotated, or whose secret is gone.
     pub(crate) fn forget(&self, of: &str) {
         self.lock().remove(of);
+        self.finish(of);
     }
 
     fn known(&self, of: &str, secret_id: &str) -> Option<Entry> {
@@ -95,6 +176,9 @@ impl Passwords {
     }
 
     fn keep(&self, of: &str, secret_id: &str, password: Password) {
+        // There is another one by now.
+        self.changes()
+            .retain(|name, change| name != of || change.present.version == password.version);
         let mut entries = self.lock();
         entries.retain(|_, entry| entry.read_at.elapsed() < LONGEST_KEPT);
         entries.insert(
@@ -107,6 +191,10 @@ impl Passwords {
         );
     }
 
+    fn changes(&self) -> std::sync::MutexGuard<'_, HashMap<String, Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
         // No code panics while it holds the lock, and a map is whole between two calls.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,7 +205,7 @@ impl Passwords {
 ///
 /// # Errors
 /// Secrets Manager's refusal; that there is none is none.
-pub(crate) async fn previous(
+async fn previous(
     client: &aws_sdk_secretsmanager::Client,
     secret_id: &str,
 ) -> Result<Option<Sensitive>, Failure> {
@@ -176,5 +264,27 @@ mod tests {
         passwords.forget("orders");
         assert!(passwords.known("orders", "secret-1").is_none());
         assert!(passwords.lock().is_empty());
+    }
+
+    #[test]
+    fn a_change_ends_with_another_version() {
+        let passwords = Passwords::default();
+        let password = |version: &str| Password {
+            value: Sensitive::new("hunter2".to_owned()),
+            version: version.to_owned(),
+        };
+        let begun = Change {
+            present: password("1"),
+            previous: Some(Some(Sensitive::new("hunter1".to_owned()))),
+            is_made: false,
+            began: Instant::now(),
+        };
+        assert_eq!(begun.passwords().len(), 2);
+        passwords.changes().insert("orders".to_owned(), begun);
+        passwords.made("orders");
+        passwords.keep("orders", "secret-1", password("1"));
+        assert!(passwords.changes()["orders"].is_made);
+        passwords.keep("orders", "secret-1", password("2"));
+        assert!(passwords.changes().is_empty());
     }
 }

@@ -1,9 +1,9 @@
 //! Secrets with a generated password.
 
 use async_trait::async_trait;
-use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_secretsmanager::{operation::describe_secret::DescribeSecretOutput, types::Tag};
 use rand::distr::{Alphanumeric, SampleString as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use shopkeeper_plan::{
     aws::{SecretsManagerSecret, Tags},
     failure::Failure,
@@ -17,7 +17,8 @@ use super::MISSING;
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    request::{differs, nothing_to_change},
+    parts::{part, setting},
+    request::{differs, document, nothing_to_change},
     resource::{DeletionToken, Found, ResourceApi},
 };
 
@@ -40,20 +41,16 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<SecretsManagerSecret>>, Failure> {
-        let answer = self
-            .0
-            .secretsmanager
-            .describe_secret()
-            .secret_id(name)
-            .send()
-            .await;
-        let secret = match answer {
-            Ok(answer) => answer,
-            Err(error) if is_code(&error, &[MISSING]) => {
-                self.0.passwords.forget(name);
-                return Ok(None);
-            }
-            Err(error) => return Err(classify("DescribeSecret", &error)),
+        // Of one that is not there nothing else is to be asked.
+        let Some(secret) = part("DescribeSecret", self.description(name)).await? else {
+            self.0.passwords.forget(name);
+            return Ok(None);
+        };
+        // Of one that is on its way out Secrets Manager tells no policy, and nobody can use it.
+        let policy = if secret.deleted_date().is_some() {
+            None
+        } else {
+            setting("GetResourcePolicy", self.policy(name)).await?
         };
         let tags: Tags = secret
             .tags()
@@ -72,6 +69,7 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
             // In the secret, which is not read for this.
             username: String::new(),
             kms_key_arn: secret.kms_key_id().unwrap_or_default().to_owned(),
+            policy,
             tags,
         };
         Ok(Some(Found {
@@ -121,6 +119,18 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
                 .map(drop)
                 .map_err(|error| classify("UpdateSecret", &error));
         }
+        // There is none to put in its place.
+        if differs(fields, "policy") {
+            return self
+                .0
+                .secretsmanager
+                .delete_resource_policy()
+                .secret_id(&desired.name)
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| classify("DeleteResourcePolicy", &error));
+        }
         if differs(fields, "tags") {
             return self
                 .0
@@ -156,6 +166,42 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
             Ok(_) => Ok(()),
             Err(error) if is_code(&error, &[MISSING]) => Ok(()),
             Err(error) => Err(classify("DeleteSecret", &error)),
+        }
+    }
+}
+
+impl SecretApi<'_> {
+    async fn description(&self, name: &str) -> Result<Option<DescribeSecretOutput>, Failure> {
+        let answer = self
+            .0
+            .secretsmanager
+            .describe_secret()
+            .secret_id(name)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if is_code(&error, &[MISSING]) => Ok(None),
+            Err(error) => Err(classify("DescribeSecret", &error)),
+        }
+    }
+
+    /// The policy by which others are let in; `None` without one, and without the secret.
+    async fn policy(&self, name: &str) -> Result<Option<Value>, Failure> {
+        let answer = self
+            .0
+            .secretsmanager
+            .get_resource_policy()
+            .secret_id(name)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => answer
+                .resource_policy()
+                .map(|text| document("GetResourcePolicy", text))
+                .transpose(),
+            Err(error) if is_code(&error, &[MISSING]) => Ok(None),
+            Err(error) => Err(classify("GetResourcePolicy", &error)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! SNS.
 
+mod default_policy;
 mod subscription;
 mod topic;
 

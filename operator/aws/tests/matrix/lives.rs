@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 use shopkeeper_aws::observer::{Age, Observer};
 use shopkeeper_plan::{
-    aws::{AwsKind, Change, Holding},
+    aws::{AwsKind, Change, Field, Holding},
     build,
     observed::Observation,
     plan::{Action, Blocker},
@@ -520,8 +520,11 @@ fn mutable(kind: AwsKind) -> impl Iterator<Item = &'static str> {
         .filter(move |name| !is_left_out(kind, name))
 }
 
+/// What is not set and means that the field is not managed: of what is taken away where it is not set, anything is drift.
 fn is_left_out(kind: AwsKind, field: &str) -> bool {
-    NOT_SET
-        .iter()
-        .any(|(of, name, _)| *of == kind && *name == field)
+    let is_clearable = |known: &Field| known.name == field && known.clearable;
+    !kind.fields().iter().any(is_clearable)
+        && NOT_SET
+            .iter()
+            .any(|(of, name, _)| *of == kind && *name == field)
 }

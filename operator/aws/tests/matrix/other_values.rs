@@ -9,10 +9,12 @@ use shopkeeper_plan::aws::{
 
 use crate::{
     building_blocks::{
-        allow, bucket_policy, cors, index, key_policy, lifecycle, managed, queue_policy, taint,
+        allow, bucket_policy, cors, for_others, index, key_policy, lifecycle, managed, queue_policy, taint,
         topic_policy, trust,
     },
+    double::{ACCOUNT_ID, REGION},
     ground::{CACHE_USERS, Ground},
+    specimen::NO_POLICY,
 };
 
 /// Names of fields and their values, to be set together.
@@ -183,6 +185,7 @@ pub fn is_fixed(kind: AwsKind, field: &str) -> Option<&'static str> {
     match (kind, field) {
         (AwsKind::KmsKey, "alias") => Some("it is the name"),
         (AwsKind::KmsKey, "enabled") => Some("no key is wished for that is disabled"),
+        (AwsKind::DynamoDbTable | AwsKind::SecretsManagerSecret, "policy") => Some(NO_POLICY),
         (AwsKind::CacheUser, "passwordCurrent") => Some("nobody wishes for an old password"),
         (AwsKind::RdsInstance, "managedPassword") => Some("no other password is known"),
         _ => None,
@@ -217,6 +220,28 @@ pub async fn drift_by_sdk(ground: &Ground, resource: &AwsResource, field: &str) 
             let found = client.describe_key().key_id(alias).send().await.unwrap();
             let id = found.key_metadata().unwrap().key_id().to_owned();
             client.disable_key().key_id(id).send().await.unwrap();
+        }
+        (AwsResource::DynamoDbTable(table), "policy") => {
+            let arn = format!(
+                "arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{}",
+                table.name
+            );
+            aws_sdk_dynamodb::Client::new(&configuration)
+                .put_resource_policy()
+                .policy(for_others("dynamodb:GetItem", &arn).to_string())
+                .resource_arn(arn)
+                .send()
+                .await
+                .unwrap();
+        }
+        (AwsResource::SecretsManagerSecret(secret), "policy") => {
+            aws_sdk_secretsmanager::Client::new(&configuration)
+                .put_resource_policy()
+                .secret_id(&secret.name)
+                .resource_policy(for_others("secretsmanager:GetSecretValue", "*").to_string())
+                .send()
+                .await
+                .unwrap();
         }
         (AwsResource::CacheUser(user), "passwordCurrent") => {
             let content = json!({"username": user.id, "password": "r".repeat(40)});

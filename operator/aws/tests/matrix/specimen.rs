@@ -292,11 +292,22 @@ pub fn specimen(kind: AwsKind, ground: &Ground, name: &str) -> Specimen {
 }
 
 /// Fields that a specimen leaves out, and why.
-pub const NOT_SET: &[(AwsKind, &str, &str)] = &[(
-    AwsKind::NodeGroup,
-    "releaseVersion",
-    "a group follows either a version or a release of the AMI",
-)];
+pub const NOT_SET: &[(AwsKind, &str, &str)] = &[
+    (
+        AwsKind::NodeGroup,
+        "releaseVersion",
+        "a group follows either a version or a release of the AMI",
+    ),
+    (AwsKind::DynamoDbTable, "policy", NO_POLICY),
+    (AwsKind::SecretsManagerSecret, "policy", NO_POLICY),
+    (
+        AwsKind::SnsTopic,
+        "policy",
+        "a topic has the one that SNS gives it",
+    ),
+];
+
+pub const NO_POLICY: &str = "no policy is wished for";
 
 /// A glob over the operations that are throttled by chance, where some have to be spared, and why.
 pub fn throttled_operations(kind: AwsKind) -> (&'static str, &'static str) {

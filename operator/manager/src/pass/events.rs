@@ -17,8 +17,8 @@ use shopkeeper_plan::{
 
 use super::{Subject, execute::Executed};
 
-/// Tells of the steps on AWS resources that were taken. Kubernetes objects have events of their own; one for each would bury
-/// the rest.
+/// Tells of the steps on AWS resources that were taken, and of what somebody changed in the cluster and is set back. Kubernetes objects have
+/// events of their own; one for each would bury the rest.
 pub(super) async fn publish<K: Managed>(
     subject: &Subject<'_, K>,
     plan: &Plan,
@@ -38,6 +38,16 @@ pub(super) async fn publish<K: Managed>(
             let (reason, note) = words(step);
             send(subject, Severity::Normal, reason, note).await;
         }
+    }
+    let repaired = executed
+        .accepted
+        .iter()
+        .filter_map(|position| plan.steps.get(*position))
+        .filter(|step| matches!(step.key.kind, ResourceKind::Kubernetes(_)))
+        .filter(|step| step.action == Action::Update && step.is_repair);
+    for step in repaired {
+        let note = format!("{}: {}", step.key, report::change(step));
+        send(subject, Severity::Normal, "Repaired", note).await;
     }
     // It is known for the last time. At the end of the custom resource all that stays is told at once.
     if subject.object.meta().deletion_timestamp.is_none() {

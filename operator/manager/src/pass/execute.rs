@@ -7,13 +7,16 @@ use kube::{
 };
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{DeletionToken, calls::noting_writes};
-use shopkeeper_kube::{apply::ObjectIdentity, scalers::keep_scalers};
+use shopkeeper_kube::{
+    apply::ObjectIdentity,
+    managers::{keep_of_deployment, keep_of_others},
+};
 use shopkeeper_plan::{
     attempts::attempt_of,
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
-        surplus::{removal, surplus},
+        surplus::{self, removal, surplus},
         without_values,
     },
     observed::{Lifecycle, Observed, Present},
@@ -249,7 +252,10 @@ async fn apply<K: Managed>(
         applied = without_surplus(subject, step, desired, applied).await?;
     }
     match (desired.kind, &mut applied.metadata.managed_fields) {
-        (KubernetesKind::Deployment, Some(managed_fields)) => keep_scalers(managed_fields),
+        (KubernetesKind::Deployment, Some(managed_fields)) => keep_of_deployment(managed_fields),
+        (kind, Some(managed_fields)) if surplus::is_looked_for(kind) => {
+            keep_of_others(managed_fields);
+        }
         (_, managed_fields) => *managed_fields = None,
     }
     if desired.kind == KubernetesKind::Secret {
@@ -266,7 +272,10 @@ async fn without_surplus<K: Managed>(
     desired: &KubernetesObject,
     applied: DynamicObject,
 ) -> Result<DynamicObject, Failure> {
-    let added = surplus(desired, &applied.data);
+    let body = |object: &DynamicObject| {
+        observe::observed_object(desired.kind, object, &subject.owner, true).body
+    };
+    let added = surplus(desired, &body(&applied));
     if added.is_empty() {
         return Ok(applied);
     }
@@ -277,7 +286,7 @@ async fn without_surplus<K: Managed>(
         .patch(&identity, &removal(&added))
         .await
         .map_err(|error| failure_of(&error))?;
-    match surplus(desired, &patched.data).first() {
+    match surplus(desired, &body(&patched)).first() {
         None => Ok(patched),
         // Taking it away again and again would only be a fight.
         Some(again) => Err(Failure::new(

@@ -7,14 +7,14 @@ use kube::{
     core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind},
 };
 use shopkeeper_kube::{
+    managers::{keep_of_deployment, keep_of_others},
     metrics::WatchMetrics,
-    scalers::keep_scalers,
     store::{Change, ObjectKey, Store},
     watch::Watch,
 };
 use shopkeeper_plan::{
     claims::Name,
-    kubernetes::{KubernetesKind, without_values},
+    kubernetes::{KubernetesKind, surplus, without_values},
     resource::ResourceKey,
 };
 use tokio_util::sync::CancellationToken;
@@ -80,9 +80,11 @@ pub(super) fn start_children(
                 }
             }
         });
-    if kind == KubernetesKind::Deployment {
-        watch = watch.reduce_managed_fields(keep_scalers);
-    }
+    watch = match kind {
+        KubernetesKind::Deployment => watch.reduce_managed_fields(keep_of_deployment),
+        kind if surplus::is_looked_for(kind) => watch.reduce_managed_fields(keep_of_others),
+        _ => watch,
+    };
     if kind == KubernetesKind::Secret {
         watch = watch.prune(without_values);
     }

@@ -213,6 +213,9 @@ pub struct DynamoDbTable {
     pub index_warm_units: BTreeMap<String, Throughput>,
     /// Change stream.
     pub stream: Option<StreamView>,
+    /// Policy by which somebody lets others in, as a policy document. None is ever wished for: who may use it has a role for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
     /// Tags.
     pub tags: Tags,
 }
@@ -286,6 +289,7 @@ impl AwsSpecification for DynamoDbTable {
         Field::grow_only("warmWriteUnits", Effect::None, UPDATE_MINUTES),
         Field::grow_only("indexWarmUnits", Effect::None, UPDATE_MINUTES),
         Field::in_place("stream", Effect::None, UPDATE_MINUTES).clearable(),
+        Field::harmless("policy").clearable(),
     ];
 
     fn name(&self) -> String {
@@ -386,6 +390,7 @@ mod tests {
             warm_write_units: None,
             index_warm_units: BTreeMap::new(),
             stream: None,
+            policy: None,
             tags: Tags::new(),
         }
     }

@@ -17,6 +17,9 @@ pub struct SecretsManagerSecret {
     pub username: String,
     /// ARN of the key that encrypts it.
     pub kms_key_arn: String,
+    /// Policy by which somebody lets others in, as a policy document. None is ever wished for: who may use it has a role for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<serde_json::Value>,
     /// Tags.
     pub tags: Tags,
 }
@@ -27,6 +30,7 @@ impl AwsSpecification for SecretsManagerSecret {
         Field::harmless("description"),
         Field::create_only("username"),
         Field::harmless("kmsKeyArn"),
+        Field::harmless("policy").clearable(),
     ];
 
     fn name(&self) -> String {

@@ -20,7 +20,7 @@ pub struct SnsTopic {
     pub content_based_deduplication: bool,
     /// ARN of the KMS key.
     pub kms_key_arn: Option<String>,
-    /// Topic policy, as a policy document.
+    /// Topic policy, as a policy document; `None` for the one that SNS gives a new topic, which lets in nobody else.
     pub policy: Option<serde_json::Value>,
     /// Tags.
     pub tags: Tags,
@@ -33,7 +33,7 @@ impl AwsSpecification for SnsTopic {
         Field::replace("fifo"),
         Field::harmless("contentBasedDeduplication"),
         Field::harmless("kmsKeyArn"),
-        Field::harmless("policy"),
+        Field::harmless("policy").clearable(),
     ];
 
     fn name(&self) -> String {

@@ -37,7 +37,7 @@ pub struct SqsQueue {
     pub kms_key_arn: Option<String>,
     /// Dead letters.
     pub redrive: Option<RedrivePolicy>,
-    /// Queue policy, as a policy document.
+    /// Queue policy, as a policy document; `None` for none.
     pub policy: Option<serde_json::Value>,
     /// Tags.
     pub tags: Tags,
@@ -57,7 +57,7 @@ impl AwsSpecification for SqsQueue {
         Field::harmless("receiveWaitSeconds"),
         Field::harmless("kmsKeyArn"),
         Field::harmless("redrive").clearable(),
-        Field::harmless("policy"),
+        Field::harmless("policy").clearable(),
     ];
 
     fn name(&self) -> String {

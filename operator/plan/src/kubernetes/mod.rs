@@ -1,6 +1,6 @@
 //! The Kubernetes objects that Shopkeeper makes. One file an object.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use kube::core::DynamicObject;
 use serde_json::Value;
@@ -13,6 +13,7 @@ pub(crate) mod horizontal_pod_autoscaler;
 pub(crate) mod http_route;
 pub(crate) mod ingress;
 mod load_balancer;
+mod managers;
 pub(crate) mod network_policy;
 pub mod object;
 pub(crate) mod pod;
@@ -213,6 +214,20 @@ impl KubernetesObject {
                 .map(|entry| (entry.path, entry.value, Value::Null)),
         );
         differences
+    }
+}
+
+impl KubernetesObject {
+    /// Who added what an observed object has and this one has not, by its path: the field manager, where the object tells.
+    #[must_use]
+    pub fn added_by(&self, observed: &Value) -> BTreeMap<String, Option<String>> {
+        surplus::surplus(self, observed)
+            .into_iter()
+            .map(|entry| {
+                let manager = managers::added_by(observed, &entry).map(str::to_owned);
+                (entry.path, manager)
+            })
+            .collect()
     }
 }
 

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::resolve::Component;
 
+/// Prefix of the annotations that the webhook of EKS reads.
+pub(super) const PREFIX: &str = "eks.amazonaws.com/";
+
 /// Names the role, for the webhook of EKS.
 pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 

@@ -268,7 +268,7 @@ impl Planner<'_> {
             step.changes.push(FieldChange {
                 field: difference.field.name.to_owned(),
                 from: show(&difference.from),
-                to: show(&difference.to),
+                to: difference.wanted(),
                 effect,
             });
         }

@@ -69,6 +69,7 @@ impl Planner<'_> {
         } else {
             Effect::None
         };
+        let managers = desired.added_by(&found.body);
         step.changes = differences
             .iter()
             .map(|(path, from, to)| {
@@ -77,13 +78,18 @@ impl Planner<'_> {
                     field: path.clone(),
                     from: if is_added(to) {
                         // Its value may be a secret: nobody asked whoever added it to keep secrets apart.
-                        "added".to_owned()
+                        match managers.get(path).and_then(Option::as_ref) {
+                            Some(manager) => {
+                                format!("added by {}", show(&Value::from(manager.as_str())))
+                            }
+                            None => "added".to_owned(),
+                        }
                     } else if secret {
                         "(secret)".to_owned()
                     } else {
                         show(from)
                     },
-                    to: if secret {
+                    to: if secret && !is_added(to) {
                         "(another secret)".to_owned()
                     } else {
                         show(to)

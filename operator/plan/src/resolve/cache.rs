@@ -135,6 +135,7 @@ fn users(
                 ),
                 username: id.clone(),
                 kms_key_arn: context.platform.key_arn.clone(),
+                policy: None,
                 tags: context.tags(),
             };
             DataResource::hidden(format!("{role}.password"), secret)

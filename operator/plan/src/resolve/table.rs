@@ -102,6 +102,7 @@ pub(super) fn table(
             api::StreamView::OldImage => StreamView::OldImage,
             api::StreamView::NewAndOldImages => StreamView::NewAndOldImages,
         }),
+        policy: None,
         tags: context.tags(),
     };
     let targets: Vec<_> = scaled

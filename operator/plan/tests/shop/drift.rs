@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
+    kubernetes::KubernetesKind,
     plan::{Action, Blocker},
     planner::DriftPolicy,
+    report::change,
     resource::ResourceKey,
 };
 
@@ -22,10 +24,7 @@ fn retention(world: &mut World) -> &mut i32 {
 }
 
 fn deployment(world: &mut World) -> &mut Value {
-    let key = ResourceKey::kubernetes(
-        shopkeeper_plan::kubernetes::KubernetesKind::Deployment,
-        "orders",
-    );
+    let key = ResourceKey::kubernetes(KubernetesKind::Deployment, "orders");
     &mut world.kubernetes.get_mut(&key).unwrap().body
 }
 
@@ -222,4 +221,49 @@ fn what_somebody_added_is_only_told_under_report_also_beside_a_change() {
         body.contains("TOKEN") && body.contains("orders:4"),
         "{body}"
     );
+}
+
+/// Somebody changed where traffic goes and who the pods are, by fields of which we say nothing.
+#[test]
+fn what_somebody_added_to_our_objects_is_taken_away_and_told_with_who_added_it() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let mut body = |kind, name: &str| {
+        let key = ResourceKey::kubernetes(kind, name);
+        std::mem::take(&mut world.kubernetes.get_mut(&key).unwrap().body)
+    };
+    let mut service = body(KubernetesKind::Service, "orders");
+    service["spec"]["externalIPs"] = json!(["203.0.113.7"]);
+    service["metadata"]["managedFields"] = json!([{"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:externalIPs": {}}}}]);
+    let mut account = body(KubernetesKind::ServiceAccount, "orders");
+    account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] =
+        json!("arn:aws:iam::999988887777:role/x");
+    account["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = json!("shop");
+    for (kind, body) in [
+        (KubernetesKind::Service, service),
+        (KubernetesKind::ServiceAccount, account),
+    ] {
+        let key = ResourceKey::kubernetes(kind, "orders");
+        world.kubernetes.get_mut(&key).unwrap().body = body;
+    }
+    let plan = world.plan();
+    let mut told: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|step| format!("{}: {}", step.key, change(step)))
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "Service orders: spec.externalIPs[203.0.113.7] added by kubectl-edit -> none",
+            "ServiceAccount orders: metadata.annotations[eks.amazonaws.com/role-arn] added -> none",
+        ]
+    );
+    assert!(plan.steps.iter().all(|step| step.is_repair));
+    assert!(world.run().is_empty());
+    let account = &world.kubernetes
+        [&ResourceKey::kubernetes(KubernetesKind::ServiceAccount, "orders")]
+        .body["metadata"]["annotations"];
+    assert!(account.get("eks.amazonaws.com/role-arn").is_none());
+    assert_eq!(account["argocd.argoproj.io/tracking-id"], "shop");
 }

@@ -70,8 +70,16 @@ impl Aws {
             .secret_id(secret_of(user_id))
             .send()
             .await?;
+        let policy = self
+            .secretsmanager
+            .get_resource_policy()
+            .secret_id(secret_of(user_id))
+            .send()
+            .await?
+            .resource_policy;
         Ok(json!({
             "key": secret.kms_key_id(),
+            "policy": policy,
             "tags": tags(secret.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)))),
         }))
     }

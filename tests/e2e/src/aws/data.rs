@@ -46,6 +46,23 @@ impl Aws {
             .resource_arn(table.table_arn().unwrap_or_default())
             .send()
             .await?;
+        let policy = self
+            .dynamodb
+            .get_resource_policy()
+            .resource_arn(table.table_arn().unwrap_or_default())
+            .send()
+            .await;
+        let policy = match policy {
+            Ok(answer) => answer.policy,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_policy_not_found_exception()) =>
+            {
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         let mut indexes = Map::new();
         for index in table.global_secondary_indexes() {
             let view = json!({
@@ -89,6 +106,7 @@ impl Aws {
             "recovery": recovery.as_ref().and_then(|recovery| recovery.point_in_time_recovery_status()).map(|status| status.as_str()),
             "recoveryDays": recovery.as_ref().and_then(|recovery| recovery.recovery_period_in_days()),
             "expiry": expiry.as_ref().and_then(|expiry| expiry.attribute_name()),
+            "policy": policy,
             "stream": table.stream_specification().and_then(|stream| stream.stream_view_type()).map(|view| view.as_str()),
             "tags": tags(listed.tags().iter().map(|tag| (tag.key(), tag.value()))),
         }))

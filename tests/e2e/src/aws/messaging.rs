@@ -47,6 +47,7 @@ impl Aws {
         Ok(json!({
             "key": attributes.get("KmsMasterKeyId"),
             "displayName": attributes.get("DisplayName"),
+            "policy": attributes.get("Policy").map(|text| serde_json::from_str::<Value>(text)).transpose()?,
             "subscriptions": subscriptions,
             "tags": tags(listed.tags().iter().map(|tag| (tag.key(), tag.value()))),
         }))

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, includes};
 
-use super::{CLUSTER, Drift, NAMESPACE, repaired};
+use super::{CLUSTER, Drift, NAMESPACE, for_others, repaired};
 
 pub async fn of_a_catalog(shop: &Shop) -> Result<()> {
     let subject = Subject::new("CatalogService", NAMESPACE, "catalog");
@@ -36,6 +36,9 @@ spec:
         .made(&subject, "CacheReplicationGroup", "cache")
         .await?;
     let user = shop.made(&subject, "CacheUser", "cache.users.app").await?;
+    let secret = shop
+        .made(&subject, "SecretsManagerSecret", "cache.users.app.password")
+        .await?;
     let nobody = shop
         .made(&subject, "CacheUser", "cache.users.default")
         .await?;
@@ -64,6 +67,27 @@ spec:
             made: async { aws.dynamodb.update_table().table_name(&table).deletion_protection_enabled(false).send().await.map(drop).map_err(Into::into) }
                 .boxed_local(),
             view: View::Table(table.clone()),
+        },
+        Drift {
+            what: "who may read the table: another account by a policy",
+            made: async {
+                let arn = format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{table}");
+                let policy = for_others("dynamodb:GetItem", &arn).to_string();
+                aws.dynamodb.put_resource_policy().resource_arn(arn).policy(policy).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Table(table.clone()),
+        },
+        Drift {
+            what: "who may read the password of the cache: another account by a policy",
+            made: async {
+                let policy = for_others("secretsmanager:GetSecretValue", "*").to_string();
+                aws.secretsmanager.put_resource_policy().secret_id(&secret).resource_policy(policy).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::CacheSecret(user.clone()),
         },
         Drift {
             what: "the range of the table's autoscaling, which is suspended as well",

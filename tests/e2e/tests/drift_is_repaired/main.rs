@@ -14,7 +14,7 @@ mod reported;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::{FutureExt as _, future::LocalBoxFuture};
-use serde_json::json;
+use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, includes, read_example, run_together};
 
 const CLUSTER: &str = "octank-prod";
@@ -61,6 +61,14 @@ async fn drift_is_repaired() -> Result<()> {
     ])
     .await?;
     shop.close().await
+}
+
+/// A policy that lets another account in.
+fn for_others(action: &str, resource: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "Others", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}, "Action": action,
+        "Resource": resource,
+    }]})
 }
 
 /// Makes each drift, has Shopkeeper look, and waits until everything is as it was before.

@@ -18,6 +18,7 @@ metadata: {name: watched-over, namespace: drift}
 spec:
   workload: {image: registry.example/orders:1, ports: [{name: http, containerPort: 8080}]}
   nodes: {type: None}
+  network: {exposures: [{name: edge, type: Ingress, ingress: {className: alb}}]}
   notifications: {topics: [{name: buy}]}
   bindings: [{resource: notifications, env: [{name: BUY_TOPIC, template: '{{topics.buy.arn}}'}]}]
 ",
@@ -36,6 +37,8 @@ spec:
         equals("what was added", &map["data"]["ADDED"], &Value::Null)
     })
     .await?;
+    shop.until_ready(&subject).await?;
+    additions_are_taken_away(shop, &subject.name).await?;
     shop.until_ready(&subject).await?;
 
     let told = json!({"spec": {"policy": {"drift": "Report"}}});
@@ -57,6 +60,83 @@ spec:
         "a Service without an owner",
         shop.find(&service).await?,
         None,
+    )
+}
+
+/// What sends traffic elsewhere, or makes the pods somebody else, is taken away, and told with who added it; what others note is left alone.
+async fn additions_are_taken_away(shop: &Shop, name: &str) -> Result<()> {
+    let edge = format!("{name}-edge");
+    let annotated = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value, "example.com/note": "kept"}}});
+    let additions = [
+        (
+            Subject::new("Service", NAMESPACE, name),
+            json!({"spec": {"externalIPs": ["203.0.113.7"], "sessionAffinity": "ClientIP", "selector": {"more": "x"}}}),
+            vec![
+                "/spec/externalIPs",
+                "/spec/sessionAffinityConfig",
+                "/spec/selector/more",
+            ],
+        ),
+        (
+            Subject::new("Ingress", NAMESPACE, &edge),
+            annotated("alb.ingress.kubernetes.io/group.name", "others"),
+            vec!["/metadata/annotations/alb.ingress.kubernetes.io~1group.name"],
+        ),
+        (
+            Subject::new("ServiceAccount", NAMESPACE, name),
+            annotated(
+                "eks.amazonaws.com/role-arn",
+                "arn:aws:iam::999988887777:role/x",
+            ),
+            vec!["/metadata/annotations/eks.amazonaws.com~1role-arn"],
+        ),
+    ];
+    for (object, addition, pointers) in additions {
+        let patch = addition.to_string();
+        let by = "--field-manager=somebody";
+        let patched = [
+            "patch",
+            object.kind,
+            &object.name,
+            "-n",
+            NAMESPACE,
+            by,
+            "--type=merge",
+            "-p",
+            &patch,
+        ];
+        shop.environment.kubectl(&patched).await?;
+        shop.until(&format!("{object} is as it was"), PATIENCE, async || {
+            let now = shop.get(object.kind, NAMESPACE, &object.name).await?;
+            for pointer in &pointers {
+                ensure!(now.pointer(pointer).is_none(), "{pointer} is still there");
+            }
+            let note = &now["metadata"]["annotations"]["example.com/note"];
+            ensure!(
+                object.kind == "Service" || note == "kept",
+                "the note is gone"
+            );
+            Ok(())
+        })
+        .await?;
+        shop.until("an event tells who added it", PATIENCE, async || {
+            let events = shop.list("Event", NAMESPACE, "").await?;
+            let told = events.iter().any(|event| {
+                let note = event["note"].as_str().unwrap_or_default();
+                event["reason"] == "Repaired"
+                    && note.contains(object.kind)
+                    && note.contains("added by somebody")
+            });
+            ensure!(told, "no event tells of {object}");
+            Ok(())
+        })
+        .await?;
+    }
+    let service = shop.get("Service", NAMESPACE, name).await?;
+    equals(
+        "its affinity",
+        &service["spec"]["sessionAffinity"],
+        &json!("None"),
     )
 }
 

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals};
 
-use super::{Drift, NAMESPACE, repaired};
+use super::{Drift, NAMESPACE, for_others, repaired};
 
 pub async fn of_orders(shop: &Shop) -> Result<()> {
     let subject = Subject::new("OrderService", NAMESPACE, "orders");
@@ -22,13 +22,14 @@ spec:
     rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi}
   notifications:
     topics: [{name: buy, subscribers: [{type: Queue, queue: fulfilment}, {type: SMS, sms: '+15550177'}]}]
-    queues: [{name: fulfilment, maxReceives: 5}]
+    queues: [{name: fulfilment, maxReceives: 5}, {name: alone}]
 ",
     )
     .await?;
     shop.until_ready(&subject).await?;
     let database = shop.made(&subject, "RdsInstance", "database").await?;
     let queue = shop.made(&subject, "SqsQueue", "queues.fulfilment").await?;
+    let alone = shop.made(&subject, "SqsQueue", "queues.alone").await?;
     let topic = format!(
         "arn:aws:sns:eu-west-1:123456789012:{}",
         shop.made(&subject, "SnsTopic", "topics.buy").await?
@@ -121,6 +122,39 @@ spec:
             }
             .boxed_local(),
             view: View::Topic(topic.clone()),
+        },
+        Drift {
+            what: "who may subscribe to the topic: another account by its policy",
+            made: async {
+                aws.sns
+                    .set_topic_attributes()
+                    .topic_arn(&topic)
+                    .attribute_name("Policy")
+                    .attribute_value(for_others("sns:Subscribe", &topic).to_string())
+                    .send()
+                    .await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Topic(topic.clone()),
+        },
+        Drift {
+            what: "who may receive from a queue that nobody publishes to: another account by a policy",
+            made: async {
+                let url = aws.queue(&alone).await?["url"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                let arn = format!("arn:aws:sqs:eu-west-1:123456789012:{alone}");
+                let policy = for_others("sqs:ReceiveMessage", &arn).to_string();
+                let call = aws.sqs.set_queue_attributes().queue_url(url);
+                call.attributes(QueueAttributeName::Policy, policy)
+                    .send()
+                    .await?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Queue(alone.clone()),
         },
         Drift {
             what: "a subscription, removed",

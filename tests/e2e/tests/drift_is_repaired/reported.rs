@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
 
-use super::NAMESPACE;
+use super::{NAMESPACE, for_others};
 
 pub async fn only_told(shop: &Shop) -> Result<()> {
     let subject = Subject::new("CatalogService", NAMESPACE, "watched");
@@ -30,12 +30,23 @@ spec:
         .deletion_protection_enabled(false)
         .send()
         .await?;
+    let arn = format!("arn:aws:dynamodb:eu-west-1:123456789012:table/{table}");
+    let policy = for_others("dynamodb:GetItem", &arn).to_string();
+    shop.aws
+        .dynamodb
+        .put_resource_policy()
+        .resource_arn(arn)
+        .policy(&policy)
+        .send()
+        .await?;
     shop.request_pass(&subject, "2026-11-24T10:00:00Z").await?;
     let message = shop
         .until_condition(&subject, "Ready", "True", "Drifted")
         .await?;
     ensure!(
-        message.contains(&table) && message.contains("deletionProtection"),
+        message.contains(&table)
+            && message.contains("deletionProtection")
+            && message.contains("policy"),
         "the drift is not named: {message}"
     );
     let patch = json!({"spec": {"maxUnavailable": 2}});
@@ -62,6 +73,11 @@ spec:
         "the table's protection",
         &shop.aws.table(&table).await?["deletionProtection"],
         &json!(false),
+    )?;
+    equals(
+        "the table's policy",
+        &shop.aws.table(&table).await?["policy"],
+        &json!(policy),
     )?;
     let budget = shop
         .get("PodDisruptionBudget", NAMESPACE, "watched")
@@ -103,7 +119,11 @@ async fn drift_is_counted_and_has_events(shop: &Shop, table: &str) -> Result<()>
     }
     shop.until("events tell of the drift", PATIENCE, async || {
         let events = shop.list("Event", NAMESPACE, "").await?;
-        for (name, field) in [(table, "deletionProtection"), ("watched", "maxUnavailable")] {
+        for (name, field) in [
+            (table, "deletionProtection"),
+            (table, "to let others in"),
+            ("watched", "maxUnavailable"),
+        ] {
             let told = events.iter().any(|event| {
                 let note = event["note"].as_str().unwrap_or_default();
                 event["reason"] == "Drifted"

@@ -388,3 +388,34 @@ def test_tables_are_listed_by_name(dynamodb):
     assert first["TableNames"] == ["aaa", "bbb"] and first["LastEvaluatedTableName"] == "bbb"
     dynamodb.delete_table(TableName="bbb")
     assert dynamodb.list_tables(ExclusiveStartTableName="bbb")["TableNames"] == ["ccc"]
+
+
+def for_others(arn: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999988887777:root"}, "Action": "dynamodb:GetItem", "Resource": arn}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def test_a_policy_of_a_table(dynamodb):
+    settings.change(overrides={"dynamodb.table.creating": 60})
+    dynamodb.create_table(**definition())
+    arn = table(dynamodb)["TableArn"]
+    assert code(dynamodb.put_resource_policy, ResourceArn=arn, Policy=for_others(arn)) == "ResourceInUseException"
+    clock.advance(61)
+    assert code(dynamodb.get_resource_policy, ResourceArn=arn) == "PolicyNotFoundException"
+    assert code(dynamodb.put_resource_policy, ResourceArn=arn, Policy="{}") == "ValidationException"
+    revision = dynamodb.put_resource_policy(ResourceArn=arn, Policy=for_others(arn))["RevisionId"]
+    assert dynamodb.put_resource_policy(ResourceArn=arn, Policy=for_others(arn))["RevisionId"] == revision
+    assert json.loads(dynamodb.get_resource_policy(ResourceArn=arn)["Policy"]) == json.loads(for_others(arn))
+    assert code(dynamodb.delete_resource_policy, ResourceArn=arn, ExpectedRevisionId="other") == "PolicyNotFoundException"
+    assert dynamodb.delete_resource_policy(ResourceArn=arn)["RevisionId"] == revision
+    assert "RevisionId" not in dynamodb.delete_resource_policy(ResourceArn=arn)
+    assert code(dynamodb.get_resource_policy, ResourceArn=f"{arn}-other") == "ResourceNotFoundException"
+
+
+def test_a_policy_goes_with_its_table(dynamodb):
+    dynamodb.create_table(**definition())
+    arn = table(dynamodb)["TableArn"]
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=for_others(arn))
+    dynamodb.delete_table(TableName="orders")
+    dynamodb.create_table(**definition())
+    assert code(dynamodb.get_resource_policy, ResourceArn=arn) == "PolicyNotFoundException"

@@ -78,6 +78,10 @@ def test_resource_policies_are_read(secrets):
     assert code(secrets.put_resource_policy, **asked, BlockPublicPolicy=True) == "PublicPolicyException"
     secrets.put_resource_policy(**asked)
     assert secrets.get_resource_policy(SecretId="shop/db")["ResourcePolicy"] == broad
+    secrets.delete_resource_policy(SecretId="shop/db")
+    assert "ResourcePolicy" not in secrets.get_resource_policy(SecretId="shop/db")
+    secrets.delete_secret(SecretId="shop/db", RecoveryWindowInDays=7)
+    assert code(secrets.get_resource_policy, SecretId="shop/db") == "InvalidRequestException"
 
 
 def test_names(secrets):

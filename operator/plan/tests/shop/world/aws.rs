@@ -1,6 +1,5 @@
 //! What AWS does with a step, and what it refuses.
 
-use serde_json::json;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, CacheAuthentication, Change, password_secret},
     observed::Lifecycle,
@@ -340,11 +339,6 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
         }
         // DynamoDB does not say who sets them.
         AwsResource::DynamoDbTable(table) => table.autoscaled.clear(),
-        AwsResource::SnsTopic(topic) => {
-            topic
-                .policy
-                .get_or_insert_with(|| json!({"Id": "__default_policy_ID"}));
-        }
         _ => {}
     }
     resource

@@ -146,7 +146,14 @@ impl World {
                 if list.is_null() {
                     *list = json!([]);
                 }
-                list.as_array_mut().unwrap().push(entry.value);
+                // Entries of maps are still there.
+                if let Some(list) = list.as_array_mut() {
+                    list.push(entry.value);
+                }
+            }
+        } else {
+            for entry in surplus(desired, &body).into_iter().rev() {
+                take_away(&mut body, &entry.pointer);
             }
         }
         with_defaults(desired.kind, &mut body);
@@ -241,6 +248,18 @@ fn give_up(body: &mut Value, last: &Value, desired: &Value) {
             (None, _) => drop(body.remove(name)),
             (Some(now), Some(found)) => give_up(found, before, now),
             (Some(_), None) => {}
+        }
+    }
+}
+
+/// The `remove` of a JSON patch.
+fn take_away(body: &mut Value, pointer: &str) {
+    let (parent, last) = pointer.rsplit_once('/').unwrap();
+    match body.pointer_mut(parent).unwrap() {
+        Value::Array(list) => drop(list.remove(last.parse().unwrap())),
+        map => {
+            let name = last.replace("~1", "/").replace("~0", "~");
+            map.as_object_mut().unwrap().remove(&name).unwrap();
         }
     }
 }

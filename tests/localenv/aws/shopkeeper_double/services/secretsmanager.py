@@ -19,6 +19,7 @@ REFUSED_WHILE_SCHEDULED = (
     "put_secret_value",
     "update_secret",
     "rotate_secret",
+    "get_resource_policy",
     "put_resource_policy",
     "delete_resource_policy",
     "tag_resource",
