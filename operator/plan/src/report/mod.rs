@@ -14,6 +14,7 @@ use crate::{
     resource::ResourceKey,
 };
 
+mod remedies;
 mod resources;
 mod staying;
 mod words;
@@ -55,6 +56,7 @@ pub struct Report {
 /// The report on a custom resource that could be resolved and planned.
 #[must_use]
 pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting: bool) -> Report {
+    let plan = &*remedies::explained(plan, blueprint);
     let mut conditions = Vec::new();
     if !deleting {
         for section in [
