@@ -102,7 +102,12 @@ pub const CASES: &[Case] = &[
 
     // Workload
     create("CatalogService", "image", "image must not hold blanks", "workload: {image: ' '}", "workload: {image: 'registry.example/catalog:1'}"),
-    create("CatalogService", "image", "image must not hold blanks", "workload: {image: 'catalog 1'}", "workload: {image: 'catalog@sha256:0123'}"),
+    create("CatalogService", "image", "image must not hold blanks", "workload: {image: 'catalog 1'}", "workload: {image: 'catalog@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}"),
+    create("CatalogService", "image", "image names a digest that is none", "workload: {image: 'catalog@sha256:0123'}", "workload: {image: 'catalog:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}"),
+    create("CatalogService", "image", "image names a digest that is none", "workload: {initContainers: [{name: a, image: 'catalog@sha256:0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF'}]}", "workload: {initContainers: [{name: a, image: 'catalog@sha512:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'}]}"),
+    create("OrderService", "spec", "callers, network.exposures and", "workload: {ports: null}", "{workload: {ports: null}, callers: null}"),
+    create("OrderService", "spec", "callers, network.exposures and", "{workload: {ports: []}, callers: [], network: {service: {type: NodePort}}}", "{workload: {ports: []}, callers: [], network: {service: {type: ClusterIP}}}"),
+    create("CatalogService", "spec", "callers, network.exposures and", "{workload: {ports: null, metrics: null}, callers: null, network: {exposures: [{name: a, type: Service, service: {type: LoadBalancer}}]}}", "network: {exposures: [{name: a, type: Service, service: {type: LoadBalancer}}]}"),
     create("CatalogService", "cpu", "a quantity must not be negative", "workload: {resources: {requests: {cpu: '-1'}}}", "workload: {resources: {requests: {cpu: 1}}}"),
     create("CatalogService", "sizeLimit", "a quantity must not be negative", "workload: {tmpDir: {sizeLimit: '-64Mi'}}", "workload: {tmpDir: {sizeLimit: 64Mi}}"),
     create("CatalogService", "divisor", "a quantity must not be negative", "workload: {volumes: [{name: pod, downwardAPI: {items: [{path: cpu, resourceFieldRef: {resource: limits.cpu, divisor: '-1m'}}]}}]}", "workload: {volumes: [{name: pod, downwardAPI: {items: [{path: cpu, resourceFieldRef: {resource: limits.cpu, divisor: 1m}}]}}]}"),
@@ -288,7 +293,9 @@ pub const CASES: &[Case] = &[
     create("Storefront", "routes", "path must not contain //", "routes: [{path: /orders//new, frontend: web}]", "routes: [{path: /orders/new, frontend: web}]"),
     create("Storefront", "routes", "path must not contain //", "routes: [{path: /orders/.., frontend: web}]", "routes: [{path: /orders/..new, frontend: web}]"),
     create("Storefront", "routes", "set either service or frontend", "routes: [{path: /, frontend: web, service: {kind: OrderService, name: orders}}]", "routes: [{path: /, frontend: web}, {path: /orders, service: {kind: OrderService, name: orders}}]"),
-    create("Storefront", "frontends", "hosts of a frontend are those of its internal load balancer", "frontends: [{name: web, hosts: [www.octank.example], workload: {image: web:1}}]", "frontends: [{name: web, exposure: Internal, hosts: [staff.octank.example], workload: {image: web:1}}]\nroutes: null"),
+    create("Storefront", "frontends", "hosts of a frontend are those of its internal load balancer", "frontends: [{name: web, hosts: [www.octank.example], workload: {image: web:1}}]", "frontends: [{name: web, exposure: Internal, hosts: [staff.octank.example], workload: {image: web:1, ports: [{name: http, containerPort: 8080}]}}]\nroutes: null"),
+    create("Storefront", "frontends", "the load balancer of an Internal frontend leads to", "frontends: [{name: web, exposure: Internal, workload: {image: web:1}}]\nroutes: null", "frontends: [{name: web, exposure: Public, workload: {image: web:1}}]\nroutes: null"),
+    create("Storefront", "frontends", "callers, network.exposures and", "frontends: [{name: web, callers: [{namespace: staff}], workload: {image: web:1}}]", "frontends: [{name: web, callers: [{namespace: staff}], workload: {image: web:1, ports: [{name: http, containerPort: 8080}]}}]"),
     create("Storefront", "tls", "existing must be set", "tls: {type: Existing}", "tls: {type: Existing, existing: {certificateArns: ['arn:aws:acm:eu-west-1:123456789012:certificate/1']}}"),
     create("Storefront", "tls", "policy has no meaning", "tls: {type: None, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}", "tls: {type: Discovered, policy: ELBSecurityPolicy-TLS13-1-2-2021-06}"),
 ];

@@ -14,11 +14,14 @@ use crate::{
     resource::ResourceKey,
 };
 
+mod remarks;
 mod remedies;
 mod resources;
 mod staying;
 mod words;
 
+pub use remarks::new_remarks;
+use remarks::remarked;
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
 use words::describe_all;
@@ -338,6 +341,10 @@ fn of_section(
         )
     } else {
         ("False", section_reason(section), describe_all(&working))
+    };
+    let message = match section {
+        Section::Workload => format!("{message}{}", remarked(blueprint)),
+        _ => message,
     };
     Some(ConditionDraft {
         r#type: section.condition(),

@@ -23,6 +23,7 @@ mod network;
 mod nodes;
 mod properties;
 mod regions;
+mod remarks;
 mod removal;
 mod replicas;
 mod reported;
