@@ -71,6 +71,7 @@ use crate::{
     validation = Rule::new(crate::nodes::fargate::IDENTITY).message(crate::nodes::fargate::IDENTITY_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::WORKLOAD).message(crate::nodes::fargate::WORKLOAD_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
+    validation = Rule::new(crate::network::ports::RULE).message(crate::network::ports::MESSAGE),
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'products' && has(self.products)) || (b.resource == 'cache' && has(self.cache)) || (b.resource == 'media' && has(self.media)) || (has(self.tables) && self.tables.exists(t, b.resource == 'tables.' + t.name)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
         .message("bindings[].resource must be declared here: one of products, cache, media, tables.<name> or external.<name>"),
     validation = Rule::new("!has(self.cache) || !has(self.cache.users) || !has(self.identity) || self.identity.type != 'None' || self.cache.users.all(u, (has(u.authentication) && u.authentication == 'Password') || (has(self.cache.applicationUser) && self.cache.applicationUser != u.name))")

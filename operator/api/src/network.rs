@@ -131,3 +131,15 @@ pub struct ServiceLoadBalancer {
     #[schemars(schema_with = "schema::load_balancer_attributes")]
     pub attributes: BTreeMap<String, String>,
 }
+
+/// That there is a port wherever something leads to one, as rules of whatever declares both.
+pub(crate) mod ports {
+    /// Who may call it, and how it is published.
+    pub const RULE: &str = "(has(self.workload.ports) && self.workload.ports.size() > 0) || ((!has(self.callers) || self.callers.size() == 0) && (!has(self.network) || ((!has(self.network.exposures) || self.network.exposures.size() == 0) && (!has(self.network.service) || self.network.service.type == 'ClusterIP'))))";
+    /// What is said of that.
+    pub const MESSAGE: &str = "callers, network.exposures and a network.service of type NodePort or LoadBalancer lead to ports, and there is none: add one to workload.ports, or leave them out";
+    /// The load balancer of a frontend that has one of its own.
+    pub const INTERNAL: &str = "!has(self.exposure) || self.exposure != 'Internal' || (has(self.workload.ports) && self.workload.ports.size() > 0)";
+    /// What is said of that.
+    pub const INTERNAL_MESSAGE: &str = "the load balancer of an Internal frontend leads to its first port, and there is none: add one to workload.ports";
+}

@@ -70,6 +70,7 @@ use crate::{
     validation = Rule::new(crate::nodes::fargate::IDENTITY).message(crate::nodes::fargate::IDENTITY_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::WORKLOAD).message(crate::nodes::fargate::WORKLOAD_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
+    validation = Rule::new(crate::network::ports::RULE).message(crate::network::ports::MESSAGE),
     validation = Rule::new("!has(self.bindings) || self.bindings.all(b, (b.resource == 'database' && has(self.database)) || (b.resource == 'notifications' && has(self.notifications)) || (has(self.external) && self.external.exists(e, b.resource == 'external.' + e.name)))")
         .message("bindings[].resource must be declared here: one of database, notifications or external.<name>")
 )]

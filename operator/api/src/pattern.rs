@@ -26,6 +26,11 @@ pub const LOAD_BALANCER_CLASS: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// A URL of a server, without spaces.
 pub const HTTP_URL: &str = r"^https?://[^\s]+$";
+/// What an image that names a digest has to end with.
+pub const DIGEST_RULE: &str =
+    "!self.contains('@') || self.matches('@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$')";
+/// What is said of that.
+pub const DIGEST_MESSAGE: &str = "image names a digest that is none: write @sha256: and its 64 hexadecimal digits (docker buildx imagetools inspect shows them), or a tag";
 /// Tag of an image.
 pub const IMAGE_TAG: &str = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$";
 /// A duration as in GEP-2257: `90s`, `10m`, `1h30m`.

@@ -170,7 +170,7 @@ pub struct Resources {
 }
 
 /// A container that runs to its end before the main one starts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InitContainer {
     /// Name of the container.
@@ -178,6 +178,7 @@ pub struct InitContainer {
     pub name: String,
     /// Image of the container. Without tag and digest it has the tag `spec.defaults.imageTag` of the Platform.
     #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::IMAGE))]
+    #[x_kube(validation = Rule::new(pattern::DIGEST_RULE).message(pattern::DIGEST_MESSAGE))]
     pub image: String,
     /// Command. Default: the image's entry point.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

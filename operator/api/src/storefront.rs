@@ -157,6 +157,8 @@ const NEVER_PUBLIC_MESSAGE: &str = "an Internal frontend must not be reached fro
     validation = Rule::new(crate::nodes::fargate::IDENTITY).message(crate::nodes::fargate::IDENTITY_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::WORKLOAD).message(crate::nodes::fargate::WORKLOAD_MESSAGE),
     validation = Rule::new(crate::nodes::fargate::SERVICE).message(crate::nodes::fargate::SERVICE_MESSAGE),
+    validation = Rule::new(crate::network::ports::RULE).message(crate::network::ports::MESSAGE),
+    validation = Rule::new(crate::network::ports::INTERNAL).message(crate::network::ports::INTERNAL_MESSAGE),
     validation = Rule::new("!has(self.hosts) || (has(self.exposure) && self.exposure == 'Internal')")
         .message("hosts of a frontend are those of its internal load balancer: set exposure to Internal, or list the hosts in spec.hosts"),
     validation = Rule::new(NEVER_PUBLIC).message(NEVER_PUBLIC_MESSAGE),

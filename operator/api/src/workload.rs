@@ -57,8 +57,11 @@ pub struct Workload {
     /// Image of the main container, with a tag or, better, a digest. Without either it has the tag `spec.defaults.imageTag` of the
     /// Platform.
     #[schemars(length(min = 1, max = 1024), regex(pattern = pattern::IMAGE))]
-    #[x_kube(validation = Rule::new("self.matches('^[!-~]+$')")
-        .message("image must not hold blanks: write registry, repository and tag, as in registry.example/shop/catalog:1.2"))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[!-~]+$')")
+            .message("image must not hold blanks: write registry, repository and tag, as in registry.example/shop/catalog:1.2"),
+        validation = Rule::new(pattern::DIGEST_RULE).message(pattern::DIGEST_MESSAGE)
+    )]
     pub image: String,
     /// When to pull the image: `Always`, `IfNotPresent` or `Never`. Default: Always for the tag `latest`, else IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

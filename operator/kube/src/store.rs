@@ -263,6 +263,16 @@ impl<K> Store<K> {
             .map(|readiness| *readiness);
         settled.unwrap_or(Readiness::Stopped)
     }
+
+    /// Waits until the store is something else than it is known to be: an optional kind came or went, or the process ends.
+    pub async fn wait_until_not(&self, known: Readiness) -> Readiness {
+        let mut readiness = self.readiness.clone();
+        let changed = readiness
+            .wait_for(|readiness| *readiness != known)
+            .await
+            .map(|readiness| *readiness);
+        changed.unwrap_or(Readiness::Stopped)
+    }
 }
 
 /// Index values for [`Store::indexed`]: the uids of an object's owners.

@@ -6,12 +6,16 @@
 
 use std::collections::BTreeSet;
 
+use shopkeeper_api::{Managed, Storefront};
 use shopkeeper_kube::{
     queue::Lane,
     store::{Change, ObjectKey},
     watch::Watch,
 };
-use shopkeeper_plan::{claims, resolve::Resolve};
+use shopkeeper_plan::{
+    claims,
+    resolve::{Resolve, frontend_of},
+};
 
 use crate::{
     key::Kind,
@@ -22,7 +26,8 @@ use crate::{
 /// Index of custom resources by the names that others find them by: their own as a service, and those of the objects
 /// that they ask for.
 pub const NAMES: &str = "names";
-/// Index of custom resources by the services they refer to, and by the names of those: they lead to whoever has the name.
+/// Index of custom resources by the services and Storefronts they refer to, and by the names of those services: they lead to whoever has
+/// the name.
 pub const REFERENCES: &str = "references";
 
 /// Indexes a watch of custom resources, so that neighbours are found without looking at all of them.
@@ -74,6 +79,16 @@ fn names<K: Resolve>(object: &K) -> Vec<String> {
 }
 
 fn references<K: Resolve>(object: &K) -> Vec<String> {
+    let own = object.meta().namespace.as_deref().unwrap_or_default();
+    let frontends = object.callers().into_iter().filter_map(|caller| {
+        let frontend = frontend_of(caller.frontend.as_ref()?, own);
+        let namespace = frontend.namespace.unwrap_or_default();
+        Some(format!(
+            "{}/{namespace}/{}",
+            Storefront::KIND,
+            frontend.storefront
+        ))
+    });
     let services = object.referenced_services().into_iter();
     services
         .flat_map(|service| {
@@ -82,5 +97,6 @@ fn references<K: Resolve>(object: &K) -> Vec<String> {
             let name = claims::Name::Workload(service.name);
             [itself, indexed_name(&service.namespace, &name)]
         })
+        .chain(frontends)
         .collect()
 }

@@ -16,11 +16,13 @@ use kube::{
 use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront, status::Status};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
-    store::{ObjectKey, Store},
+    queue::Lane,
+    store::{ObjectKey, Readiness, Store},
 };
 use shopkeeper_plan::{
     claims::{Claim, Name, Standing},
     kubernetes::KubernetesKind,
+    resolve::Resolve as _,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -154,7 +156,30 @@ impl Stores {
         });
         // A change that comes before this line finds no stores; the listing that a watch starts with asks for every pass anyway.
         let _ = late.set(Arc::clone(&stores));
+        stores.follow_optional_kinds(queues, shutdown);
         stores
+    }
+
+    /// What is made depends on the optional kinds that the cluster has: when one comes or goes, whoever runs workloads is looked at.
+    fn follow_optional_kinds(self: &Arc<Self>, queues: &Queues, shutdown: &CancellationToken) {
+        for (kind, store) in self.children.iter().filter(|(kind, _)| kind.is_optional()) {
+            let (kind, store) = (*kind, store.clone());
+            let (stores, queues, shutdown) = (Arc::clone(self), queues.clone(), shutdown.clone());
+            tokio::spawn(async move {
+                // The passes begin after that, and know.
+                let mut known = store.wait_until_ready().await;
+                while known != Readiness::Stopped {
+                    known = tokio::select! {
+                        changed = store.wait_until_not(known) => changed,
+                        () = shutdown.cancelled() => return,
+                    };
+                    tracing::info!(kind = kind.id(), now = ?known, "an optional kind came or went");
+                    for (kind, key) in stores.workload_keys() {
+                        queues.add(kind, key, Lane::Resync);
+                    }
+                }
+            });
+        }
     }
 
     /// Resolves when every store holds what there was at the start.
@@ -227,6 +252,15 @@ impl Stores {
         ))
     }
 
+    /// Custom resources that may be called from a namespace.
+    fn called_from(&self, namespace: &str) -> Vec<(Kind, ObjectKey)> {
+        in_workload_stores!(self, |kind, store| keys_where(kind, store, |it| {
+            it.callers()
+                .iter()
+                .any(|caller| caller.namespace.as_deref() == Some(namespace))
+        }))
+    }
+
     /// Custom resources whose bindings read a Secret.
     fn readers_of(&self, secret: &ObjectKey) -> Vec<(Kind, ObjectKey)> {
         in_workload_stores!(self, |kind, store| keys_where(kind, store, |it| reads(
@@ -255,6 +289,6 @@ impl Stores {
     pub fn has(&self, kind: KubernetesKind) -> bool {
         self.children
             .get(&kind)
-            .is_some_and(|store| store.readiness() == shopkeeper_kube::store::Readiness::Ready)
+            .is_some_and(|store| store.readiness() == Readiness::Ready)
     }
 }

@@ -89,6 +89,16 @@ impl Node {
 pub struct Blueprint {
     nodes: BTreeMap<ResourceKey, Node>,
     secrets: BTreeSet<String>,
+    remarks: Vec<Remark>,
+}
+
+/// Something that works as it is declared, and that is hardly meant so. It is told, and stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Reason of the event.
+    pub reason: &'static str,
+    /// The field, what is odd about it, and what to do.
+    pub text: String,
 }
 
 impl Blueprint {
@@ -166,6 +176,17 @@ impl Blueprint {
     /// Says that a Secret of somebody else is read.
     pub fn read_secret(&mut self, name: impl Into<String>) {
         self.secrets.insert(name.into());
+    }
+
+    /// Adds something that people should hear of.
+    pub fn remark(&mut self, remark: Remark) {
+        self.remarks.push(remark);
+    }
+
+    /// What people should hear of, though it stops nothing.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// The Secrets of others that are read.

@@ -7,6 +7,7 @@ use shopkeeper_api::{
 };
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
+    blueprint::Blueprint,
     inventory,
     observed::{Observed, Weight},
     plan::{Action, Operation, Plan, Step},
@@ -154,6 +155,23 @@ pub(super) async fn noted<K: Managed>(
             Weight::Danger | Weight::Outage { .. } => (Severity::Warning, "Endangered"),
         };
         send(subject, severity, reason, format!("{key}: {}", note.text)).await;
+    }
+}
+
+/// Tells what is declared as hardly anybody would mean it, when it is seen first.
+pub(super) async fn remarked<K: Managed>(
+    subject: &Subject<'_, K>,
+    before: &Status,
+    blueprint: &Blueprint,
+) {
+    for remark in report::new_remarks(&before.conditions, blueprint) {
+        send(
+            subject,
+            Severity::Warning,
+            remark.reason,
+            remark.text.clone(),
+        )
+        .await;
     }
 }
 

@@ -335,6 +335,9 @@ impl<K: Scoped> Subject<'_, K> {
         extend(&mut whole, extended);
         self.write(whole).await?;
         events::noted(self, &before, &next, &observed).await;
+        if report.ready {
+            events::remarked(self, &before, &blueprint).await;
+        }
         events::drifted(self, &before, &plan).await;
         events::missed(self, &before, &plan).await;
         if news(&before, &report) {

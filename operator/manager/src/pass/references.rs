@@ -7,14 +7,20 @@ use std::{
 
 use kube::ResourceExt;
 use shopkeeper_api::{
-    Managed, Platform, Storefront, exposures::TrafficSource, platform::AllowedNamespacesType,
-    reference::ServiceKind, status::PlatformInUse,
+    Managed, Platform, Storefront,
+    exposures::TrafficSource,
+    platform::AllowedNamespacesType,
+    reference::{FrontendReference, ServiceKind},
+    status::PlatformInUse,
 };
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
-    resolve::{HasPorts, References, Resolve, ServiceFacts, ServiceKey, routes_come_from},
+    resolve::{
+        AbsentCallers, HasPorts, References, Resolve, ServiceFacts, ServiceKey, frontend_of,
+        routes_come_from,
+    },
 };
 
 use super::{World, names};
@@ -222,7 +228,7 @@ pub(super) fn references<K: Resolve>(
         routed_from(
             &ServiceKey {
                 kind,
-                namespace,
+                namespace: namespace.clone(),
                 name,
             },
             stores,
@@ -230,11 +236,42 @@ pub(super) fn references<K: Resolve>(
     });
     References {
         services,
+        absent: absent_callers(object, &namespace, stores),
         routed_from,
         operator_role,
         service_monitors: stores.has(KubernetesKind::ServiceMonitor),
         http_routes: stores.has(KubernetesKind::HTTPRoute),
         security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),
+    }
+}
+
+/// The callers of a custom resource that do not exist.
+fn absent_callers<K: Resolve>(object: &K, namespace: &str, stores: &Stores) -> AbsentCallers {
+    let callers = object.callers();
+    let namespaces = callers
+        .iter()
+        .filter_map(|caller| caller.namespace.clone())
+        .filter(|name| {
+            stores
+                .namespaces
+                .get(&ObjectKey::cluster(name.clone()))
+                .is_none()
+        });
+    let is_there = |frontend: &FrontendReference| {
+        let namespace = frontend.namespace.clone().unwrap_or_default();
+        let key = ObjectKey::namespaced(namespace, frontend.storefront.clone());
+        stores.storefronts.get(&key).is_some_and(|storefront| {
+            let mut frontends = storefront.spec.frontends.iter();
+            frontends.any(|found| found.name == frontend.name)
+        })
+    };
+    let frontends = callers
+        .iter()
+        .filter_map(|caller| Some(frontend_of(caller.frontend.as_ref()?, namespace)))
+        .filter(|frontend| !is_there(frontend));
+    AbsentCallers {
+        namespaces: namespaces.collect(),
+        frontends: frontends.collect(),
     }
 }
 

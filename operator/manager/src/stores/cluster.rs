@@ -88,10 +88,18 @@ pub(super) fn start_namespaces(
     let late = Arc::clone(late);
     Watch::metadata(api, &())
         .on_change(move |change: &Change<PartialObjectMeta<Namespace>>| {
-            let Some(stores) = late.get().filter(|_| has_other_labels(change)) else {
+            let Some(stores) = late.get() else {
                 return;
             };
-            for (kind, key) in stores.workload_keys_in(&change.key.name) {
+            let name = &change.key.name;
+            let mut concerned = Vec::new();
+            if has_other_labels(change) {
+                concerned.extend(stores.workload_keys_in(name));
+            }
+            if change.before.is_some() != change.after.is_some() {
+                concerned.extend(stores.called_from(name));
+            }
+            for (kind, key) in concerned {
                 queues.add(kind, key, change.lane());
             }
         })

@@ -125,10 +125,12 @@ impl AwsSpecification for RdsInstance {
     }
     tagged!();
 
+    /// A parameter group belongs to one major version and changes with it, in the same call: what asks for the one asks for the other.
     /// With a standby RDS changes the standby first and fails over, about a minute of refused connections. Automated backups that are
     /// older than the new retention are deleted, and with 0 days all of them. Giving the standby up interrupts nothing and loses nothing.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
         match field {
+            "parameterGroup" if self.upgrades_major(observed) => Some(Effect::Downtime),
             "instanceClass" if observed.multi_az => Some(Effect::Failover),
             "backupRetentionDays"
                 if self.backup_retention_days < observed.backup_retention_days =>
@@ -137,5 +139,37 @@ impl AwsSpecification for RdsInstance {
             }
             _ => None,
         }
+    }
+}
+
+impl RdsInstance {
+    /// Whether its version belongs to another major version than the observed one: the first number for PostgreSQL, the first two for
+    /// MySQL and MariaDB. A version that is given in part is compared as far as it goes.
+    #[must_use]
+    pub fn upgrades_major(&self, observed: &Self) -> bool {
+        is_major_change(&self.engine, &self.engine_version, &observed.engine_version)
+    }
+}
+
+fn is_major_change(engine: &str, desired: &str, found: &str) -> bool {
+    let parts = if engine.contains("postgres") { 1 } else { 2 };
+    desired
+        .split('.')
+        .zip(found.split('.'))
+        .take(parts)
+        .any(|(desired, found)| desired != found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn major_versions_are_told_apart_by_engine() {
+        assert!(!is_major_change("postgres", "17", "17.4"));
+        assert!(is_major_change("postgres", "17", "16.8"));
+        assert!(is_major_change("mysql", "8.4", "8.0.40"));
+        assert!(!is_major_change("mysql", "8.0.41", "8.0.40"));
+        assert!(!is_major_change("mariadb", "11", "11.4.4"));
     }
 }

@@ -215,9 +215,21 @@ impl ComponentBuilder<'_> {
             pod_disruption_budget::build(&frame, component),
             &[],
         );
-        if let Some(monitor) = service_monitor::build(&frame, component) {
+        let lacking = component
+            .metrics
+            .as_ref()
+            .and_then(|metrics| metrics.lacking.clone());
+        if let Some(failure) = lacking {
+            let key =
+                ResourceKey::kubernetes(KubernetesKind::ServiceMonitor, component.name.clone());
+            self.blueprint
+                .held(Section::Workload, role("serviceMonitor"), key, failure);
+        } else if let Some(monitor) = service_monitor::build(&frame, component) {
             self.blueprint
                 .kubernetes(Section::Workload, role("serviceMonitor"), monitor, &[]);
+        }
+        for remark in &component.remarks {
+            self.blueprint.remark(remark.clone());
         }
     }
 

@@ -24,9 +24,7 @@ pub fn build(
         .iter()
         .filter_map(|caller| peer(caller, &frame.owner.namespace))
         .collect();
-    if !peers.is_empty() {
-        ingress.push(json!({"from": peers, "ports": ports(component, |_| true)}));
-    }
+    ingress.extend(rule(peers, ports(component, |_| true)));
     for (source, entered) in entrances(component) {
         // The controller registers pod addresses: packets come from the load balancer's own addresses in its subnets.
         let subnets = match source {
@@ -38,12 +36,7 @@ pub fn build(
             .iter()
             .map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}}))
             .collect();
-        // A rule without sources would let everybody in.
-        if !from.is_empty() {
-            ingress.push(
-                json!({"from": from, "ports": ports(component, |name| entered.contains(name))}),
-            );
-        }
+        ingress.extend(rule(from, ports(component, |name| entered.contains(name))));
     }
     if let Some(metrics) = &component.metrics {
         ingress.push(json!({
@@ -54,6 +47,11 @@ pub fn build(
     ObjectBuilder::new(frame, KubernetesKind::NetworkPolicy, &component.name)
         .with("spec", json!({"podSelector": {"matchLabels": frame.selector()}, "policyTypes": ["Ingress"], "ingress": ingress}))
         .build()
+}
+
+/// A rule without sources would let everybody in, and one without ports open all of them.
+fn rule(from: Vec<Value>, ports: Vec<Value>) -> Option<Value> {
+    (!from.is_empty() && !ports.is_empty()).then(|| json!({"from": from, "ports": ports}))
 }
 
 /// Where packets come from that enter through load balancers and nodes, and the names of the ports that they enter by.

@@ -14,10 +14,14 @@ use crate::{
     resource::ResourceKey,
 };
 
+mod remarks;
+mod remedies;
 mod resources;
 mod staying;
 mod words;
 
+pub use remarks::new_remarks;
+use remarks::remarked;
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
 use words::describe_all;
@@ -55,6 +59,7 @@ pub struct Report {
 /// The report on a custom resource that could be resolved and planned.
 #[must_use]
 pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting: bool) -> Report {
+    let plan = &*remedies::explained(plan, blueprint);
     let mut conditions = Vec::new();
     if !deleting {
         for section in [
@@ -336,6 +341,10 @@ fn of_section(
         )
     } else {
         ("False", section_reason(section), describe_all(&working))
+    };
+    let message = match section {
+        Section::Workload => format!("{message}{}", remarked(blueprint)),
+        _ => message,
     };
     Some(ConditionDraft {
         r#type: section.condition(),

@@ -1,6 +1,6 @@
 //! CatalogService.
 
-use shopkeeper_api::{CatalogService, resource::Service};
+use shopkeeper_api::{CatalogService, network::Caller, resource::Service};
 
 use super::{
     Context, References, Resolve, Resolved, ServiceKey, cache, endpoints, external_secrets, media,
@@ -51,6 +51,10 @@ impl Resolve for CatalogService {
 
     fn read_secrets(&self) -> Vec<&str> {
         external_secrets(&self.spec.external).collect()
+    }
+
+    fn callers(&self) -> Vec<&Caller> {
+        self.spec.callers.iter().collect()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

@@ -24,12 +24,16 @@ use super::{
     identity::ComponentIdentity,
     image, network,
     network::ResolvedService,
-    nodes, pod_template_patch,
+    nodes, pod_template_patch, remarks,
     replicas::{disruption, replicas},
     variables,
 };
 pub use super::{nodes::Placement, replicas::Replicas};
-use crate::{failure::Failure, template::Template};
+use crate::{
+    blueprint::Remark,
+    failure::{Class, Failure},
+    template::Template,
+};
 
 /// A workload with every default applied that does not depend on AWS.
 #[derive(Clone, Debug)]
@@ -72,6 +76,8 @@ pub struct Component {
     pub health_path: String,
     /// Where metrics are found.
     pub metrics: Option<ResolvedMetrics>,
+    /// What people should hear of, though it stops nothing.
+    pub remarks: Vec<Remark>,
 }
 
 /// A binding to a resource of the data tier.
@@ -94,6 +100,8 @@ pub struct ResolvedMetrics {
     pub path: String,
     /// Whether by a ServiceMonitor; else by annotations.
     pub service_monitor: bool,
+    /// Why there can be no ServiceMonitor, where one is asked for and the cluster does not have that kind.
+    pub lacking: Option<Failure>,
 }
 
 /// What tells components of one custom resource apart.
@@ -189,12 +197,13 @@ pub(super) fn component(
         metrics: workload
             .metrics
             .as_ref()
-            .and_then(|metrics| resolve_metrics(context, metrics, &workload)),
+            .and_then(|metrics| resolve_metrics(context, place, metrics, &workload)),
         service_account,
         service_account_annotations: tier
             .identity
             .map(|identity| identity.service_account_annotations.clone())
             .unwrap_or_default(),
+        remarks: remarks::remarks(context, place, tier, &workload),
         health_path,
         replicas,
         workload,
@@ -234,6 +243,7 @@ fn probe_path(workload: &Workload) -> Option<String> {
 
 fn resolve_metrics(
     context: Context<'_>,
+    place: &Place<'_>,
     declared: &Metrics,
     workload: &Workload,
 ) -> Option<ResolvedMetrics> {
@@ -247,6 +257,16 @@ fn resolve_metrics(
         Some(MetricsStyle::Annotations) => false,
         None => context.references.service_monitors,
     };
+    // Not being scraped is no reason to keep the shop from running.
+    let lacking = (service_monitor && !context.references.service_monitors).then(|| {
+        let text = format!(
+            "{}.workload.metrics.style: the cluster has no kind ServiceMonitor (monitoring.coreos.com/v1)",
+            place.field
+        );
+        Failure::new(Class::NotReady, text).with_remedy(
+            "install the Prometheus Operator, whose definition that is, or set style to Annotations",
+        )
+    });
     Some(ResolvedMetrics {
         port: port.clone(),
         path: declared
@@ -254,6 +274,7 @@ fn resolve_metrics(
             .clone()
             .unwrap_or_else(|| defaults::METRICS_PATH.to_owned()),
         service_monitor,
+        lacking,
     })
 }
 

@@ -3,11 +3,16 @@
 /// The image with the tag of the whole shop, where it names neither tag nor digest. A colon before the last slash belongs to the
 /// port of a registry.
 pub(super) fn tagged(image: &str, tag: Option<&str>) -> String {
-    let name = image.rsplit('/').next().unwrap_or(image);
     match tag {
-        Some(tag) if !name.contains([':', '@']) => format!("{image}:{tag}"),
+        Some(tag) if !is_pinned(image) => format!("{image}:{tag}"),
         _ => image.to_owned(),
     }
+}
+
+/// Whether it names a tag or a digest.
+pub(super) fn is_pinned(image: &str) -> bool {
+    let name = image.rsplit('/').next().unwrap_or(image);
+    name.contains([':', '@'])
 }
 
 #[cfg(test)]

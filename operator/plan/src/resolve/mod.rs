@@ -13,7 +13,7 @@ use shopkeeper_api::{
     external::External,
     network::Caller,
     policy::Policy,
-    reference::{ServiceKind, ServiceReference},
+    reference::{FrontendReference, ServiceKind, ServiceReference},
     resource::Service,
 };
 
@@ -48,6 +48,7 @@ pub(crate) mod permissions;
 pub mod platform;
 mod pod_template_patch;
 mod promised;
+mod remarks;
 mod replicas;
 mod storefront;
 mod table;
@@ -64,6 +65,7 @@ pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub use platform::ResolvedPlatform;
 pub use promised::promised_outputs;
+pub use remarks::frontend_of;
 pub use shopkeeper_api::identity::IdentityMode;
 pub use storefront::routes_come_from;
 
@@ -342,12 +344,23 @@ pub struct References {
     pub routed_from: BTreeSet<TrafficSource>,
     /// Name of the role that the operator itself has in the account, where it has one.
     pub operator_role: Option<String>,
+    /// Callers that are named and do not exist.
+    pub absent: AbsentCallers,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
     /// Whether the cluster has the HTTPRoute kind.
     pub http_routes: bool,
     /// Whether the cluster has the SecurityGroupPolicy kind.
     pub security_group_policies: bool,
+}
+
+/// Callers that are named and do not exist; services that do not are those that are not among the references.
+#[derive(Clone, Debug, Default)]
+pub struct AbsentCallers {
+    /// Namespaces.
+    pub namespaces: BTreeSet<String>,
+    /// Frontends, with their namespaces.
+    pub frontends: BTreeSet<FrontendReference>,
 }
 
 /// What every resolve function needs.
@@ -436,6 +449,9 @@ pub trait Resolve: Managed {
 
     /// The services it refers to, in routes, endpoints and callers.
     fn referenced_services(&self) -> Vec<ServiceKey>;
+
+    /// Who may call its workloads.
+    fn callers(&self) -> Vec<&Caller>;
 
     /// The Secrets of others that its bindings read.
     fn read_secrets(&self) -> Vec<&str>;

@@ -1,6 +1,6 @@
 //! OrderService.
 
-use shopkeeper_api::{OrderService, resource::Service};
+use shopkeeper_api::{OrderService, network::Caller, resource::Service};
 
 use super::{
     Context, References, Resolve, Resolved, ServiceKey, database, endpoints, external_secrets,
@@ -40,6 +40,10 @@ impl Resolve for OrderService {
 
     fn read_secrets(&self) -> Vec<&str> {
         external_secrets(&self.spec.external).collect()
+    }
+
+    fn callers(&self) -> Vec<&Caller> {
+        self.spec.callers.iter().collect()
     }
 
     fn referenced_services(&self) -> Vec<ServiceKey> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shopkeeper_api::{
     Storefront, StorefrontSpec, defaults,
     exposures::TrafficSource,
+    network::Caller,
     storefront::{Exposure, Frontend, Route},
 };
 
@@ -84,6 +85,11 @@ impl Resolve for Storefront {
             .chain(of_frontends)
             .map(|service| ServiceKey::of(service, namespace))
             .collect()
+    }
+
+    fn callers(&self) -> Vec<&Caller> {
+        let frontends = self.spec.frontends.iter();
+        frontends.flat_map(|frontend| &frontend.callers).collect()
     }
 
     fn read_secrets(&self) -> Vec<&str> {

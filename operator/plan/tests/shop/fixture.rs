@@ -18,8 +18,8 @@ use shopkeeper_plan::{
     observed::Observed,
     quota::Quotas,
     resolve::{
-        HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of, platform,
-        platform::PlatformLookups,
+        AbsentCallers, HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of,
+        platform, platform::PlatformLookups,
     },
 };
 
@@ -150,6 +150,7 @@ pub fn references(shop: &str) -> References {
             ),
         ]
         .into(),
+        absent: AbsentCallers::default(),
         routed_from: [TrafficSource::PublicSubnets].into(),
         operator_role: Some("shopkeeper".into()),
         service_monitors: true,

@@ -26,6 +26,7 @@ mod pod_template_patches;
 mod pods_that_end;
 mod properties;
 mod regions;
+mod remarks;
 mod removal;
 mod replicas;
 mod reported;

@@ -7,8 +7,10 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::{Lifecycle, Note},
+    plan::Blocker,
     planner::{DeletionPolicy, DriftPolicy},
     report::{self, Report},
+    resource::ResourceKind,
 };
 
 use crate::{
@@ -116,6 +118,63 @@ fn of_a_change_that_waits_for_approval() {
     object["spec"]["database"]["rds"]["instanceClass"] = json!("db.r7g.xlarge");
     world.wanted = want("octank", &object);
     insta::assert_yaml_snapshot!(of(&world));
+}
+
+#[test]
+fn of_what_aws_refuses() {
+    let world = World::new(want("octank", &read("octank", "orders")));
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let mut plan = world.plan_for(&observed, &blueprint);
+    let mut steps = plan.steps.iter_mut();
+    let step = steps
+        .find(|step| step.key.kind == ResourceKind::Aws(AwsKind::RdsInstance))
+        .unwrap();
+    let said = "CreateDBInstance: Invalid DB Instance class: db.r7g.large";
+    let failure = Failure::new(Class::Invalid, said).with_code("InvalidParameterValue");
+    step.blocked_by = vec![Blocker::Refused(failure)];
+    let lines = lines(&report::of_plan(&plan, &blueprint, &observed, false));
+    for condition in ["DataReady=False", "Ready=False", "Stalled=True"] {
+        let told = format!(
+            "{condition} Failed: RDS instance octank-shop-orders: InvalidParameterValue: {said}. To do: correct \
+             spec.database.rds.instanceClass: choose a class"
+        );
+        assert!(
+            lines.iter().any(|line| line.starts_with(&told)),
+            "{lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn of_a_major_upgrade_that_waits_for_approval() {
+    let mut world = orders();
+    let mut object = read("octank", "orders");
+    object["spec"]["database"]["rds"]["version"] = json!("18");
+    world.wanted = want("octank", &object);
+    // The parameter group of the new version is made, and attached by the upgrade alone.
+    let database = world.key(AwsKind::RdsInstance, "");
+    let plan = world.run();
+    let mut steps = plan.steps.iter().filter(|step| step.key == database);
+    assert!(steps.all(|step| step.blocked_by.contains(&Blocker::Approval)));
+    let AwsResource::RdsInstance(found) = &world.thing(&database).present.resource else {
+        unreachable!()
+    };
+    assert!(found.parameter_group.ends_with("postgres17"), "{found:?}");
+    let told = line(&world, "Ready");
+    assert!(
+        told.starts_with(
+            "Ready=False ApprovalRequired: 1 change: 1 downtime. Approve with the annotation"
+        ),
+        "{told}"
+    );
+    world.approved = world.plan().approval_hash();
+    world.run();
+    assert!(
+        line(&world, "Ready").starts_with("Ready=True"),
+        "{:#?}",
+        of(&world)
+    );
 }
 
 #[test]

@@ -218,6 +218,17 @@ const REFUSED_WORKLOADS: &[(&str, &[&str])] = &[
             "2147483647",
         ],
     ),
+    (
+        "{image: 'registry.example/any@sha256:0123'}",
+        &["spec.workload.image", "64 hexadecimal digits"],
+    ),
+    (
+        "{image: any, initContainers: [{name: a, image: 'any:1@latest'}]}",
+        &[
+            "spec.workload.initContainers[0].image",
+            "64 hexadecimal digits",
+        ],
+    ),
 ];
 
 pub async fn refused_at_admission(shop: &Shop) -> Result<()> {
@@ -231,6 +242,14 @@ pub async fn refused_at_admission(shop: &Shop) -> Result<()> {
         )
         .await?;
     }
+    refused(
+        shop,
+        &format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nkind: OrderService\nmetadata: {{name: refused, namespace: {NAMESPACE}}}\nspec: {{workload: {{image: 'any:1'}}, callers: [{{namespace: staff}}]}}\n"
+        ),
+        &["spec: ", "callers", "add one to workload.ports"],
+    )
+    .await?;
     let long = "n".repeat(41);
     refused(
         shop,

@@ -26,6 +26,14 @@ async fn bad_input_is_named() -> Result<()> {
             admission::refused_at_admission(&shop).boxed_local(),
         ),
         ("what AWS refuses", refused_by_aws(&shop).boxed_local()),
+        (
+            "what AWS refuses of others",
+            refused_by_other_services(&shop).boxed_local(),
+        ),
+        (
+            "what is hardly meant",
+            what_is_hardly_meant_is_told(&shop).boxed_local(),
+        ),
         ("what AWS forbids", forbidden_by_aws(&shop).boxed_local()),
         (
             "two variables of one name",
@@ -81,6 +89,13 @@ async fn refused_by_aws(shop: &Shop) -> Result<()> {
         message.contains("CreateDBInstance") && message.contains("InvalidParameter"),
         "AWS's code is not named: {message}"
     );
+    for words in [
+        "Invalid DB Instance class: db.z9z.colossal",
+        "To do: correct spec.database.rds.instanceClass",
+        "describe-orderable-db-instance-options",
+    ] {
+        ensure!(message.contains(words), "{words} is not said: {message}");
+    }
     // The rest is made all the same.
     shop.until("the topic is made", PATIENCE, async || {
         let key = shop
@@ -109,6 +124,132 @@ async fn refused_by_aws(shop: &Shop) -> Result<()> {
         .any(|condition| condition["type"] == "Stalled");
     ensure!(!stalled, "it is Ready and Stalled");
     Ok(())
+}
+
+/// Names, what only AWS knows to be wrong, and what is said of it: AWS's words, the field and the remedy.
+const REFUSED_BY_AWS: &[(&str, &str, &[&str])] = &[
+    (
+        "version",
+        "kind: OrderService\nspec: {database: {type: RDS, rds: {engine: PostgreSQL, version: '17.99', instanceClass: db.t4g.medium, storage: 20Gi}}",
+        &[
+            "Cannot find version 17.99 for postgres",
+            "correct spec.database.rds.version",
+        ],
+    ),
+    (
+        "parameter",
+        "kind: OrderService\nspec: {database: {type: RDS, rds: {engine: PostgreSQL, version: '17', instanceClass: db.t4g.medium, storage: 20Gi, parameters: [{name: max_conections, value: '9'}]}}",
+        &["max_conections", "correct spec.database.rds.parameters"],
+    ),
+    (
+        "nodetype",
+        "kind: CatalogService\nspec: {cache: {engine: Valkey, nodeType: cache.z9z.colossal}",
+        &[
+            "Invalid Cache Node Type: cache.z9z.colossal",
+            "correct spec.cache.nodeType",
+        ],
+    ),
+    (
+        "engine",
+        "kind: CatalogService\nspec: {cache: {engine: Valkey, version: '8.9', nodeType: cache.t4g.small}",
+        &[
+            "Cannot find version 8.9 for valkey",
+            "correct spec.cache.version",
+        ],
+    ),
+    (
+        "statement",
+        "kind: CatalogService\nspec: {identity: {type: PodIdentity, statements: [{actions: ['s3:GetObject'], resources: ['arn:amazon:s3:::elsewhere/*']}]}",
+        &[
+            "MalformedPolicyDocument",
+            "correct spec.identity.statements",
+        ],
+    ),
+];
+
+async fn refused_by_other_services(shop: &Shop) -> Result<()> {
+    for (name, start, _) in REFUSED_BY_AWS {
+        let yaml = format!(
+            "apiVersion: shopkeeper.dev/v1alpha1\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n{start}, nodes: {{type: None}}, {WORKLOAD}}}\n"
+        );
+        shop.apply(&yaml).await?;
+    }
+    for (name, start, words) in REFUSED_BY_AWS {
+        let kind = if start.contains("OrderService") {
+            "OrderService"
+        } else {
+            "CatalogService"
+        };
+        let message = shop
+            .until_condition(
+                &Subject::new(kind, NAMESPACE, name),
+                "Stalled",
+                "True",
+                "Failed",
+            )
+            .await?;
+        for words in *words {
+            ensure!(message.contains(words), "{words} is not said: {message}");
+        }
+    }
+    Ok(())
+}
+
+/// An image whose version is left to chance, and callers that do not exist: a word of warning, and the service runs.
+async fn what_is_hardly_meant_is_told(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("CatalogService", NAMESPACE, "loose");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {{name: loose, namespace: {NAMESPACE}}}
+spec:
+  workload: {{image: registry.example/any, ports: [{{name: http, containerPort: 8080}}]}}
+  nodes: {{type: None}}
+  callers:
+    - {{service: {{kind: CatalogService, name: ghost}}}}
+    - {{namespace: ghosts}}
+"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let message = async || {
+        shop.until_condition(&subject, "WorkloadReady", "True", "Succeeded")
+            .await
+    };
+    let told = message().await?;
+    for words in [
+        "spec.workload.image names neither tag nor digest",
+        "set spec.defaults.imageTag of Platform octank",
+        "spec.callers[ghost] names CatalogService bad/ghost, which does not exist",
+        "spec.callers[ghosts] names namespace ghosts, which does not exist",
+    ] {
+        ensure!(told.contains(words), "{words} is not said: {told}");
+    }
+    shop.until("events tell of it", PATIENCE, async || {
+        let events = shop.list("Event", NAMESPACE, "").await?;
+        for reason in ["ImageNotPinned", "CallerNotFound"] {
+            let told = events.iter().any(|event| {
+                event["reason"] == reason
+                    && event["type"] == "Warning"
+                    && event["regarding"]["name"] == "loose"
+            });
+            ensure!(told, "no event {reason}");
+        }
+        Ok(())
+    })
+    .await?;
+    // They come, and nobody has to say so.
+    shop.namespace("ghosts").await?;
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1\nkind: CatalogService\nmetadata: {{name: ghost, namespace: {NAMESPACE}}}\nspec:\n  {WORKLOAD}\n  nodes: {{type: None}}\n"
+    ))
+    .await?;
+    shop.until("the callers are missed no longer", PATIENCE, async || {
+        let told = message().await?;
+        ensure!(!told.contains("callers"), "{told}");
+        Ok(())
+    })
+    .await
 }
 
 /// A right that the operator lacks is named, and once it is given all goes on without anybody's help.

@@ -72,8 +72,6 @@ enum Approval {
     None,
     /// By a person, under `changes: ApproveDisruptive`.
     Needed,
-    /// The same, where the condition tells of something else that cannot be done before: the plan in the status says it.
-    NeededByThePlan,
 }
 
 /// A custom resource that is edited, and what has been edited of it.
@@ -147,7 +145,6 @@ impl<'a> Edited<'a> {
                 .approve(&self.subject)
                 .await
                 .context(what.clone())?,
-            Approval::NeededByThePlan => self.approve_the_plan().await.context(what.clone())?,
         }
         self.shop
             .until_ready(&self.subject)
@@ -162,30 +159,6 @@ impl<'a> Edited<'a> {
         self.specification = specification;
         self.fields.extend(fields);
         Ok(())
-    }
-
-    async fn approve_the_plan(&self) -> Result<()> {
-        let hash = self
-            .shop
-            .until("the plan asks for approval", PATIENCE, async || {
-                let Subject {
-                    kind,
-                    namespace,
-                    name,
-                } = &self.subject;
-                let object = self.shop.get(kind, namespace, name).await?;
-                let plan = &object["status"]["plan"];
-                ensure!(
-                    plan["waitingForApproval"] == true
-                        && plan["generation"] == object["metadata"]["generation"],
-                    "{plan}"
-                );
-                Ok(plan["hash"].as_str().unwrap_or_default().to_owned())
-            })
-            .await?;
-        self.shop
-            .annotate(&self.subject, "shopkeeper.dev/approve", &hash)
-            .await
     }
 
     /// Tries edits that the API server has to refuse, with these words.

@@ -152,8 +152,8 @@ async fn interrupting(shop: &Shop, edited: &mut Edited<'_>) -> Result<()> {
     let edit = |at, value, expected| edit(at, value, &database, expected);
     edited
         .edit(
-            // The parameter group of the new version could go without approval, and waits for the upgrade.
-            Approval::NeededByThePlan,
+            // The parameter group of the new version goes with the upgrade.
+            Approval::Needed,
             vec![
                 edit(
                     "/database/rds/version",
