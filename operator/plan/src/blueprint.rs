@@ -89,6 +89,7 @@ impl Node {
 pub struct Blueprint {
     nodes: BTreeMap<ResourceKey, Node>,
     secrets: BTreeSet<String>,
+    shared_node_groups: BTreeSet<String>,
 }
 
 impl Blueprint {
@@ -171,6 +172,16 @@ impl Blueprint {
     /// The Secrets of others that are read.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
+    }
+
+    /// Says that pods are to run on a node group of somebody else.
+    pub fn share_node_group(&mut self, name: impl Into<String>) {
+        self.shared_node_groups.insert(name.into());
+    }
+
+    /// The node groups of others that pods are to run on.
+    pub fn shared_node_groups(&self) -> impl Iterator<Item = &str> {
+        self.shared_node_groups.iter().map(String::as_str)
     }
 
     fn add(

@@ -78,11 +78,7 @@ pub(super) fn modification(
     waiting: &[&str],
     storage_is_busy: bool,
 ) -> Result<ModifyDBInstanceFluentBuilder, Failure> {
-    let upgrades_major = is_major_change(
-        &desired.engine,
-        &desired.engine_version,
-        &found.engine_version,
-    );
+    let upgrades_major = desired.is_other_major(&found.engine_version);
     let upgrades_now = upgrades_major && fields.iter().any(|field| field == "engineVersion");
     let mut call = client
         .modify_db_instance()
@@ -201,32 +197,7 @@ fn with_field(
     })
 }
 
-/// Whether two versions of an engine belong to different major versions: the first number for PostgreSQL, the first two for
-/// MySQL and MariaDB. A version that is given in part is compared as far as it goes.
-fn is_major_change(engine: &str, desired: &str, found: &str) -> bool {
-    let parts = if engine.contains("postgres") { 1 } else { 2 };
-    desired
-        .split('.')
-        .zip(found.split('.'))
-        .take(parts)
-        .any(|(desired, found)| desired != found)
-}
-
 /// An empty list would be a value of its own to RDS; left out, it is RDS's default.
 fn some_list(values: &std::collections::BTreeSet<String>) -> Option<Vec<String>> {
     (!values.is_empty()).then(|| values.iter().cloned().collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn major_versions_are_told_apart_by_engine() {
-        assert!(!is_major_change("postgres", "17", "17.4"));
-        assert!(is_major_change("postgres", "17", "16.8"));
-        assert!(is_major_change("mysql", "8.4", "8.0.40"));
-        assert!(!is_major_change("mysql", "8.0.41", "8.0.40"));
-        assert!(!is_major_change("mariadb", "11", "11.4.4"));
-    }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
-use crate::plan::Effect;
+use crate::{
+    plan::Effect,
+    version::{Newer, is_newer, is_other_major},
+};
 
 /// A database instance whose master password RDS keeps in Secrets Manager.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +18,7 @@ pub struct RdsInstance {
     pub identifier: String,
     /// Engine in RDS's spelling: `postgres`, `mysql`, `mariadb`.
     pub engine: String,
-    /// Version: `17` follows RDS's minor versions, `17.4` is that one. Observed in full.
+    /// Version: `17` follows RDS's minor versions, `17.4` is that one or a newer one that RDS has installed. Observed in full.
     pub engine_version: String,
     /// Instance class, such as `db.r7g.large`.
     pub instance_class: String,
@@ -68,6 +71,19 @@ pub struct RdsInstance {
     pub copy_tags_to_snapshot: bool,
     /// Tags.
     pub tags: Tags,
+}
+
+impl RdsInstance {
+    /// Whether another version is of another major one: by the first number for PostgreSQL, by the first two for MySQL and MariaDB.
+    #[must_use]
+    pub fn is_other_major(&self, version: &str) -> bool {
+        let numbers = if self.engine.contains("postgres") {
+            1
+        } else {
+            2
+        };
+        is_other_major(&self.engine_version, version, numbers)
+    }
 }
 
 /// How long a class change or a conversion takes in practice, in minutes.
@@ -137,5 +153,31 @@ impl AwsSpecification for RdsInstance {
             }
             _ => None,
         }
+    }
+
+    /// A parameter group belongs to one major version: that of the declared one would be refused.
+    fn yielding_to(&self, observed: &Self) -> Self {
+        let mut yielding = self.clone();
+        for newer in self.newer(observed) {
+            yielding.engine_version = newer.observed;
+            if newer.is_major {
+                yielding
+                    .parameter_group
+                    .clone_from(&observed.parameter_group);
+            }
+        }
+        yielding
+    }
+
+    fn newer(&self, observed: &Self) -> Vec<Newer> {
+        let is_newer = self.engine == observed.engine
+            && is_newer(&observed.engine_version, &self.engine_version);
+        let newer = is_newer.then(|| Newer {
+            field: "database.rds.version",
+            observed: observed.engine_version.clone(),
+            declared: self.engine_version.clone(),
+            is_major: self.is_other_major(&observed.engine_version),
+        });
+        newer.into_iter().collect()
     }
 }

@@ -78,12 +78,7 @@ fn of_controller(
     platform: &PlatformFacts,
     found: Option<&Value>,
 ) -> Map<String, Value> {
-    let subnets = if load_balancer.public {
-        &platform.public_subnets
-    } else {
-        &platform.private_subnets
-    };
-    let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
+    let subnets = platform.load_balancer_subnets(load_balancer.public);
     let settings = &load_balancer.settings;
     let attributes: Vec<String> = settings
         .attributes

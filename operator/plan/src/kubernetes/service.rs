@@ -112,11 +112,11 @@ fn of_network_load_balancer(
     load_balancer: &ResolvedServiceLoadBalancer,
     platform: &PlatformFacts,
 ) -> Map<String, Value> {
-    let (scheme, subnets) = match load_balancer.exposure {
-        Exposure::Public => ("internet-facing", &platform.public_subnets),
-        Exposure::Internal => ("internal", &platform.private_subnets),
+    let (scheme, public) = match load_balancer.exposure {
+        Exposure::Public => ("internet-facing", true),
+        Exposure::Internal => ("internal", false),
     };
-    let subnets: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
+    let subnets = platform.load_balancer_subnets(public);
     let mut tags = platform.tags.clone();
     tags.insert(OWNER_TAG.to_owned(), frame.owner.path());
     tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());

@@ -48,6 +48,7 @@ pub mod platform;
 mod pod_template_patch;
 mod promised;
 mod replicas;
+pub mod site;
 mod storefront;
 mod table;
 mod variables;
