@@ -32,7 +32,8 @@ use crate::{Toggle, pattern};
 pub struct Cache {
     /// Engine. Redis can become Valkey in place; nothing leads back.
     pub engine: CacheEngine,
-    /// Version of the engine, such as `8.1`. Default: 8.1 for Valkey, 7.1 for Redis.
+    /// Version of the engine, such as `8.1`. A newer one that AWS installed, or somebody did, stays and is told: AWS does not go back.
+    /// Default: 8.1 for Valkey, 7.1 for Redis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+){0,2}$"))]
     pub version: Option<String>,

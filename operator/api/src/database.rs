@@ -70,6 +70,7 @@ pub struct Rds {
     #[x_kube(validation = Rule::new("self == oldSelf").message("engine is immutable: migrate to a new instance"))]
     pub engine: DatabaseEngine,
     /// Version of the engine, such as `17` or `17.5`. A major version alone takes AWS's default minor version.
+    /// A newer one that AWS installed, or somebody did, stays and is told: AWS does not go back.
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+){0,2}$"))]
     pub version: String,
     /// Instance class, such as `db.r7g.large`.

@@ -89,7 +89,8 @@ pub struct NodeGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5000))]
     pub max: Option<i32>,
-    /// Number of nodes to hold, where no autoscaler decides. Default: `min` at creation, and the autoscaler's choice from then on.
+    /// Number of nodes to hold, where no autoscaler decides. Default: `min` at creation, or as many as the group has whose place it
+    /// takes, and the autoscaler's choice from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5000))]
     pub desired: Option<i32>,
@@ -105,7 +106,8 @@ pub struct NodeGroup {
     /// one tolerate. Default: Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedicated: Option<Toggle>,
-    /// Kubernetes version of the nodes, such as `1.33`. Default: the version of the cluster. Never goes back.
+    /// Kubernetes version of the nodes, such as `1.33`. It never goes back: a newer one that somebody brought stays. Left out, the nodes
+    /// stay behind when the cluster is upgraded later. Default: the version of the cluster when the group is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 4, max = 5), regex(pattern = r"^1\.[0-9]{2,3}$"))]
     pub version: Option<String>,

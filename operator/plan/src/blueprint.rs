@@ -90,6 +90,7 @@ pub struct Blueprint {
     nodes: BTreeMap<ResourceKey, Node>,
     secrets: BTreeSet<String>,
     remarks: Vec<Remark>,
+    shared_node_groups: BTreeSet<String>,
 }
 
 /// Something that works as it is declared, and that is hardly meant so. It is told, and stops nothing.
@@ -192,6 +193,16 @@ impl Blueprint {
     /// The Secrets of others that are read.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
+    }
+
+    /// Says that pods are to run on a node group of somebody else.
+    pub fn share_node_group(&mut self, name: impl Into<String>) {
+        self.shared_node_groups.insert(name.into());
+    }
+
+    /// The node groups of others that pods are to run on.
+    pub fn shared_node_groups(&self) -> impl Iterator<Item = &str> {
+        self.shared_node_groups.iter().map(String::as_str)
     }
 
     fn add(

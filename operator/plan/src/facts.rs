@@ -1,6 +1,6 @@
 //! What a Platform knows of the AWS account, the cluster and the network, as the builders use it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +179,22 @@ impl PlatformFacts {
             self.partition(),
             self.account_id
         )
+    }
+
+    /// Ids of the subnets of a load balancer: one of each zone, the first by id, since a load balancer takes no two of one zone.
+    #[must_use]
+    pub fn load_balancer_subnets(&self, public: bool) -> Vec<&str> {
+        let subnets = if public {
+            &self.public_subnets
+        } else {
+            &self.private_subnets
+        };
+        let mut by_zone: BTreeMap<&str, &str> = BTreeMap::new();
+        for subnet in subnets {
+            let first = by_zone.entry(&subnet.zone).or_insert(&subnet.id);
+            *first = (*first).min(&subnet.id);
+        }
+        by_zone.into_values().collect()
     }
 
     /// Ids of the private subnets.

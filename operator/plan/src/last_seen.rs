@@ -1,6 +1,6 @@
 //! What is still known of AWS resources while AWS does not answer. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     blueprint::Blueprint,
@@ -16,6 +16,8 @@ pub struct LastSeen {
     pub dangers: Vec<Note>,
     /// What somebody had changed, where drift is told and not repaired.
     pub drift: Vec<FieldChange>,
+    /// The subnets of a place for pods, by which it is known as the one that is wanted.
+    pub subnets: BTreeSet<String>,
 }
 
 /// What is known of each AWS resource that was looked at for this plan and is desired. `None` where it was not as desired.
@@ -44,6 +46,11 @@ pub fn last_seen(
                     .iter()
                     .flat_map(|step| step.changes.iter().cloned())
                     .collect(),
+                subnets: present
+                    .resource
+                    .subnets_of_place()
+                    .cloned()
+                    .unwrap_or_default(),
             });
             (key.clone(), seen)
         })

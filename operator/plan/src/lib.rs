@@ -37,3 +37,4 @@ pub mod resolve;
 pub mod resource;
 pub mod sensitive;
 pub mod template;
+pub mod version;

@@ -148,9 +148,28 @@ pub fn label(text: &str) -> String {
 pub fn with_hash(base: &str, immutable: &impl Serialize) -> String {
     // Structs of strings and numbers: serialising them cannot fail.
     let text = serde_json::to_string(immutable).unwrap_or_default();
-    let hash = &fingerprint(text.as_bytes())[..6];
-    let kept: String = base.chars().take(63 - 7).collect();
-    format!("{}-{hash}", kept.trim_end_matches('-'))
+    let hash = &fingerprint(text.as_bytes())[..IN_NAME];
+    format!("{}-{hash}", before_hash(base))
+}
+
+/// Whether a name is this base with some hash.
+#[must_use]
+pub fn is_with_hash(base: &str, name: &str) -> bool {
+    name.strip_prefix(before_hash(base))
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|hash| hash.len() == IN_NAME && hash.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Length of the hash in the name of a place for pods, in hexadecimal digits.
+const IN_NAME: usize = 6;
+
+/// What of a base the limit of 63 characters leaves room for.
+fn before_hash(base: &str) -> &str {
+    let end = base
+        .char_indices()
+        .nth(63 - IN_NAME - 1)
+        .map_or(base.len(), |(end, _)| end);
+    base[..end].trim_end_matches('-')
 }
 
 #[cfg(test)]

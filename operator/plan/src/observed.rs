@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     aws::{AwsKind, AwsResource, Tags},
+    blueprint::{Blueprint, Wanted},
     failure::Failure,
     last_seen::LastSeen,
     outputs::Outputs,
@@ -274,6 +275,8 @@ pub struct Observed {
     pub nodes: BTreeMap<String, NodeGroupNodes>,
     /// Pods that have not ended, by their Deployment, which need not be there any more. Looked at only where something is to go.
     pub pods: BTreeMap<ResourceKey, Vec<WorkloadPod>>,
+    /// Node groups of others that pods are to run on and that EKS does not have.
+    pub missing_node_groups: BTreeSet<String>,
     /// What the account may have, and how much of it there is.
     pub quotas: QuotaUse,
     /// What AWS could not delete, and is not asked to delete again yet.
@@ -370,6 +373,26 @@ impl Observed {
                 notes.push(Note::danger(format!(
                     "pods get no credentials through it: {NO_AGENT}"
                 )));
+                present.note = Notes::of(notes);
+            }
+        }
+    }
+
+    /// Notes of each resource that its version is newer than declared: AWS installed it, or somebody did.
+    pub fn note_newer_versions(&mut self, blueprint: &Blueprint) {
+        for (key, node) in blueprint.iter() {
+            if let (Wanted::Aws(desired), Some(Observation::Present(present))) =
+                (&node.wanted, self.aws.get_mut(key))
+            {
+                let mut notes: Vec<Note> = present.notes().cloned().collect();
+                let newer = desired.newer(&present.resource);
+                notes.extend(newer.iter().map(|newer| {
+                    if newer.is_major {
+                        Note::danger(newer.describe())
+                    } else {
+                        Note::new(newer.describe())
+                    }
+                }));
                 present.note = Notes::of(notes);
             }
         }

@@ -78,7 +78,7 @@ pub(super) fn modification(
     waiting: &[&str],
     storage_is_busy: bool,
 ) -> Result<ModifyDBInstanceFluentBuilder, Failure> {
-    let upgrades_major = desired.upgrades_major(found);
+    let upgrades_major = desired.is_other_major(&found.engine_version);
     let upgrades_now = upgrades_major && fields.iter().any(|field| field == "engineVersion");
     let mut call = client
         .modify_db_instance()

@@ -40,19 +40,35 @@ pub(super) async fn observe<K: Managed>(
     inventory: &Inventory,
     age: Age,
 ) -> Result<Observed, Error> {
-    // Keys do not depend on what is observed; outputs do, so the blueprint is built again afterwards.
+    // Keys do not depend on what is observed, but for places that may stay where they are; outputs do, so the blueprint is built
+    // again afterwards.
     let draft = (site.blueprint)(&Observed::default());
-    let keys: BTreeSet<ResourceKey> = draft.keys().chain(inventory.keys()).cloned().collect();
-    let aws: BTreeSet<ResourceKey> = keys
-        .iter()
-        .filter(|key| matches!(key.kind, ResourceKind::Aws(_)))
+    let known: BTreeSet<ResourceKey> = draft
+        .keys()
+        .chain(inventory.keys())
+        .filter(|key| !may_be_another(key, &draft, inventory))
         .cloned()
         .collect();
+    let observer = &site.session.observer;
     let mut observed = Observed {
-        aws: site.session.observer.observe(&aws, &site.scope, age).await,
+        aws: observer.observe(&of_aws(&known), &site.scope, age).await,
         secrets: secrets(subject, &draft).await,
         ..Observed::default()
     };
+    let draft = (site.blueprint)(&observed);
+    let keys: BTreeSet<ResourceKey> = draft.keys().chain(inventory.keys()).cloned().collect();
+    let aws = of_aws(&keys);
+    let further: BTreeSet<ResourceKey> = aws
+        .iter()
+        .filter(|key| !observed.aws.contains_key(*key))
+        .cloned()
+        .collect();
+    if !further.is_empty() {
+        let seen = observer.observe(&further, &site.scope, age).await;
+        observed.aws.extend(seen);
+    }
+    observed.note_newer_versions(&draft);
+    observed.missing_node_groups = missing_node_groups(subject, site, &draft, age).await;
     if !site.pod_identity_agent {
         observed.miss_pod_identity_agent();
     }
@@ -90,6 +106,46 @@ pub(super) async fn observe<K: Managed>(
         observed.nodes.insert(key.name.clone(), nodes);
     }
     Ok(observed)
+}
+
+/// The node groups of others that pods are to run on, and that EKS says it does not have. What is being taken down needs none.
+async fn missing_node_groups<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    draft: &Blueprint,
+    age: Age,
+) -> BTreeSet<String> {
+    let shared: BTreeSet<ResourceKey> = draft
+        .shared_node_groups()
+        .map(|name| ResourceKey::aws(AwsKind::NodeGroup, name))
+        .collect();
+    if shared.is_empty() || subject.object.meta().deletion_timestamp.is_some() {
+        return BTreeSet::new();
+    }
+    let observer = &site.session.observer;
+    let seen = observer.observe(&shared, &site.scope, age).await;
+    seen.into_iter()
+        .filter(|(_, observation)| matches!(observation, Observation::Absent))
+        .map(|(key, _)| key.name)
+        .collect()
+}
+
+fn of_aws(keys: &BTreeSet<ResourceKey>) -> BTreeSet<ResourceKey> {
+    keys.iter()
+        .filter(|key| matches!(key.kind, ResourceKind::Aws(_)))
+        .cloned()
+        .collect()
+}
+
+/// Whether a place for pods was never made, and there is one of its role: that may turn out to be the one that is wanted, and nothing is
+/// asked of AWS about the other before that is seen.
+fn may_be_another(key: &ResourceKey, draft: &Blueprint, inventory: &Inventory) -> bool {
+    let role = draft.get(key).map(|node| node.role.as_str());
+    matches!(key.kind, ResourceKind::Aws(kind) if kind.is_place())
+        && !inventory.contains_key(key)
+        && inventory
+            .iter()
+            .any(|(other, entry)| other.kind == key.kind && Some(entry.role.as_str()) == role)
 }
 
 /// The Secrets of others that the blueprint reads, with what is text in them, or why they could not be read: that is a matter of

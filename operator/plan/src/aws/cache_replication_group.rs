@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
-use crate::plan::Effect;
+use crate::{
+    plan::Effect,
+    version::{Newer, is_newer, is_other_major},
+};
 
 /// The engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +17,15 @@ pub enum CacheEngine {
     Valkey,
     /// `redis`
     Redis,
+}
+
+impl CacheEngine {
+    /// How many numbers of a version make a major one, with parameters of its own: two of Redis before 6.
+    fn major_numbers(self, version: &str) -> usize {
+        let first = version.split('.').next().unwrap_or_default();
+        let is_old = first.parse::<u32>().is_ok_and(|first| first < 6);
+        if self == Self::Redis && is_old { 2 } else { 1 }
+    }
 }
 
 /// Whether clients must use TLS.
@@ -48,7 +60,8 @@ pub struct CacheReplicationGroup {
     pub description: String,
     /// The engine.
     pub engine: CacheEngine,
-    /// Its version, such as `8.0`; `None` takes the newest at creation and does not manage it.
+    /// Its version, such as `8.0`, or a newer one that ElastiCache has installed; `None` takes the newest at creation and does not
+    /// manage it.
     pub engine_version: Option<String>,
     /// Instance type, such as `cache.r7g.large`.
     pub node_type: String,
@@ -149,5 +162,35 @@ impl AwsSpecification for CacheReplicationGroup {
         let next = observed.transit_encryption.towards(self.transit_encryption);
         (field == "transitEncryption" && next != self.transit_encryption)
             .then(|| serde_json::json!(next))
+    }
+
+    /// A parameter group belongs to one major version: that of the declared one would be refused.
+    fn yielding_to(&self, observed: &Self) -> Self {
+        let mut yielding = self.clone();
+        for newer in self.newer(observed) {
+            yielding.engine_version = Some(newer.observed);
+            if newer.is_major {
+                yielding
+                    .parameter_group
+                    .clone_from(&observed.parameter_group);
+            }
+        }
+        yielding
+    }
+
+    /// Between two engines versions do not compare: Valkey 7.2 comes after Redis 7.1.
+    fn newer(&self, observed: &Self) -> Vec<Newer> {
+        let (Some(declared), Some(found)) = (&self.engine_version, &observed.engine_version) else {
+            return Vec::new();
+        };
+        if self.engine != observed.engine || !is_newer(found, declared) {
+            return Vec::new();
+        }
+        vec![Newer {
+            field: "cache.version",
+            observed: found.clone(),
+            declared: declared.clone(),
+            is_major: is_other_major(declared, found, self.engine.major_numbers(declared)),
+        }]
     }
 }

@@ -3,11 +3,11 @@
 //! Adding a kind means one file here, one in `shopkeeper-aws`, and one line in [`registry!`] below. The planner, the
 //! inventory, the metrics and the test matrix are driven by the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{plan::Effect, resource::ResourceKey, sensitive::fingerprint};
+use crate::{plan::Effect, resource::ResourceKey, sensitive::fingerprint, version::Newer};
 
 mod cache_parameter_group;
 mod cache_replication_group;
@@ -103,10 +103,15 @@ pub trait AwsSpecification:
     fn on_the_way(&self, _observed: &Self, _field: &str) -> Option<serde_json::Value> {
         None
     }
-    /// What is desired once what others own is taken as it is: what an autoscaler sets is only ours to begin with.
+    /// What is desired once what others own is taken as it is: what an autoscaler sets is only ours to begin with, and a version that
+    /// is newer than declared stays.
     #[must_use]
     fn yielding_to(&self, _observed: &Self) -> Self {
         self.clone()
+    }
+    /// The versions that are newer than declared. `yielding_to` takes them as they are.
+    fn newer(&self, _observed: &Self) -> Vec<Newer> {
+        Vec::new()
     }
     /// Whether a resource that it depends on, as observed, is such that AWS lets this one be made and changed. That it exists and is
     /// ours is looked at elsewhere.
@@ -218,6 +223,15 @@ macro_rules! registry {
                 }
             }
 
+            /// The versions that are newer than declared. See [`AwsSpecification::newer`].
+            #[must_use]
+            pub fn newer(&self, observed: &Self) -> Vec<Newer> {
+                match (self, observed) {
+                    $((Self::$kind(desired), Self::$kind(observed)) => desired.newer(observed),)+
+                    _ => Vec::new(),
+                }
+            }
+
             /// Whether AWS lets it be made on another as that is now. See [`AwsSpecification::can_rest_on`].
             #[must_use]
             pub fn can_rest_on(&self, other: &Self) -> bool {
@@ -322,6 +336,16 @@ impl AwsKind {
 }
 
 impl AwsResource {
+    /// The subnets of a place for pods.
+    #[must_use]
+    pub const fn subnets_of_place(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Self::NodeGroup(group) => Some(&group.subnets),
+            Self::FargateProfile(profile) => Some(&profile.subnets),
+            _ => None,
+        }
+    }
+
     /// A hash of what is desired, tags included.
     #[must_use]
     pub fn intent(&self) -> String {

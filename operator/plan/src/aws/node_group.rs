@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
-use crate::plan::Effect;
+use crate::{
+    plan::Effect,
+    version::{Newer, is_newer, is_version_of},
+};
 
 /// How the instances are bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,5 +127,48 @@ impl AwsSpecification for NodeGroup {
         (field == "taints" && added.any(|taint| taint.effect == TaintEffect::NoExecute))
             .then_some(Effect::Downtime)
     }
+
+    /// With a newer version and no release EKS takes the newest, which a release that somebody brought is not one of.
+    fn yielding_to(&self, observed: &Self) -> Self {
+        let mut yielding = self.clone();
+        let upgrades = self
+            .version
+            .as_deref()
+            .zip(observed.version.as_deref())
+            .is_some_and(|(declared, found)| {
+                !is_newer(found, declared) && !is_version_of(found, declared)
+            });
+        for newer in self.newer(observed) {
+            if newer.field == VERSION {
+                yielding.version = Some(newer.observed);
+            } else {
+                yielding.release_version = Some(newer.observed).filter(|_| !upgrades);
+            }
+        }
+        yielding
+    }
+
+    fn newer(&self, observed: &Self) -> Vec<Newer> {
+        [
+            (VERSION, &self.version, &observed.version),
+            (RELEASE, &self.release_version, &observed.release_version),
+        ]
+        .into_iter()
+        .filter_map(|(field, declared, found)| {
+            let (declared, found) = (declared.as_ref()?, found.as_ref()?);
+            is_newer(found, declared).then(|| Newer {
+                field,
+                observed: found.clone(),
+                declared: declared.clone(),
+                // Nodes are never newer than their cluster, which has its version from whoever runs it.
+                is_major: false,
+            })
+        })
+        .collect()
+    }
     tagged!();
 }
+
+/// The fields of the specification with the versions.
+const VERSION: &str = "nodes.nodeGroup.version";
+const RELEASE: &str = "nodes.nodeGroup.releaseVersion";

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
-use crate::plan::Effect;
+use crate::{
+    plan::Effect,
+    version::{Newer, is_newer, is_other_major},
+};
 
 /// A database instance whose master password RDS keeps in Secrets Manager.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +18,7 @@ pub struct RdsInstance {
     pub identifier: String,
     /// Engine in RDS's spelling: `postgres`, `mysql`, `mariadb`.
     pub engine: String,
-    /// Version: `17` follows RDS's minor versions, `17.4` is that one. Observed in full.
+    /// Version: `17` follows RDS's minor versions, `17.4` is that one or a newer one that RDS has installed. Observed in full.
     pub engine_version: String,
     /// Instance class, such as `db.r7g.large`.
     pub instance_class: String,
@@ -68,6 +71,19 @@ pub struct RdsInstance {
     pub copy_tags_to_snapshot: bool,
     /// Tags.
     pub tags: Tags,
+}
+
+impl RdsInstance {
+    /// Whether another version is of another major one: by the first number for PostgreSQL, by the first two for MySQL and MariaDB.
+    #[must_use]
+    pub fn is_other_major(&self, version: &str) -> bool {
+        let numbers = if self.engine.contains("postgres") {
+            1
+        } else {
+            2
+        };
+        is_other_major(&self.engine_version, version, numbers)
+    }
 }
 
 /// How long a class change or a conversion takes in practice, in minutes.
@@ -130,7 +146,7 @@ impl AwsSpecification for RdsInstance {
     /// older than the new retention are deleted, and with 0 days all of them. Giving the standby up interrupts nothing and loses nothing.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
         match field {
-            "parameterGroup" if self.upgrades_major(observed) => Some(Effect::Downtime),
+            "parameterGroup" if self.is_other_major(&observed.engine_version) => Some(Effect::Downtime),
             "instanceClass" if observed.multi_az => Some(Effect::Failover),
             "backupRetentionDays"
                 if self.backup_retention_days < observed.backup_retention_days =>
@@ -140,36 +156,30 @@ impl AwsSpecification for RdsInstance {
             _ => None,
         }
     }
-}
 
-impl RdsInstance {
-    /// Whether its version belongs to another major version than the observed one: the first number for PostgreSQL, the first two for
-    /// MySQL and MariaDB. A version that is given in part is compared as far as it goes.
-    #[must_use]
-    pub fn upgrades_major(&self, observed: &Self) -> bool {
-        is_major_change(&self.engine, &self.engine_version, &observed.engine_version)
+    /// A parameter group belongs to one major version: that of the declared one would be refused.
+    fn yielding_to(&self, observed: &Self) -> Self {
+        let mut yielding = self.clone();
+        for newer in self.newer(observed) {
+            yielding.engine_version = newer.observed;
+            if newer.is_major {
+                yielding
+                    .parameter_group
+                    .clone_from(&observed.parameter_group);
+            }
+        }
+        yielding
     }
-}
 
-fn is_major_change(engine: &str, desired: &str, found: &str) -> bool {
-    let parts = if engine.contains("postgres") { 1 } else { 2 };
-    desired
-        .split('.')
-        .zip(found.split('.'))
-        .take(parts)
-        .any(|(desired, found)| desired != found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn major_versions_are_told_apart_by_engine() {
-        assert!(!is_major_change("postgres", "17", "17.4"));
-        assert!(is_major_change("postgres", "17", "16.8"));
-        assert!(is_major_change("mysql", "8.4", "8.0.40"));
-        assert!(!is_major_change("mysql", "8.0.41", "8.0.40"));
-        assert!(!is_major_change("mariadb", "11", "11.4.4"));
+    fn newer(&self, observed: &Self) -> Vec<Newer> {
+        let is_newer = self.engine == observed.engine
+            && is_newer(&observed.engine_version, &self.engine_version);
+        let newer = is_newer.then(|| Newer {
+            field: "database.rds.version",
+            observed: observed.engine_version.clone(),
+            declared: self.engine_version.clone(),
+            is_major: self.is_other_major(&observed.engine_version),
+        });
+        newer.into_iter().collect()
     }
 }

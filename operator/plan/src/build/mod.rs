@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, MissingOutput, Section},
-    failure::Failure,
+    failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, http_route, ingress,
         network_policy, object::Frame, pod, pod_disruption_budget, service, service_account,
@@ -24,6 +24,7 @@ mod fargate;
 mod identity;
 mod marks;
 mod outputs;
+mod places;
 mod security_groups;
 
 pub use outputs::with_derived;
@@ -49,7 +50,7 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
     for component in &resolved.components {
         ComponentBuilder {
             resolved,
-            component,
+            component: &places::in_its_place(component, observed),
             observed,
             blueprint: &mut blueprint,
         }
@@ -70,6 +71,9 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             }
         }
     }
+    for component in &resolved.components {
+        tell_of_missing_nodes(component, &mut blueprint, observed);
+    }
     for load_balancer in resolved.routes() {
         let frame = Frame {
             owner: &resolved.owner,
@@ -89,6 +93,26 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
         blueprint.kubernetes(Section::Edge, load_balancer.role.clone(), object, &[]);
     }
     blueprint
+}
+
+/// A node group that the pods are to share is somebody else's, and only looked at. One that is not there would leave them Pending without
+/// a word; they are made all the same, for it may come.
+fn tell_of_missing_nodes(component: &Component, blueprint: &mut Blueprint, observed: &Observed) {
+    let Placement::Shared { name, field, .. } = &component.placement else {
+        return;
+    };
+    blueprint.share_node_group(name);
+    let key = ResourceKey::aws(AwsKind::NodeGroup, name.clone());
+    let is_wanted = blueprint.get(&key).is_some();
+    if !observed.missing_node_groups.contains(name) || is_wanted {
+        return;
+    }
+    let failure = Failure::new(
+        Class::NotReady,
+        format!("{field}: the cluster has no node group {name}, and the pods wait for its nodes"),
+    )
+    .with_remedy("correct the name, or make the group; it is looked for again by itself");
+    blueprint.held(Section::Nodes, component.role_of("nodes"), key, failure);
 }
 
 /// The blueprint of a Platform: its key.

@@ -10,13 +10,7 @@ use crate::{
 
 /// Its subnets, by id: discovery by tags would find those of other clusters.
 pub fn subnets(platform: &PlatformFacts, public: bool) -> String {
-    let subnets = if public {
-        &platform.public_subnets
-    } else {
-        &platform.private_subnets
-    };
-    let ids: Vec<&str> = subnets.iter().map(|subnet| subnet.id.as_str()).collect();
-    ids.join(",")
+    platform.load_balancer_subnets(public).join(",")
 }
 
 /// The tags of the Platform, and those that say whose it is.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{ChangePolicy, Input, scaling};
 use crate::{
     aws::Change,
+    blueprint::Node,
     difference::{self, Difference, canonical},
     observed::Observation,
     plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, Step},
@@ -229,8 +230,8 @@ fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
     match policy {
         ChangePolicy::Automatic => false,
         ChangePolicy::ApproveDisruptive => {
-            // What somebody deleted is not made anew like something that never was.
-            step.effect.is_disruptive() && (step.action != Action::Create || step.is_repair)
+            // Making what never was disturbs nobody, unless it takes the place of something.
+            step.effect.is_disruptive()
         }
         ChangePolicy::ApproveAll => true,
     }
@@ -336,8 +337,12 @@ fn values(step: &Step, subject: &str, input: &Input<'_>) -> Vec<Values> {
                 })
                 .collect()
         }
+        // With how many nodes a group begins is nothing that was decided on.
         Operation::AwsCreate { desired } => {
-            vec![one("", &Value::Null, &Value::from(desired.intent()), None)]
+            let node = input.blueprint.get(&step.key);
+            let intent = node.and_then(Node::intent);
+            let intent = intent.unwrap_or_else(|| desired.intent());
+            vec![one("", &Value::Null, &Value::from(intent), None)]
         }
         Operation::KubernetesApply { desired } if step.action == Action::Update => {
             let found = input.observed.kubernetes.get(&step.key);

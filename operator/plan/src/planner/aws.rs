@@ -1,9 +1,11 @@
 //! What has to be done about an AWS resource of the blueprint.
 
+use serde_json::json;
+
 use super::{
     DriftPolicy, Input, Planner,
     ownership::{self, Ownership},
-    scaling, step,
+    places, scaling, step,
 };
 use crate::{
     aws::{AwsKind, AwsResource, Change, Tags},
@@ -36,6 +38,9 @@ impl Planner<'_> {
     fn plan_absent(&mut self, key: &ResourceKey, node: &Node, desired: &AwsResource) {
         let is_gone = self.was_applied(key);
         let is_told = is_gone && self.input.policies.drift == DriftPolicy::Report;
+        if let Some(other) = places::in_doubt(key, self.input) {
+            return self.wait(key, &format!("waits until {other} is confirmed to be gone"));
+        }
         if !is_told && let Some(failure) = self.over_quota(desired) {
             return self.refuse(key, Action::Create, failure);
         }
@@ -43,7 +48,7 @@ impl Planner<'_> {
             key,
             Action::Create,
             Operation::AwsCreate {
-                desired: Box::new(desired.clone()),
+                desired: Box::new(places::as_it_begins(key, desired, self.input)),
             },
         );
         step.minutes = desired.kind().usual_minutes();
@@ -55,6 +60,17 @@ impl Planner<'_> {
                 field: "status".to_owned(),
                 from: "gone".to_owned(),
                 to: format!("made anew and empty, unless you {way_back}"),
+                effect: step.effect,
+            }];
+        }
+        // Every pod of the workload goes with it, and nobody asked for that by an edit of its nodes: a subnet went, or a zone came.
+        if !is_gone && let Some(old) = places::moved_from(key, self.input) {
+            step.effect = places::MOVE;
+            let subnets = |resource: &AwsResource| show(&json!(resource.subnets_of_place()));
+            step.changes = vec![FieldChange {
+                field: "subnets".to_owned(),
+                from: subnets(&old.resource),
+                to: subnets(desired),
                 effect: step.effect,
             }];
         }
@@ -338,10 +354,10 @@ impl Planner<'_> {
             let failure = Failure::new(Class::Invalid, format!("{key}: {text}"));
             return self.refuse(key, Action::Wait, failure.with_remedy(remedy));
         }
-        if let AwsResource::NodeGroup(group) = desired {
+        if desired.kind() == AwsKind::NodeGroup {
             let nodes = self.nodes_of(key);
             let ready = nodes.map_or(0, NodeGroupNodes::ready);
-            let least = usize::try_from(group.min_size).unwrap_or(0);
+            let least = places::least_nodes(key, present, self.input);
             if ready < least {
                 let cordoned = match nodes.map_or(0, NodeGroupNodes::cordoned) {
                     0 => String::new(),

@@ -17,6 +17,7 @@ mod approval;
 mod aws;
 mod kubernetes;
 mod ownership;
+mod places;
 mod pods;
 mod quotas;
 mod remade;
@@ -117,16 +118,20 @@ pub fn plan(input: &Input<'_>) -> Plan {
     plan
 }
 
-/// Whether a resource is usable by those that depend on it.
+/// Whether a resource is usable by those that depend on it. In the stead of a node group that is to be made in other subnets the old
+/// one serves: pods are changed while it waits for approval.
 #[must_use]
 pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
     match key.kind {
-        ResourceKind::Aws(_) => input.observed.present(key).is_some_and(|present| {
-            matches!(
-                present.lifecycle,
-                Lifecycle::Available | Lifecycle::Modifying
-            ) && ownership::of(present, input) == Ownership::Ours
-        }),
+        ResourceKind::Aws(_) => {
+            let serves = input.observed.present(key).is_some_and(|present| {
+                matches!(
+                    present.lifecycle,
+                    Lifecycle::Available | Lifecycle::Modifying
+                ) && ownership::of(present, input) == Ownership::Ours
+            });
+            serves || places::moved_from(key, input).is_some()
+        }
         ResourceKind::Kubernetes(_) => input
             .observed
             .kubernetes

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     DeletionPolicy, Input, Ownership,
     aws::{delete_again, with_note},
-    ownership, pods,
+    ownership, places, pods,
     scaling::{self, End},
     step, waiting,
 };
@@ -306,12 +306,17 @@ fn take_down_aws(
         }
         Lifecycle::Available | Lifecycle::Failed(_) => {}
     }
+    let exchange = if !input.deleting && places::only_goes_elsewhere(key, present, input) {
+        places::MOVE
+    } else {
+        Effect::Rolling
+    };
     if kind.is_place()
         && !input.deleting
         && let Some(nodes) = input.observed.nodes.get(&key.name)
         && let Some(pod) = nodes.pods.first()
     {
-        return Some(drain(key, nodes, pod, action));
+        return Some(drain(key, nodes, pod, action, exchange));
     }
     let mut step = step(key, action, Operation::AwsDelete { mode });
     step.effect = match (kind.holding(), mode) {
@@ -321,7 +326,7 @@ fn take_down_aws(
         (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Snapshot) => {
             Effect::Downtime
         }
-        (Holding::Nothing, _) if action == Action::Replace => Effect::Rolling,
+        (Holding::Nothing, _) if action == Action::Replace => exchange,
         _ => Effect::None,
     };
     step.reversible = step.effect < Effect::Downtime;
@@ -331,7 +336,13 @@ fn take_down_aws(
 
 /// Moves the pods off a place: the nodes of a group, or a Fargate profile, which takes its pods with it when it goes. Where all were told to go and no further one can come, there is only to wait for them:
 /// telling them again would do nothing but make the next pass believe that something happened.
-fn drain(key: &ResourceKey, nodes: &NodeGroupNodes, pod: &ObservedPod, action: Action) -> Step {
+fn drain(
+    key: &ResourceKey,
+    nodes: &NodeGroupNodes,
+    pod: &ObservedPod,
+    action: Action,
+    effect: Effect,
+) -> Step {
     let pods = nodes.pods.len();
     if nodes.pods.iter().all(|pod| pod.is_ending)
         && nodes.nodes.iter().all(|node| node.unschedulable)
@@ -347,12 +358,12 @@ fn drain(key: &ResourceKey, nodes: &NodeGroupNodes, pod: &ObservedPod, action: A
         return waiting(key, &reason, 0);
     }
     let mut step = step(key, action, Operation::DrainNodes);
-    step.effect = Effect::Rolling;
+    step.effect = effect;
     step.changes = vec![FieldChange {
         field: "pods".to_owned(),
         from: pods.to_string(),
         to: "0".to_owned(),
-        effect: Effect::Rolling,
+        effect,
     }];
     step
 }

@@ -39,6 +39,16 @@ fn words(step: &Step) -> (String, String) {
                 format!("is gone from AWS, where somebody deleted it; to be {how}"),
             );
         }
+        (_, Action::Create) if !step.changes.is_empty() => {
+            let to = step.changes.first().map_or("", |change| &change.to);
+            return (
+                format!("creating it in other subnets ({to})"),
+                format!(
+                    "to be created in other subnets ({} -> {to}), to which all pods move",
+                    from("none")
+                ),
+            );
+        }
         (_, Action::Create) => ("creating", "to be created"),
         (_, Action::Update) => {
             let fields = fields.join(", ");

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use shopkeeper_api::nodes as api;
 
-use super::{Component, Context, Placement, component::Place, nodes::LONGEST_BASE};
+use super::{Component, Context, Placement, component::Place, nodes::LONGEST_BASE, site::Site};
 use crate::{
     aws::{FargateProfile, FargateSelector, IamRole},
     difference::quantity,
+    facts::SubnetFacts,
     failure::Failure,
     kubernetes::{bindings::Bound, object::Frame, pod},
     names::{self, Owner},
@@ -34,6 +35,39 @@ pub struct FargateNodes {
     pub profile: FargateProfile,
     /// The role by which Fargate pulls images and joins the cluster.
     pub role: IamRole,
+    /// What the profile may be called, and where it may be.
+    pub site: Site,
+    /// The namespace of the pods.
+    namespace: String,
+}
+
+impl FargateNodes {
+    /// The same in these subnets, under the name that it has there, by which the pods choose it.
+    #[must_use]
+    pub fn in_subnets(&self, subnets: &BTreeSet<String>) -> Self {
+        let role = &self.profile.pod_execution_role_arn;
+        let immutable = json!(["fargate", role, subnets, self.namespace]);
+        let mut moved = self.called(&names::with_hash(&self.site.base, &immutable));
+        moved.profile.subnets.clone_from(subnets);
+        moved
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub(crate) fn called(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.profile.name = name.to_owned();
+        other.profile.selectors = self.selectors(name);
+        other
+    }
+
+    /// A profile takes the pods that have its name as a label.
+    fn selectors(&self, name: &str) -> BTreeSet<FargateSelector> {
+        BTreeSet::from([FargateSelector {
+            namespace: self.namespace.clone(),
+            labels: BTreeMap::from([(FARGATE_LABEL.to_owned(), name.to_owned())]),
+        }])
+    }
 }
 
 pub(super) fn placement(
@@ -43,29 +77,24 @@ pub(super) fn placement(
 ) -> Result<FargateNodes, Failure> {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
     let role = pod_execution_role(context, role_part);
-    let mut profile = FargateProfile {
-        cluster: context.platform.cluster.clone(),
-        name: String::new(),
-        pod_execution_role_arn: context.platform.iam_arn(&format!("role/{}", role.name)),
-        subnets: subnets(context, place, declared)?,
-        selectors: BTreeSet::new(),
-        tags: context.tags(),
+    let nodes = FargateNodes {
+        profile: FargateProfile {
+            cluster: context.platform.cluster.clone(),
+            name: String::new(),
+            pod_execution_role_arn: context.platform.iam_arn(&format!("role/{}", role.name)),
+            subnets: BTreeSet::new(),
+            selectors: BTreeSet::new(),
+            tags: context.tags(),
+        },
+        role,
+        site: Site {
+            base: context.name(role_part, LONGEST_BASE),
+            subnets: subnets(context, place, declared)?,
+            is_free: declared.is_none_or(|fargate| fargate.subnets.is_empty()),
+        },
+        namespace: context.owner.namespace.clone(),
     };
-    let namespace = &context.owner.namespace;
-    profile.name = names::with_hash(
-        &context.name(role_part, LONGEST_BASE),
-        &json!([
-            "fargate",
-            profile.pod_execution_role_arn,
-            profile.subnets,
-            namespace
-        ]),
-    );
-    profile.selectors.insert(FargateSelector {
-        namespace: namespace.clone(),
-        labels: BTreeMap::from([(FARGATE_LABEL.to_owned(), profile.name.clone())]),
-    });
-    Ok(FargateNodes { profile, role })
+    Ok(nodes.in_subnets(&nodes.site.ids()))
 }
 
 /// The private subnets of the Platform, or those of them that were asked for: Fargate takes no others.
@@ -73,7 +102,7 @@ fn subnets(
     context: Context<'_>,
     place: &Place<'_>,
     declared: Option<&api::Fargate>,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<Vec<SubnetFacts>, Failure> {
     let private: BTreeSet<String> = context.platform.private_subnet_ids().collect();
     let asked = declared.map_or(&[][..], |fargate| &fargate.subnets);
     if let Some(other) = asked.iter().find(|id| !private.contains(*id)) {
@@ -87,10 +116,11 @@ fn subnets(
             &format!("choose from {}", known.join(", ")),
         ));
     }
-    if asked.is_empty() {
-        return Ok(private);
-    }
-    Ok(asked.iter().cloned().collect())
+    let subnets = context.platform.private_subnets.iter();
+    Ok(subnets
+        .filter(|subnet| asked.is_empty() || asked.contains(&subnet.id))
+        .cloned()
+        .collect())
 }
 
 /// Only profiles of the cluster can use it: without the condition another account could have AWS use it in its stead.

@@ -50,6 +50,7 @@ mod pod_template_patch;
 mod promised;
 mod remarks;
 mod replicas;
+pub mod site;
 mod storefront;
 mod table;
 mod variables;

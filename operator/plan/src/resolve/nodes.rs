@@ -12,9 +12,11 @@ use super::{
     Context,
     component::Place,
     fargate::{self, FargateNodes},
+    site::Site,
 };
 use crate::{
     aws::{CapacityType, IamRole, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
+    facts::SubnetFacts,
     failure::Failure,
     names,
 };
@@ -37,6 +39,8 @@ pub enum Placement {
     Shared {
         /// Its name.
         name: String,
+        /// Path of the name in the specification.
+        field: String,
         /// Whether the pods tolerate every taint, and so those of the group.
         tolerate_taints: bool,
     },
@@ -57,6 +61,30 @@ pub struct OwnNodes {
     pub label: String,
     /// Whether the group carries [`DEDICATED_TAINT`].
     pub dedicated: bool,
+    /// What the group may be called, and where it may be.
+    pub site: Site,
+}
+
+impl OwnNodes {
+    /// The same in these subnets, under the name that it has there.
+    #[must_use]
+    pub fn in_subnets(&self, subnets: &BTreeSet<String>) -> Self {
+        let mut moved = self.clone();
+        let group = &mut moved.group;
+        group.subnets.clone_from(subnets);
+        group.name = names::with_hash(
+            &self.site.base,
+            &json!([
+                group.node_role_arn,
+                group.subnets,
+                group.instance_types,
+                group.capacity_type,
+                group.ami_type,
+                group.disk_size
+            ]),
+        );
+        moved
+    }
 }
 
 /// Managed policies that EKS requires of a node role.
@@ -98,6 +126,7 @@ pub(super) fn placement(
                 })?;
             Ok(Placement::Shared {
                 name: shared.name.clone(),
+                field: format!("{}.nodes.shared.name", place.field),
                 tolerate_taints: shared.tolerate_taints.is_none_or(Toggle::is_enabled),
             })
         }
@@ -138,11 +167,16 @@ fn own(
         });
     }
     let role = node_role(context, role_part);
-    let mut group = NodeGroup {
+    let site = Site {
+        base,
+        subnets: subnets(context, place, &declared.zones)?,
+        is_free: true,
+    };
+    let group = NodeGroup {
         cluster: context.platform.cluster.clone(),
         name: String::new(),
         node_role_arn: context.platform.iam_arn(&format!("role/{}", role.name)),
-        subnets: subnets(context, place, &declared.zones)?,
+        subnets: BTreeSet::new(),
         instance_types,
         capacity_type: match declared.capacity_type.unwrap_or(defaults::CAPACITY_TYPE) {
             api::CapacityType::OnDemand => CapacityType::OnDemand,
@@ -167,23 +201,14 @@ fn own(
             .is_some_and(Toggle::is_enabled),
         tags: context.tags(),
     };
-    group.name = names::with_hash(
-        &base,
-        &json!([
-            group.node_role_arn,
-            group.subnets,
-            group.instance_types,
-            group.capacity_type,
-            group.ami_type,
-            group.disk_size
-        ]),
-    );
-    Ok(OwnNodes {
+    let nodes = OwnNodes {
         group,
         role,
         label,
         dedicated,
-    })
+        site,
+    };
+    Ok(nodes.in_subnets(&nodes.site.ids()))
 }
 
 fn taint(declared: &api::Taint) -> Taint {
@@ -214,7 +239,7 @@ fn subnets(
     context: Context<'_>,
     place: &Place<'_>,
     zones: &[String],
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<Vec<SubnetFacts>, Failure> {
     for zone in zones {
         if !context
             .platform
@@ -244,7 +269,7 @@ fn subnets(
         .private_subnets
         .iter()
         .filter(|subnet| zones.is_empty() || zones.contains(&subnet.zone))
-        .map(|subnet| subnet.id.clone())
+        .cloned()
         .collect())
 }
 

@@ -228,6 +228,16 @@ pub fn want(shop: &str, object: &Value) -> Wanted {
     resolved(shop, object).expect("it resolves")
 }
 
+/// What is wanted for an OrderService on a Platform that is another than that of the example.
+pub fn want_on(platform: &PlatformFacts, object: &Value) -> Wanted {
+    let references = References {
+        routed_from: routed_from("octank", object),
+        ..references("octank")
+    };
+    let resolved = typed::<OrderService>(object).resolve(platform, &references);
+    wanted(resolved.expect("it resolves"))
+}
+
 /// Every example there is.
 pub const EXAMPLES: [(&str, &str); 12] = [
     ("octank", "platform"),

@@ -211,6 +211,19 @@ impl World {
                 (None, None) => Observation::Absent,
             };
             observed.aws.insert(key.clone(), observation);
+        }
+        let is_place =
+            |key: &ResourceKey| matches!(key.kind, ResourceKind::Aws(kind) if kind.is_place());
+        // Only where there is a further place may it be another one that is wanted.
+        let further = |key: &ResourceKey| is_place(key) && draft.get(key).is_none();
+        let draft = if observed.aws.keys().any(further) {
+            (self.wanted.blueprint)(&observed)
+        } else {
+            draft
+        };
+        observed.note_newer_versions(&draft);
+        for key in observed.aws.keys().cloned().collect::<Vec<_>>() {
+            let key = &key;
             if let Some(AwsResource::NodeGroup(group)) =
                 self.aws.get(key).map(|thing| &thing.present.resource)
             {
@@ -235,8 +248,10 @@ impl World {
     }
 
     fn nodes_of(&self, group: &NodeGroup) -> NodeGroupNodes {
+        let asked = group.desired_size.unwrap_or(group.min_size);
+        let nodes = asked.min(group.max_size).max(group.min_size);
         NodeGroupNodes {
-            nodes: (0..group.min_size)
+            nodes: (0..nodes)
                 .map(|nth| ObservedNode {
                     name: format!("{}-{nth}", group.name),
                     ready: true,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use aws_sdk_eks::types::NodegroupScalingConfig;
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes};
 
@@ -155,6 +156,20 @@ async fn every_node_has_version(shop: &Shop, subject: &Subject, version: &str) -
 /// EKS cannot change the instance types of a group: another is made, the pods move, and the old one goes.
 async fn a_new_group_takes_over(shop: &Shop, subject: &Subject) -> Result<()> {
     let old = shop.made(subject, "NodeGroup", "nodes").await?;
+    // An autoscaler has made it larger.
+    let call = shop.aws.eks.update_nodegroup_config();
+    let scaling = NodegroupScalingConfig::builder().desired_size(4).build();
+    call.cluster_name(CLUSTER)
+        .nodegroup_name(&old)
+        .scaling_config(scaling)
+        .send()
+        .await?;
+    let group = View::NodeGroup(CLUSTER.to_owned(), old.clone());
+    shop.until("the group is larger", PATIENCE, async || {
+        let larger = json!({"status": "ACTIVE", "desired": 4});
+        includes("the group", &shop.look(&group).await?, &larger)
+    })
+    .await?;
     let mark = shop.mark().await?;
     shop.merge(
         subject,
@@ -168,7 +183,7 @@ async fn a_new_group_takes_over(shop: &Shop, subject: &Subject) -> Result<()> {
     includes(
         "the new group",
         &shop.aws.node_group(CLUSTER, &groups[0]).await?,
-        &json!({"status": "ACTIVE", "instanceTypes": ["c7g.xlarge"]}),
+        &json!({"status": "ACTIVE", "instanceTypes": ["c7g.xlarge"], "desired": 4}),
     )?;
     let created = shop.steps_since(mark, &groups[0]).await?;
     equals(

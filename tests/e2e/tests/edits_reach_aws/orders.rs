@@ -1,8 +1,8 @@
 //! Databases, topics and queues.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{Shop, Subject, View};
+use shopkeeper_e2e::{Shop, Subject, View, includes};
 
 use super::{NAMESPACE, disruptive, edit, make};
 
@@ -126,5 +126,33 @@ spec:
             json!({"subscriptions": {"sms +15550199": null}}),
         ),
     ];
-    make(shop, &subject, edits).await
+    make(shop, &subject, edits).await?;
+    a_newer_version_stays(shop, &subject, &database).await
+}
+
+/// RDS gave `17` its newest minor version. An older one that is declared is not asked for, and holds up nothing else.
+async fn a_newer_version_stays(shop: &Shop, subject: &Subject, database: &View) -> Result<()> {
+    let mark = shop.mark().await?;
+    shop.merge(
+        subject,
+        json!({"spec": {"database": {"rds": {"version": "17.4", "backupRetentionDays": 12}}}}),
+    )
+    .await?;
+    shop.until_ready(subject).await?;
+    includes(
+        "the database",
+        &shop.look(database).await?,
+        &json!({"status": "available", "backupRetention": 12}),
+    )?;
+    for call in shop.aws_writes_since(mark).await? {
+        let asked = &call.parameters["EngineVersion"];
+        ensure!(asked.is_null(), "version {asked} was asked for");
+    }
+    let object = shop.get(subject.kind, NAMESPACE, &subject.name).await?;
+    let inventory = object["status"]["inventory"].to_string();
+    ensure!(
+        inventory.contains("than 17.4 as declared"),
+        "nothing is noted: {inventory}"
+    );
+    Ok(())
 }

@@ -324,6 +324,7 @@ pub fn as_reported(desired: &AwsResource) -> AwsResource {
             user.password_current = Some(true);
         }
         AwsResource::NodeGroup(group) => {
+            group.desired_size.get_or_insert(group.min_size);
             group.version.get_or_insert_with(|| "1.36".into());
             group
                 .release_version
