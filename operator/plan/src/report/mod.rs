@@ -9,9 +9,10 @@ use crate::{
     blueprint::{Blueprint, Section},
     claims::NAME_TAKEN,
     failure::{Class, Failure, is_quota},
+    kubernetes::{KubernetesKind, readiness},
     observed::{NO_AGENT, Observed, Present, Weight},
     plan::{Action, Blocker, Plan, Step},
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
 };
 
 mod resources;
@@ -93,16 +94,13 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         message: shorten(message),
     };
     if let Some((step, failure)) = stalled {
-        let message = format!("{}: {}", step.key, failure.describe());
-        let why = reason_of(failure);
+        let message = told(step, failure);
+        let why = reason_to_stall(step, failure);
         conditions.push(draft(condition::READY, "False", why, &message));
         conditions.push(draft(condition::STALLED, "True", why, &message));
     } else if !working.is_empty() || !failures.is_empty() {
         let (why, message) = match failures.first() {
-            Some((step, failure)) => (
-                reason::PROGRESSING_WITH_RETRY,
-                format!("{}: {}", step.key, failure.describe()),
-            ),
+            Some((step, failure)) => (reason_to_retry(step, failure), told(step, failure)),
             None if deleting => (reason::DELETING, describe_all(&working)),
             None => (progress_reason(&working, blueprint), describe_all(&working)),
         };
@@ -302,15 +300,11 @@ fn of_section(
         .collect();
     let (status, why, message) = if let Some((step, failure)) = failed {
         let why = if failure.class.needs_a_person() {
-            reason_of(failure)
+            reason_to_stall(step, failure)
         } else {
-            reason::PROGRESSING_WITH_RETRY
+            reason_to_retry(step, failure)
         };
-        (
-            "False",
-            why,
-            format!("{}: {}", step.key, failure.describe()),
-        )
+        ("False", why, told(step, failure))
     } else if let (true, Some(first)) = (working.is_empty(), missed.first()) {
         let why = if first.blocked_by.contains(&Blocker::DriftReported) {
             reason::DRIFTED
@@ -328,9 +322,10 @@ fn of_section(
             "True",
             reason::SUCCEEDED,
             format!(
-                "{} of {} resources are ready{}",
+                "{} of {} resources are ready{}{}",
                 keys.len(),
                 keys.len(),
+                scaling_out(&keys, observed),
                 dangers(&keys, observed)
             ),
         )
@@ -402,6 +397,26 @@ fn not_observed(plan: &Plan, of: impl Fn(&Step) -> bool) -> Option<String> {
     (!unseen.is_empty()).then(|| describe_all(&unseen))
 }
 
+/// The Deployments of which an autoscaler wants more replicas than there are.
+fn scaling_out(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let is_deployment =
+        |key: &ResourceKey| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment);
+    keys.iter()
+        .filter(|key| is_deployment(key))
+        .filter_map(|key| {
+            Some((
+                key,
+                readiness::replicas(&observed.kubernetes.get(*key)?.body),
+            ))
+        })
+        .filter(|(_, (available, wanted))| available < wanted)
+        .take(NAMED)
+        .map(|(key, (available, wanted))| {
+            format!("; {key}: scaling out, {available} of {wanted} replicas are available")
+        })
+        .collect()
+}
+
 /// What may make resources stop to work that still do.
 fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
     let seen = |key: &'_ ResourceKey| {
@@ -437,11 +452,60 @@ fn is_missed(step: &Step) -> bool {
     step.action == Action::Create && step.waits_for_leave()
 }
 
+/// Why it is refused, or what is missing that it refers to: first what a person has to see to.
 fn refusal(step: &Step) -> Option<&Failure> {
-    step.blocked_by.iter().find_map(|blocker| match blocker {
-        Blocker::Refused(failure) => Some(failure),
+    let failures = || {
+        step.blocked_by.iter().filter_map(|blocker| match blocker {
+            Blocker::Refused(failure) | Blocker::Missing(failure) => Some(failure),
+            _ => None,
+        })
+    };
+    failures()
+        .find(|failure| failure.class.needs_a_person())
+        .or_else(|| failures().next())
+}
+
+/// What is missing of what it refers to.
+fn missing(step: &Step) -> impl Iterator<Item = &Failure> {
+    step.blocked_by.iter().filter_map(|blocker| match blocker {
+        Blocker::Missing(failure) => Some(failure),
         _ => None,
     })
+}
+
+/// What is told of a step with this refusal: of several references that lead nowhere each one.
+fn told(step: &Step, failure: &Failure) -> String {
+    let others: Vec<String> = missing(step)
+        .filter(|other| *other != failure)
+        .map(Failure::describe)
+        .collect();
+    let mut text = format!("{}: {}", step.key, failure.describe());
+    for other in others.iter().take(NAMED - 1) {
+        text.push_str(&format!("; {other}"));
+    }
+    if others.len() >= NAMED {
+        text.push_str(&format!("; and {} more", others.len() + 1 - NAMED));
+    }
+    text
+}
+
+fn reason_to_stall(step: &Step, failure: &Failure) -> &'static str {
+    match reason_of(failure) {
+        reason::FAILED
+            if failure.class == Class::Invalid && missing(step).any(|other| other == failure) =>
+        {
+            reason::INVALID_SPEC
+        }
+        why => why,
+    }
+}
+
+fn reason_to_retry(step: &Step, failure: &Failure) -> &'static str {
+    if failure.class == Class::NotReady && missing(step).any(|other| other == failure) {
+        reason::DEPENDENCY_NOT_READY
+    } else {
+        reason::PROGRESSING_WITH_RETRY
+    }
 }
 
 fn reason_of(failure: &Failure) -> &'static str {

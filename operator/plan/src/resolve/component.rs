@@ -18,8 +18,8 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Context, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container, exposures,
-    external,
+    Context, Referred, ResolvedExposure, ServiceFacts, ServiceKey, ServicePort, container,
+    exposures, external,
     external::ResolvedExternal,
     external_secrets, fargate, identity,
     identity::ComponentIdentity,
@@ -58,7 +58,7 @@ pub struct Component {
     /// Who may call.
     pub callers: Vec<Caller>,
     /// Security groups of the pods; empty for those of their node.
-    pub security_groups: BTreeSet<String>,
+    pub security_groups: Referred<BTreeSet<String>>,
     /// The Service in front of the pods.
     pub service: ResolvedService,
     /// Further ways to the pods.
@@ -96,7 +96,7 @@ pub struct ResolvedEndpoint {
     /// Name of the variable.
     pub name: String,
     /// Its value.
-    pub value: String,
+    pub value: Referred<String>,
 }
 
 /// Where Prometheus finds metrics.
@@ -106,7 +106,10 @@ pub struct ResolvedMetrics {
     pub port: Port,
     /// The path.
     pub path: String,
-    /// Whether by a ServiceMonitor; else by annotations.
+    /// Whether by annotations of the pods. Whether the cluster has another way changes nothing about it, or installing that would
+    /// replace all pods.
+    pub annotations: bool,
+    /// Whether by a ServiceMonitor.
     pub service_monitor: bool,
 }
 
@@ -177,7 +180,7 @@ pub(super) fn component(
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: callers(context, place, tier)?,
-        security_groups: network::security_groups(context, place, tier.network)?,
+        security_groups: network::security_groups(context, place, tier.network),
         service,
         exposures,
         routed_from: place.routed_from.clone(),
@@ -255,11 +258,11 @@ fn resolve_metrics(
         Some(name) => workload.ports.iter().find(|port| port.name == *name),
         None => workload.ports.first(),
     }?;
-    let service_monitor = match declared.style {
+    let (annotations, service_monitor) = match declared.style {
         Some(MetricsStyle::None) => return None,
-        Some(MetricsStyle::ServiceMonitor) => true,
-        Some(MetricsStyle::Annotations) => false,
-        None => context.references.service_monitors,
+        Some(MetricsStyle::ServiceMonitor) => (false, true),
+        Some(MetricsStyle::Annotations) => (true, false),
+        None => (true, context.references.service_monitors),
     };
     Some(ResolvedMetrics {
         port: port.clone(),
@@ -267,6 +270,7 @@ fn resolve_metrics(
             .path
             .clone()
             .unwrap_or_else(|| defaults::METRICS_PATH.to_owned()),
+        annotations,
         service_monitor,
     })
 }
@@ -442,11 +446,20 @@ fn endpoints(
     for endpoint in tier.endpoints {
         let field = format!("{}.endpoints[{}]", place.field, endpoint.service.name);
         let key = ServiceKey::of(&endpoint.service, &context.owner.namespace);
-        let port = find_port(context, &key, &field, endpoint.port.as_deref())?;
-        let outputs = endpoint_outputs(&key, port);
+        let port = find_port(context, &key, &field, endpoint.port.as_deref());
+        // Of a service that is not there the names of the outputs are known, and what else is wrong is told at once.
+        let nobody = ServicePort {
+            name: String::new(),
+            number: 0,
+            tls: false,
+        };
+        let outputs = endpoint_outputs(&key, port.as_ref().copied().unwrap_or(&nobody));
         for (name, template) in templates(&field, &endpoint.env)? {
             match template.render(&outputs) {
-                Ok(Output::Plain(value)) => resolved.push(ResolvedEndpoint { name, value }),
+                Ok(Output::Plain(value)) => resolved.push(ResolvedEndpoint {
+                    name,
+                    value: port.as_ref().map(|_| value).map_err(Failure::clone),
+                }),
                 Ok(Output::Secret(_)) => {}
                 Err(missing) => {
                     let missing: Vec<_> = missing.into_iter().collect();

@@ -22,6 +22,7 @@ mod names;
 mod network;
 mod nodes;
 mod properties;
+mod references;
 mod regions;
 mod removal;
 mod replicas;

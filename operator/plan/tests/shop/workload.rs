@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shopkeeper_api::{CatalogService, Storefront};
+use shopkeeper_api::{CatalogService, OrderService, Storefront};
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     plan::{Action, Blocker, Effect, Plan, Step},
     planner::ChangePolicy,
-    resolve::Resolve,
+    resolve::{References, Resolve},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -696,4 +696,39 @@ fn pods_on_nodes_of_their_own_keep_what_brings_them_there() {
         "{of_nodes}"
     );
     with(json!({"spec": {"nodeSelector": {"disk": "ssd"}}})).expect("it stands beside ours");
+}
+
+#[test]
+fn what_kinds_the_cluster_has_is_nothing_to_the_pods() {
+    let made = |style: Value, service_monitors: bool| {
+        let mut object = read("octank", "orders");
+        object["spec"]["workload"]["metrics"] = json!({"style": style});
+        if style.is_null() {
+            object["spec"]["workload"]["metrics"] = json!({});
+        }
+        let references = References {
+            service_monitors,
+            ..references("octank")
+        };
+        let resolved = typed::<OrderService>(&object).resolve(&facts("octank"), &references);
+        let world = World::settled(wanted(resolved.unwrap()));
+        let monitor = ResourceKey::kubernetes(KubernetesKind::ServiceMonitor, "orders");
+        let pods = deployment(&world)["spec"]["template"].clone();
+        (pods, world.kubernetes.contains_key(&monitor))
+    };
+    let scraped = |pods: &Value| pods["metadata"]["annotations"]["prometheus.io/scrape"] == "true";
+    let (without, none) = made(Value::Null, false);
+    let (with, one) = made(Value::Null, true);
+    assert_eq!((none, one), (false, true));
+    assert_eq!(
+        without, with,
+        "all pods would be replaced when the kind comes"
+    );
+    assert!(scraped(&with));
+    let (pods, one) = made(json!("ServiceMonitor"), true);
+    assert!(one && !scraped(&pods));
+    let (pods, one) = made(json!("Annotations"), true);
+    assert!(!one && scraped(&pods));
+    let (pods, one) = made(json!("None"), true);
+    assert!(!one && !scraped(&pods));
 }
