@@ -19,6 +19,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    aws::AwsKind,
     blueprint::Blueprint,
     build,
     facts::SubnetFacts,
@@ -32,6 +33,7 @@ use shopkeeper_plan::{
         platform::{self, AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
         policies,
     },
+    resource::ResourceKind,
 };
 
 use super::{
@@ -136,7 +138,9 @@ impl Subject<'_, Platform> {
         if self.deleting() && policies.deletion == DeletionPolicy::Delete {
             retained = self.retained().await?;
             policies.deletion = platform::deletion_of_key(policies.deletion, &retained);
-            if policies.deletion != DeletionPolicy::Delete {
+            let key = ResourceKind::Aws(AwsKind::KmsKey);
+            let has_key = self.inventory().keys().any(|owned| owned.kind == key);
+            if has_key && policies.deletion != DeletionPolicy::Delete {
                 events::key_kept(self, &retained).await;
             }
         }

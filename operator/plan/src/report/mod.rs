@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use shopkeeper_api::status::{condition, reason};
 
 use crate::{
-    account::WRONG_ACCOUNT,
     blueprint::{Blueprint, Section},
-    claims::NAME_TAKEN,
-    failure::{Class, Failure, is_quota},
+    failure::{Class, Failure},
     kubernetes::{KubernetesKind, readiness},
     observed::{NO_AGENT, Observed, Present, Weight},
     plan::{Action, Blocker, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
 
+mod refusals;
 mod resources;
 mod staying;
 mod words;
 
+use refusals::{reason_of, reason_to_retry, reason_to_stall, refusal, told};
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
 use words::describe_all;
@@ -450,73 +450,6 @@ fn is_work(step: &Step, plan: &Plan) -> bool {
 /// Whether it is not there, and is not made before a person decides.
 fn is_missed(step: &Step) -> bool {
     step.action == Action::Create && step.waits_for_leave()
-}
-
-/// Why it is refused, or what is missing that it refers to: first what a person has to see to.
-fn refusal(step: &Step) -> Option<&Failure> {
-    let failures = || {
-        step.blocked_by.iter().filter_map(|blocker| match blocker {
-            Blocker::Refused(failure) | Blocker::Missing(failure) => Some(failure),
-            _ => None,
-        })
-    };
-    failures()
-        .find(|failure| failure.class.needs_a_person())
-        .or_else(|| failures().next())
-}
-
-/// What is missing of what it refers to.
-fn missing(step: &Step) -> impl Iterator<Item = &Failure> {
-    step.blocked_by.iter().filter_map(|blocker| match blocker {
-        Blocker::Missing(failure) => Some(failure),
-        _ => None,
-    })
-}
-
-/// What is told of a step with this refusal: of several references that lead nowhere each one.
-fn told(step: &Step, failure: &Failure) -> String {
-    let others: Vec<String> = missing(step)
-        .filter(|other| *other != failure)
-        .map(Failure::describe)
-        .collect();
-    let mut text = format!("{}: {}", step.key, failure.describe());
-    for other in others.iter().take(NAMED - 1) {
-        text.push_str(&format!("; {other}"));
-    }
-    if others.len() >= NAMED {
-        text.push_str(&format!("; and {} more", others.len() + 1 - NAMED));
-    }
-    text
-}
-
-fn reason_to_stall(step: &Step, failure: &Failure) -> &'static str {
-    match reason_of(failure) {
-        reason::FAILED
-            if failure.class == Class::Invalid && missing(step).any(|other| other == failure) =>
-        {
-            reason::INVALID_SPEC
-        }
-        why => why,
-    }
-}
-
-fn reason_to_retry(step: &Step, failure: &Failure) -> &'static str {
-    if failure.class == Class::NotReady && missing(step).any(|other| other == failure) {
-        reason::DEPENDENCY_NOT_READY
-    } else {
-        reason::PROGRESSING_WITH_RETRY
-    }
-}
-
-fn reason_of(failure: &Failure) -> &'static str {
-    match (failure.class, failure.code.as_deref()) {
-        (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
-        (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
-        (_, Some(WRONG_ACCOUNT)) => reason::WRONG_ACCOUNT,
-        (Class::Denied, _) => reason::ACCESS_DENIED,
-        (_, Some(code)) if is_quota(code) => reason::QUOTA_EXCEEDED,
-        _ => reason::FAILED,
-    }
 }
 
 fn section_reason(section: Section) -> &'static str {
