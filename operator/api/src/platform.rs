@@ -76,7 +76,8 @@ pub struct PlatformSpec {
     /// Namespaces whose custom resources may use this Platform. Default: type All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// What Shopkeeper may do by itself to what the Platform owns.
+    /// What Shopkeeper may do by itself to what the Platform owns. What is left out comes from `defaults.policy`, but for `deletion`:
+    /// the key is deleted only if `Delete` stands here, and is kept all the same as long as `status.retained` names data that needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 }
@@ -350,7 +351,7 @@ pub struct PlatformIdentity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformDefaults {
-    /// What Shopkeeper may do by itself.
+    /// What Shopkeeper may do by itself to what custom resources on this Platform own. Its `deletion` is not that of the Platform's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// Tag of images that name neither tag nor digest: the version of the whole shop. Changing it rolls all workloads that follow
@@ -419,7 +420,15 @@ pub struct PlatformStatus {
     /// defaults are assumed then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quotas: Option<QuotaStatus>,
+    /// Custom resources that left data in AWS (`OrderService/shop/orders`), kept or in a last snapshot or backup, and the deletion policy
+    /// under which they did. None of it can be read without the key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::by_owner")]
+    pub retained: BTreeMap<String, String>,
 }
+
+/// Most entries of `status.retained`. One is enough to keep the key.
+pub const MOST_RETAINED: usize = 64;
 
 /// The network that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -35,7 +35,8 @@ pub struct Policy {
         .message("driftInterval must be a duration of hours, minutes or seconds, such as 10m or 1h30m"))]
     pub drift_interval: Option<String>,
     /// Which changes wait for approval: with `Automatic` none, with `ApproveDisruptive` those that interrupt traffic or lose
-    /// data, with `ApproveAll` every one. A plan is approved by the annotation `shopkeeper.dev/approve: <plan hash>`.
+    /// data, with `ApproveAll` every one but those that only bring a password that was rotated at its source to the pods (the Secret of
+    /// a binding and the rolling restart for it): until then they could not log in. A plan is approved by the annotation `shopkeeper.dev/approve: <plan hash>`.
     /// Default: ApproveDisruptive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangePolicy>,

@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::pattern;
+use crate::{pattern, platform::MOST_RETAINED};
 
 /// Takes the description of a type away. Where a field is optional, the derive prefers the description of the enum to that of the
 /// field, which is the one that says what it is for.
@@ -34,6 +34,15 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "maxProperties": 40,
         "additionalProperties": {"type": "string", "maxLength": 256}
+    })
+}
+
+/// Custom resources, each with a word.
+pub(crate) fn by_owner(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": MOST_RETAINED,
+        "additionalProperties": {"type": "string", "maxLength": 64}
     })
 }
 

@@ -147,6 +147,35 @@ impl StatusWriter {
     }
 }
 
+/// Adds to the status of an object that another part of the operator writes, as `manager`: what is there stays, and stays whoever else
+/// leaves it out.
+///
+/// # Errors
+/// [`Error::NotFound`] if the object is gone, otherwise what the API server answered.
+pub async fn add_to_status<K>(
+    api: &Api<K>,
+    name: &str,
+    manager: &str,
+    members: &Value,
+) -> Result<(), Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let parameters = PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = json!({"status": members});
+    match api
+        .patch_status(name, &parameters, &Patch::Merge(&patch))
+        .await
+    {
+        // It was written; the rest of the object does not fit its type.
+        Ok(_) | Err(kube::Error::SerdeError(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn to_value<T: Serialize>(value: &T) -> Result<Value, Error> {
     serde_json::to_value(value).map_err(|error| Error::Unexpected(error.to_string()))
 }

@@ -67,6 +67,8 @@ pub struct Node {
     pub section: Section,
     /// What has to be usable before it is made.
     pub depends_on: BTreeSet<ResourceKey>,
+    /// What is missing of what it refers to. The parts that need it stay as they are or are left out; the whole where it is pending.
+    pub awaits: Vec<Failure>,
 }
 
 impl Node {
@@ -174,6 +176,17 @@ impl Blueprint {
         key
     }
 
+    /// Says what is missing of what a resource refers to.
+    pub fn wait_for(&mut self, key: &ResourceKey, missing: impl IntoIterator<Item = Failure>) {
+        if let Some(node) = self.nodes.get_mut(key) {
+            for failure in missing {
+                if !node.awaits.contains(&failure) {
+                    node.awaits.push(failure);
+                }
+            }
+        }
+    }
+
     /// Says that a Secret of somebody else is read.
     pub fn read_secret(&mut self, name: impl Into<String>) {
         self.secrets.insert(name.into());
@@ -225,6 +238,7 @@ impl Blueprint {
                 role: role.into(),
                 section,
                 depends_on,
+                awaits: Vec::new(),
             },
         );
         debug_assert!(

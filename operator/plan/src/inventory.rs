@@ -8,7 +8,7 @@ use crate::{
     aws::{AwsKind, sns_subscription::shortened_name},
     blueprint::Blueprint,
     observed::{Observation, Observed},
-    plan::{Action, Operation, Plan, Step},
+    plan::{Action, Blocker, Operation, Plan, Step},
     planner::{Inventory, InventoryEntry, Remade, is_remade},
     report,
     resource::{ResourceKey, ResourceKind},
@@ -220,9 +220,15 @@ pub fn after(
                 .map(|remade| remade.after(&intent, present));
         }
         // Only what was seen to be as desired, with nothing left to wait for, counts as applied: a later difference with the same
-        // wish is drift.
-        if steps.next().is_none() {
-            entry.applied = node.intent();
+        // wish is drift. What waits for what it refers to is so in all other parts.
+        let is_only_told = |step: &Step| {
+            let missing = |blocker: &Blocker| matches!(blocker, Blocker::Missing(_));
+            !step.blocked_by.is_empty() && step.blocked_by.iter().all(missing)
+        };
+        if let Some(intent) = node.intent()
+            && steps.all(is_only_told)
+        {
+            entry.applied = Some(intent);
             entry.remade_for = None;
         }
     }

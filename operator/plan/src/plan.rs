@@ -172,6 +172,8 @@ pub enum Blocker {
     NotObserved(Failure),
     /// Somebody else's resource has the name, or AWS refuses the change.
     Refused(Failure),
+    /// What it refers to is not there, or not as it is referred to.
+    Missing(Failure),
 }
 
 impl fmt::Display for Blocker {
@@ -183,7 +185,7 @@ impl fmt::Display for Blocker {
             Self::Approval => f.write_str("waits for approval"),
             Self::DriftReported => f.write_str("drift is reported, not repaired"),
             Self::NotObserved(failure) => write!(f, "could not be looked at: {failure}"),
-            Self::Refused(failure) => f.write_str(&failure.describe()),
+            Self::Refused(failure) | Self::Missing(failure) => f.write_str(&failure.describe()),
         }
     }
 }

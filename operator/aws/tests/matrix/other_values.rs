@@ -9,8 +9,8 @@ use shopkeeper_plan::aws::{
 
 use crate::{
     building_blocks::{
-        allow, bucket_policy, cors, for_others, index, key_policy, lifecycle, managed, queue_policy, taint,
-        topic_policy, trust,
+        allow, bucket_policy, cors, for_others, index, key_policy, lifecycle, managed,
+        queue_policy, taint, topic_policy, trust,
     },
     double::{ACCOUNT_ID, REGION},
     ground::{CACHE_USERS, Ground},

@@ -1,8 +1,10 @@
 //! Events: what was done and what became of it, for `kubectl describe`.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use shopkeeper_api::{
-    Managed,
+    Managed, Platform,
     status::{Status, condition},
 };
 use shopkeeper_kube::events::{Event, Severity};
@@ -17,6 +19,9 @@ use shopkeeper_plan::{
 };
 
 use super::{Subject, execute::Executed};
+
+/// How many custom resources a note names before it counts.
+const NAMED: usize = 8;
 
 /// Tells of the steps on AWS resources that were taken, and of what somebody changed in the cluster and is set back. Kubernetes objects have
 /// events of their own; one for each would bury the rest.
@@ -119,6 +124,28 @@ pub(super) async fn retained<K: Managed>(
     policy: DeletionPolicy,
 ) {
     stays(subject, &plan.steps, policy).await;
+}
+
+/// Tells that the key of a Platform stays although the policy asks to delete it, and for whose data.
+pub(super) async fn key_kept(subject: &Subject<'_, Platform>, retained: &BTreeMap<String, String>) {
+    let named: Vec<String> = retained
+        .iter()
+        .take(NAMED)
+        .map(|(owner, policy)| format!("{owner} (under {policy})"))
+        .collect();
+    let more = match retained.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let note = format!(
+        "the KMS key is kept although policy.deletion is Delete, since what these left in AWS cannot be read without it: {}{more}. \
+         To do: delete the key in KMS once none of that is needed",
+        named.join(", ")
+    );
+    let regarding: ObjectReference = subject.object.object_ref(&());
+    let event = event(Severity::Warning, "Retained", note);
+    let recorder = &subject.world.recorder;
+    recorder.publish_in_any_case(&regarding, &event).await;
 }
 
 async fn stays<'a, K: Managed>(

@@ -60,6 +60,7 @@ pub mod platform;
 mod pods;
 mod references;
 mod reporting;
+mod retained;
 pub mod service;
 mod status;
 mod unreadable;
@@ -263,6 +264,7 @@ impl<K: Scoped> Subject<'_, K> {
             self.write_intentions(&intended, &plan, &observed, site)
                 .await?;
         }
+        self.note_retained(site, &plan).await?;
         self.world.memory.saw(
             &self.owner.uid,
             last_seen(&plan, &blueprint, &observed),

@@ -100,10 +100,12 @@ impl<K: Scoped> Subject<'_, K> {
 /// Whether a step waits for something that no watch tells of, and that comes by itself.
 fn waits_for_the_world(plan: &Plan, step: &Step) -> bool {
     let held = plan.waits_for_a_person(step)
-        || step
-            .blocked_by
-            .iter()
-            .any(|blocker| matches!(blocker, Blocker::Refused(_) | Blocker::NotObserved(_)));
+        || step.blocked_by.iter().any(|blocker| {
+            matches!(
+                blocker,
+                Blocker::Refused(_) | Blocker::Missing(_) | Blocker::NotObserved(_)
+            )
+        });
     !held && (matches!(step.operation, Operation::Wait) || !step.blocked_by.is_empty())
 }
 

@@ -19,18 +19,21 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    aws::AwsKind,
     blueprint::Blueprint,
     build,
     facts::SubnetFacts,
     failure::{Class, Failure},
     observed::Observed,
+    planner::DeletionPolicy,
     quota::Quotas,
     report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
+        platform::{self, AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
         policies,
     },
+    resource::ResourceKind,
 };
 
 use super::{
@@ -76,13 +79,7 @@ impl Scoped for Platform {
 impl Subject<'_, Platform> {
     async fn run_platform(&self) -> Result<Outcome, Error> {
         let spec = &self.object.spec;
-        let own = spec.policy.clone().unwrap_or_default();
-        let defaults = spec
-            .defaults
-            .as_ref()
-            .and_then(|defaults| defaults.policy.clone())
-            .unwrap_or_default();
-        let policy = own.or(&defaults);
+        let policy = platform::policy(self.object);
         if policy.suspend == Some(true) {
             return self.report_suspension().await;
         }
@@ -131,6 +128,22 @@ impl Subject<'_, Platform> {
         if resolved.is_some() && self.hold().await?.is_none() {
             return Ok(Outcome::done());
         }
+        let mut policies = policies(Some(&policy), None);
+        let mut retained = self
+            .object
+            .status
+            .as_ref()
+            .map(|status| status.retained.clone())
+            .unwrap_or_default();
+        if self.deleting() && policies.deletion == DeletionPolicy::Delete {
+            retained = self.retained().await?;
+            policies.deletion = platform::deletion_of_key(policies.deletion, &retained);
+            let key = ResourceKind::Aws(AwsKind::KmsKey);
+            let has_key = self.inventory().keys().any(|owned| owned.kind == key);
+            if has_key && policies.deletion != DeletionPolicy::Delete {
+                events::key_kept(self, &retained).await;
+            }
+        }
         let blueprint = |_: &Observed| {
             resolved
                 .as_ref()
@@ -147,9 +160,13 @@ impl Subject<'_, Platform> {
                     .conditions
                     .push(status::condition_of(agent, generation));
             }
-            resolved
+            let mut members = resolved
                 .as_ref()
-                .map_or(Value::Null, |resolved| extension(resolved, observed))
+                .map_or(Value::Null, |resolved| extension(resolved, observed));
+            if !retained.is_empty() {
+                members["retained"] = json!(retained);
+            }
+            members
         };
         let site = Site {
             platform: None,
@@ -159,7 +176,7 @@ impl Subject<'_, Platform> {
                 cluster: spec.cluster.name.clone(),
                 owner_tags: self.owner.tags(&cluster_arn(self.object)),
             },
-            policies: policies(Some(&policy), None),
+            policies,
             quotas: None,
             // A Platform has no pods of its own.
             pod_identity_agent: true,

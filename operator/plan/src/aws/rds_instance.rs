@@ -146,7 +146,9 @@ impl AwsSpecification for RdsInstance {
     /// older than the new retention are deleted, and with 0 days all of them. Giving the standby up interrupts nothing and loses nothing.
     fn effect(&self, observed: &Self, field: &str) -> Option<Effect> {
         match field {
-            "parameterGroup" if self.is_other_major(&observed.engine_version) => Some(Effect::Downtime),
+            "parameterGroup" if self.is_other_major(&observed.engine_version) => {
+                Some(Effect::Downtime)
+            }
             "instanceClass" if observed.multi_az => Some(Effect::Failover),
             "backupRetentionDays"
                 if self.backup_retention_days < observed.backup_retention_days =>

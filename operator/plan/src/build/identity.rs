@@ -14,12 +14,14 @@ use crate::{
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind,
-        readiness::{Readiness, readiness},
+        readiness::{Autoscaled, Readiness, readiness},
         service_account::ROLE_ANNOTATION,
     },
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::Observation,
-    resolve::{ComponentIdentity, DataResource, IdentityMode, Placement, RoleDraft, permissions},
+    resolve::{
+        ComponentIdentity, DataResource, IdentityMode, Placement, Replicas, RoleDraft, permissions,
+    },
     resource::ResourceKey,
 };
 
@@ -46,6 +48,8 @@ pub(super) struct BuiltIdentity {
     pub account_role: Option<String>,
     /// Value of [`PODS_ANNOTATION`].
     pub of_pods: Option<String>,
+    /// What is missing: new pods would have no credentials.
+    pub awaits: Option<Failure>,
 }
 
 impl ComponentBuilder<'_> {
@@ -56,6 +60,9 @@ impl ComponentBuilder<'_> {
             ComponentIdentity::None => self.built(Vec::new(), None, NO_IDENTITY, true),
             ComponentIdentity::Existing { role_arn, mode } => {
                 self.with_role(role_arn.clone(), *mode, None)
+            }
+            ComponentIdentity::Awaited { role, failure } => {
+                self.kept_identity(role.as_deref(), failure)
             }
             ComponentIdentity::Made(draft) => {
                 let Some(role) = self.role(draft) else {
@@ -72,6 +79,34 @@ impl ComponentBuilder<'_> {
                 let key = self.blueprint.aws(Section::Workload, part, role, &[]);
                 self.with_role(arn, draft.mode(), Some((key, trusts)))
             }
+        }
+    }
+
+    /// The identity as it is, while the one that is declared cannot be had. Who needs nothing of AWS misses nothing.
+    fn kept_identity(&mut self, draft: Option<&RoleDraft>, failure: &Failure) -> BuiltIdentity {
+        if let Some(draft) = draft {
+            let Some(role) = self.role(draft) else {
+                return self.built(Vec::new(), None, NO_IDENTITY, true);
+            };
+            let key = ResourceKey::aws(AwsKind::IamRole, role.name);
+            self.awaited(self.component.role_of("identity.role"), key, failure);
+        }
+        let association = self.association(String::new()).key();
+        if !matches!(
+            self.observed.aws.get(&association),
+            None | Some(Observation::Absent)
+        ) {
+            let part = self.component.role_of("identity.association");
+            self.awaited(part, association, failure);
+        }
+        let of_pods = self
+            .deployment()
+            .and_then(|body| marked(body, PODS_ANNOTATION));
+        BuiltIdentity {
+            account_role: self.account_role().map(str::to_owned),
+            of_pods: of_pods.map(str::to_owned),
+            awaits: Some(failure.clone()),
+            ..BuiltIdentity::default()
         }
     }
 
@@ -134,6 +169,7 @@ impl ComponentBuilder<'_> {
             association: None,
             account_role,
             of_pods,
+            awaits: None,
         }
     }
 
@@ -232,8 +268,16 @@ impl ComponentBuilder<'_> {
     }
 
     fn is_rolled_out(&self) -> bool {
-        self.deployment()
-            .is_some_and(|body| readiness(KubernetesKind::Deployment, body) == Readiness::Ready)
+        let autoscaled = match &self.component.replicas {
+            Replicas::Fixed(_) => None,
+            Replicas::Autoscale(range) => Some(Autoscaled {
+                least: range.min,
+                rolled_out: false,
+            }),
+        };
+        self.deployment().is_some_and(|body| {
+            readiness(KubernetesKind::Deployment, body, autoscaled) == Readiness::Ready
+        })
     }
 
     fn observed_role(&self, name: &str) -> Option<&IamRole> {

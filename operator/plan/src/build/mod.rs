@@ -25,6 +25,7 @@ mod identity;
 mod marks;
 mod outputs;
 mod places;
+mod references;
 mod security_groups;
 
 pub use outputs::with_derived;
@@ -79,18 +80,30 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             owner: &resolved.owner,
             component: &load_balancer.name,
         };
-        let object = if load_balancer.gateways.is_empty() {
-            let key = ResourceKey::kubernetes(KubernetesKind::Ingress, load_balancer.name.clone());
-            let found = observed
-                .kubernetes
-                .get(&key)
-                .filter(|found| found.ours)
-                .map(|found| &found.body);
-            ingress::build(&frame, load_balancer, &resolved.platform, found)
+        let kind = if load_balancer.gateways.is_empty() {
+            KubernetesKind::Ingress
         } else {
-            http_route::build(&frame, load_balancer)
+            KubernetesKind::HTTPRoute
         };
-        blueprint.kubernetes(Section::Edge, load_balancer.role.clone(), object, &[]);
+        let key = ResourceKey::kubernetes(kind, load_balancer.name.clone());
+        let found = observed
+            .kubernetes
+            .get(&key)
+            .filter(|found| found.ours)
+            .map(|found| &found.body);
+        let (rules, awaits) = references::rules(load_balancer, kind, found);
+        let role = load_balancer.role.clone();
+        if rules.is_empty() {
+            // Without rules it would answer everything, or be refused.
+            blueprint.pending(Section::Edge, role, key.clone(), Vec::new(), &[]);
+        } else {
+            let object = match kind {
+                KubernetesKind::HTTPRoute => http_route::build(&frame, load_balancer, &rules),
+                _ => ingress::build(&frame, load_balancer, &rules, &resolved.platform, found),
+            };
+            blueprint.kubernetes(Section::Edge, role, object, &[]);
+        }
+        blueprint.wait_for(&key, awaits);
     }
     blueprint
 }
@@ -185,8 +198,19 @@ impl ComponentBuilder<'_> {
             network_policy::build(&frame, component, &self.resolved.platform),
             &[],
         );
-        let (binding_keys, bound, missing) = self.bindings(&frame, data);
-        let (groups, of_groups) = self.security_groups(&frame);
+        let (binding_keys, mut bound, missing) = self.bindings(&frame, data);
+        let (groups, of_groups, no_groups) = self.security_groups(&frame);
+        let lost = self.lost_endpoints();
+        bound.kept_endpoints = lost.kept;
+        // Pods that run have what they were started with; new ones would be without.
+        let is_held = lost.lacking
+            || no_groups.is_some()
+            || identity.awaits.is_some() && (held.is_some() || self.deployment().is_none());
+        let awaits = identity
+            .awaits
+            .into_iter()
+            .chain(no_groups)
+            .chain(lost.awaits);
         let marks: Vec<pod::Mark> = [
             (identity::PODS_ANNOTATION, identity.of_pods),
             (security_groups::PODS_ANNOTATION, of_groups),
@@ -205,14 +229,14 @@ impl ComponentBuilder<'_> {
         before.extend(binding_keys);
         let deployment_key =
             ResourceKey::kubernetes(KubernetesKind::Deployment, component.name.clone());
-        if let Some(failure) = held {
+        if let (Some(failure), false) = (held, is_held) {
             self.blueprint.held(
                 Section::Workload,
                 role("deployment"),
                 deployment_key.clone(),
                 failure,
             );
-        } else if missing.is_empty() {
+        } else if missing.is_empty() && !is_held {
             let object = deployment::build(&frame, component, &bound, &marks);
             self.blueprint
                 .kubernetes(Section::Workload, role("deployment"), object, &before);
@@ -225,6 +249,7 @@ impl ComponentBuilder<'_> {
                 &before,
             );
         }
+        self.blueprint.wait_for(&deployment_key, awaits);
         if let Some(autoscaler) = horizontal_pod_autoscaler::build(&frame, component) {
             self.blueprint.kubernetes(
                 Section::Workload,

@@ -34,6 +34,8 @@ pub struct Rendered {
     pub plain: BTreeMap<String, String>,
     /// Variables with secrets.
     pub secret: BTreeMap<String, Sensitive>,
+    /// All variables as they are but for the secrets in them, of which the names of their outputs stand there.
+    pub form: BTreeMap<String, String>,
 }
 
 /// What the pods read of all bindings together.
@@ -45,14 +47,24 @@ pub struct Bound {
     pub plain: BTreeSet<String>,
     /// Variables in Secrets, and which.
     pub secret: BTreeMap<String, String>,
+    /// Variables that say where services are which are not there, as the pods have them.
+    pub kept_endpoints: BTreeMap<String, String>,
     /// Fingerprints of all that is rendered: pods read variables once, so they are replaced when one changes.
     fingerprints: Vec<String>,
+    /// The same without the secrets.
+    forms: Vec<String>,
 }
 
 impl Bound {
     /// Adds a binding.
     pub fn add(&mut self, secret_name: &str, rendered: &Rendered) {
         self.plain.extend(rendered.plain.keys().cloned());
+        self.forms.extend(
+            rendered
+                .form
+                .iter()
+                .map(|(name, text)| format!("{name}={text}")),
+        );
         self.secret.extend(
             rendered
                 .secret
@@ -73,11 +85,38 @@ impl Bound {
         );
     }
 
+    /// All that is rendered, without the secrets.
+    pub fn forms(&self) -> &[String] {
+        &self.forms
+    }
+
     /// Changes when any variable changes; `None` where there are none.
     pub fn hash(&self) -> Option<String> {
         (!self.fingerprints.is_empty())
             .then(|| fingerprint(self.fingerprints.join("\n").as_bytes())[..16].to_owned())
     }
+}
+
+/// Annotation of what is made with secrets: a hash of all of it but those. While it stays, a difference comes from a secret that was
+/// rotated at its source.
+pub const FORM_ANNOTATION: &str = "shopkeeper.dev/form";
+
+/// [`FORM_ANNOTATION`] with its value.
+pub fn form(of: &Value) -> Map<String, Value> {
+    let hash = &fingerprint(of.to_string().as_bytes())[..16];
+    [(FORM_ANNOTATION.to_owned(), Value::from(hash))]
+        .into_iter()
+        .collect()
+}
+
+/// The outputs with their names in place of secrets.
+fn without_secrets(outputs: &Outputs) -> Outputs {
+    outputs
+        .iter()
+        .fold(Outputs::new(), |shown, (name, output)| match output {
+            Output::Plain(value) => shown.with(name, value),
+            Output::Secret(_) => shown.with(name, format!("{{{{{name}}}}}")),
+        })
 }
 
 /// Renders the variables of a binding.
@@ -91,7 +130,11 @@ pub fn render(
 ) -> Result<Rendered, Vec<MissingOutput>> {
     let mut rendered = Rendered::default();
     let mut missing = BTreeSet::new();
+    let shown = without_secrets(outputs);
     for (name, template) in &binding.env {
+        if let Ok(Output::Plain(text)) = template.render(&shown) {
+            rendered.form.insert(name.clone(), text);
+        }
         match template.render(outputs) {
             Ok(Output::Plain(value)) => {
                 rendered.plain.insert(name.clone(), value);
@@ -144,7 +187,22 @@ pub fn secret(
     for (name, value) in &rendered.secret {
         put(name, value.expose());
     }
+    let entries: BTreeMap<&str, Option<&str>> = rendered
+        .entries
+        .iter()
+        .map(|(name, output)| match output {
+            Output::Plain(value) => (name.as_str(), Some(value.as_str())),
+            Output::Secret(_) => (name.as_str(), None),
+        })
+        .collect();
+    let of = json!([
+        description.r#type,
+        description.provider,
+        entries,
+        rendered.form
+    ]);
     ObjectBuilder::new(frame, KubernetesKind::Secret, &binding.secret_name)
+        .annotations(form(&of))
         .with(
             "type",
             json!(format!("servicebinding.io/{}", description.r#type)),

@@ -8,7 +8,7 @@ use shopkeeper_api::{
 
 use super::{
     KubernetesKind, KubernetesObject,
-    bindings::Bound,
+    bindings::{self, Bound},
     object::{Frame, ObjectBuilder},
     pod,
 };
@@ -39,6 +39,17 @@ pub fn build(
     match &component.replicas {
         Replicas::Fixed(replicas) => spec["replicas"] = Value::from(*replicas),
         Replicas::Autoscale(range) => deployment = deployment.autoscaled_from(range.min),
+    }
+    if bound.hash().is_some() {
+        let mut without_hash = spec.clone();
+        if let Some(annotations) = without_hash
+            .pointer_mut("/template/metadata/annotations")
+            .and_then(Value::as_object_mut)
+        {
+            annotations.remove(pod::BINDINGS_ANNOTATION);
+        }
+        let of = json!([without_hash, bound.forms()]);
+        deployment = deployment.annotations(bindings::form(&of));
     }
     deployment.with("spec", spec).build()
 }

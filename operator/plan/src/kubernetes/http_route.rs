@@ -15,8 +15,8 @@ const MOST_MATCHES: usize = 64;
 /// Rules that an HTTPRoute takes.
 pub const MOST_RULES: usize = 16;
 
-/// The rules of a load balancer, for Gateways. Those that lead to the same place are one rule: an HTTPRoute takes few.
-pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer) -> KubernetesObject {
+/// The rules of a load balancer that are known, for Gateways. Those that lead to the same place are one rule: an HTTPRoute takes few.
+pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer, rules: &[Rule]) -> KubernetesObject {
     let parents: Vec<Value> = load_balancer
         .gateways
         .iter()
@@ -33,7 +33,7 @@ pub fn build(frame: &Frame<'_>, load_balancer: &LoadBalancer) -> KubernetesObjec
             parent
         })
         .collect();
-    let rules: Vec<Value> = grouped(&load_balancer.rules)
+    let rules: Vec<Value> = grouped(rules)
         .into_iter()
         .map(|(backend, matches)| {
             json!({

@@ -22,14 +22,15 @@ fn has_web_acl(found: &Value) -> bool {
     found["metadata"]["annotations"][format!("{PREFIX}/{WEB_ACL}")].is_string()
 }
 
-/// A load balancer with its rules. `found` is the Ingress as it is.
+/// A load balancer with the rules that are known. `found` is the Ingress as it is.
 pub fn build(
     frame: &Frame<'_>,
     load_balancer: &LoadBalancer,
+    rules: &[Rule],
     platform: &PlatformFacts,
     found: Option<&Value>,
 ) -> KubernetesObject {
-    let paths: Vec<Value> = load_balancer.rules.iter().map(path).collect();
+    let paths: Vec<Value> = rules.iter().map(path).collect();
     let rules: Vec<Value> = if load_balancer.hosts.is_empty() {
         vec![json!({"http": {"paths": paths}})]
     } else {

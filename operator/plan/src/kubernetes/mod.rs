@@ -203,6 +203,32 @@ impl KubernetesObject {
 }
 
 impl KubernetesObject {
+    /// Whether an observed object differs in nothing but secrets that were rotated at their source, or in the hash of them that replaces
+    /// the pods.
+    #[must_use]
+    pub fn differs_in_secrets_alone(&self, observed: &Value) -> bool {
+        let form = |body: &Value| {
+            let form = &body["metadata"]["annotations"][bindings::FORM_ANNOTATION];
+            form.as_str().map(str::to_owned)
+        };
+        let stamp = format!("metadata.annotations.{DESIRED_ANNOTATION}");
+        let hash = format!(
+            "spec.template.metadata.annotations.{}",
+            pod::BINDINGS_ANNOTATION
+        );
+        form(&self.body).is_some_and(|desired| form(observed) == Some(desired))
+            && self.differences(observed).iter().all(|(path, from, to)| {
+                *path == stamp
+                    || match self.kind {
+                        KubernetesKind::Secret => {
+                            path.starts_with("data.") && !from.is_null() && !to.is_null()
+                        }
+                        KubernetesKind::Deployment => *path == hash,
+                        _ => false,
+                    }
+            })
+    }
+
     /// The paths at which an observed object differs from this one: what is desired and not so, and what somebody added, whose
     /// desired value is `null`.
     #[must_use]

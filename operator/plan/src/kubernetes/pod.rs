@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Annotation with a hash of all that the pods read of bindings.
+pub const BINDINGS_ANNOTATION: &str = "shopkeeper.dev/bindings-hash";
+
 /// An annotation that pods are replaced by when it changes, and its value.
 pub type Mark = (&'static str, String);
 
@@ -67,12 +70,12 @@ fn annotations(component: &Component, bound: &Bound) -> Map<String, Value> {
         .map(|(key, value)| (key.clone(), json!(value)))
         .collect();
     if let Some(hash) = bound.hash() {
-        annotations.insert("shopkeeper.dev/bindings-hash".to_owned(), json!(hash));
+        annotations.insert(BINDINGS_ANNOTATION.to_owned(), json!(hash));
     }
     if let Some(metrics) = component
         .metrics
         .as_ref()
-        .filter(|metrics| !metrics.service_monitor)
+        .filter(|metrics| metrics.annotations)
     {
         annotations.insert("prometheus.io/scrape".to_owned(), json!("true"));
         annotations.insert(
@@ -234,7 +237,10 @@ fn env(component: &Component, bound: &Bound) -> Vec<Value> {
         .iter()
         .filter(|endpoint| !declared.contains(endpoint.name.as_str()))
     {
-        env.push(json!({"name": endpoint.name, "value": endpoint.value}));
+        let value = endpoint.value.as_ref().ok();
+        if let Some(value) = value.or_else(|| bound.kept_endpoints.get(&endpoint.name)) {
+            env.push(json!({"name": endpoint.name, "value": value}));
+        }
     }
     env.extend(
         component

@@ -15,11 +15,20 @@ pub enum Readiness {
     Failed(String),
 }
 
-/// The readiness of an object as the API server has it.
+/// What is known of a Deployment that an autoscaler scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Autoscaled {
+    /// The fewest replicas.
+    pub least: i32,
+    /// Whether all pods were seen to have this version: what its controller has not seen yet is another number then.
+    pub rolled_out: bool,
+}
+
+/// The readiness of an object as the API server has it; `autoscaled` where it is a Deployment whose replicas an autoscaler sets.
 #[must_use]
-pub fn readiness(kind: KubernetesKind, body: &Value) -> Readiness {
+pub fn readiness(kind: KubernetesKind, body: &Value, autoscaled: Option<Autoscaled>) -> Readiness {
     match kind {
-        KubernetesKind::Deployment => deployment(body),
+        KubernetesKind::Deployment => deployment(body, autoscaled),
         KubernetesKind::Ingress => load_balancer(body),
         KubernetesKind::HTTPRoute => route(body),
         KubernetesKind::Service if body.pointer("/spec/type") == Some(&"LoadBalancer".into()) => {
@@ -93,14 +102,18 @@ pub fn replicas(body: &Value) -> (i64, i64) {
     )
 }
 
-/// The rules of `kubectl rollout status`.
-fn deployment(body: &Value) -> Readiness {
+/// The rules of `kubectl rollout status`. Where an autoscaler sets the number of replicas, that rises with the load and is no rollout: the
+/// fewest are enough, and more are on their way.
+fn deployment(body: &Value, autoscaled: Option<Autoscaled>) -> Readiness {
     let number = |pointer: &str| body.pointer(pointer).and_then(Value::as_i64);
-    let wanted = number("/spec/replicas").unwrap_or(1);
+    let wanted = autoscaled.map_or_else(
+        || number("/spec/replicas").unwrap_or(1),
+        |autoscaled| i64::from(autoscaled.least),
+    );
     let of_status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
-    if number("/status/observedGeneration").unwrap_or(0)
-        < number("/metadata/generation").unwrap_or(0)
-    {
+    let is_seen = number("/status/observedGeneration").unwrap_or(0)
+        >= number("/metadata/generation").unwrap_or(0);
+    if !is_seen && !autoscaled.is_some_and(|autoscaled| autoscaled.rolled_out) {
         return Readiness::Progressing("the new version is not rolled out yet".to_owned());
     }
     let given_up = body
@@ -150,7 +163,30 @@ mod tests {
         readiness(
             KubernetesKind::Deployment,
             &json!({"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": status}),
+            None,
         )
+    }
+
+    #[test]
+    fn an_autoscaled_deployment_is_ready_with_the_fewest_replicas_and_without_a_rollout() {
+        let scaled = |seen: i64, rolled_out: bool, counts: [i64; 3]| {
+            let [replicas, updated, available] = counts;
+            let body = json!({"metadata": {"generation": 4}, "spec": {"replicas": 6}, "status": {
+                "observedGeneration": seen, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available,
+            }});
+            let autoscaled = Autoscaled {
+                least: 3,
+                rolled_out,
+            };
+            readiness(KubernetesKind::Deployment, &body, Some(autoscaled)) == Readiness::Ready
+        };
+        assert!(scaled(4, false, [6, 6, 3]), "three more are starting");
+        assert!(scaled(4, false, [3, 3, 3]), "three more are to be made");
+        assert!(scaled(3, true, [3, 3, 3]), "the number was not seen yet");
+        assert!(!scaled(3, false, [3, 3, 3]), "nor was the new version");
+        assert!(!scaled(4, true, [7, 6, 6]), "an old one has to end");
+        assert!(!scaled(4, true, [6, 0, 6]), "all are old");
+        assert!(!scaled(4, true, [6, 6, 2]), "fewer than the fewest");
     }
 
     #[test]

@@ -1,25 +1,26 @@
 //! SecurityGroupPolicy of the VPC resource controller.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::{
     KubernetesKind, KubernetesObject,
     object::{Frame, ObjectBuilder},
 };
-use crate::resolve::Component;
 
 /// Gives the pods security groups of their own, on an interface of their own; `None` where they have those of their node. It takes
 /// hold when a pod is made.
-pub fn build(frame: &Frame<'_>, component: &Component) -> Option<KubernetesObject> {
-    if component.security_groups.is_empty() {
+pub fn build(frame: &Frame<'_>, groups: &BTreeSet<String>) -> Option<KubernetesObject> {
+    if groups.is_empty() {
         return None;
     }
-    let object = ObjectBuilder::new(frame, KubernetesKind::SecurityGroupPolicy, &component.name)
+    let object = ObjectBuilder::new(frame, KubernetesKind::SecurityGroupPolicy, frame.component)
         .with(
             "spec",
             json!({
                 "podSelector": {"matchLabels": frame.selector()},
-                "securityGroups": {"groupIds": component.security_groups},
+                "securityGroups": {"groupIds": groups},
             }),
         )
         .build();

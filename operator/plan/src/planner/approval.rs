@@ -37,7 +37,9 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
     }
     let (asked, mut steps): (Vec<Step>, Vec<Step>) = std::mem::take(&mut plan.steps)
         .into_iter()
-        .partition(|step| needs_approval(step, input.policies.changes));
+        .partition(|step| {
+            needs_approval(step, input.policies.changes) && !brings_rotated_secrets(step, input)
+        });
     let mut asked: Vec<Asked> = asked
         .into_iter()
         .map(|step| Asked::of(step, &plan.subject, input))
@@ -235,6 +237,19 @@ fn needs_approval(step: &Step, policy: ChangePolicy) -> bool {
         }
         ChangePolicy::ApproveAll => true,
     }
+}
+
+/// Whether it only brings secrets to the pods that were rotated at their source, and interrupts nothing. Held back, it would keep the pods
+/// from logging in: the old ones are not valid any more. A value that somebody changed behind our back is another matter.
+fn brings_rotated_secrets(step: &Step, input: &Input<'_>) -> bool {
+    let Operation::KubernetesApply { desired } = &step.operation else {
+        return false;
+    };
+    let found = input.observed.kubernetes.get(&step.key);
+    step.action == Action::Update
+        && !step.is_repair
+        && !step.effect.is_disruptive()
+        && found.is_some_and(|found| desired.differs_in_secrets_alone(&found.body))
 }
 
 /// Whether what was approved for a resource may come back as it was: AWS is at work on it, or did not say what it is like.

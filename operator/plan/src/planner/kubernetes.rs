@@ -9,7 +9,7 @@ use crate::{
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
-        readiness::{Readiness, readiness},
+        readiness::{Autoscaled, Readiness, readiness},
     },
     plan::{Action, Blocker, Effect, FieldChange, Operation},
     resource::ResourceKey,
@@ -52,7 +52,11 @@ impl Planner<'_> {
             differences.retain(|(_, _, to)| !is_added(to));
         }
         if differences.is_empty() {
-            return match readiness(desired.kind, &found.body) {
+            let autoscaled = desired.autoscaled_from.map(|least| Autoscaled {
+                least,
+                rolled_out: self.is_applied(key, node),
+            });
+            return match readiness(desired.kind, &found.body, autoscaled) {
                 Readiness::Ready => self.settle(key),
                 Readiness::Progressing(reason) => self.wait(key, &reason),
                 Readiness::Failed(reason) => self.refuse(

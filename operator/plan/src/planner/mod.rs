@@ -28,7 +28,7 @@ pub use ownership::{Ownership, foreign_object};
 pub use remade::Remade;
 pub(crate) use remade::is_remade;
 pub use shopkeeper_api::policy::{AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy};
-pub use teardown::reason_to_retain;
+pub use teardown::{leaves_data, reason_to_retain};
 
 /// The policies of a custom resource, all defaults applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,8 @@ impl<'a> Planner<'a> {
                 {
                     return self.stay(key, (*failure).clone());
                 }
-                let exists = self.input.observed.kubernetes.contains_key(key);
+                let exists = self.input.observed.kubernetes.contains_key(key)
+                    || self.input.observed.present(key).is_some();
                 let mut step = if exists {
                     waiting(key, "is left as it is", 0)
                 } else {
@@ -201,6 +202,7 @@ impl<'a> Planner<'a> {
                         resource: missing.resource.clone(),
                         output: missing.output.clone(),
                     })
+                    .chain(node.awaits.iter().cloned().map(Blocker::Missing))
                     .collect();
                 self.steps.push(step);
             }
@@ -211,10 +213,28 @@ impl<'a> Planner<'a> {
                     Action::Create
                 };
                 self.refuse(key, action, failure.clone());
+                self.await_parts(key, node);
             }
             Wanted::Aws(desired) => self.plan_aws(key, node, desired),
-            Wanted::Kubernetes(desired) => self.plan_kubernetes(key, node, desired),
+            Wanted::Kubernetes(desired) => {
+                self.plan_kubernetes(key, node, desired);
+                self.await_parts(key, node);
+            }
         }
+    }
+
+    /// Tells of the parts that wait for what they refer to. It does not count as settled: what a part that stays as it is leads to may be
+    /// what is left over.
+    fn await_parts(&mut self, key: &ResourceKey, node: &Node) {
+        if node.awaits.is_empty() {
+            return;
+        }
+        if self.settled.remove(key) {
+            self.unchanged -= 1;
+        }
+        let mut step = waiting(key, "is left in part as it is", 0);
+        step.blocked_by = node.awaits.iter().cloned().map(Blocker::Missing).collect();
+        self.steps.push(step);
     }
 
     /// Whether it is there, as far as is known without asking AWS.

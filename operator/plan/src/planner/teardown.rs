@@ -15,6 +15,7 @@ use crate::{
     kubernetes::KubernetesKind,
     observed::{Lifecycle, NodeGroupNodes, Observation, ObservedPod, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
+    resolve::DEAD_LETTERS,
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -49,6 +50,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         .filter_map(|key| take_down(key, input, Action::Delete))
         .collect();
     keep_what_is_needed(&mut steps);
+    keep_dead_letters(&mut steps, input);
     order_by_stage(&mut steps);
     Plan {
         steps,
@@ -102,6 +104,7 @@ pub(super) fn plan_leftovers(
         })
         .collect();
     keep_what_is_needed(&mut added);
+    keep_dead_letters(&mut added, input);
     let (mut scalers, mut added): (Vec<Step>, Vec<Step>) = added
         .into_iter()
         .partition(|step| scaling::end(&step.key, input) == End::AtOnce);
@@ -169,6 +172,53 @@ fn keep_what_is_needed(steps: &mut [Step]) {
             .with_remedy(format!("delete the {} after that", kind.title()));
             *step = self::step(&step.key, Action::Retain, Operation::LeaveBehind(failure));
         }
+    }
+}
+
+/// A queue that stays needs the one for its dead letters: without it SQS never gives up on a message, or drops it unseen. Which of the two
+/// is empty says nothing about the other. One that goes, goes first: until then messages come from it.
+fn keep_dead_letters(steps: &mut [Step], input: &Input<'_>) {
+    let queues: Vec<(ResourceKey, bool)> = steps
+        .iter()
+        .filter(|step| step.key.kind == ResourceKind::Aws(AwsKind::SqsQueue))
+        .map(|step| (step.key.clone(), step.action == Action::Retain))
+        .collect();
+    for step in steps
+        .iter_mut()
+        .filter(|step| matches!(step.operation, Operation::AwsDelete { .. }))
+    {
+        let source = queues
+            .iter()
+            .find(|(queue, _)| takes_dead_letters_of(&step.key, queue, input));
+        match source {
+            Some((queue, true)) => {
+                let failure = Failure::new(
+                    Class::NotReady,
+                    format!("left in AWS, since {queue} is left there and moves messages to it"),
+                )
+                .with_remedy("delete the queue after that");
+                *step = self::step(&step.key, Action::Retain, Operation::LeaveBehind(failure));
+            }
+            Some((queue, false)) => step.blocked_by.push(Blocker::Resource(queue.clone())),
+            None => {}
+        }
+    }
+}
+
+/// Whether a queue takes the dead letters of another: as AWS tells, or where AWS does not tell of that one, as the inventory does.
+fn takes_dead_letters_of(key: &ResourceKey, queue: &ResourceKey, input: &Input<'_>) -> bool {
+    if let Some(present) = input.observed.present(queue) {
+        let AwsResource::SqsQueue(found) = &present.resource else {
+            return false;
+        };
+        let redrive = found.redrive.as_ref();
+        let named = redrive.and_then(|redrive| redrive.dead_letter_arn.rsplit(':').next());
+        return named == Some(key.name.as_str());
+    }
+    let role = |key: &ResourceKey| Some(input.inventory.get(key)?.role.as_str());
+    match (role(key), role(queue)) {
+        (Some(own), Some(other)) => own.strip_suffix(DEAD_LETTERS) == Some(other),
+        _ => false,
     }
 }
 
@@ -370,6 +420,21 @@ fn drain(
 
 fn is_protected(present: &Present) -> bool {
     matches!(&present.resource, AwsResource::RdsInstance(instance) if instance.deletion_protection)
+}
+
+/// Whether a plan is about to leave data in AWS that nobody declares any more: as it is, or in a last snapshot or backup.
+#[must_use]
+pub fn leaves_data(plan: &Plan) -> bool {
+    plan.free_steps().any(|step| {
+        let ResourceKind::Aws(kind) = step.key.kind else {
+            return false;
+        };
+        match (&step.operation, kind.holding()) {
+            (Operation::Forget, Holding::Data | Holding::UnsavedData) => true,
+            (Operation::AwsDelete { mode }, Holding::Data) => *mode == DeleteMode::Snapshot,
+            _ => false,
+        }
+    })
 }
 
 /// Why a resource would be kept although its owner goes, for an event.

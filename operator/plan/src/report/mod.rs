@@ -5,21 +5,22 @@ use std::collections::BTreeSet;
 use shopkeeper_api::status::{condition, reason};
 
 use crate::{
-    account::WRONG_ACCOUNT,
     blueprint::{Blueprint, Section},
-    claims::NAME_TAKEN,
-    failure::{Class, Failure, is_quota},
+    failure::{Class, Failure},
+    kubernetes::{KubernetesKind, readiness},
     observed::{NO_AGENT, Observed, Present, Weight},
     plan::{Action, Blocker, Plan, Step},
-    resource::ResourceKey,
+    resource::{ResourceKey, ResourceKind},
 };
 
+mod refusals;
 mod remarks;
 mod remedies;
 mod resources;
 mod staying;
 mod words;
 
+use refusals::{reason_of, reason_to_retry, reason_to_stall, refusal, told};
 pub use remarks::new_remarks;
 use remarks::remarked;
 pub use resources::{new_notes, note, replicas, state};
@@ -98,16 +99,13 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         message: shorten(message),
     };
     if let Some((step, failure)) = stalled {
-        let message = format!("{}: {}", step.key, failure.describe());
-        let why = reason_of(failure);
+        let message = told(step, failure);
+        let why = reason_to_stall(step, failure);
         conditions.push(draft(condition::READY, "False", why, &message));
         conditions.push(draft(condition::STALLED, "True", why, &message));
     } else if !working.is_empty() || !failures.is_empty() {
         let (why, message) = match failures.first() {
-            Some((step, failure)) => (
-                reason::PROGRESSING_WITH_RETRY,
-                format!("{}: {}", step.key, failure.describe()),
-            ),
+            Some((step, failure)) => (reason_to_retry(step, failure), told(step, failure)),
             None if deleting => (reason::DELETING, describe_all(&working)),
             None => (progress_reason(&working, blueprint), describe_all(&working)),
         };
@@ -307,15 +305,11 @@ fn of_section(
         .collect();
     let (status, why, message) = if let Some((step, failure)) = failed {
         let why = if failure.class.needs_a_person() {
-            reason_of(failure)
+            reason_to_stall(step, failure)
         } else {
-            reason::PROGRESSING_WITH_RETRY
+            reason_to_retry(step, failure)
         };
-        (
-            "False",
-            why,
-            format!("{}: {}", step.key, failure.describe()),
-        )
+        ("False", why, told(step, failure))
     } else if let (true, Some(first)) = (working.is_empty(), missed.first()) {
         let why = if first.blocked_by.contains(&Blocker::DriftReported) {
             reason::DRIFTED
@@ -333,9 +327,10 @@ fn of_section(
             "True",
             reason::SUCCEEDED,
             format!(
-                "{} of {} resources are ready{}",
+                "{} of {} resources are ready{}{}",
                 keys.len(),
                 keys.len(),
+                scaling_out(&keys, observed),
                 dangers(&keys, observed)
             ),
         )
@@ -411,6 +406,26 @@ fn not_observed(plan: &Plan, of: impl Fn(&Step) -> bool) -> Option<String> {
     (!unseen.is_empty()).then(|| describe_all(&unseen))
 }
 
+/// The Deployments of which an autoscaler wants more replicas than there are.
+fn scaling_out(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let is_deployment =
+        |key: &ResourceKey| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment);
+    keys.iter()
+        .filter(|key| is_deployment(key))
+        .filter_map(|key| {
+            Some((
+                key,
+                readiness::replicas(&observed.kubernetes.get(*key)?.body),
+            ))
+        })
+        .filter(|(_, (available, wanted))| available < wanted)
+        .take(NAMED)
+        .map(|(key, (available, wanted))| {
+            format!("; {key}: scaling out, {available} of {wanted} replicas are available")
+        })
+        .collect()
+}
+
 /// What may make resources stop to work that still do.
 fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
     let seen = |key: &'_ ResourceKey| {
@@ -444,24 +459,6 @@ fn is_work(step: &Step, plan: &Plan) -> bool {
 /// Whether it is not there, and is not made before a person decides.
 fn is_missed(step: &Step) -> bool {
     step.action == Action::Create && step.waits_for_leave()
-}
-
-fn refusal(step: &Step) -> Option<&Failure> {
-    step.blocked_by.iter().find_map(|blocker| match blocker {
-        Blocker::Refused(failure) => Some(failure),
-        _ => None,
-    })
-}
-
-fn reason_of(failure: &Failure) -> &'static str {
-    match (failure.class, failure.code.as_deref()) {
-        (_, Some("NotOurs")) => reason::ADOPTION_REQUIRED,
-        (_, Some(NAME_TAKEN)) => reason::NAME_TAKEN,
-        (_, Some(WRONG_ACCOUNT)) => reason::WRONG_ACCOUNT,
-        (Class::Denied, _) => reason::ACCESS_DENIED,
-        (_, Some(code)) if is_quota(code) => reason::QUOTA_EXCEEDED,
-        _ => reason::FAILED,
-    }
 }
 
 fn section_reason(section: Section) -> &'static str {

@@ -16,7 +16,7 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Context, ResolvedEndpoint, ResolvedExposure, ServiceKey, container,
+    Context, Referred, ResolvedEndpoint, ResolvedExposure, ServiceKey, container,
     endpoints::{check_name, endpoints},
     exposures, external,
     external::ResolvedExternal,
@@ -57,7 +57,7 @@ pub struct Component {
     /// Who may call.
     pub callers: Vec<Caller>,
     /// Security groups of the pods; empty for those of their node.
-    pub security_groups: BTreeSet<String>,
+    pub security_groups: Referred<BTreeSet<String>>,
     /// The Service in front of the pods.
     pub service: ResolvedService,
     /// Further ways to the pods.
@@ -98,7 +98,10 @@ pub struct ResolvedMetrics {
     pub port: Port,
     /// The path.
     pub path: String,
-    /// Whether by a ServiceMonitor; else by annotations.
+    /// Whether by annotations of the pods. Whether the cluster has another way changes nothing about it, or installing that would
+    /// replace all pods.
+    pub annotations: bool,
+    /// Whether by a ServiceMonitor.
     pub service_monitor: bool,
     /// Why there can be no ServiceMonitor, where one is asked for and the cluster does not have that kind.
     pub lacking: Option<Failure>,
@@ -171,7 +174,7 @@ pub(super) fn component(
         disruption: disruption(tier.disruption, &replicas),
         placement: nodes::placement(context, place, tier.nodes)?,
         callers: callers(context, place, tier)?,
-        security_groups: network::security_groups(context, place, tier.network)?,
+        security_groups: network::security_groups(context, place, tier.network),
         service,
         exposures,
         routed_from: place.routed_from.clone(),
@@ -251,11 +254,11 @@ fn resolve_metrics(
         Some(name) => workload.ports.iter().find(|port| port.name == *name),
         None => workload.ports.first(),
     }?;
-    let service_monitor = match declared.style {
+    let (annotations, service_monitor) = match declared.style {
         Some(MetricsStyle::None) => return None,
-        Some(MetricsStyle::ServiceMonitor) => true,
-        Some(MetricsStyle::Annotations) => false,
-        None => context.references.service_monitors,
+        Some(MetricsStyle::ServiceMonitor) => (false, true),
+        Some(MetricsStyle::Annotations) => (true, false),
+        None => (true, context.references.service_monitors),
     };
     // Not being scraped is no reason to keep the shop from running.
     let lacking = (service_monitor && !context.references.service_monitors).then(|| {
@@ -273,6 +276,7 @@ fn resolve_metrics(
             .path
             .clone()
             .unwrap_or_else(|| defaults::METRICS_PATH.to_owned()),
+        annotations,
         service_monitor,
         lacking,
     })

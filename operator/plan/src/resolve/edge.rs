@@ -7,7 +7,7 @@ use shopkeeper_api::{
     storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use super::Context;
+use super::{Context, Referred};
 use crate::{
     failure::{Class, Failure},
     kubernetes::http_route,
@@ -25,7 +25,7 @@ pub struct LoadBalancer {
     /// Host names; empty for any.
     pub hosts: Vec<String>,
     /// Rules, in the order of the specification; the controller puts exact paths and longer prefixes first.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Rule<Referred<Backend>>>,
     /// Certificates and ports.
     pub tls: ResolvedTls,
     /// Settings.
@@ -56,13 +56,13 @@ pub enum IngressClass {
 
 /// A path and where it leads.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct Rule<T = Backend> {
     /// The path.
     pub path: String,
     /// Whether only the path itself matches.
     pub exact: bool,
     /// Where it leads.
-    pub backend: Backend,
+    pub backend: T,
 }
 
 /// A port of a Service in the same namespace.
@@ -118,7 +118,12 @@ impl LoadBalancer {
     /// written today; a Storefront may be older than the schema.
     /// `field` is that of the rules, `of` what has a load balancer of its own.
     pub(super) fn within_limits(self, field: &str, of: &str) -> Result<Self, Failure> {
-        let grouped = http_route::grouped(&self.rules).len();
+        let leading: Vec<Rule> = self
+            .rules
+            .iter()
+            .filter_map(|rule| Some(rule.to(rule.backend.clone().ok()?)))
+            .collect();
+        let grouped = http_route::grouped(&leading).len();
         if !self.gateways.is_empty() && grouped > http_route::MOST_RULES {
             return Err(Failure::invalid(
                 field,
@@ -157,7 +162,16 @@ impl LoadBalancer {
     }
 }
 
-impl Rule {
+impl<T> Rule<T> {
+    /// The same path, led somewhere.
+    pub(crate) fn to(&self, backend: Backend) -> Rule {
+        Rule {
+            path: self.path.clone(),
+            exact: self.exact,
+            backend,
+        }
+    }
+
     /// What it matches. A slash at the end of a prefix says nothing: Kubernetes compares paths part by part.
     fn matches(&self) -> (bool, &str) {
         if self.exact {

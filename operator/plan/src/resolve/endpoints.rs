@@ -3,7 +3,7 @@
 use shopkeeper_api::{Tier, workload::Workload};
 
 use super::{
-    Context, ServiceFacts, ServiceKey, ServicePort,
+    Context, Referred, ServiceFacts, ServiceKey, ServicePort,
     component::{Place, templates},
 };
 use crate::{
@@ -17,7 +17,7 @@ pub struct ResolvedEndpoint {
     /// Name of the variable.
     pub name: String,
     /// Its value.
-    pub value: String,
+    pub value: Referred<String>,
 }
 
 /// The ports of a service as others see them.
@@ -94,11 +94,20 @@ pub(super) fn endpoints(
     for endpoint in tier.endpoints {
         let field = format!("{}.endpoints[{}]", place.field, endpoint.service.name);
         let key = ServiceKey::of(&endpoint.service, &context.owner.namespace);
-        let port = find_port(context, &key, &field, endpoint.port.as_deref())?;
-        let outputs = endpoint_outputs(&key, port);
+        let port = find_port(context, &key, &field, endpoint.port.as_deref());
+        // Of a service that is not there the names of the outputs are known, and what else is wrong is told at once.
+        let nobody = ServicePort {
+            name: String::new(),
+            number: 0,
+            tls: false,
+        };
+        let outputs = endpoint_outputs(&key, port.as_ref().copied().unwrap_or(&nobody));
         for (name, template) in templates(&field, &endpoint.env)? {
             match template.render(&outputs) {
-                Ok(Output::Plain(value)) => resolved.push(ResolvedEndpoint { name, value }),
+                Ok(Output::Plain(value)) => resolved.push(ResolvedEndpoint {
+                    name,
+                    value: port.as_ref().map(|_| value).map_err(Failure::clone),
+                }),
                 Ok(Output::Secret(_)) => {}
                 Err(missing) => {
                     let missing: Vec<_> = missing.into_iter().collect();

@@ -10,7 +10,7 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Context, LoadBalancer, ResolvedService, ResolvedTls, Rule,
+    Backend, Context, LoadBalancer, Referred, ResolvedService, ResolvedTls, Rule,
     component::Place,
     edge::{self, IngressClass},
     endpoints, network,
@@ -276,7 +276,7 @@ impl Exposing<'_> {
         &self,
         field: &str,
         declared: &[ExposedPath],
-    ) -> Result<(Vec<Rule>, BTreeSet<String>), Failure> {
+    ) -> Result<(Vec<Rule<Referred<Backend>>>, BTreeSet<String>), Failure> {
         let everything = [ExposedPath {
             path: "/".to_owned(),
             path_type: None,
@@ -309,10 +309,10 @@ impl Exposing<'_> {
             rules.push(Rule {
                 path: path.path.clone(),
                 exact: edge::is_exact(path.path_type),
-                backend: Backend {
+                backend: Ok(Backend {
                     service: self.place.name.to_owned(),
                     port: port.number,
-                },
+                }),
             });
         }
         Ok((rules, names))

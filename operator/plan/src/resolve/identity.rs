@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shopkeeper_api::identity::{Identity, IdentityMode, IdentityType};
 
-use super::{Context, component::Place};
+use super::{Context, Referred, component::Place};
 use crate::{
     aws::IamRole,
     facts::OidcProvider,
@@ -26,6 +26,13 @@ pub enum ComponentIdentity {
         role_arn: String,
         /// How pods get its credentials.
         mode: IdentityMode,
+    },
+    /// From what cannot be had yet: what there is stays as it is.
+    Awaited {
+        /// The role that is to be made.
+        role: Option<Box<RoleDraft>>,
+        /// What is missing.
+        failure: Failure,
     },
     /// None.
     None,
@@ -93,7 +100,16 @@ pub(super) fn identity(
     declared: Option<&Identity>,
     on_fargate: bool,
 ) -> Result<ComponentIdentity, Failure> {
-    let statements = declared.map(declared_statements).unwrap_or_default();
+    let draft = |mode| {
+        let statements = declared.map(declared_statements).unwrap_or_default();
+        Box::new(role_draft(
+            context,
+            place,
+            service_account,
+            mode,
+            statements,
+        ))
+    };
     match declared.map(|identity| identity.type_) {
         Some(IdentityType::None) => Ok(ComponentIdentity::None),
         Some(IdentityType::Existing) => {
@@ -114,23 +130,25 @@ pub(super) fn identity(
                     place.field
                 )));
             }
-            if mode == IdentityMode::IRSA {
-                issuer(context, &format!("{}.identity.existing.mode", place.field))?;
-            }
-            Ok(ComponentIdentity::Existing {
-                role_arn: existing.role_arn.clone(),
-                mode,
+            let field = format!("{}.identity.existing.mode", place.field);
+            let known = match mode {
+                IdentityMode::IRSA => issuer(context, &field)?,
+                IdentityMode::PodIdentity => Ok(()),
+            };
+            Ok(match known {
+                Ok(()) => ComponentIdentity::Existing {
+                    role_arn: existing.role_arn.clone(),
+                    mode,
+                },
+                Err(failure) => ComponentIdentity::Awaited {
+                    role: None,
+                    failure,
+                },
             })
         }
         Some(IdentityType::IRSA) => {
-            issuer(context, &format!("{}.identity.type", place.field))?;
-            Ok(made(
-                context,
-                place,
-                service_account,
-                IdentityMode::IRSA,
-                statements,
-            ))
+            let issuer = issuer(context, &format!("{}.identity.type", place.field))?;
+            Ok(by_token(issuer, draft(IdentityMode::IRSA)))
         }
         Some(IdentityType::PodIdentity) if on_fargate => {
             Err(not_on_fargate(&format!("{}.identity.type", place.field)))
@@ -138,22 +156,23 @@ pub(super) fn identity(
         // A frontend for which nothing is declared has nothing that it could be allowed.
         None if on_fargate && !place.role.is_empty() => Ok(ComponentIdentity::None),
         None if on_fargate => {
-            issuer(context, &format!("{}.nodes.type", place.field))?;
-            Ok(made(
-                context,
-                place,
-                service_account,
-                IdentityMode::IRSA,
-                statements,
-            ))
+            let issuer = issuer(context, &format!("{}.nodes.type", place.field))?;
+            Ok(by_token(issuer, draft(IdentityMode::IRSA)))
         }
-        Some(IdentityType::PodIdentity) | None => Ok(made(
-            context,
-            place,
-            service_account,
-            IdentityMode::PodIdentity,
-            statements,
-        )),
+        Some(IdentityType::PodIdentity) | None => {
+            Ok(ComponentIdentity::Made(draft(IdentityMode::PodIdentity)))
+        }
+    }
+}
+
+/// The identity of pods that show the cluster's tokens, which is nothing before IAM knows their issuer.
+fn by_token(issuer: Referred<()>, draft: Box<RoleDraft>) -> ComponentIdentity {
+    match issuer {
+        Ok(()) => ComponentIdentity::Made(draft),
+        Err(failure) => ComponentIdentity::Awaited {
+            role: Some(draft),
+            failure,
+        },
     }
 }
 
@@ -221,8 +240,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The issuer of the cluster's tokens, once IAM knows it: before, every request of the pods for credentials would be refused.
-fn issuer<'a>(context: Context<'a>, field: &str) -> Result<&'a str, Failure> {
+/// Whether IAM knows the issuer of the cluster's tokens: before, every request of the pods for credentials would be refused. A cluster
+/// without an issuer never gets one.
+fn issuer(context: Context<'_>, field: &str) -> Result<Referred<()>, Failure> {
     let platform = context.platform;
     let issuer = platform.oidc_issuer.as_deref().ok_or_else(|| {
         Failure::invalid(
@@ -240,7 +260,7 @@ fn issuer<'a>(context: Context<'a>, field: &str) -> Result<&'a str, Failure> {
             )),
         )
     };
-    match platform.oidc_provider {
+    Ok(match platform.oidc_provider {
         Some(OidcProvider::Missing) => waits(
             format!(
                 "IAM has no OIDC provider for {issuer}, the issuer of EKS cluster {}",
@@ -257,17 +277,17 @@ fn issuer<'a>(context: Context<'a>, field: &str) -> Result<&'a str, Failure> {
             ),
             "add it with aws iam add-client-id-to-open-id-connect-provider".to_owned(),
         ),
-        Some(OidcProvider::Active) | None => Ok(issuer),
-    }
+        Some(OidcProvider::Active) | None => Ok(()),
+    })
 }
 
-fn made(
+fn role_draft(
     context: Context<'_>,
     place: &Place<'_>,
     service_account: &str,
     mode: IdentityMode,
     statements: Vec<Value>,
-) -> ComponentIdentity {
+) -> RoleDraft {
     let role_part = place.role.strip_prefix("frontends.").unwrap_or_default();
     let by_association = pod_identity_trust(context, service_account);
     let by_token = context
@@ -279,7 +299,7 @@ fn made(
         (IdentityMode::IRSA, Some(by_token)) => (by_token, Some(by_association)),
         (_, by_token) => (by_association, by_token),
     };
-    let draft = RoleDraft {
+    RoleDraft {
         role: IamRole {
             name: context.role_name(role_part),
             description: format!("Pods of {}", context.owner.path()),
@@ -292,8 +312,7 @@ fn made(
         mode,
         trust,
         other_trust,
-    };
-    ComponentIdentity::Made(Box::new(draft))
+    }
 }
 
 fn declared_statements(identity: &Identity) -> Vec<Value> {

@@ -64,11 +64,16 @@ pub use exposures::{ResolvedExposure, Way};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
 pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
+pub(crate) use notifications::DEAD_LETTERS;
 pub use platform::ResolvedPlatform;
 pub use promised::promised_outputs;
 pub use remarks::frontend_of;
 pub use shopkeeper_api::identity::IdentityMode;
 pub use storefront::routes_come_from;
+
+/// What a reference leads to, or what is missing, with the field and what to do. The part that needs it waits, stays as it is or is left
+/// out (`docs/decisions/0034-references-that-lead-nowhere.md`); everything else goes on.
+pub type Referred<T> = Result<T, Failure>;
 
 /// A custom resource that runs workloads, resolved.
 #[derive(Clone, Debug)]
@@ -440,8 +445,8 @@ pub trait Resolve: Managed {
     /// The typed value that everything is built from.
     ///
     /// # Errors
-    /// `Invalid` with the field and the remedy where the specification cannot work; `NotReady` where something it refers
-    /// to does not exist yet.
+    /// `Invalid` with the field and the remedy where the specification cannot work; `NotReady` where nothing can be made without
+    /// something that is not there yet. What only a part waits for is [`Referred`].
     fn resolve(
         &self,
         platform: &PlatformFacts,

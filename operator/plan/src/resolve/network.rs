@@ -10,7 +10,7 @@ use shopkeeper_api::{
     workload::Workload,
 };
 
-use super::{Context, component::Place};
+use super::{Context, Referred, component::Place};
 use crate::failure::{Class, Failure};
 
 /// The class of the AWS Load Balancer Controller.
@@ -152,7 +152,7 @@ pub(super) fn security_groups(
     context: Context<'_>,
     place: &Place<'_>,
     declared: Option<&Network>,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Referred<BTreeSet<String>> {
     let groups: BTreeSet<String> = declared
         .map(|network| network.security_group_ids.iter().cloned().collect())
         .unwrap_or_default();

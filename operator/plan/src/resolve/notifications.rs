@@ -52,6 +52,9 @@ fn topic_arn(context: Context<'_>, topic: &Topic) -> String {
         .arn("sns", &name(context, &topic.name, is_fifo(topic.type_)))
 }
 
+/// What the role of the queue for dead letters has behind that of its queue.
+pub(crate) const DEAD_LETTERS: &str = ".dead";
+
 fn queue_with_dead_letters(
     context: Context<'_>,
     declared: &Queue,
@@ -86,7 +89,7 @@ fn queue_with_dead_letters(
     };
     let (mut dead, dead_role) = queue(
         dead_letter_name.clone(),
-        format!("queues.{}.dead", declared.name),
+        format!("queues.{}{DEAD_LETTERS}", declared.name),
     );
     dead.retention_seconds = declared
         .dead_letter_retention_seconds

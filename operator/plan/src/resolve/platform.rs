@@ -1,6 +1,12 @@
 //! Platform: what it adopts, and the facts that everything else is built from.
 
-use shopkeeper_api::{Platform, defaults, platform::EncryptionType};
+use std::collections::BTreeMap;
+
+use shopkeeper_api::{
+    Platform, defaults,
+    platform::EncryptionType,
+    policy::{DeletionPolicy, Policy},
+};
 
 use super::owner_of;
 use crate::{
@@ -257,6 +263,35 @@ pub fn known_quotas(platform: &Platform) -> Option<Quotas> {
             .and_then(|profiles| u32::try_from(profiles).ok())
             .unwrap_or(FARGATE_PROFILES_PER_CLUSTER.default),
     })
+}
+
+/// What Shopkeeper may do by itself to what a Platform owns: what it says, and else its defaults. Those are for what runs on it, and say
+/// nothing of the deletion of the key, which all that is left of that needs.
+#[must_use]
+pub fn policy(platform: &Platform) -> Policy {
+    let spec = &platform.spec;
+    let own = spec.policy.clone().unwrap_or_default();
+    let defaults = spec.defaults.as_ref();
+    let merged = own.or(&defaults
+        .and_then(|defaults| defaults.policy.clone())
+        .unwrap_or_default());
+    Policy {
+        deletion: own.deletion,
+        ..merged
+    }
+}
+
+/// What becomes of the key of a Platform that is deleted, when `retained` is what others are known to have left behind: without the key
+/// it is lost, and a key that waits for its deletion cannot be used already.
+#[must_use]
+pub fn deletion_of_key(
+    declared: DeletionPolicy,
+    retained: &BTreeMap<String, String>,
+) -> DeletionPolicy {
+    match declared {
+        DeletionPolicy::Delete if !retained.is_empty() => DeletionPolicy::Snapshot,
+        declared => declared,
+    }
 }
 
 /// The facts of a Platform for those that run on it, from its status.

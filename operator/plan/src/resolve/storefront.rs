@@ -10,7 +10,8 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Component, Context, LoadBalancer, References, Resolve, Resolved, Rule, ServiceKey,
+    Backend, Component, Context, LoadBalancer, References, Referred, Resolve, Resolved, Rule,
+    ServiceKey,
     component::{self, Place},
     edge::{self, IngressClass},
     endpoints, external_secrets, named_services, owner_of,
@@ -225,7 +226,7 @@ fn internal(
         rules: vec![Rule {
             path: "/".to_owned(),
             exact: false,
-            backend: frontend_backend(frontend, &component.name, &field, None)?,
+            backend: Ok(frontend_backend(frontend, &component.name, &field, None)?),
         }],
         tls,
         settings: edge::settings(spec.load_balancer.as_ref()),
@@ -261,7 +262,11 @@ fn frontend_backend(
         })
 }
 
-fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Rule, Failure> {
+fn rule(
+    context: Context<'_>,
+    spec: &StorefrontSpec,
+    route: &Route,
+) -> Result<Rule<Referred<Backend>>, Failure> {
     let field = format!("spec.routes[{}]", route.path);
     let backend = match (&route.service, &route.frontend) {
         (Some(service), None) => {
@@ -273,11 +278,10 @@ fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Ru
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            let port = endpoints::find_port(context, &key, &field, route.port.as_deref())?;
-            Backend {
+            endpoints::find_port(context, &key, &field, route.port.as_deref()).map(|port| Backend {
                 service: service.name.clone(),
                 port: port.number,
-            }
+            })
         }
         (None, Some(name)) => {
             let frontend = spec
@@ -291,12 +295,12 @@ fn rule(context: Context<'_>, spec: &StorefrontSpec, route: &Route) -> Result<Ru
                     "add it to spec.frontends",
                 )
             })?;
-            frontend_backend(
+            Ok(frontend_backend(
                 frontend,
                 &format!("{}-{name}", context.owner.name),
                 &field,
                 route.port.as_deref(),
-            )?
+            )?)
         }
         _ => {
             return Err(Failure::invalid(

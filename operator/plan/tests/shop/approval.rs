@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, TransitEncryption},
+    kubernetes::KubernetesKind,
+    outputs::Outputs,
     plan::{Blocker, Effect, Operation, Plan},
     planner::ChangePolicy,
     resource::ResourceKey,
+    sensitive::Sensitive,
 };
 
 use crate::{
@@ -379,4 +382,81 @@ fn an_approval_outlives_what_cannot_be_seen_for_a_while() {
     }
     world.unknown.clear();
     assert!(world.run().is_empty());
+}
+
+#[test]
+fn a_password_that_was_rotated_reaches_the_pods_without_approval_and_nothing_else_does() {
+    let about_to = |change: &dyn Fn(&mut Value)| {
+        let mut world = World::settled(want("octank", &with(&[])));
+        world.policies.changes = ChangePolicy::ApproveAll;
+        let mut object = with(&[]);
+        change(&mut object);
+        world.wanted = want("octank", &object);
+        world
+    };
+    let rotate = |world: &mut World| {
+        let database = world.key(AwsKind::RdsInstance, "");
+        let thing = world.thing(&database);
+        let outputs = std::mem::replace(&mut thing.present.outputs, Outputs::new());
+        thing.present.outputs = outputs.with_secret("password", Sensitive::new("rotated"));
+    };
+    let template = |object: &mut Value, text: &str| {
+        object["spec"]["bindings"][0]["env"][0]["template"] = json!(text);
+    };
+    for policy in [ChangePolicy::ApproveAll, ChangePolicy::ApproveDisruptive] {
+        let mut world = about_to(&|_| {});
+        world.policies.changes = policy;
+        rotate(&mut world);
+        assert!(world.run().is_empty(), "{policy:?}");
+        world.log.sort_unstable();
+        assert_eq!(
+            world.log,
+            ["apply Deployment/orders", "apply Secret/orders-database"],
+            "{policy:?}"
+        );
+    }
+    let changes: [&dyn Fn(&mut Value); 3] = [
+        &|object| template(object, "{{uri}}?sslmode=require"),
+        &|object| object["spec"]["workload"]["image"] = json!("registry.example/octank/orders:4"),
+        // The Secret and the pods without the password are another matter than a rotated one.
+        &|object| template(object, "{{host}}"),
+    ];
+    for change in changes {
+        let mut world = about_to(change);
+        rotate(&mut world);
+        let plan = world.run();
+        assert!(
+            waiting(&plan)
+                .iter()
+                .any(|key| key.to_string() == "Deployment orders"),
+            "{plan:#?}"
+        );
+        assert!(
+            world.log.iter().all(|line| !line.contains("Deployment")),
+            "{:#?}",
+            world.log
+        );
+    }
+    // What somebody wrote into the Secret was not rotated.
+    let mut world = about_to(&|_| {});
+    let key = ResourceKey::kubernetes(KubernetesKind::Secret, "orders-database");
+    world.kubernetes.get_mut(&key).unwrap().body["data"]["password"] = json!("somebody's");
+    let plan = world.run();
+    assert_eq!(waiting(&plan), [&key]);
+    // Nor are pods that all end first exchanged without leave.
+    let recreate = |object: &mut Value| {
+        object["spec"]["workload"]["rollout"] = json!({"type": "Recreate"});
+    };
+    let mut object = with(&[]);
+    recreate(&mut object);
+    let mut world = World::settled(want("octank", &object));
+    world.policies.changes = ChangePolicy::ApproveAll;
+    rotate(&mut world);
+    assert_eq!(
+        waiting(&world.run())
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["Deployment orders"]
+    );
 }

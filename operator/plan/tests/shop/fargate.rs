@@ -15,7 +15,7 @@ use shopkeeper_plan::{
 };
 
 use crate::{
-    fixture::{facts, read, references, typed, want},
+    fixture::{facts, lost, read, references, typed, want},
     world::World,
 };
 
@@ -62,16 +62,8 @@ fn pods(world: &World) -> Value {
 }
 
 fn refusal(object: &Value) -> String {
-    refused_on(object, OidcProvider::Active).1
-}
-
-fn refused_on(object: &Value, provider: OidcProvider) -> (Class, String) {
-    let mut platform = facts("octank");
-    platform.oidc_provider = Some(provider);
-    let failure = typed::<OrderService>(object)
-        .resolve(&platform, &references("octank"))
-        .unwrap_err();
-    (failure.class, failure.describe())
+    let refused = typed::<OrderService>(object).resolve(&facts("octank"), &references("octank"));
+    refused.unwrap_err().describe()
 }
 
 #[test]
@@ -242,9 +234,12 @@ fn an_identity_that_does_not_reach_fargate_is_refused() {
     let role = "arn:aws:iam::123456789012:role/brought-along";
     object["spec"]["identity"] = json!({"type": "Existing", "existing": {"roleArn": role}});
     assert!(refusal(&object).contains("spec.identity.existing.mode"));
-    let (class, told) = refused_on(&on_fargate(), OidcProvider::Missing);
-    assert_eq!(class, Class::NotReady);
-    assert!(told.contains("spec.nodes.type"), "{told}");
+    let mut platform = facts("octank");
+    platform.oidc_provider = Some(OidcProvider::Missing);
+    let resolved = typed::<OrderService>(&on_fargate()).resolve(&platform, &references("octank"));
+    let missing = lost(&resolved.unwrap()).unwrap();
+    assert_eq!(missing.class, Class::NotReady);
+    assert!(missing.message.contains("spec.nodes.type"), "{missing}");
 }
 
 #[test]

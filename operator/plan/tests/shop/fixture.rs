@@ -18,8 +18,8 @@ use shopkeeper_plan::{
     observed::Observed,
     quota::Quotas,
     resolve::{
-        AbsentCallers, HasPorts, References, Resolve, Resolved, ServiceFacts, ServiceKey, owner_of,
-        platform, platform::PlatformLookups,
+        AbsentCallers, ComponentIdentity, HasPorts, References, Resolve, Resolved, ServiceFacts,
+        ServiceKey, owner_of, platform, platform::PlatformLookups,
     },
 };
 
@@ -184,6 +184,27 @@ pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failu
         ..references(shop)
     };
     typed::<K>(object).resolve(&facts(shop), &references)
+}
+
+/// The first reference of a custom resource that leads nowhere.
+pub fn lost(resolved: &Resolved) -> Option<Failure> {
+    let rules = resolved
+        .load_balancers
+        .iter()
+        .flat_map(|load_balancer| &load_balancer.rules)
+        .filter_map(|rule| rule.backend.as_ref().err());
+    let of_components = resolved.components.iter().flat_map(|component| {
+        let endpoints = component.endpoints.iter();
+        let identity = match &component.identity {
+            ComponentIdentity::Awaited { failure, .. } => Some(failure),
+            _ => None,
+        };
+        endpoints
+            .filter_map(|endpoint| endpoint.value.as_ref().err())
+            .chain(identity)
+            .chain(component.security_groups.as_ref().err())
+    });
+    rules.chain(of_components).next().cloned()
 }
 
 /// One custom resource: who it is, and what is wanted for it.

@@ -14,7 +14,7 @@ use shopkeeper_plan::{
 };
 
 use crate::{
-    fixture::{facts, read, references, typed, want},
+    fixture::{facts, lost, read, references, typed, want},
     world::World,
 };
 
@@ -312,7 +312,9 @@ fn a_provider_that_is_missing_is_told_with_what_to_do() {
         platform.oidc_provider = state;
         typed::<OrderService>(object)
             .resolve(&platform, &references("octank"))
-            .map(drop)
+            .map(|resolved| lost(&resolved))
+            .unwrap()
+            .map_or(Ok(()), Err)
     };
     let missing = refused(Some(OidcProvider::Missing), &mode("IRSA")).unwrap_err();
     assert_eq!(missing.class, Class::NotReady);

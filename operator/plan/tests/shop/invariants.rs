@@ -89,6 +89,7 @@ fn rebuilt(blueprint: &Blueprint) -> Blueprint {
                 &depends_on,
             )),
         }
+        other.wait_for(key, node.awaits.clone());
     }
     other
 }
@@ -164,7 +165,8 @@ fn check_step(step: &Step, input: &Input<'_>) {
             (Operation::LeaveBehind(failure), Some(Observation::Present(present))) => {
                 assert!(
                     !is_ours(present, input)
-                        || matches!(kind.holding(), Holding::Support | Holding::Key),
+                        || matches!(kind.holding(), Holding::Support | Holding::Key)
+                        || kind == AwsKind::SqsQueue,
                     "{key} is ours and left behind"
                 );
                 assert!(

@@ -26,6 +26,7 @@ mod places;
 mod pod_template_patches;
 mod pods_that_end;
 mod properties;
+mod references;
 mod regions;
 mod remarks;
 mod removal;

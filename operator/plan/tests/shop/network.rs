@@ -11,7 +11,7 @@ use shopkeeper_plan::{
 };
 
 use crate::{
-    fixture::{facts, read, references, resolve, typed, want},
+    fixture::{facts, lost, read, references, resolve, typed, want},
     world::World,
 };
 
@@ -271,8 +271,9 @@ fn a_cluster_that_cannot_do_it_is_told() {
     };
     let failure = object
         .resolve(&facts("octank"), &references)
-        .map(drop)
-        .unwrap_err();
+        .map(|resolved| lost(&resolved))
+        .unwrap()
+        .unwrap();
     assert_eq!(failure.class, Class::NotReady);
     let text = failure.describe();
     assert!(

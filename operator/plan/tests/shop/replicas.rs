@@ -1,7 +1,7 @@
 //! Who says how many pods there are, and what a change of that does to the pods that run.
 
 use serde_json::{Value, json};
-use shopkeeper_plan::{kubernetes::KubernetesKind, resource::ResourceKey};
+use shopkeeper_plan::{kubernetes::KubernetesKind, report, resource::ResourceKey};
 
 use crate::{
     fixture::{read, want},
@@ -78,4 +78,45 @@ fn what_the_autoscaler_set_is_left_alone_by_later_changes() {
     world.wanted = orders(&scaling, "a:2");
     never_below(&mut world, 17);
     assert_eq!(replicas(&mut world), 17);
+}
+
+#[test]
+fn more_replicas_are_no_rollout() {
+    let scaling = json!({"type": "Autoscale", "autoscale": {"min": 3, "max": 30, "cpu": 60}});
+    let mut world = World::settled(orders(&scaling, "a:1"));
+    let told = |world: &World| {
+        let observed = world.observe();
+        let blueprint = (world.wanted.blueprint)(&observed);
+        let plan = world.plan_for(&observed, &blueprint);
+        let report = report::of_plan(&plan, &blueprint, &observed, false);
+        let mut conditions = report.conditions.into_iter();
+        let workload = conditions.find(|condition| condition.r#type == "WorkloadReady");
+        (plan.is_empty() && report.ready, workload.unwrap().message)
+    };
+    world.scale_deployment("orders", 6);
+    let generation = deployment(&mut world)["metadata"]["generation"]
+        .as_u64()
+        .unwrap();
+    deployment(&mut world)["metadata"]["generation"] = json!(generation + 1);
+    assert!(told(&world).0, "the controller has not seen the number yet");
+    let counts = |replicas: u64, updated: u64, available: u64| json!({"observedGeneration": generation + 1, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available});
+    deployment(&mut world)["status"] = counts(6, 6, 4);
+    let (ready, workload) = told(&world);
+    assert!(ready);
+    assert!(
+        workload.ends_with("Deployment orders: scaling out, 4 of 6 replicas are available"),
+        "{workload}"
+    );
+    deployment(&mut world)["status"] = counts(6, 6, 2);
+    assert!(!told(&world).0, "fewer than the fewest");
+    deployment(&mut world)["status"] = counts(7, 4, 6);
+    assert!(!told(&world).0, "old ones have to end");
+    while world.tick() {}
+    // Another version that nobody has seen yet is a rollout.
+    world.wanted = orders(&scaling, "a:2");
+    world.pass();
+    assert!(!told(&world).0);
+    while world.tick() {}
+    world.pass();
+    assert!(told(&world).0);
 }

@@ -6,13 +6,14 @@ use shopkeeper_plan::{failure::Class, resolve::Resolve};
 
 use crate::{
     fixture::{facts, read, references, resolve, typed},
-    resolving::{changed, refused, says},
+    resolving::{changed, refused, says, waits},
 };
 
 #[test]
 fn of_a_storefront() {
     let storefront = |pointer, value| refused::<Storefront>("storefront", pointer, value);
-    let nobody = storefront("/spec/routes/0/service/name", json!("other"));
+    let waiting = |pointer, value| waits::<Storefront>("storefront", pointer, value);
+    let nobody = waiting("/spec/routes/0/service/name", json!("other"));
     says(
         &nobody,
         Class::NotReady,
@@ -20,7 +21,7 @@ fn of_a_storefront() {
         "CatalogService shop/other, which does not exist",
         "correct the name",
     );
-    let port = storefront("/spec/routes/0/port", json!("grpc"));
+    let port = waiting("/spec/routes/0/port", json!("grpc"));
     says(
         &port,
         Class::Invalid,
@@ -66,7 +67,7 @@ fn of_a_storefront() {
         "no endpoint has password",
         "url",
     );
-    let caller = storefront("/spec/frontends/0/endpoints/0/service/name", json!("other"));
+    let caller = waiting("/spec/frontends/0/endpoints/0/service/name", json!("other"));
     says(
         &caller,
         Class::NotReady,

@@ -1,6 +1,6 @@
 //! The end of a custom resource: stage by stage, and what remains of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
@@ -9,13 +9,14 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     observed::{Lifecycle, Observed},
     plan::{Action, Blocker, Plan},
-    planner::DeletionPolicy,
+    planner::{ChangePolicy, DeletionPolicy, DriftPolicy, leaves_data},
     report,
+    resolve::platform,
     resource::{ResourceKey, ResourceKind},
 };
 
 use crate::{
-    fixture::{EXAMPLES, read, want},
+    fixture::{EXAMPLES, read, typed, want},
     world::World,
 };
 
@@ -76,7 +77,7 @@ fn what_remains_is_what_the_policy_says() {
     let remains = |name: &str, policy: DeletionPolicy| {
         let mut world = ending("octank", name, policy);
         for (key, thing) in &mut world.aws {
-            // One of the two queues is empty.
+            // The queue is not, and its dead letters are: it needs them all the same.
             thing.present.empty = Some(key.name.contains("-dead"));
         }
         let last = world.run();
@@ -100,7 +101,7 @@ fn what_remains_is_what_the_policy_says() {
     assert_eq!(remains("orders", Delete), Vec::<&str>::new());
     assert_eq!(remains("platform", Delete), Vec::<&str>::new());
     assert_eq!(remains("catalog", Snapshot), ["S3Bucket"]);
-    assert_eq!(remains("orders", Snapshot), ["SqsQueue"]);
+    assert_eq!(remains("orders", Snapshot), ["SqsQueue", "SqsQueue"]);
     assert_eq!(remains("platform", Snapshot), ["KmsKey"]);
     assert_eq!(
         remains("catalog", Retain),
@@ -129,6 +130,131 @@ fn what_remains_is_what_the_policy_says() {
         ]
         .into()
     );
+}
+
+#[test]
+fn dead_letters_go_after_their_queue_and_stay_with_it() {
+    let under_snapshot = |empty: &dyn Fn(&str) -> bool| {
+        let mut world = ending("octank", "orders", DeletionPolicy::Snapshot);
+        for (key, thing) in &mut world.aws {
+            thing.present.empty = Some(empty(&key.name));
+        }
+        world
+    };
+    let queues = |world: &World| -> Vec<String> {
+        let queues = world.aws.keys().filter(|key| key.kind.id() == "SqsQueue");
+        queues.map(|key| key.name.clone()).collect()
+    };
+    let is_dead = |name: &str| name.contains("-dead");
+    let mut world = under_snapshot(&is_dead);
+    let last = world.run();
+    let kept = last.steps.iter().find(|step| is_dead(&step.key.name));
+    let told = format!("{:?}", kept.unwrap().operation);
+    assert!(told.contains("moves messages to it"), "{told}");
+    assert_eq!(queues(&world).len(), 2);
+    let notes = report::staying(&last.steps, DeletionPolicy::Snapshot);
+    assert!(
+        notes.iter().any(|staying| is_dead(&staying.note)),
+        "{notes:?}"
+    );
+
+    let mut world = under_snapshot(&|name| !is_dead(name));
+    world.run();
+    assert!(matches!(&queues(&world)[..], [only] if is_dead(only)));
+
+    // As long as AWS does not tell of the queue, nobody knows.
+    let mut world = under_snapshot(&|_| true);
+    let queue = world
+        .aws
+        .keys()
+        .find(|key| key.kind.id() == "SqsQueue" && !is_dead(&key.name))
+        .cloned()
+        .unwrap();
+    let silence = Failure::new(Class::Transient, "no answer");
+    world.unknown.insert(queue, silence);
+    world.run();
+    assert_eq!(queues(&world).len(), 2, "{:#?}", world.log);
+    world.unknown.clear();
+    world.run();
+    assert_eq!(queues(&world), Vec::<String>::new());
+    let at = |name: &dyn Fn(&str) -> bool| {
+        let mut deleted = world.log.iter();
+        deleted.position(|line| line.contains("delete SqsQueue/") && name(line))
+    };
+    assert!(
+        at(&|line| !is_dead(line)) < at(&is_dead),
+        "{:#?}",
+        world.log
+    );
+}
+
+#[test]
+fn the_key_goes_by_the_policy_of_the_platform_and_not_before_what_needs_it() {
+    let policy = |own: Value, defaults: Value| {
+        let mut object = read("octank", "platform");
+        object["spec"]["policy"] = own;
+        object["spec"]["defaults"]["policy"] = defaults;
+        platform::policy(&typed(&object))
+    };
+    let delete = || json!({"deletion": "Delete"});
+    let defaults = json!({"deletion": "Delete", "drift": "Report"});
+    let inherited = policy(json!({}), defaults);
+    assert_eq!(
+        inherited.deletion, None,
+        "the defaults are for what runs on the Platform"
+    );
+    assert_eq!(inherited.drift, Some(DriftPolicy::Report));
+    let own = policy(delete(), json!({}));
+    assert_eq!(own.deletion, Some(DeletionPolicy::Delete));
+
+    let nothing = BTreeMap::new();
+    let retained = BTreeMap::from([("OrderService/shop/orders".to_owned(), "Snapshot".to_owned())]);
+    use DeletionPolicy::{Delete, Retain, Snapshot};
+    for (declared, retained, expected) in [
+        (Delete, &nothing, Delete),
+        (Delete, &retained, Snapshot),
+        (Snapshot, &nothing, Snapshot),
+        (Retain, &retained, Retain),
+    ] {
+        assert_eq!(platform::deletion_of_key(declared, retained), expected);
+    }
+}
+
+#[test]
+fn it_is_known_before_data_is_left_behind() {
+    let leaves = |name: &str, policy| {
+        let mut world = ending("octank", name, policy);
+        for _ in 0..100 {
+            if leaves_data(&world.plan()) {
+                return true;
+            }
+            world.pass();
+            world.tick();
+        }
+        false
+    };
+    use DeletionPolicy::{Delete, Retain, Snapshot};
+    for name in ["orders", "catalog"] {
+        assert!(leaves(name, Retain) && leaves(name, Snapshot), "{name}");
+        assert!(!leaves(name, Delete), "{name}");
+    }
+    for policy in [Retain, Snapshot, Delete] {
+        assert!(!leaves("storefront", policy) && !leaves("platform", policy));
+    }
+    // A block that is taken out leaves a snapshot as well.
+    let mut object = read("octank", "orders");
+    object["spec"].as_object_mut().unwrap().remove("database");
+    object["spec"]["bindings"].as_array_mut().unwrap().remove(0);
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    world.wanted = want("octank", &object);
+    world.policies.changes = ChangePolicy::Automatic;
+    let mut told = false;
+    for _ in 0..100 {
+        told |= leaves_data(&world.plan());
+        world.pass();
+        world.tick();
+    }
+    assert!(told && !world.kinds().contains(&"RdsInstance"));
 }
 
 #[test]

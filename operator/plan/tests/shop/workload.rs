@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shopkeeper_api::{CatalogService, Storefront};
+use shopkeeper_api::{CatalogService, OrderService, Storefront};
 use shopkeeper_plan::{
     kubernetes::KubernetesKind,
     plan::{Action, Blocker, Effect, Plan, Step},
-    resolve::Resolve,
+    resolve::{References, Resolve},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -454,4 +454,39 @@ fn what_the_api_server_makes_of_it_is_no_drift() {
         !world.plan().is_empty(),
         "false is a value of a field that is a pointer"
     );
+}
+
+#[test]
+fn what_kinds_the_cluster_has_is_nothing_to_the_pods() {
+    let made = |style: Value, service_monitors: bool| {
+        let mut object = read("octank", "orders");
+        object["spec"]["workload"]["metrics"] = json!({"style": style});
+        if style.is_null() {
+            object["spec"]["workload"]["metrics"] = json!({});
+        }
+        let references = References {
+            service_monitors,
+            ..references("octank")
+        };
+        let resolved = typed::<OrderService>(&object).resolve(&facts("octank"), &references);
+        let world = World::settled(wanted(resolved.unwrap()));
+        let monitor = ResourceKey::kubernetes(KubernetesKind::ServiceMonitor, "orders");
+        let pods = deployment(&world)["spec"]["template"].clone();
+        (pods, world.kubernetes.contains_key(&monitor))
+    };
+    let scraped = |pods: &Value| pods["metadata"]["annotations"]["prometheus.io/scrape"] == "true";
+    let (without, none) = made(Value::Null, false);
+    let (with, one) = made(Value::Null, true);
+    assert_eq!((none, one), (false, true));
+    assert_eq!(
+        without, with,
+        "all pods would be replaced when the kind comes"
+    );
+    assert!(scraped(&with));
+    let (pods, one) = made(json!("ServiceMonitor"), true);
+    assert!(one && !scraped(&pods));
+    let (pods, one) = made(json!("Annotations"), true);
+    assert!(!one && scraped(&pods));
+    let (pods, one) = made(json!("None"), true);
+    assert!(!one && !scraped(&pods));
 }

@@ -67,6 +67,7 @@ async fn deletion_follows_the_policy() -> Result<()> {
     platform::a_platform_waits_for_those_on_it(&shop).await?;
     platform::the_key_is_kept_under_retain(&shop).await?;
     platform::the_key_is_deleted_under_delete(&shop).await?;
+    platform::the_key_is_kept_for_what_others_left(&shop).await?;
     shop.close().await
 }
 

@@ -71,10 +71,13 @@ async fn platform(shop: &Shop, name: &str, policy: &str) -> Result<Subject> {
             "metadata:\n  name: octank",
             &format!("metadata:\n  name: {name}"),
         )
-        .replace("deletion: Snapshot", &format!("deletion: {policy}"));
+        .replace(
+            "  defaults:\n",
+            &format!("  policy: {{deletion: {policy}}}\n  defaults:\n"),
+        );
     ensure!(
         yaml.contains(&format!("deletion: {policy}")),
-        "the example names no deletion policy"
+        "the example has no defaults"
     );
     shop.apply(&yaml).await?;
     shop.until_ready(&subject).await?;
@@ -144,6 +147,52 @@ pub async fn the_key_is_deleted_under_delete(shop: &Shop) -> Result<()> {
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await?;
     is_pending_deletion(shop, &second).await
+}
+
+/// Under Delete the key is kept all the same while data is known to have been left that needs it, and it is said whose.
+pub async fn the_key_is_kept_for_what_others_left(shop: &Shop) -> Result<()> {
+    let alias = "alias/shopkeeper-careful";
+    let subject = platform(shop, "careful", "Delete").await?;
+    let catalog = Subject::new("CatalogService", NAMESPACE, "leaver");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: CatalogService
+metadata: {{name: leaver, namespace: {NAMESPACE}}}
+spec:
+  platformRef: {{name: careful}}
+  workload: {{image: registry.example/catalog:1, ports: [{{name: http, containerPort: 8080}}]}}
+  nodes: {{type: None}}
+  products: {{keys: {{partition: {{name: id, type: String}}}}}}
+  policy: {{deletion: Retain}}
+"
+    ))
+    .await?;
+    shop.until_ready(&catalog).await?;
+    shop.delete(&catalog).await?;
+    shop.until_gone(&catalog).await?;
+    let owner = format!("CatalogService/{NAMESPACE}/leaver");
+    let found = shop.get(subject.kind, "", &subject.name).await?;
+    equals(
+        "what is known to be left",
+        &found["status"]["retained"],
+        &json!({ owner.clone(): "Retain" }),
+    )?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    includes(
+        "the key",
+        &shop.aws.key(alias).await?,
+        &json!({"state": "Enabled"}),
+    )?;
+    let events = shop.list("Event", "default", "").await?;
+    ensure!(
+        events.iter().any(|event| {
+            let note = event["note"].as_str().or_else(|| event["message"].as_str());
+            note.is_some_and(|note| note.contains("the KMS key is kept") && note.contains(&owner))
+        }),
+        "it is not said for whose data the key is kept"
+    );
+    Ok(())
 }
 
 async fn key(shop: &Shop, alias: &str) -> Result<String> {
