@@ -1,4 +1,4 @@
-//! What is declared as nobody would mean it, and what is legal all the same. `docs/decisions/0031-what-is-told-and-not-refused.md`.
+//! What is declared as nobody would mean it, and what is legal all the same. `docs/decisions/0036-what-is-told-and-not-refused.md`.
 
 use shopkeeper_api::{Tier, network::Caller, reference::FrontendReference, workload::Workload};
 
