@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use shopkeeper_api::{
-    Managed, Platform,
+    Managed,
     status::{Status, condition},
 };
 use shopkeeper_kube::events::{Event, Severity};
@@ -127,7 +127,10 @@ pub(super) async fn retained<K: Managed>(
 }
 
 /// Tells that the key of a Platform stays although the policy asks to delete it, and for whose data.
-pub(super) async fn key_kept(subject: &Subject<'_, Platform>, retained: &BTreeMap<String, String>) {
+pub(super) async fn key_kept<K: Managed>(
+    subject: &Subject<'_, K>,
+    retained: &BTreeMap<String, String>,
+) {
     let named: Vec<String> = retained
         .iter()
         .take(NAMED)
