@@ -160,7 +160,6 @@ async fn a_password_is_changed_by_one_call_at_a_time() {
     let other = double.account_of("other");
     let present = look(&other, AwsKind::CacheUser, &user.id).await.unwrap();
     let desired = AwsResource::from(user);
-    let key = ResourceKey::aws(AwsKind::CacheUser, desired.name());
     let fields = ["passwordCurrent".to_owned()];
     let before = double.position();
     let mut refused = 0;

@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     resource::ResourceKind,
 };
 
-use super::{Site, Subject, drain, failure_of, observe};
+use super::{Scoped, Site, Subject, drain, failure_of, observe};
 use crate::memory::Attempt;
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
@@ -41,7 +41,7 @@ pub(super) struct Executed {
 }
 
 /// Takes the free steps. A step that fails is marked as refused in the plan, and the report tells of it.
-pub(super) async fn execute<K: Managed>(
+pub(super) async fn execute<K: Scoped>(
     subject: &Subject<'_, K>,
     site: &Site<'_>,
     plan: &mut Plan,
