@@ -246,8 +246,15 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             tell(cells, kind, "repaired", world.settle(1).await);
             continue;
         }
-        // What has grown stays as it is.
-        if matches!(field.change, Change::GrowOnly { .. }) {
+        let is_version = matches!(
+            field.change,
+            Change::InPlace {
+                reversible: false,
+                ..
+            }
+        );
+        // What has grown stays as it is, and so does a version that is newer than declared: AWS goes no way back.
+        if is_version || matches!(field.change, Change::GrowOnly { .. }) {
             let silent = world.is_silent().await;
             tell(
                 cells,
@@ -255,6 +262,16 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
                 "repaired",
                 silent.map_err(|text| format!("{}: {text}", field.name)),
             );
+            if is_version {
+                world.change(&values);
+                let outcome = world.converge().await;
+                tell(
+                    cells,
+                    kind,
+                    "repaired",
+                    outcome.map_err(|text| format!("{}: {text}", field.name)),
+                );
+            }
             continue;
         }
         world.policies.drift = DriftPolicy::Report;
@@ -266,15 +283,8 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             outcome.map_err(|text| format!("{}: {text}", field.name)),
         );
         world.policies.drift = DriftPolicy::Repair;
-        let is_one_way = matches!(
-            field.change,
-            Change::InPlace {
-                reversible: false,
-                ..
-            }
-        );
         // AWS goes no way back: the wish has to follow.
-        if is_one_way || has_no_way_back(kind, field.name).is_some() {
+        if has_no_way_back(kind, field.name).is_some() {
             world.change(&values);
         }
         let outcome = world.converge().await;

@@ -124,9 +124,15 @@ async fn missing_node_groups<K: Managed>(
     }
     let observer = &site.session.observer;
     let seen = observer.observe(&shared, &site.scope, age).await;
-    seen.into_iter()
-        .filter(|(_, observation)| matches!(observation, Observation::Absent))
-        .map(|(key, _)| key.name)
+    let missing = seen
+        .into_iter()
+        .filter(|(_, observation)| matches!(observation, Observation::Absent));
+    missing
+        .map(|(key, _)| {
+            // Somebody else makes it: the next pass asks anew.
+            observer.forget(&key);
+            key.name
+        })
         .collect()
 }
 
