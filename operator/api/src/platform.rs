@@ -351,7 +351,7 @@ pub struct PlatformIdentity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformDefaults {
-    /// What Shopkeeper may do by itself to what custom resources on this Platform own. Its `deletion` is not that of the Platform's key.
+    /// What Shopkeeper may do by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
     /// Tag of images that name neither tag nor digest: the version of the whole shop. Changing it rolls all workloads that follow

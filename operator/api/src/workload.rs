@@ -360,10 +360,9 @@ pub struct Metrics {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub path: Option<String>,
-    /// How Prometheus is told: by a `ServiceMonitor`, by `prometheus.io` `Annotations` on the pods, or `None`. Default: Annotations, and a
-    /// ServiceMonitor as well where the cluster has that kind: the Prometheus operator reads no annotations unless it is told to. A
-    /// Prometheus that reads both has each series twice, under two values of `job`, and sums over all jobs are double: name one style
-    /// there.
+    /// How Prometheus is told: by a `ServiceMonitor`, by `prometheus.io` `Annotations` on the pods, or `None`. The Prometheus operator reads
+    /// no annotations unless it is told to; a Prometheus that reads both has each series twice, under two values of `job`, and sums over
+    /// all jobs are double: name one style there. Default: Annotations, and a ServiceMonitor as well where the cluster has that kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<MetricsStyle>,
 }

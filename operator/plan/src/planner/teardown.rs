@@ -203,6 +203,21 @@ fn keep_dead_letters(steps: &mut [Step], input: &Input<'_>) {
             None => {}
         }
     }
+    // Once the queue is handed back nobody knows whose dead letters those are.
+    let undecided: Vec<ResourceKey> = steps
+        .iter()
+        .filter(|step| matches!(step.operation, Operation::Wait))
+        .map(|step| step.key.clone())
+        .collect();
+    for step in steps
+        .iter_mut()
+        .filter(|step| step.action == Action::Retain)
+    {
+        let dead = undecided
+            .iter()
+            .find(|dead| takes_dead_letters_of(dead, &step.key, input));
+        step.blocked_by.extend(dead.cloned().map(Blocker::Resource));
+    }
 }
 
 /// Whether a queue takes the dead letters of another: as AWS tells, or where AWS does not tell of that one, as the inventory does.

@@ -454,6 +454,27 @@ fn pods_keep_their_identity_while_the_one_that_is_declared_cannot_be_had() {
 }
 
 #[test]
+fn of_a_role_that_is_brought_along_too() {
+    let by = |mode: &str| {
+        let role = "arn:aws:iam::123456789012:role/brought-along";
+        let mut object = read("octank", "orders");
+        object["spec"]["identity"] =
+            json!({"type": "Existing", "existing": {"roleArn": role, "mode": mode}});
+        object
+    };
+    let mut world = World::settled(want("octank", &by("PodIdentity")));
+    world.wanted =
+        wanted_of::<OrderService>(&by("IRSA"), &without_provider(), &references("octank"));
+    world.run();
+    assert_eq!(world.log, Vec::<String>::new());
+    let (_, reason, told) = condition(&world, "Ready");
+    assert_eq!(reason, "DependencyNotReady");
+    assert!(told.contains("spec.identity.existing.mode"), "{told}");
+    world.wanted = want("octank", &by("IRSA"));
+    assert!(world.run().is_empty());
+}
+
+#[test]
 fn who_needs_nothing_of_aws_misses_no_provider() {
     let mut object = read("octank", "orders");
     for member in ["database", "notifications", "bindings"] {

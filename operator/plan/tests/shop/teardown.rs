@@ -177,6 +177,27 @@ fn dead_letters_go_after_their_queue_and_stay_with_it() {
     world.unknown.clear();
     world.run();
     assert_eq!(queues(&world), Vec::<String>::new());
+    // Of a block that is taken out nothing is handed back before both are seen.
+    let mut world = under_snapshot(&is_dead);
+    world.deleting = false;
+    world.policies.changes = ChangePolicy::Automatic;
+    let mut object = read("octank", "orders");
+    object["spec"]
+        .as_object_mut()
+        .unwrap()
+        .remove("notifications");
+    object["spec"]["bindings"].as_array_mut().unwrap().remove(1);
+    world.wanted = want("octank", &object);
+    let dead = world.aws.keys().find(|key| is_dead(&key.name));
+    let silence = Failure::new(Class::Transient, "no answer");
+    world.unknown.insert(dead.unwrap().clone(), silence);
+    world.run();
+    world.unknown.clear();
+    world.run();
+    assert_eq!(queues(&world).len(), 2, "{:#?}", world.log);
+
+    let mut world = under_snapshot(&|_| true);
+    world.run();
     let at = |name: &dyn Fn(&str) -> bool| {
         let mut deleted = world.log.iter();
         deleted.position(|line| line.contains("delete SqsQueue/") && name(line))

@@ -138,6 +138,7 @@ fn name_of(view: &View) -> &str {
         | View::Cache(name)
         | View::CacheParameters(name)
         | View::CacheUsers(name)
+        | View::CacheSecret(name)
         | View::Bucket(name)
         | View::Database(name)
         | View::Parameters(name) => name,

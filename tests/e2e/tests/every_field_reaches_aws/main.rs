@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use shopkeeper_e2e::{
-    Definition, Elsewhere, PATIENCE, Shop, Subject, View, changed, equals, every_field_is_edited,
+    Definition, Elsewhere, Shop, Subject, View, changed, equals, every_field_is_edited,
     includes, read_example, run_together, set,
 };
 
