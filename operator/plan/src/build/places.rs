@@ -58,7 +58,7 @@ impl Placement {
     fn called(mut self, name: &str) -> Self {
         match &mut self {
             Self::Own(own) => name.clone_into(&mut own.group.name),
-            Self::Fargate(fargate) => *fargate = Box::new(fargate.called(name)),
+            Self::Fargate(fargate) => **fargate = fargate.called(name),
             Self::Shared { .. } | Self::Anywhere => {}
         }
         self

@@ -111,6 +111,9 @@ struct Exposing<'a> {
     field: String,
 }
 
+/// Rules of an exposure, and the names of the ports that they lead to.
+type Rules = (Vec<Rule<Referred<Backend>>>, BTreeSet<String>);
+
 impl Exposing<'_> {
     fn resolve(&self) -> Result<ResolvedExposure, Failure> {
         let declared = self.declared;
@@ -272,11 +275,7 @@ impl Exposing<'_> {
     }
 
     /// The rules for paths, and the names of the ports that they lead to.
-    fn rules(
-        &self,
-        field: &str,
-        declared: &[ExposedPath],
-    ) -> Result<(Vec<Rule<Referred<Backend>>>, BTreeSet<String>), Failure> {
+    fn rules(&self, field: &str, declared: &[ExposedPath]) -> Result<Rules, Failure> {
         let everything = [ExposedPath {
             path: "/".to_owned(),
             path_type: None,

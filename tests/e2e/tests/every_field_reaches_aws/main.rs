@@ -19,8 +19,8 @@ use anyhow::{Context as _, Result, ensure};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use shopkeeper_e2e::{
-    Definition, Elsewhere, Shop, Subject, View, changed, equals, every_field_is_edited,
-    includes, read_example, run_together, set,
+    Definition, Elsewhere, Shop, Subject, View, changed, equals, every_field_is_edited, includes,
+    read_example, run_together, set,
 };
 
 const CLUSTER: &str = "octank-prod";
