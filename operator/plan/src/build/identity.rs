@@ -76,7 +76,8 @@ impl ComponentBuilder<'_> {
                     .observed_role(&role.name)
                     .is_some_and(|found| trusts(found, draft.trust()));
                 let part = component.role_of("identity.role");
-                let key = self.blueprint.aws(Section::Workload, part, role, &[]);
+                let after = self.not_known_to_be_ours(&role.name);
+                let key = self.blueprint.aws(Section::Workload, part, role, &after);
                 self.with_role(arn, draft.mode(), Some((key, trusts)))
             }
         }
@@ -234,24 +235,35 @@ impl ComponentBuilder<'_> {
     }
 
     /// Whether pods may get at a resource: at what is there only where it is ours, or a custom resource that names what belongs to others
-    /// would open it to its pods, although its adoption is refused. What pods have stays where AWS does not tell, and where it is of an
-    /// earlier custom resource of this name, as after a restore.
+    /// would open it to its pods, although its adoption is refused. What pods have stays where it is of an earlier custom resource of this
+    /// name, as after a restore. Where AWS does not tell, [`Self::not_known_to_be_ours`] holds the role up.
     fn may_be_granted(&self, resource: &DataResource, role: &str) -> bool {
         let key = resource.key();
         let owner = &self.resolved.owner;
-        let is_granted = || {
-            self.observed_role(role)
-                .is_some_and(|role| grants(role, &key.name))
-        };
         match self.observed.aws.get(&key) {
-            None | Some(Observation::Absent) => true,
+            None | Some(Observation::Absent | Observation::Unknown(_)) => true,
             Some(Observation::Present(present)) => {
                 let tags = present.tags();
                 tags.get(OWNER_UID_TAG) == Some(&owner.uid)
-                    || tags.get(OWNER_TAG) == Some(&owner.path()) && is_granted()
+                    || tags.get(OWNER_TAG) == Some(&owner.path()) && self.grants(role, &key)
             }
-            Some(Observation::Unknown(_)) => is_granted(),
         }
+    }
+
+    /// What AWS does not tell of, and pods have no right to yet: the role waits until it does.
+    fn not_known_to_be_ours(&self, role: &str) -> Vec<ResourceKey> {
+        let data = self.resolved.data.iter();
+        data.filter(|resource| permissions::are_given(resource))
+            .map(DataResource::key)
+            .filter(|key| matches!(self.observed.aws.get(key), Some(Observation::Unknown(_))))
+            .filter(|key| self.component.role.is_empty() && !self.grants(role, key))
+            .collect()
+    }
+
+    /// Whether the role names a resource already.
+    fn grants(&self, role: &str, key: &ResourceKey) -> bool {
+        self.observed_role(role)
+            .is_some_and(|role| names(role, &key.name))
     }
 
     /// Whether every pod was told to get its credentials in the way that is declared.
@@ -299,7 +311,7 @@ impl ComponentBuilder<'_> {
 }
 
 /// Whether the policies of a role name a resource: an ARN ends in its name, or goes on with a slash.
-fn grants(role: &IamRole, name: &str) -> bool {
+fn names(role: &IamRole, name: &str) -> bool {
     role.inline_policies.values().any(|policy| {
         policy
             .to_string()

@@ -47,7 +47,7 @@ pub(crate) fn statements<'a>(
                 topics.push(topic.arn.clone());
                 through_kms.insert("sns");
             }
-            AwsResource::SqsQueue(queue) if resource.binding.is_some() => {
+            AwsResource::SqsQueue(queue) if are_given(resource) => {
                 queues.push(platform.arn("sqs", &queue.name));
                 through_kms.insert("sqs");
             }
@@ -103,6 +103,15 @@ pub(crate) fn statements<'a>(
     }
     statements.extend(connecting(platform, data));
     statements
+}
+
+/// Whether pods get rights to a resource by its name. To dead letters they get none.
+pub(crate) const fn are_given(resource: &DataResource) -> bool {
+    match &resource.resource {
+        AwsResource::DynamoDbTable(_) | AwsResource::S3Bucket(_) | AwsResource::SnsTopic(_) => true,
+        AwsResource::SqsQueue(_) => resource.binding.is_some(),
+        _ => false,
+    }
 }
 
 /// In order, so that a list in another order is no other policy. One alone is written as AWS writes it.

@@ -372,3 +372,23 @@ fn pods_get_no_rights_to_what_belongs_to_others() {
     );
     assert!(!named(&world, &key));
 }
+
+#[test]
+fn a_role_waits_for_word_of_what_it_would_open() {
+    let mut world = World::new(want("octank", &read("octank", "catalog")));
+    let draft = world.draft();
+    let table = draft
+        .keys()
+        .find(|key| key.kind.id() == "DynamoDbTable")
+        .unwrap()
+        .clone();
+    let silent = Failure::new(Class::Transient, "no answer");
+    world.unknown.insert(table, silent);
+    world.pass();
+    let role = "create IamRole/octank-eu-west-1-shop-catalog";
+    let made = |world: &World| world.log.iter().any(|entry| entry == role);
+    assert!(!made(&world), "{:?}", world.log);
+    world.unknown.clear();
+    world.pass();
+    assert!(made(&world), "{:?}", world.log);
+}
