@@ -24,6 +24,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    aws::{AwsKind, AwsResource},
     blueprint::Blueprint,
     budget, decisions, inventory,
     last_seen::last_seen,
@@ -33,7 +34,7 @@ use shopkeeper_plan::{
     planner::{self, Inventory, Policies},
     quota::Quotas,
     report,
-    resource::ResourceKind,
+    resource::{ResourceKey, ResourceKind},
 };
 
 pub(crate) use self::outcome::failure_of;
@@ -386,6 +387,10 @@ impl<K: Scoped> Subject<'_, K> {
             };
             any |= observer.forget_older(&step.key, &site.scope, moment).await;
         }
+        for key in taken_over(plan) {
+            let observer = &site.session.observer;
+            any |= observer.forget_older(key, &site.scope, moment).await;
+        }
         any
     }
 
@@ -452,4 +457,24 @@ impl<K: Scoped> Subject<'_, K> {
     fn was_ready(&self) -> bool {
         status::is_ready(&self.status(), self.object.meta().generation)
     }
+}
+
+/// Node groups whose place another one takes: it begins with as many nodes as they have now, which an autoscaler may have changed a moment
+/// ago.
+fn taken_over(plan: &Plan) -> impl Iterator<Item = &ResourceKey> {
+    let begins = plan.free_steps().any(|step| {
+        matches!(
+            &step.operation,
+            Operation::AwsCreate { desired }
+                if matches!(&**desired, AwsResource::NodeGroup(group) if group.desired_size.is_some())
+        )
+    });
+    plan.steps
+        .iter()
+        .filter(move |step| {
+            begins
+                && step.key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
+                && !matches!(step.operation, Operation::AwsCreate { .. })
+        })
+        .map(|step| &step.key)
 }
