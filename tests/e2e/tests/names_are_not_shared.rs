@@ -98,7 +98,7 @@ spec:
 kind: OrderService
 metadata: {{name: asker, namespace: kinds}}
 spec:
-  workload: {{image: registry.example/asker:1}}
+  workload: {{image: registry.example/asker:1, ports: [{{name: http, containerPort: 8080}}]}}
   nodes: {{type: None}}
   callers: [{{service: {{kind: {0}, name: dup}}}}]
   endpoints:
