@@ -33,8 +33,8 @@ mod cluster;
 mod custom;
 mod secrets;
 
-pub use children::OWNER_INDEX;
 use children::start_children;
+pub use children::{OWNER_INDEX, managers_kept_of};
 pub use cluster::{NODE_GROUP_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable};
 use cluster::{start_namespaces, start_nodes};
 pub use custom::indexed_name;

@@ -11,26 +11,20 @@ use shopkeeper_plan::{
 use super::Memory;
 
 /// What is tried with a resource.
-pub struct Attempt<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
     /// The resource.
-    pub key: &'a ResourceKey,
+    pub key: ResourceKey,
     /// What is tried, as [`attempt_of`](shopkeeper_plan::attempts::attempt_of) tells it: after an edit it is something else.
     pub what: String,
     /// The request that the pass answers: whoever asks for one has mended something, and is not kept waiting.
-    pub requested: Option<&'a str>,
-}
-
-impl Attempt<'_> {
-    fn is(&self, refusal: &Refusal) -> bool {
-        refusal.what == self.what && refusal.requested.as_deref() == self.requested
-    }
+    pub requested: Option<String>,
 }
 
 /// A refusal.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    what: String,
-    requested: Option<String>,
+    attempt: Attempt,
     failure: Failure,
     since: Instant,
     /// How often in a row it was refused before.
@@ -39,33 +33,34 @@ pub(super) struct Refusal {
 
 impl Memory {
     /// Why an attempt was refused, where it is too early to try again: less and less often, as the class of the failure says.
-    pub fn refused_lately(&self, uid: &str, attempt: &Attempt<'_>, seed: u64) -> Option<Failure> {
+    pub fn refused_lately(&self, uid: &str, attempt: &Attempt, seed: u64) -> Option<Failure> {
         let mut all = self.lock();
         let refusals = &all.entry(uid.to_owned()).or_default().refusals;
-        let refusal = refusals.get(attempt.key)?;
+        let refusal = refusals.get(&attempt.key)?;
         let wait = retry_after(refusal.failure.class, refusal.times, seed);
-        (attempt.is(refusal) && refusal.since.elapsed() < wait).then(|| refusal.failure.clone())
+        (refusal.attempt == *attempt && refusal.since.elapsed() < wait)
+            .then(|| refusal.failure.clone())
     }
 
     /// What came of an attempt. Whatever mends itself is forgotten: it comes back as the pass does.
-    pub fn was_tried(&self, uid: &str, attempt: &Attempt<'_>, failure: Option<&Failure>) {
+    pub fn was_tried(&self, uid: &str, attempt: Attempt, failure: Option<&Failure>) {
         let mut all = self.lock();
         let refusals = &mut all.entry(uid.to_owned()).or_default().refusals;
-        let before = refusals.remove(attempt.key);
+        let before = refusals.remove(&attempt.key);
         let Some(failure) = failure.filter(|failure| failure.class.needs_a_person()) else {
             return;
         };
         let times = before
-            .filter(|before| attempt.is(before))
+            .filter(|before| before.attempt == attempt)
             .map_or(0, |before| before.times.saturating_add(1));
+        let key = attempt.key.clone();
         let refusal = Refusal {
-            what: attempt.what.clone(),
-            requested: attempt.requested.map(str::to_owned),
+            attempt,
             failure: failure.clone(),
             since: Instant::now(),
             times,
         };
-        refusals.insert(attempt.key.clone(), refusal);
+        refusals.insert(key, refusal);
     }
 }
 
@@ -79,29 +74,29 @@ mod tests {
     fn what_a_person_has_to_mend_is_not_tried_with_every_pass() {
         let memory = Memory::default();
         let key = ResourceKey::aws(AwsKind::RdsInstance, "orders");
-        let attempt = |what: &str, requested| Attempt {
-            key: &key,
+        let attempt = |what: &str, requested: Option<&str>| Attempt {
+            key: key.clone(),
             what: what.to_owned(),
-            requested,
+            requested: requested.map(str::to_owned),
         };
-        let lately = |attempt: &Attempt<'_>| memory.refused_lately("shop", attempt, 7);
+        let lately = |attempt: &Attempt| memory.refused_lately("shop", attempt, 7);
         let refused = Failure::new(Class::Invalid, "no such class");
         let first = attempt("create", None);
         assert_eq!(lately(&first), None);
-        memory.was_tried("shop", &first, Some(&refused));
+        memory.was_tried("shop", first.clone(), Some(&refused));
         assert_eq!(lately(&first), Some(refused.clone()));
         // An edit, a request, another custom resource.
         assert_eq!(lately(&attempt("create another", None)), None);
         assert_eq!(lately(&attempt("create", Some("now"))), None);
         assert_eq!(memory.refused_lately("other", &first, 7), None);
         // It is refused again after half a minute, and then tried less often.
-        memory.was_tried("shop", &first, Some(&refused));
+        memory.was_tried("shop", first.clone(), Some(&refused));
         assert_eq!(memory.lock()["shop"].refusals[&key].times, 1);
         // What mends itself is tried as often as passes come, and what was accepted is no refusal.
         let busy = Failure::new(Class::NotReady, "is being modified");
         for outcome in [Some(&busy), None] {
-            memory.was_tried("shop", &first, Some(&refused));
-            memory.was_tried("shop", &first, outcome);
+            memory.was_tried("shop", first.clone(), Some(&refused));
+            memory.was_tried("shop", first.clone(), outcome);
             assert_eq!(lately(&first), None);
         }
     }

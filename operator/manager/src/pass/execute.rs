@@ -7,16 +7,13 @@ use kube::{
 };
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{DeletionToken, calls::noting_writes};
-use shopkeeper_kube::{
-    apply::ObjectIdentity,
-    managers::{keep_of_deployment, keep_of_others},
-};
+use shopkeeper_kube::apply::ObjectIdentity;
 use shopkeeper_plan::{
     attempts::attempt_of,
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
-        surplus::{self, removal, surplus},
+        surplus::{removal, surplus},
         without_values,
     },
     observed::{Lifecycle, Observed, Present},
@@ -26,7 +23,7 @@ use shopkeeper_plan::{
 };
 
 use super::{Scoped, Site, Subject, drain, failure_of, observe};
-use crate::memory::Attempt;
+use crate::{memory::Attempt, stores::managers_kept_of};
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
 const AT_ONCE: usize = 8;
@@ -58,9 +55,9 @@ pub(super) async fn execute<K: Scoped>(
         .filter(|(_, step)| step.is_free())
     {
         let attempt = Attempt {
-            key: &step.key,
+            key: step.key.clone(),
             what: attempt_of(step),
-            requested: requested.as_deref(),
+            requested: requested.clone(),
         };
         if let Some(failure) = memory.refused_lately(uid, &attempt, subject.seed()) {
             known.push((position, failure));
@@ -69,11 +66,11 @@ pub(super) async fn execute<K: Scoped>(
         let taken = noting_writes(take(subject, site, step, observed));
         free.push(
             taken
-                .map(move |(result, has_written)| (position, result, has_written))
+                .map(move |(result, has_written)| (position, attempt, result, has_written))
                 .boxed(),
         );
     }
-    let results: Vec<(usize, Result<(), Failure>, bool)> =
+    let results: Vec<(usize, Attempt, Result<(), Failure>, bool)> =
         stream::iter(free).buffer_unordered(AT_ONCE).collect().await;
     for (position, failure) in known {
         plan.steps[position]
@@ -81,7 +78,7 @@ pub(super) async fn execute<K: Scoped>(
             .push(Blocker::Refused(failure));
     }
     let mut executed = Executed::default();
-    for (position, result, has_written) in results {
+    for (position, attempt, result, has_written) in results {
         let step = &mut plan.steps[position];
         // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more. Where the budget let
         // out nothing, it is: reading it anew would take the tokens that the next try needs, each time.
@@ -96,12 +93,7 @@ pub(super) async fn execute<K: Scoped>(
             .world
             .metrics
             .step(step.key.kind.id(), action_label(step), label);
-        let attempt = Attempt {
-            key: &step.key,
-            what: attempt_of(step),
-            requested: requested.as_deref(),
-        };
-        memory.was_tried(uid, &attempt, result.as_ref().err());
+        memory.was_tried(uid, attempt, result.as_ref().err());
         match result {
             Ok(()) => {
                 tracing::info!(resource = %step.key, action = ?step.action, "step taken");
@@ -251,11 +243,11 @@ async fn apply<K: Managed>(
     if policies.drift == DriftPolicy::Repair {
         applied = without_surplus(subject, step, desired, applied).await?;
     }
-    match (desired.kind, &mut applied.metadata.managed_fields) {
-        (KubernetesKind::Deployment, Some(managed_fields)) => keep_of_deployment(managed_fields),
-        (kind, Some(managed_fields)) if surplus::is_looked_for(kind) => {
-            keep_of_others(managed_fields);
-        }
+    match (
+        managers_kept_of(desired.kind),
+        &mut applied.metadata.managed_fields,
+    ) {
+        (Some(reduce), Some(managed_fields)) => reduce(managed_fields),
         (_, managed_fields) => *managed_fields = None,
     }
     if desired.kind == KubernetesKind::Secret {

@@ -10,7 +10,7 @@ use shopkeeper_kube::{
     managers::{keep_of_deployment, keep_of_others},
     metrics::WatchMetrics,
     store::{Change, ObjectKey, Store},
-    watch::Watch,
+    watch::{ReduceManagedFields, Watch},
 };
 use shopkeeper_plan::{
     claims::Name,
@@ -26,6 +26,15 @@ use crate::{key::Kind, memory::Memory, neighbours, queues::Queues};
 pub const OWNER_INDEX: &str = "owner";
 /// Selects what Shopkeeper made.
 const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
+
+/// How the `managedFields` of a kind are reduced of which something is read; of other kinds nothing is kept.
+pub fn managers_kept_of(kind: KubernetesKind) -> Option<ReduceManagedFields> {
+    match kind {
+        KubernetesKind::Deployment => Some(keep_of_deployment),
+        kind if surplus::is_looked_for(kind) => Some(keep_of_others),
+        _ => None,
+    }
+}
 
 pub(super) fn start_children(
     client: &Client,
@@ -80,11 +89,9 @@ pub(super) fn start_children(
                 }
             }
         });
-    watch = match kind {
-        KubernetesKind::Deployment => watch.reduce_managed_fields(keep_of_deployment),
-        kind if surplus::is_looked_for(kind) => watch.reduce_managed_fields(keep_of_others),
-        _ => watch,
-    };
+    if let Some(reduce) = managers_kept_of(kind) {
+        watch = watch.reduce_managed_fields(reduce);
+    }
     if kind == KubernetesKind::Secret {
         watch = watch.prune(without_values);
     }

@@ -8,7 +8,7 @@ use crate::{
     facts::ClusterArn,
     failure::Failure,
     names::Owner,
-    observed::{Lifecycle, Observed},
+    observed::{Lifecycle, Observed, Present},
     plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
 };
@@ -124,13 +124,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
 pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
     match key.kind {
         ResourceKind::Aws(_) => {
-            let serves = input.observed.present(key).is_some_and(|present| {
-                matches!(
-                    present.lifecycle,
-                    Lifecycle::Available | Lifecycle::Modifying
-                ) && ownership::of(present, input) == Ownership::Ours
-            });
-            serves || places::moved_from(key, input).is_some()
+            let present = input.observed.present(key);
+            present.is_some_and(|present| serves(present, input))
+                || places::moved_from(key, input).is_some()
         }
         ResourceKind::Kubernetes(_) => input
             .observed
@@ -138,6 +134,14 @@ pub fn is_usable(key: &ResourceKey, input: &Input<'_>) -> bool {
             .get(key)
             .is_some_and(|object| object.ours && !object.is_terminating()),
     }
+}
+
+/// Whether it is ours and works.
+fn serves(present: &Present, input: &Input<'_>) -> bool {
+    matches!(
+        present.lifecycle,
+        Lifecycle::Available | Lifecycle::Modifying
+    ) && ownership::of(present, input) == Ownership::Ours
 }
 
 struct Planner<'a> {

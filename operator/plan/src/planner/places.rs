@@ -2,15 +2,12 @@
 //!
 //! See `docs/decisions/0032-places-keep-their-subnets.md`.
 
-use super::{
-    Input,
-    ownership::{self, Ownership},
-};
+use super::{Input, serves};
 use crate::{
     aws::{AwsKind, AwsResource, Change},
     blueprint::Wanted,
     difference,
-    observed::{Lifecycle, Observation, Present},
+    observed::{Observation, Present},
     plan::Effect,
     resource::{ResourceKey, ResourceKind},
 };
@@ -82,13 +79,6 @@ pub(super) fn only_goes_elsewhere(key: &ResourceKey, present: &Present, input: &
             }
             _ => false,
         })
-}
-
-fn serves(present: &Present, input: &Input<'_>) -> bool {
-    matches!(
-        present.lifecycle,
-        Lifecycle::Available | Lifecycle::Modifying
-    ) && ownership::of(present, input) == Ownership::Ours
 }
 
 /// A Fargate profile never only moves: pods choose it by its name, and go from one to the other as a rollout.

@@ -25,8 +25,8 @@ pub use remarks::new_remarks;
 use remarks::remarked;
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
-use words::describe_all;
 pub use words::{change, describe, summary};
+use words::{describe_all, few};
 
 /// How many resources a message names before it counts.
 const NAMED: usize = 3;
@@ -435,16 +435,11 @@ fn dangers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
             .flat_map(Present::notes)
             .chain(lately.flat_map(|seen| &seen.dangers))
             .filter(|note| note.weight == Weight::Danger)
-            .map(|note| format!("; {key}: {}", note.text))
+            .map(|note| format!("{key}: {}", note.text))
             .collect::<Vec<_>>()
     };
     let found: Vec<String> = keys.iter().flat_map(|key| seen(key)).collect();
-    let more = found.len().saturating_sub(NAMED);
-    let mut text: String = found.into_iter().take(NAMED).collect();
-    if more > 0 {
-        text.push_str(&format!("; and {more} more"));
-    }
-    text
+    few(&found, NAMED)
 }
 
 /// Whether something is under way or about to be: not what only waits for a person, and not what is left alone.

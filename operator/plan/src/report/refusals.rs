@@ -2,7 +2,7 @@
 
 use shopkeeper_api::status::reason;
 
-use super::NAMED;
+use super::{NAMED, words::few};
 use crate::{
     account::WRONG_ACCOUNT,
     claims::NAME_TAKEN,
@@ -37,14 +37,12 @@ pub(super) fn told(step: &Step, failure: &Failure) -> String {
         .filter(|other| *other != failure)
         .map(Failure::describe)
         .collect();
-    let mut text = format!("{}: {}", step.key, failure.describe());
-    for other in others.iter().take(NAMED - 1) {
-        text.push_str(&format!("; {other}"));
-    }
-    if others.len() >= NAMED {
-        text.push_str(&format!("; and {} more", others.len() + 1 - NAMED));
-    }
-    text
+    format!(
+        "{}: {}{}",
+        step.key,
+        failure.describe(),
+        few(&others, NAMED - 1)
+    )
 }
 
 /// The reason where a person has to see to it. What is missing is told as it is of a custom resource that cannot be resolved at all.

@@ -3,22 +3,17 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use shopkeeper_api::status::condition;
 
-use super::NAMED;
+use super::{NAMED, words::few};
 use crate::blueprint::{Blueprint, Remark, Section};
 
 /// What is added to the condition of the workload.
 pub(super) fn remarked(blueprint: &Blueprint) -> String {
-    let remarks = blueprint.remarks();
-    let mut text: String = remarks
+    let texts: Vec<String> = blueprint
+        .remarks()
         .iter()
-        .take(NAMED)
-        .map(|remark| format!("; {}", remark.text))
+        .map(|remark| remark.text.clone())
         .collect();
-    let more = remarks.len().saturating_sub(NAMED);
-    if more > 0 {
-        text.push_str(&format!("; and {more} more"));
-    }
-    text
+    few(&texts, NAMED)
 }
 
 /// What is to be said of a custom resource that is Ready, and was not said of it while it was before. Until then whoever is named may

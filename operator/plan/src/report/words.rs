@@ -117,6 +117,20 @@ pub fn describe(step: &Step) -> String {
     text
 }
 
+/// Texts behind another one: the first of them, and how many there are besides.
+pub(super) fn few(texts: &[String], most: usize) -> String {
+    let mut text: String = texts
+        .iter()
+        .take(most)
+        .map(|text| format!("; {text}"))
+        .collect();
+    let more = texts.len().saturating_sub(most);
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    text
+}
+
 /// The steps that can be acted on or waited for come first: what they block is only named where there is room.
 pub(super) fn describe_all(steps: &[&Step]) -> String {
     let mut sorted: Vec<&&Step> = steps.iter().collect();
