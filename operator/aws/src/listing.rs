@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, future::Future, time::Instant};
 
-use shopkeeper_plan::failure::Failure;
-use tracing::debug;
+use shopkeeper_plan::failure::{Class, Failure};
+use tracing::{debug, warn};
 
 use crate::parts::{listings_since, used};
 
@@ -104,20 +104,26 @@ impl<T: Clone> Listing<T> {
     }
 }
 
-/// A listing that failed is no failure of a look: the calls by name tell whatever is the matter.
+/// A listing that failed is no failure of a look: the calls by name tell whatever is the matter, and cost many times as much.
 pub(crate) fn unlisted(failure: &Failure) {
-    debug!(%failure, "described by name instead of all at once");
+    if failure.class == Class::Denied {
+        warn!(%failure, "described by name instead of all at once: the operator's role lacks a permission");
+    } else {
+        debug!(%failure, "described by name instead of all at once");
+    }
 }
 
-/// All pages of a call that pages by markers.
+/// All pages of a call, an operation by its name, that pages by markers.
 macro_rules! pages {
-    ($call:expr, $resources:ident, $name:ident) => {{
+    ($operation:literal, $call:expr, $resources:ident, $name:ident) => {{
         let call = $call.clone();
         move || async move {
             let mut found = crate::listing::Pages::default();
             let mut pages = call.max_records(100).into_paginator().send();
             while let Some(page) = pages.next().await {
-                let page = page.ok()?;
+                let told =
+                    |error| crate::listing::unlisted(&crate::error::classify($operation, &error));
+                let page = page.map_err(told).ok()?;
                 found.pages += 1;
                 found.resources.extend(
                     page.$resources
@@ -215,7 +221,7 @@ mod tests {
         assert_eq!(find(since(Some(began)), 1).await.0, Some(1));
         let (found, oldest) = find(since(Some(began)), 2).await;
         assert_eq!(found, Some(1));
-        assert!(oldest.state.is_none() && oldest.setting.is_some());
+        assert!(oldest.state.is_none() && oldest.setting.is_some() && oldest.from_listing);
         // Descriptions of what changes by itself are younger, and say nothing of this one.
         let young = Since {
             listings: Some(began),

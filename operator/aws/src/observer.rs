@@ -126,6 +126,8 @@ struct Answer {
     asked: Instant,
     /// The same of settings.
     settings_asked: Instant,
+    /// Whether a listing told some of them, which may lag behind: nothing is changed on its word.
+    from_listing: bool,
     /// When the look began.
     began: Instant,
     answered: Instant,
@@ -252,14 +254,14 @@ impl Observer {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was asked of a resource before a moment; says whether that was so.
+    /// Forgets what was asked of a resource before a moment, and what a listing of settings told whenever that was; says whether there
+    /// was any.
     pub async fn forget_older(&self, key: &ResourceKey, scope: &Scope, moment: Instant) -> bool {
         let entry = self.entry(key, scope, Instant::now());
         let known = entry.lock().await;
-        let is_older = known
-            .answer
-            .as_ref()
-            .is_some_and(|answer| answer.asked.min(answer.settings_asked) < moment);
+        let is_older = known.answer.as_ref().is_some_and(|answer| {
+            answer.from_listing || answer.asked.min(answer.settings_asked) < moment
+        });
         drop(known);
         if is_older {
             self.forget(key);
@@ -290,7 +292,7 @@ impl Observer {
             return Observation::Unknown(Failure::new(Class::Bug, "the observer was closed"));
         };
         let began = Instant::now();
-        let (mut asked, mut settings_asked) = (began, began);
+        let (mut asked, mut settings_asked, mut from_listing) = (began, began, false);
         let look = self.shared.source.look_up(kind, &key.name, scope);
         let observation = known.parts.looking(since, look).await;
         if !matches!(observation, Observation::Unknown(_)) {
@@ -298,11 +300,13 @@ impl Observer {
             let oldest = known.parts.complete();
             let older = |part: Option<Instant>| part.map_or(asked, |part| part.min(asked));
             (asked, settings_asked) = (older(oldest.state), older(oldest.setting));
+            from_listing = oldest.from_listing;
         }
         known.answer = Some(Answer {
             observation: observation.clone(),
             asked,
             settings_asked,
+            from_listing,
             began,
             answered: Instant::now(),
         });

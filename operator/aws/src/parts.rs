@@ -39,6 +39,8 @@ pub struct Oldest {
     pub state: Option<Instant>,
     /// Of settings.
     pub setting: Option<Instant>,
+    /// Whether a listing told settings.
+    pub from_listing: bool,
 }
 
 /// Since when answers serve.
@@ -211,9 +213,13 @@ pub(crate) fn listings_since(is_setting: bool) -> Option<Instant> {
     }
 }
 
-/// The look that is being made used something that was asked for then.
+/// The look that is being made used a listing that was asked for then.
 pub(crate) fn used(asked: Instant, is_setting: bool) {
-    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, is_setting));
+    let _ = LOOKING.try_with(|looking| {
+        let used = &mut looking.parts.lock().used;
+        used.add(asked, is_setting);
+        used.from_listing |= is_setting;
+    });
 }
 
 #[cfg(test)]

@@ -104,22 +104,29 @@ pub struct WorkerOptions {
     pub concurrency: usize,
     /// How long running passes may go on after the shutdown was asked for.
     pub grace: Duration,
+    /// How long a pass may take. One that takes longer hangs: it is ended, and its key is tried again as after any failure.
+    pub limit: Duration,
     /// The backoff of failing keys.
     pub backoff: Backoff,
 }
 
 impl WorkerOptions {
-    /// Options with a grace period of 20 seconds (within the 30 seconds a Pod gets to end) and the default backoff.
+    /// Options with a grace period of 20 seconds (within the 30 seconds a Pod gets to end), a limit of 10 minutes and the default backoff.
     #[must_use]
     pub fn new(controller: impl Into<String>, concurrency: usize) -> Self {
         Self {
             controller: controller.into(),
             concurrency: concurrency.max(1),
             grace: Duration::from_secs(20),
+            limit: PASS_LIMIT,
             backoff: Backoff::default(),
         }
     }
 }
+
+/// Far beyond what a pass takes, which waits for nothing but its own requests, and each of those has a time limit of its own. One that hangs
+/// all the same would keep its key from ever being looked at again, and a few of them all keys.
+const PASS_LIMIT: Duration = Duration::from_secs(600);
 
 /// How the workers ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,13 +234,19 @@ where
         // The call itself is inside, too: a handler may panic before its first await.
         let ended = AssertUnwindSafe(async { (self.handler)(pass).await })
             .catch_unwind()
-            .instrument(span.clone())
-            .await;
+            .instrument(span.clone());
+        let ended = tokio::time::timeout(self.options.limit, ended).await;
         let took = started.elapsed();
         self.metrics.time.observe(took.as_secs_f64());
         let outcome = match ended {
-            Ok(outcome) => outcome,
-            Err(panic) => {
+            Ok(Ok(outcome)) => outcome,
+            Err(_) => {
+                self.metrics.timeouts.inc();
+                let limit = self.options.limit.as_secs();
+                span.in_scope(|| tracing::error!(limit, "the pass took too long and was ended"));
+                Outcome::failed()
+            }
+            Ok(Err(panic)) => {
                 self.metrics.panics.inc();
                 span.in_scope(|| {
                     tracing::error!(panic = panic_message(&*panic), "the pass panicked")

@@ -259,6 +259,7 @@ pub struct ControllerMetrics {
     reconciles: Family<ReconcileLabels, Counter>,
     errors: Family<ControllerLabels, Counter>,
     panics: Family<ControllerLabels, Counter>,
+    timeouts: Family<ControllerLabels, Counter>,
     time: Histograms<ControllerLabels>,
     active: Family<ControllerLabels, Gauge>,
     maximum: Family<ControllerLabels, Gauge>,
@@ -270,6 +271,7 @@ impl Default for ControllerMetrics {
             reconciles: Family::default(),
             errors: Family::default(),
             panics: Family::default(),
+            timeouts: Family::default(),
             time: Family::new_with_constructor(reconcile_histogram),
             active: Family::default(),
             maximum: Family::default(),
@@ -293,6 +295,11 @@ impl ControllerMetrics {
             "controller_runtime_reconcile_panics",
             "Passes that panicked",
             self.panics.clone(),
+        );
+        registry.register(
+            "controller_runtime_reconcile_timeouts",
+            "Passes that took too long and were ended",
+            self.timeouts.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_time_seconds",
@@ -328,6 +335,7 @@ impl ControllerMetrics {
             error: result("error"),
             errors: self.errors.get_or_create_owned(&labels),
             panics: self.panics.get_or_create_owned(&labels),
+            timeouts: self.timeouts.get_or_create_owned(&labels),
             time: self.time.get_or_create_owned(&labels),
             active: self.active.get_or_create_owned(&labels),
             maximum: self.maximum.get_or_create_owned(&labels),
@@ -342,6 +350,7 @@ pub(crate) struct OneController {
     pub(crate) error: Counter,
     pub(crate) errors: Counter,
     pub(crate) panics: Counter,
+    pub(crate) timeouts: Counter,
     pub(crate) time: Histogram,
     pub(crate) active: Gauge,
     pub(crate) maximum: Gauge,

@@ -10,6 +10,7 @@ mod change;
 mod definition;
 mod description;
 mod table;
+mod update;
 
 pub(crate) use table::TableApi;
 

@@ -12,7 +12,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, id_in, role_may_be_fresh, tag, told, unknown, with_issues};
+use super::{NOT_FOUND, id_in, tag, told, unknown, unless_role_is_new, with_issues};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -67,7 +67,13 @@ impl ResourceApi<FargateProfile> for FargateProfileApi<'_> {
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
             .send()
             .await
-            .map_err(|error| role_may_be_fresh(classify("CreateFargateProfile", &error)))?;
+            .map_err(|error| {
+                unless_role_is_new(
+                    self.0,
+                    &desired.pod_execution_role_arn,
+                    classify("CreateFargateProfile", &error),
+                )
+            })?;
         Ok(())
     }
 

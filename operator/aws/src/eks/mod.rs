@@ -5,7 +5,7 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
 };
 
-use crate::{account::Account, error::classify};
+use crate::{account::Account, error::classify, iam::purpose_of_role};
 
 mod cluster;
 mod fargate_profile;
@@ -35,17 +35,27 @@ async fn tag(account: &Account, arn: &str, tags: &Tags) -> Result<(), Failure> {
 }
 
 /// What EKS says of a role that IAM has not told it of yet.
-const FRESH_ROLE: [&str; 6] = [
+const FRESH_ROLE: [&str; 7] = [
     "does not exist",
     "cannot be found",
     "not found",
     "could not be assumed",
     "trust relationship",
+    "trust policy",
     "doesn't have",
 ];
 
 /// IAM takes some seconds to tell other services of a new role or of the policies of one; until then EKS refuses the role as
-/// if it were wrong, with the same code as for any other mistake.
+/// if it were wrong, with the same code and words as one that does not exist. A role that we did not touch lately is wrong.
+fn unless_role_is_new(account: &Account, role_arn: &str, failure: Failure) -> Failure {
+    let name = role_arn.rsplit('/').next().unwrap_or_default();
+    if account.made.may_be_new(&purpose_of_role(name)) {
+        role_may_be_fresh(failure)
+    } else {
+        failure
+    }
+}
+
 fn role_may_be_fresh(mut failure: Failure) -> Failure {
     let refused = matches!(
         failure.code.as_deref(),
@@ -110,6 +120,7 @@ mod tests {
         for message in [
             "CreateNodegroup: The role with name nodes cannot be found.",
             "CreatePodIdentityAssociation: Role provided in the request does not exist.",
+            "CreatePodIdentityAssociation: Trust policy of the role provided is invalid",
             "CreateNodegroup: Following required service principals [ec2.amazonaws.com] were not found in the trust relationships of nodeRole arn:aws:iam::1:role/nodes",
         ] {
             assert_eq!(

@@ -12,7 +12,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, node_group_description::found, role_may_be_fresh, tag};
+use super::{NOT_FOUND, node_group_description::found, tag, unless_role_is_new};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -84,7 +84,13 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
             .send()
             .await
-            .map_err(|error| role_may_be_fresh(classify("CreateNodegroup", &error)))?;
+            .map_err(|error| {
+                unless_role_is_new(
+                    self.0,
+                    &desired.node_role_arn,
+                    classify("CreateNodegroup", &error),
+                )
+            })?;
         Ok(())
     }
 
@@ -99,9 +105,7 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
             .map(String::as_str)
             .find(|field| *field != "tags")
         {
-            Some(field) if VERSION_FIELDS.contains(&field) => {
-                self.update_version(desired, fields).await
-            }
+            Some(field) if VERSION_FIELDS.contains(&field) => self.update_version(desired).await,
             Some(_) => {
                 self.update_configuration(desired, &found.resource, fields)
                     .await
@@ -140,18 +144,16 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
 }
 
 impl NodeGroupApi<'_> {
-    async fn update_version(&self, desired: &NodeGroup, fields: &[String]) -> Result<(), Failure> {
-        let mut call = self
-            .0
+    /// With the version always: without one EKS takes that of the cluster.
+    async fn update_version(&self, desired: &NodeGroup) -> Result<(), Failure> {
+        self.0
             .eks
             .update_nodegroup_version()
             .cluster_name(&desired.cluster)
-            .nodegroup_name(&desired.name);
-        if fields.iter().any(|field| field == "version") {
-            call = call.set_version(desired.version.clone());
-        }
-        // A release belongs to a version: with a new version and no release EKS takes the newest.
-        call.set_release_version(desired.release_version.clone())
+            .nodegroup_name(&desired.name)
+            .set_version(desired.version.clone())
+            // A release belongs to a version: with a new version and no release EKS takes the newest.
+            .set_release_version(desired.release_version.clone())
             .force(desired.force_update)
             .send()
             .await

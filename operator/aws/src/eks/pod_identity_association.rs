@@ -8,11 +8,11 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, role_may_be_fresh, tag};
+use super::{NOT_FOUND, tag, unless_role_is_new};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    listing::Pages,
+    listing::{Pages, unlisted},
     parts::{part, setting},
     resource::{DeletionToken, Found, ResourceApi},
 };
@@ -30,7 +30,8 @@ impl PodIdentityAssociationApi<'_> {
             .into_paginator()
             .send();
         while let Some(page) = pages.next().await {
-            let page = page.ok()?;
+            let told = |error| unlisted(&classify("ListPodIdentityAssociations", &error));
+            let page = page.map_err(told).ok()?;
             found.pages += 1;
             found
                 .resources
@@ -146,7 +147,13 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
             .set_tags(Some(desired.tags.clone().into_iter().collect()))
             .send()
             .await
-            .map_err(|error| role_may_be_fresh(classify("CreatePodIdentityAssociation", &error)))?;
+            .map_err(|error| {
+                unless_role_is_new(
+                    self.0,
+                    &desired.role_arn,
+                    classify("CreatePodIdentityAssociation", &error),
+                )
+            })?;
         Ok(())
     }
 
@@ -166,7 +173,11 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
                 .send()
                 .await
                 .map_err(|error| {
-                    role_may_be_fresh(classify("UpdatePodIdentityAssociation", &error))
+                    unless_role_is_new(
+                        self.0,
+                        &desired.role_arn,
+                        classify("UpdatePodIdentityAssociation", &error),
+                    )
                 })?;
             return Ok(());
         }

@@ -152,7 +152,12 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
 impl ParameterGroupApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<sdk::CacheParameterGroup>, Failure> {
         let call = self.0.elasticache.describe_cache_parameter_groups();
-        let all = pages!(call, cache_parameter_groups, cache_parameter_group_name);
+        let all = pages!(
+            "DescribeCacheParameterGroups",
+            call,
+            cache_parameter_groups,
+            cache_parameter_group_name
+        );
         if let Some(found) = self.0.listings.cache_parameter_groups.find(name, all).await {
             return Ok(Some(found));
         }

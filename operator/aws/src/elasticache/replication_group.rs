@@ -232,7 +232,12 @@ impl ReplicationGroupApi<'_> {
 
     async fn describe(&self, name: &str) -> Result<Option<sdk::ReplicationGroup>, Failure> {
         let call = self.0.elasticache.describe_replication_groups();
-        let all = pages!(call, replication_groups, replication_group_id);
+        let all = pages!(
+            "DescribeReplicationGroups",
+            call,
+            replication_groups,
+            replication_group_id
+        );
         if let Some(found) = self.0.listings.replication_groups.find(name, all).await {
             return Ok(Some(found));
         }
@@ -256,7 +261,12 @@ impl ReplicationGroupApi<'_> {
     async fn member(&self, id: Option<&String>) -> Result<Option<sdk::CacheCluster>, Failure> {
         let Some(id) = id else { return Ok(None) };
         let call = self.0.elasticache.describe_cache_clusters();
-        let all = pages!(call, cache_clusters, cache_cluster_id);
+        let all = pages!(
+            "DescribeCacheClusters",
+            call,
+            cache_clusters,
+            cache_cluster_id
+        );
         if let Some(member) = self.0.listings.cache_clusters.find(id, all).await {
             return Ok(Some(member));
         }

@@ -128,7 +128,12 @@ impl ResourceApi<CacheSubnetGroup> for SubnetGroupApi<'_> {
 impl SubnetGroupApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<sdk::CacheSubnetGroup>, Failure> {
         let call = self.0.elasticache.describe_cache_subnet_groups();
-        let all = pages!(call, cache_subnet_groups, cache_subnet_group_name);
+        let all = pages!(
+            "DescribeCacheSubnetGroups",
+            call,
+            cache_subnet_groups,
+            cache_subnet_group_name
+        );
         if let Some(found) = self.0.listings.cache_subnet_groups.find(name, all).await {
             return Ok(Some(found));
         }

@@ -155,7 +155,7 @@ impl ResourceApi<CacheUser> for UserApi<'_> {
 impl UserApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<sdk::User>, Failure> {
         let call = self.0.elasticache.describe_users();
-        let all = pages!(call, users, user_id);
+        let all = pages!("DescribeUsers", call, users, user_id);
         if let Some(found) = self.0.listings.cache_users.find(name, all).await {
             return Ok(Some(found));
         }

@@ -109,7 +109,7 @@ impl ResourceApi<CacheUserGroup> for UserGroupApi<'_> {
 impl UserGroupApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<sdk::UserGroup>, Failure> {
         let call = self.0.elasticache.describe_user_groups();
-        let all = pages!(call, user_groups, user_group_id);
+        let all = pages!("DescribeUserGroups", call, user_groups, user_group_id);
         if let Some(found) = self.0.listings.cache_user_groups.find(name, all).await {
             return Ok(Some(found));
         }

@@ -6,4 +6,4 @@ mod role;
 
 pub(crate) use listed_role::ListedRole;
 pub use oidc_provider::oidc_provider;
-pub(crate) use role::RoleApi;
+pub(crate) use role::{RoleApi, purpose_of_role};

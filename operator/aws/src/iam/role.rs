@@ -26,6 +26,11 @@ pub(crate) struct RoleApi<'a>(pub(crate) &'a Account);
 
 const NOT_FOUND: &[&str] = &["NoSuchEntity"];
 
+/// Under what a role is remembered that was made or changed a moment ago.
+pub(crate) fn purpose_of_role(name: &str) -> String {
+    format!("role/{name}")
+}
+
 /// Inline policies read at a time; IAM throttles by account, and reads of roles share that with everybody else.
 const CONCURRENT_READS: usize = 4;
 
@@ -84,6 +89,7 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
             .send()
             .await
             .map_err(|error| classify("CreateRole", &error))?;
+        self.0.made.remember(&purpose_of_role(&desired.name), None);
         Ok(())
     }
 
@@ -93,6 +99,7 @@ impl ResourceApi<IamRole> for RoleApi<'_> {
         found: &Found<IamRole>,
         fields: &[String],
     ) -> Result<(), Failure> {
+        self.0.made.remember(&purpose_of_role(&desired.name), None);
         match fields.first().map(String::as_str) {
             Some("trustPolicy") => self.set_trust_policy(desired).await,
             Some("description") => self.set_description(desired).await,

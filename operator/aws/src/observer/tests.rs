@@ -237,6 +237,7 @@ fn answer(observation: Observation, asked: Instant, settings_asked: Instant) -> 
         observation,
         asked,
         settings_asked,
+        from_listing: false,
         began: asked,
         answered: asked,
     }
@@ -357,6 +358,12 @@ async fn what_was_seen_before_a_pass_is_forgotten_before_it_changes_it() {
         .observe(&keys(&["carts"]), &scope(), Age::at_most(LONG))
         .await;
     assert_eq!(source.calls(), 2);
+    // A listing may lag behind what it is asked after, however young it is.
+    let entry = observer.entry(&key, &scope(), Instant::now());
+    let mut known = entry.lock().await;
+    known.answer.as_mut().unwrap().from_listing = true;
+    drop(known);
+    assert!(observer.forget_older(&key, &scope(), before).await);
 }
 
 #[tokio::test]

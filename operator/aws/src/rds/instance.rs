@@ -159,7 +159,12 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
 impl InstanceApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<DbInstance>, Failure> {
         let call = self.0.rds.describe_db_instances();
-        let all = pages!(call, db_instances, db_instance_identifier);
+        let all = pages!(
+            "DescribeDBInstances",
+            call,
+            db_instances,
+            db_instance_identifier
+        );
         if let Some(instance) = self.0.listings.rds_instances.find(name, all).await {
             return Ok(Some(instance));
         }

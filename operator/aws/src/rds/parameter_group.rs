@@ -152,7 +152,12 @@ type DescribeError =
 impl ParameterGroupApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<DbParameterGroup>, Failure> {
         let call = self.0.rds.describe_db_parameter_groups();
-        let all = pages!(call, db_parameter_groups, db_parameter_group_name);
+        let all = pages!(
+            "DescribeDBParameterGroups",
+            call,
+            db_parameter_groups,
+            db_parameter_group_name
+        );
         if let Some(group) = self.0.listings.rds_parameter_groups.find(name, all).await {
             return Ok(Some(group));
         }

@@ -128,7 +128,12 @@ impl ResourceApi<RdsSubnetGroup> for SubnetGroupApi<'_> {
 impl SubnetGroupApi<'_> {
     async fn describe(&self, name: &str) -> Result<Option<DbSubnetGroup>, Failure> {
         let call = self.0.rds.describe_db_subnet_groups();
-        let all = pages!(call, db_subnet_groups, db_subnet_group_name);
+        let all = pages!(
+            "DescribeDBSubnetGroups",
+            call,
+            db_subnet_groups,
+            db_subnet_group_name
+        );
         if let Some(group) = self.0.listings.rds_subnet_groups.find(name, all).await {
             return Ok(Some(group));
         }

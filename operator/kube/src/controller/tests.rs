@@ -195,3 +195,27 @@ async fn the_outcome_decides_when_the_key_comes_back() {
     shutdown.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_hangs_is_ended_and_its_key_is_tried_again() {
+    let (sender, mut started) = mpsc::unbounded_channel();
+    let (queue, shutdown, task, registry) = start(1, move |pass: Pass<String>| {
+        sender.send((Instant::now(), pass.failures)).unwrap();
+        async move {
+            if pass.failures == 0 {
+                std::future::pending::<()>().await;
+            }
+            Outcome::done()
+        }
+    });
+    queue.add("a".into(), Lane::Edit);
+    let first = started.recv().await.unwrap();
+    let second = started.recv().await.unwrap();
+    assert_eq!((first.1, second.1), (0, 1));
+    assert!(second.0 - first.0 >= PASS_LIMIT);
+    shutdown.cancel();
+    assert_eq!(task.await.unwrap(), Drained { aborted: 0 });
+    let text = scrape(&registry);
+    let line = r#"controller_runtime_reconcile_timeouts_total{controller="test"} 1"#;
+    assert!(text.contains(line), "{line}\n{text}");
+}

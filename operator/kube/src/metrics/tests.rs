@@ -47,6 +47,7 @@ async fn the_names_are_those_of_client_go_and_controller_runtime() {
         r#"controller_runtime_reconcile_total{controller="storefront",result="error"} 0"#,
         r#"controller_runtime_reconcile_errors_total{controller="storefront"} 0"#,
         r#"controller_runtime_reconcile_panics_total{controller="storefront"} 0"#,
+        r#"controller_runtime_reconcile_timeouts_total{controller="storefront"} 0"#,
         r#"controller_runtime_reconcile_time_seconds_count{controller="storefront"} 1"#,
         r#"controller_runtime_active_workers{controller="storefront"} 0"#,
         r#"controller_runtime_max_concurrent_reconciles{controller="storefront"} 0"#,

@@ -1,7 +1,7 @@
 //! Steps that were refused for a reason that waiting does not mend, and when each is tried again. A custom resource has other things that
 //! bring its passes back within seconds, such as a Deployment whose pods wait for just that; AWS is not told the same each time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shopkeeper_plan::{
     failure::{Failure, retry_after},
@@ -31,15 +31,36 @@ pub(super) struct Refusal {
     times: u32,
 }
 
+impl Refusal {
+    /// Whether an attempt is the one that was refused. Who asked for a pass was answered by it: the next passes of nobody's asking are no
+    /// new request.
+    fn is_of(&self, attempt: &Attempt) -> bool {
+        self.attempt.what == attempt.what
+            && (attempt.requested.is_none() || attempt.requested == self.attempt.requested)
+    }
+
+    /// How long it is too early to try again.
+    fn rest(&self, seed: u64) -> Duration {
+        retry_after(self.failure.class, self.times, seed).saturating_sub(self.since.elapsed())
+    }
+}
+
 impl Memory {
     /// Why an attempt was refused, where it is too early to try again: less and less often, as the class of the failure says.
     pub fn refused_lately(&self, uid: &str, attempt: &Attempt, seed: u64) -> Option<Failure> {
         let mut all = self.lock();
         let refusals = &all.entry(uid.to_owned()).or_default().refusals;
         let refusal = refusals.get(&attempt.key)?;
-        let wait = retry_after(refusal.failure.class, refusal.times, seed);
-        (refusal.attempt == *attempt && refusal.since.elapsed() < wait)
-            .then(|| refusal.failure.clone())
+        (refusal.is_of(attempt) && !refusal.rest(seed).is_zero()).then(|| refusal.failure.clone())
+    }
+
+    /// When the first of the refused attempts is tried again: one clock for the pass and for its steps. `None` where nothing is refused,
+    /// or where it is time already.
+    pub fn next_try(&self, uid: &str, seed: u64) -> Option<Duration> {
+        let all = self.lock();
+        let refusals = all.get(uid)?.refusals.values();
+        let rests = refusals.map(|refusal| refusal.rest(seed));
+        rests.filter(|rest| !rest.is_zero()).min()
     }
 
     /// What came of an attempt. Whatever mends itself is forgotten: it comes back as the pass does.
@@ -51,7 +72,7 @@ impl Memory {
             return;
         };
         let times = before
-            .filter(|before| before.attempt == attempt)
+            .filter(|before| before.attempt.what == attempt.what)
             .map_or(0, |before| before.times.saturating_add(1));
         let key = attempt.key.clone();
         let refusal = Refusal {
@@ -89,15 +110,26 @@ mod tests {
         assert_eq!(lately(&attempt("create another", None)), None);
         assert_eq!(lately(&attempt("create", Some("now"))), None);
         assert_eq!(memory.refused_lately("other", &first, 7), None);
+        let half_a_minute = Duration::from_secs(30);
+        let wait = memory.next_try("shop", 7);
+        assert!(wait.is_some_and(|wait| wait <= half_a_minute), "{wait:?}");
         // It is refused again after half a minute, and then tried less often.
         memory.was_tried("shop", first.clone(), Some(&refused));
         assert_eq!(memory.lock()["shop"].refusals[&key].times, 1);
+        // A request is answered once, and the time between two tries goes on to grow.
+        let asked = attempt("create", Some("now"));
+        memory.was_tried("shop", asked.clone(), Some(&refused));
+        assert_eq!(lately(&asked), Some(refused.clone()));
+        assert_eq!(lately(&first), Some(refused.clone()));
+        let wait = memory.next_try("shop", 7);
+        assert!(wait.is_some_and(|wait| wait > half_a_minute), "{wait:?}");
         // What mends itself is tried as often as passes come, and what was accepted is no refusal.
         let busy = Failure::new(Class::NotReady, "is being modified");
         for outcome in [Some(&busy), None] {
             memory.was_tried("shop", first.clone(), Some(&refused));
             memory.was_tried("shop", first.clone(), outcome);
             assert_eq!(lately(&first), None);
+            assert_eq!(memory.next_try("shop", 7), None);
         }
     }
 }

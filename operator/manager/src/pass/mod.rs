@@ -230,7 +230,7 @@ impl<K: Scoped> Subject<'_, K> {
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
         // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
-        // changed, taken over or deleted is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
+        // changed, taken over, deleted or left for good is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
         // done so, or a resource that takes more calls than there are tokens could never be changed.
         if self.forget_older(site, &plan, age.since).await {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
@@ -372,6 +372,8 @@ impl<K: Scoped> Subject<'_, K> {
                 Operation::AwsUpdate { .. }
                     | Operation::AwsAdopt { .. }
                     | Operation::AwsDelete { .. }
+                    | Operation::Forget
+                    | Operation::LeaveBehind(_)
             )
         });
         // Whether a queue is empty decides whether it goes: that has to be seen now, or nearly so.
@@ -382,7 +384,9 @@ impl<K: Scoped> Subject<'_, K> {
         for step in changes {
             let observer = &site.session.observer;
             let moment = match step.operation {
-                Operation::AwsDelete { .. } => lately,
+                Operation::AwsDelete { .. } | Operation::Forget | Operation::LeaveBehind(_) => {
+                    lately
+                }
                 _ => moment,
             };
             any |= observer.forget_older(&step.key, &site.scope, moment).await;

@@ -73,28 +73,53 @@ impl<K: Scoped> Subject<'_, K> {
             .failure
             .as_ref()
             .filter(|failure| !failure.is_budget_spent())
-            .map(|failure| retry_after(failure.class, self.pass.failures, self.seed()))
+            .map(|failure| self.next_try(plan, failure))
             .map(|retry| spent.map_or(retry, |spent| spent.min(retry)));
         if let (Some(spent), None) = (spent, retry) {
             return self.sent_away(progress.map_or(spent, |progress| spent.min(progress)));
         }
+        // Nobody waits for a look at what is missing: a watch tells when it comes.
+        let lane = match &report.failure {
+            Some(failure) if is_missing(plan, failure) => Lane::Resync,
+            _ => Lane::Edit,
+        };
         match (progress, retry) {
             (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
-            (None, Some(retry)) => Outcome::failed_after(retry, Lane::Edit),
+            (None, Some(retry)) => Outcome::failed_after(retry, lane),
             (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
             (None, None) => Outcome::requeue_after(self.next_resync(interval), Lane::Resync),
         }
     }
 
     pub(super) fn failed(&self, failure: &Failure) -> Outcome {
-        if let Some(wait) = failure.retry_after {
-            return self.sent_away(wait);
+        match failure.retry_after {
+            Some(wait) if failure.is_budget_spent() => self.sent_away(wait),
+            asked => {
+                let retry = retry_after(failure.class, self.pass.failures, self.seed());
+                Outcome::failed_after(retry.max(asked.unwrap_or_default()), Lane::Edit)
+            }
         }
-        Outcome::failed_after(
-            retry_after(failure.class, self.pass.failures, self.seed()),
-            Lane::Edit,
-        )
     }
+
+    /// When to come back for a failure: where it is the refusal of a step, when that step may be tried again. What is missing is looked for
+    /// as what a person has to see to: for the little that no watch tells of, such as a node group of others.
+    fn next_try(&self, plan: &Plan, failure: &Failure) -> Duration {
+        let (failures, seed) = (self.pass.failures, self.seed());
+        if is_missing(plan, failure) {
+            return retry_after(Class::Invalid, failures, seed);
+        }
+        let of_steps = match failure.class.needs_a_person() {
+            true => self.world.memory.next_try(&self.owner.uid, seed),
+            false => None,
+        };
+        of_steps.unwrap_or_else(|| retry_after(failure.class, failures, seed))
+    }
+}
+
+/// Whether a failure tells of what a step refers to and does not find.
+fn is_missing(plan: &Plan, failure: &Failure) -> bool {
+    let mut blockers = plan.steps.iter().flat_map(|step| &step.blocked_by);
+    blockers.any(|blocker| matches!(blocker, Blocker::Missing(missing) if missing == failure))
 }
 
 /// Whether a step waits for something that no watch tells of, and that comes by itself.
@@ -121,5 +146,9 @@ pub(crate) fn failure_of(error: &shopkeeper_kube::Error) -> Failure {
         Error::Transient { .. } => Class::Transient,
         Error::Unexpected(_) => Class::Bug,
     };
-    Failure::new(class, error.to_string())
+    let failure = Failure::new(class, error.to_string());
+    match error.retry_after() {
+        Some(asked) => failure.with_retry_after(asked),
+        None => failure,
+    }
 }

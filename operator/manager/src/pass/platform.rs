@@ -24,7 +24,8 @@ use shopkeeper_plan::{
     build,
     facts::SubnetFacts,
     failure::{Class, Failure},
-    observed::Observed,
+    names::OWNER_UID_TAG,
+    observed::{Observation, Observed},
     planner::DeletionPolicy,
     quota::Quotas,
     report,
@@ -33,7 +34,7 @@ use shopkeeper_plan::{
         platform::{self, AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
         policies,
     },
-    resource::ResourceKind,
+    resource::{ResourceKey, ResourceKind},
 };
 
 use super::{
@@ -153,6 +154,7 @@ impl Subject<'_, Platform> {
             .as_ref()
             .map(|resolved| report::of_pod_identity_agent(resolved.cluster.pod_identity_agent));
         let before = self.status();
+        let known_key = self.status_json()["encryption"].take();
         let extend = |observed: &Observed, status: &mut Status| {
             let generation = self.object.metadata.generation;
             if let Some(agent) = &agent {
@@ -160,9 +162,14 @@ impl Subject<'_, Platform> {
                     .conditions
                     .push(status::condition_of(agent, generation));
             }
-            let mut members = resolved
-                .as_ref()
-                .map_or(Value::Null, |resolved| extension(resolved, observed));
+            let mut members = resolved.as_ref().map_or(Value::Null, |resolved| {
+                let mut members = extension(resolved);
+                let key = encryption(resolved, observed, &self.owner.uid, &known_key);
+                if !key.is_null() {
+                    members["encryption"] = key;
+                }
+                members
+            });
             if !retained.is_empty() {
                 members["retained"] = json!(retained);
             }
@@ -264,7 +271,7 @@ fn subnet_selector(declared: &shopkeeper_api::platform::SubnetSelector) -> Selec
 }
 
 /// What a Platform adds to the common status: what was found, for people and for those that run on it.
-fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
+fn extension(resolved: &ResolvedPlatform) -> Value {
     let subnets = |subnets: &[SubnetFacts]| -> Vec<Value> {
         subnets
             .iter()
@@ -297,14 +304,82 @@ fn extension(resolved: &ResolvedPlatform, observed: &Observed) -> Value {
             "fargateProfilesPerCluster": quotas.fargate_profiles_per_cluster,
         });
     }
-    if let Some(arn) = &resolved.existing_key_arn {
-        extension["encryption"] = json!({"keyArn": arn});
-    } else if let Some(key) = build::platform_key(resolved)
-        && let Some(arn) = observed
-            .present(&key)
-            .and_then(|present| present.arn.clone())
-    {
-        extension["encryption"] = json!({"keyArn": arn, "alias": key.name});
-    }
     extension
+}
+
+/// The key that those on the Platform encrypt with.
+fn encryption(resolved: &ResolvedPlatform, observed: &Observed, uid: &str, known: &Value) -> Value {
+    match (&resolved.existing_key_arn, build::platform_key(resolved)) {
+        (Some(arn), _) => json!({"keyArn": arn}),
+        (None, Some(key)) => made_key(&key, observed, uid, known),
+        (None, None) => Value::Null,
+    }
+}
+
+/// The key that the Platform made. While AWS does not tell of it, what was `known` holds: one answer that is missing must not take a key away
+/// from every shop. Likewise where its alias leads to a key that is not ours: everything would be encrypted anew with what others may delete.
+fn made_key(key: &ResourceKey, observed: &Observed, uid: &str, known: &Value) -> Value {
+    match observed.aws.get(key) {
+        Some(Observation::Absent) => Value::Null,
+        Some(Observation::Present(present))
+            if present.tags().get(OWNER_UID_TAG).map(String::as_str) == Some(uid)
+                && present.arn.is_some() =>
+        {
+            json!({"keyArn": present.arn, "alias": key.name})
+        }
+        Some(Observation::Present(_) | Observation::Unknown(_)) | None => known.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shopkeeper_plan::{
+        aws::{AwsResource, KmsKey},
+        observed::{Lifecycle, Present},
+        outputs::Outputs,
+    };
+
+    use super::*;
+
+    fn told(observation: Observation, known: &Value) -> Value {
+        let key = ResourceKey::aws(AwsKind::KmsKey, "alias/shopkeeper-octank");
+        let mut observed = Observed::default();
+        observed.aws.insert(key.clone(), observation);
+        made_key(&key, &observed, "ours", known)
+    }
+
+    fn present(arn: &str, uid: &str) -> Observation {
+        Observation::Present(Box::new(Present {
+            resource: AwsResource::from(KmsKey {
+                tags: [(OWNER_UID_TAG.to_owned(), uid.to_owned())].into(),
+                alias: Some("alias/shopkeeper-octank".to_owned()),
+                description: String::new(),
+                policy: None,
+                rotation_period_days: None,
+                enabled: true,
+            }),
+            lifecycle: Lifecycle::Available,
+            arn: Some(arn.to_owned()),
+            id: None,
+            outputs: Outputs::new(),
+            empty: None,
+            note: None,
+        }))
+    }
+
+    #[test]
+    fn a_key_stays_while_aws_is_silent_and_one_of_others_is_never_taken() {
+        let ours = json!({"keyArn": "arn:ours", "alias": "alias/shopkeeper-octank"});
+        assert_eq!(told(present("arn:ours", "ours"), &Value::Null), ours);
+        for silent in [Class::Throttled, Class::Transient, Class::Denied] {
+            let silent = Observation::Unknown(Failure::new(silent, "no answer"));
+            assert_eq!(told(silent, &ours), ours);
+        }
+        assert_eq!(told(present("arn:theirs", "theirs"), &ours), ours);
+        assert_eq!(
+            told(present("arn:theirs", "theirs"), &Value::Null),
+            Value::Null
+        );
+        assert_eq!(told(Observation::Absent, &ours), Value::Null);
+    }
 }

@@ -236,7 +236,8 @@ impl ComponentBuilder<'_> {
 
     /// Whether pods may get at a resource: at what is there only where it is ours, or a custom resource that names what belongs to others
     /// would open it to its pods, although its adoption is refused. What pods have stays where it is of an earlier custom resource of this
-    /// name, as after a restore. Where AWS does not tell, [`Self::not_known_to_be_ours`] holds the role up.
+    /// name, as after a restore, or has lost its tags: somebody who removes tags takes nothing away from a shop that runs. Where AWS does
+    /// not tell, [`Self::not_known_to_be_ours`] holds the role up.
     fn may_be_granted(&self, resource: &DataResource, role: &str) -> bool {
         let key = resource.key();
         let owner = &self.resolved.owner;
@@ -244,8 +245,11 @@ impl ComponentBuilder<'_> {
             None | Some(Observation::Absent | Observation::Unknown(_)) => true,
             Some(Observation::Present(present)) => {
                 let tags = present.tags();
-                tags.get(OWNER_UID_TAG) == Some(&owner.uid)
-                    || tags.get(OWNER_TAG) == Some(&owner.path()) && self.grants(role, &key)
+                let uid = tags.get(OWNER_UID_TAG);
+                let may_have_been_ours = tags
+                    .get(OWNER_TAG)
+                    .map_or(uid.is_none(), |other| *other == owner.path());
+                uid == Some(&owner.uid) || may_have_been_ours && self.grants(role, &key)
             }
         }
     }

@@ -117,14 +117,14 @@ pub(super) fn as_it_begins(
 }
 
 /// How many nodes a group needs to count as ready: the fewest that it may have; and those that it was asked for, until the first node of
-/// the group that it replaces is cordoned.
+/// the group that it replaces is cordoned for it: others cordon nodes, too, for reasons of their own.
 pub(super) fn least_nodes(key: &ResourceKey, present: &Present, input: &Input<'_>) -> usize {
     let AwsResource::NodeGroup(group) = &present.resource else {
         return 0;
     };
     let takes_over = replaced(key, input).any(|(other, _)| {
         input.observed.nodes.get(&other.name).is_some_and(|nodes| {
-            !nodes.nodes.is_empty() && nodes.nodes.iter().all(|node| !node.unschedulable)
+            !nodes.nodes.is_empty() && nodes.nodes.iter().all(|node| !node.cordoned_by_us)
         })
     });
     let asked = group.desired_size.filter(|_| takes_over);

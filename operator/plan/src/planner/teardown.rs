@@ -445,7 +445,10 @@ pub fn leaves_data(plan: &Plan) -> bool {
             return false;
         };
         match (&step.operation, kind.holding()) {
-            (Operation::Forget, Holding::Data | Holding::UnsavedData) => true,
+            (
+                Operation::Forget | Operation::LeaveBehind(_),
+                Holding::Data | Holding::UnsavedData,
+            ) => true,
             (Operation::AwsDelete { mode }, Holding::Data) => *mode == DeleteMode::Snapshot,
             _ => false,
         }

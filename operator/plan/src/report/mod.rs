@@ -196,7 +196,14 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             condition.message = shorten(&format!("{}; {text}", condition.message));
         }
     }
+    // What is missing is told of by a watch, or looked for slowly: it does not keep what was refused for a moment waiting.
+    let refused = |(step, failure): &&(&Step, &Failure)| {
+        let is =
+            |blocker: &Blocker| matches!(blocker, Blocker::Refused(refused) if refused == *failure);
+        step.blocked_by.iter().any(is)
+    };
     let failure = stalled
+        .or(failures.iter().find(refused))
         .or(failures.first())
         .map(|(_, failure)| (*failure).clone())
         .or_else(|| Some(plan.unseen().next()?.1.clone()));

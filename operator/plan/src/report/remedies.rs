@@ -141,7 +141,7 @@ const ROWS: &[Row] = &[
         "name types that EC2 has here, of the architecture of amiType (aws ec2 describe-instance-type-offerings lists them)"),
     Row(Part::NodeGroup, &["release version", "releaseversion"], Here("releaseVersion"), "choose a release of EKS's image for this version, or leave it out"),
     Row(Part::NodeGroup, &["kubernetes version", "nodegroup version", "parameter version"], Here("version"),
-        "choose one that is not newer than the cluster's, and at most three minor versions older"),
+        "choose the cluster's version (aws eks describe-cluster tells it); only a group that is made anew may have one of the three before it"),
     Row(Part::NodeGroup, &["amitype", "ami type"], Here("amiType"), "choose one that EKS has for this version and these instanceTypes"),
     Row(Part::NodeGroup, &["disksize", "disk size"], Here("diskSize"), "choose more GiB than the image has"),
     Row(Part::NodeGroup, &["taint"], Here("taints"), "correct the taint that EKS names"),
@@ -149,6 +149,7 @@ const ROWS: &[Row] = &[
     Row(Part::NodeGroup, &["subnet", "availability zone"], Here("zones"), "name zones in which the Platform has private subnets"),
     Row(Part::Fargate, &["subnet"], Here("subnets"), "name private subnets of the Platform"),
     // IAM
+    Row(Part::Identity, &["role provided"], Here("existing.roleArn"), "name a role that exists, and that trusts pods.eks.amazonaws.com"),
     Row(Part::Identity, &["maximum policy size", "policysize"], Here("statements"), "write fewer or shorter ones, or bring a role along (type Existing)"),
     Row(Part::Identity, &["policydocument"], Here("statements"), "correct the statement that IAM tells of: actions as service:Action, resources as ARNs"),
 ];

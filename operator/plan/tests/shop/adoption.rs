@@ -365,6 +365,10 @@ fn pods_get_no_rights_to_what_belongs_to_others() {
     let tags = world.thing(&key).present.resource.tags_mut();
     tags.insert(OWNER_UID_TAG.to_owned(), "earlier-uid".to_owned());
     assert!(named(&world, &key));
+    // Somebody has replaced its tags by others.
+    let tags = world.thing(&key).present.resource.tags_mut();
+    tags.retain(|tag, _| !tag.starts_with("shopkeeper.dev/"));
+    assert!(named(&world, &key));
     let tags = world.thing(&key).present.resource.tags_mut();
     tags.insert(
         OWNER_TAG.to_owned(),

@@ -313,8 +313,12 @@ fn no_node_is_cordoned_before_all_nodes_of_the_new_group_are_there() {
         step_of(&plan, &new).changes[0].from,
         "11 of 12 nodes are ready"
     );
-    // Once the first of them is cordoned the autoscaler decides how many there are.
+    // Somebody drains a node, as the autoscaler does. That says nothing of the others.
     observed.nodes.get_mut(&old.name).unwrap().nodes[0].unschedulable = true;
+    let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));
+    assert_eq!(plan.free_steps().count(), 0, "{plan:#?}");
+    // Once the first of them is cordoned for the new group, the autoscaler decides how many there are.
+    observed.nodes.get_mut(&old.name).unwrap().nodes[0].cordoned_by_us = true;
     let plan = world.plan_for(&observed, &(world.wanted.blueprint)(&observed));
     assert!(step_of(&plan, &old).is_free(), "{plan:#?}");
 }

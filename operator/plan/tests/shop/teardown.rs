@@ -262,6 +262,19 @@ fn it_is_known_before_data_is_left_behind() {
     for policy in [Retain, Snapshot, Delete] {
         assert!(!leaves("storefront", policy) && !leaves("platform", policy));
     }
+    // What lost its tags is left with all that is in it, whatever the policy.
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let database = world.key(AwsKind::RdsInstance, "");
+    world.thing(&database).present.resource.tags_mut().clear();
+    world.policies.deletion = Delete;
+    world.deleting = true;
+    let mut left = false;
+    for _ in 0..100 {
+        left |= leaves_data(&world.plan());
+        world.pass();
+        world.tick();
+    }
+    assert!(left && world.aws.contains_key(&database));
     // A block that is taken out leaves a snapshot as well.
     let mut object = read("octank", "orders");
     object["spec"].as_object_mut().unwrap().remove("database");

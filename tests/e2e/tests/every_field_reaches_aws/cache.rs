@@ -40,13 +40,17 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
                     json!("02:00-03:00"),
                     &cache,
                     json!({"snapshotWindow": "02:00-03:00"}),
-                ),
+                )
+                // AWS chose the one before, and chooses no other.
+                .that_stays(),
                 edit(
                     "/cache/maintenanceWindow",
                     json!("sat:05:00-sat:06:00"),
                     &cache,
                     json!({"maintenanceWindow": "sat:05:00-sat:06:00"}),
-                ),
+                )
+                // AWS chose the one before, and chooses no other.
+                .that_stays(),
                 edit(
                     "/cache/autoMinorVersionUpgrade",
                     json!("Disabled"),
@@ -158,6 +162,10 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
                 ),
             ],
         )
+        .await?;
+    // A cache of Valkey does not become one of Redis again.
+    edited
+        .taken_back(Approval::Needed, &["/cache/engine", "/cache/version"])
         .await?;
     Ok(edited.done())
 }

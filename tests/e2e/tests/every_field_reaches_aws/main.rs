@@ -2,7 +2,8 @@
 //!
 //! Proves for CatalogService, OrderService and Platform, from the definitions that the API server serves, that no field is left out: each
 //! is edited and seen in what AWS describes, once the custom resource says of the edited generation that it is Ready and after
-//! approval where it needs one; or it is immutable, and the API server refuses the edit; or another test is named that shows it.
+//! approval where it needs one; or it is immutable, and the API server refuses the edit; or another test is named that shows it. In the end
+//! all edits are taken back, and AWS is as it was but for what it cannot take back.
 //!
 //! Rows R3, R4, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
@@ -56,6 +57,25 @@ struct Edit {
     value: Value,
     view: View,
     expected: Value,
+    /// Whether AWS keeps it when the edit is taken back.
+    stays: bool,
+}
+
+impl Edit {
+    /// What AWS keeps when the edit is taken back.
+    fn that_stays(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+}
+
+/// What an edit changed, as it was before.
+struct Before {
+    at: &'static str,
+    view: View,
+    /// The members that the edit changed.
+    changed: Value,
+    value: Value,
 }
 
 fn edit(at: &'static str, value: Value, view: &View, expected: Value) -> Edit {
@@ -64,6 +84,7 @@ fn edit(at: &'static str, value: Value, view: &View, expected: Value) -> Edit {
         value,
         view: view.clone(),
         expected,
+        stays: false,
     }
 }
 
@@ -79,7 +100,9 @@ struct Edited<'a> {
     shop: &'a Shop,
     definition: &'a Definition,
     subject: Subject,
+    first: Value,
     specification: Value,
+    before: Vec<Before>,
     fields: BTreeSet<String>,
     immutable: BTreeSet<String>,
 }
@@ -96,7 +119,9 @@ impl<'a> Edited<'a> {
             shop,
             definition,
             subject,
+            first: specification.clone(),
             specification,
+            before: Vec::new(),
             fields: BTreeSet::new(),
             immutable: BTreeSet::new(),
         };
@@ -131,23 +156,14 @@ impl<'a> Edited<'a> {
                 "{} is as expected before the edit",
                 edit.at
             );
+            self.keep(edit, before);
             let values = self.definition.values(&specification);
             set(&mut specification, edit.at, edit.value.clone())?;
             fields.extend(changed(&values, &self.definition.values(&specification)));
         }
         let named: Vec<&str> = edits.iter().map(|edit| edit.at).collect();
         let what = named.join(", ");
-        self.apply(&specification).await.context(what.clone())?;
-        match approval {
-            Approval::None => {}
-            Approval::Needed => self
-                .shop
-                .approve(&self.subject)
-                .await
-                .context(what.clone())?,
-        }
-        self.shop
-            .until_ready(&self.subject)
+        self.reach(approval, specification)
             .await
             .context(what.clone())?;
         println!(
@@ -156,8 +172,80 @@ impl<'a> Edited<'a> {
             self.subject,
             began.elapsed().as_secs_f64()
         );
-        self.specification = specification;
         self.fields.extend(fields);
+        Ok(())
+    }
+
+    async fn reach(&mut self, approval: Approval, specification: Value) -> Result<()> {
+        self.apply(&specification).await?;
+        if approval == Approval::Needed {
+            self.shop.approve(&self.subject).await?;
+        }
+        self.shop.until_ready(&self.subject).await?;
+        self.specification = specification;
+        Ok(())
+    }
+
+    /// Of several edits of one place the first one saw what was there at first.
+    fn keep(&mut self, edit: &Edit, value: Value) {
+        let is_same = |before: &Before| {
+            before.at == edit.at && (!edit.at.ends_with('-') || before.changed == edit.expected)
+        };
+        if !edit.stays && !self.before.iter().any(is_same) {
+            self.before.push(Before {
+                at: edit.at,
+                view: edit.view.clone(),
+                changed: edit.expected.clone(),
+                value,
+            });
+        }
+    }
+
+    /// Takes every edit back but those of these places, which AWS cannot take back: what is left out of a specification goes back to what
+    /// it was.
+    async fn take_back(&mut self, approval: Approval, but: &[&str]) -> Result<()> {
+        let mut first = self.first.clone();
+        for at in but {
+            let now = self.specification.pointer(at).cloned().unwrap_or_default();
+            set(&mut first, at, now)?;
+        }
+        self.before
+            .retain(|before| !but.iter().any(|at| before.at.starts_with(at)));
+        ensure!(!self.before.is_empty(), "nothing was edited");
+        self.reach(approval, first).await.context("taken back")
+    }
+
+    /// Whether what the edits changed is as it was before them.
+    async fn is_as_before(&self) -> Result<()> {
+        let mut others = Vec::new();
+        for Before {
+            at,
+            view,
+            changed,
+            value,
+        } in &self.before
+        {
+            let now = part(&self.shop.look(view).await.unwrap_or_default(), changed);
+            let before = part(value, changed);
+            if now != before {
+                others.push(format!("{at} is {now} and was {before}"));
+            }
+        }
+        ensure!(others.is_empty(), "taken back: {others:#?}");
+        Ok(())
+    }
+
+    /// Takes every edit back, and looks at what each of them changed.
+    async fn taken_back(&mut self, approval: Approval, but: &[&str]) -> Result<()> {
+        let began = Instant::now();
+        self.take_back(approval, but).await?;
+        self.is_as_before().await?;
+        println!(
+            "  took back {} edits of {} in {:.1} s",
+            self.before.len(),
+            self.subject,
+            began.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -182,6 +270,23 @@ impl<'a> Edited<'a> {
 
     fn done(self) -> (BTreeSet<String>, BTreeSet<String>) {
         (self.fields, self.immutable)
+    }
+}
+
+/// The members of a value that another one names. What is null may as well be missing.
+fn part(value: &Value, named: &Value) -> Value {
+    let Value::Object(names) = named else {
+        return value.clone();
+    };
+    let members: serde_json::Map<String, Value> = names
+        .iter()
+        .map(|(name, named)| (name.clone(), part(&value[name], named)))
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    if members.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(members)
     }
 }
 

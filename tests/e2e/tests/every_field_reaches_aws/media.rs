@@ -93,5 +93,6 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
             ],
         )
         .await?;
+    edited.taken_back(Approval::Needed, &[]).await?;
     Ok(edited.done())
 }

@@ -153,6 +153,7 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
         )
         .await?;
     moved_to_shared_nodes(&mut edited).await?;
+    edited.taken_back(Approval::None, &[]).await?;
     Ok(edited.done())
 }
 

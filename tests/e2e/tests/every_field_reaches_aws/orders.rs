@@ -61,6 +61,13 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
     first.extend(of_topics(shop).await?);
     edited.edit(Approval::None, first).await?;
     interrupting(shop, &mut edited).await?;
+    // Neither goes down again.
+    edited
+        .taken_back(
+            Approval::Needed,
+            &["/database/rds/storage", "/database/rds/version"],
+        )
+        .await?;
     Ok(edited.done())
 }
 
@@ -81,12 +88,16 @@ async fn of_database(shop: &Shop, subject: &Subject) -> Result<Vec<Edit>> {
             "/database/rds/backupWindow",
             json!("02:00-03:00"),
             json!({"backupWindow": "02:00-03:00"}),
-        ),
+        )
+        // AWS chose the one before, and chooses no other.
+        .that_stays(),
         edit(
             "/database/rds/maintenanceWindow",
             json!("sat:05:00-sat:06:00"),
             json!({"maintenanceWindow": "sat:05:00-sat:06:00"}),
-        ),
+        )
+        // AWS chose the one before, and chooses no other.
+        .that_stays(),
         edit(
             "/database/rds/logExports",
             json!(["postgresql"]),
@@ -265,7 +276,9 @@ async fn of_topics(shop: &Shop) -> Result<Vec<Edit>> {
                 "email sales@octank.example".to_owned(),
                 json!({"pending": true}),
             ),
-        ),
+        )
+        // Nobody can take back what its address has not confirmed: SNS forgets it after two days.
+        .that_stays(),
         subscriber(
             json!({"type": "SMS", "sms": "+15550142", "filterPolicy": {"priority": ["high"]}}),
             subscribed(

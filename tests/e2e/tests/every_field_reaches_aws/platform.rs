@@ -72,7 +72,9 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
             json!("storefront"),
             &key,
             json!({"tags": {"cost-center": "shop", "team": "storefront"}}),
-        ),
+        )
+        // As the field says: it may be somebody else's by then.
+        .that_stays(),
         edit(
             "/network/existing/dataSecurityGroupIds",
             json!([group]),
@@ -93,6 +95,11 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
     })
     .await?;
     who_may_use_it(shop, &mut edited).await?;
+    edited.take_back(Approval::None, &[]).await?;
+    shop.until("edits are taken back", PATIENCE, async || {
+        edited.is_as_before().await
+    })
+    .await?;
     Ok(edited.done())
 }
 

@@ -220,5 +220,15 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
             ],
         )
         .await?;
+    // What a table is ready for only grows.
+    edited
+        .taken_back(
+            Approval::Needed,
+            &[
+                "/products/warmThroughput",
+                "/products/indexes/0/warmThroughput",
+            ],
+        )
+        .await?;
     Ok(edited.done())
 }

@@ -50,8 +50,8 @@ fn told(kind: AwsKind, role: &str, code: &str, said: &str) -> String {
 fn what_aws_says_leads_to_the_field() {
     use AwsKind::{
         CacheParameterGroup, CacheReplicationGroup, CacheSubnetGroup, DynamoDbTable,
-        FargateProfile, IamRole, NodeGroup, RdsInstance, RdsParameterGroup, S3Bucket,
-        SnsSubscription, SnsTopic, SqsQueue,
+        FargateProfile, IamRole, NodeGroup, PodIdentityAssociation, RdsInstance, RdsParameterGroup,
+        S3Bucket, SnsSubscription, SnsTopic, SqsQueue,
     };
     for (kind, role, code, said, field) in [
         (
@@ -69,6 +69,13 @@ fn what_aws_says_leads_to_the_field() {
              EngineVersion=13.3, LicenseModel=postgresql-license. For supported combinations of instance class and database engine \
              version, see the documentation.",
             "spec.database.rds.instanceClass",
+        ),
+        (
+            PodIdentityAssociation,
+            "identity.association",
+            "InvalidParameterException",
+            "Role provided in the request does not exist.",
+            "spec.identity.existing.roleArn",
         ),
         (
             RdsInstance,

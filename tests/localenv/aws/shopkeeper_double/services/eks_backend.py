@@ -191,7 +191,9 @@ class EksBackend(ClusterBackend):
             if p.get("version") or p.get("releaseVersion"):
                 raise invalid_parameter("You cannot specify a version for a node group with a custom AMI")
         else:
-            version = p.get("version") or values["version"]
+            # "If no version is specified, then the node group will be updated to match the cluster's current Kubernetes version":
+            # the call's own text promises the group's version where it names no release either.
+            version = p.get("version") or (cluster.version if p.get("releaseVersion") else values["version"])
             if version not in (cluster.version, values["version"]):
                 raise invalid_parameter(
                     f"Nodegroup Kubernetes version should be equal to Cluster kubernetes version {cluster.version} or "
