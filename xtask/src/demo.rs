@@ -147,7 +147,7 @@ async fn build_operator(clock: &Clock) -> Result<()> {
     if std::env::var_os("SHOPKEEPER_BIN").is_some() {
         return Ok(());
     }
-    clock.say("building the operator: about 15 minutes the first time, with AWS's SDKs");
+    clock.say("building the operator, if it has changed: about 15 minutes the first time, with AWS's SDKs");
     let command = repository::cargo(&repository::BUILD_OPERATOR)?;
     let status = tokio::process::Command::from(command)
         .stdin(Stdio::null())
@@ -275,11 +275,15 @@ To look around, in another terminal:
   kubectl delete orderservice orders -n {NAMESPACE}
 
   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  aws rds describe-db-instances          # or any AWS SDK
+  aws rds describe-db-instances          # the AWS CLI v2, or any AWS SDK
   curl {endpoint}/_double/inventory      # everything at once
   curl '{endpoint}/_double/calls?write=true'
 
   curl http://127.0.0.1:{port}/metrics   # the operator's metrics; /healthz and /readyz beside them
+
+The operator is a process here and no pod. Nodes are simulated and come one by one: FailedScheduling at the beginning is as it should be, and
+so is FailedGetResourceMetric, since nothing measures pods that do not run. To apply a file again after edits:
+  kubectl apply --server-side --force-conflicts -f examples/octank
 
 Logs of every process are in {logs}",
         kubeconfig = environment.kubeconfig_path().display(),

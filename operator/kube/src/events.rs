@@ -34,7 +34,8 @@ const SHORT_BYTES: usize = 128;
 const NAME_BYTES: usize = 253 - 17;
 /// How often a repeated event is written, and how long it is remembered after its last repetition: client-go's six minutes.
 const SERIES_INTERVAL: Duration = Duration::from_secs(6 * 60);
-/// New events an object may have at once, and how long until it may have another: client-go's spam filter.
+/// New events of one reason that an object may have at once, and how long until it may have another: client-go's spam filter, but for the
+/// reason. What is made for a large shop would use up what is there for the deletion of its database.
 const BURST: f64 = 25.0;
 const REFILL: Duration = Duration::from_secs(5 * 60);
 
@@ -88,7 +89,8 @@ struct Allowance {
 #[derive(Debug, Default)]
 struct Memory {
     known: HashMap<u64, Known>,
-    allowances: HashMap<String, Allowance>,
+    /// By object and reason.
+    allowances: HashMap<(String, String), Allowance>,
 }
 
 /// Whether an event may be dropped.
@@ -172,7 +174,7 @@ impl Recorder {
         let key = key_of(regarding, event);
         let action = {
             let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.decide(key, regarding, weight, Instant::now())
+            memory.decide(key, regarding, &event.reason, weight, Instant::now())
         };
         match action {
             Action::Nothing => Ok(()),
@@ -278,6 +280,7 @@ impl Memory {
         &mut self,
         key: u64,
         regarding: &ObjectReference,
+        reason: &str,
         weight: Weight,
         now: Instant,
     ) -> Action {
@@ -307,7 +310,8 @@ impl Memory {
             .clone()
             .or_else(|| regarding.name.clone())
             .unwrap_or_default();
-        let allowance = self.allowances.entry(object).or_insert(Allowance {
+        let of_reason = (object, reason.to_owned());
+        let allowance = self.allowances.entry(of_reason).or_insert(Allowance {
             tokens: BURST,
             at: now,
         });
@@ -381,7 +385,7 @@ mod tests {
     }
 
     fn decide(memory: &mut Memory, note: &str, now: Instant) -> Action {
-        let action = memory.decide(key(note), &storefront(), Weight::Progress, now);
+        let action = memory.decide(key(note), &storefront(), "Created", Weight::Progress, now);
         if action == Action::Create {
             memory.known.insert(
                 key(note),
@@ -440,9 +444,21 @@ mod tests {
         assert_eq!(created, 25);
         let last = (key("stays in AWS"), &storefront());
         assert_eq!(
-            memory.decide(last.0, last.1, Weight::InAnyCase, start),
+            memory.decide(last.0, last.1, "Created", Weight::InAnyCase, start),
             Action::Create,
             "what is told for the last time is no flood"
+        );
+        let of_another = (key("going"), &storefront());
+        assert_eq!(
+            memory.decide(
+                of_another.0,
+                of_another.1,
+                "Deleting",
+                Weight::Progress,
+                start
+            ),
+            Action::Create,
+            "what was made leaves room for what is deleted"
         );
         assert_eq!(decide(&mut memory, "later", start + REFILL), Action::Create);
         assert_eq!(

@@ -67,29 +67,44 @@ pub(super) fn double(session: &mut Session) -> Result<Outcome> {
 /// They are named one by one over the whole workspace, not by their package: cargo settles the features of dependencies for
 /// the packages it is asked for, and would build the AWS SDKs once more for the scenarios alone.
 pub(super) fn e2e(session: &mut Session) -> Result<Outcome> {
-    let scenarios = scenarios()?;
-    if scenarios.is_empty() {
+    let all = scenarios()?;
+    if all.is_empty() {
         bail!("there are no scenarios in tests/e2e/tests");
     }
-    repository::run(&mut repository::cargo(&[
+    let chosen = chosen(&all, session.filter.as_deref());
+    if chosen.is_empty() {
+        bail!("no scenario has that name; there are {}", all.join(", "));
+    }
+    let with_chosen = |arguments: &[&str]| -> Result<Command> {
+        let mut command = repository::cargo(arguments)?;
+        for scenario in &chosen {
+            command.args(["--test", scenario]);
+        }
+        Ok(command)
+    };
+    repository::run(&mut with_chosen(&[
         "build",
         "--workspace",
-        "--all-targets",
+        "--bin",
+        "shopkeeper",
     ])?)?;
     let python = session.python()?;
-    let mut command = repository::cargo(&["test", "--workspace", "--no-fail-fast"])?;
-    for scenario in &scenarios {
-        command.args(["--test", scenario]);
-    }
+    let mut command = with_chosen(&["test", "--workspace", "--no-fail-fast"])?;
     command
         .env("SHOPKEEPER_PYTHON", python)
         .args(["--", "--test-threads", SCENARIOS_AT_ONCE]);
-    command.args(&session.filter);
     repository::run(&mut command)?;
     Ok(Outcome::Passed(format!(
-        "{} files of scenarios",
-        scenarios.len()
+        "{} of {} files of scenarios",
+        chosen.len(),
+        all.len()
     )))
+}
+
+/// The files of scenarios whose names have the filter in them.
+fn chosen<'a>(all: &'a [String], filter: Option<&str>) -> Vec<&'a String> {
+    let is_chosen = |name: &&String| filter.is_none_or(|filter| name.contains(filter));
+    all.iter().filter(is_chosen).collect()
 }
 
 /// The test targets of tests/e2e.
@@ -137,6 +152,14 @@ mod tests {
             write(path);
         }
         assert_eq!(targets_in(folder.path()).unwrap(), ["one", "two"]);
+    }
+
+    #[test]
+    fn a_filter_chooses_files_and_none_where_it_is_misspelt() {
+        let all = ["edits_reach_aws".to_owned(), "operator_survives".to_owned()];
+        assert_eq!(chosen(&all, None).len(), 2);
+        assert_eq!(chosen(&all, Some("edits")), [&all[0]]);
+        assert!(chosen(&all, Some("edit_reaches")).is_empty());
     }
 
     #[test]

@@ -9,10 +9,11 @@ use shopkeeper_api::{
 };
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
+    aws::Holding,
     blueprint::Blueprint,
     inventory,
     observed::{Observed, Weight},
-    plan::{Action, Operation, Plan, Step},
+    plan::{Action, DeleteMode, Operation, Plan, Step},
     planner::{DeletionPolicy, Inventory},
     report::{self, ConditionDraft, Report},
     resource::ResourceKind,
@@ -111,10 +112,27 @@ fn words(step: &Step) -> (&'static str, String) {
             "Replacing",
             format!("{}: deleting what was replaced{usually}", step.key),
         ),
+        (Operation::AwsDelete { mode }, Action::Delete)
+            if *mode == DeleteMode::Snapshot && holds_data(step) =>
+        {
+            // AWS cuts long names, and adds what tells this deletion from others: the log has it in full.
+            let last = format!(
+                "with a last snapshot or backup, {}-final-...",
+                step.key.name
+            );
+            (
+                "Deleting",
+                format!("{}: deleting{usually}, {last}", step.key),
+            )
+        }
         (_, Action::Delete) => ("Deleting", format!("{}: deleting{usually}", step.key)),
         (_, Action::Adopt) => ("Adopted", format!("{}: adopted", step.key)),
         (_, Action::Retain | Action::Wait) => ("Retained", format!("{}: kept", step.key)),
     }
+}
+
+fn holds_data(step: &Step) -> bool {
+    matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::Data)
 }
 
 /// Tells what stays in AWS although the custom resource goes: as the policy asks, or because it is not ours any more.

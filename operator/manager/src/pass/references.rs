@@ -18,8 +18,8 @@ use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     resolve::{
-        AbsentCallers, HasPorts, References, Resolve, ServiceFacts, ServiceKey, frontend_of,
-        routes_come_from,
+        AbsentCallers, HasPorts, References, Resolve, ServiceFacts, ServiceKey, ServicePort,
+        frontend_of, routes_come_from,
     },
 };
 
@@ -278,14 +278,22 @@ fn absent_callers<K: Resolve>(object: &K, namespace: &str, stores: &Stores) -> A
 fn service(key: &ServiceKey, world: &World) -> Option<ServiceFacts> {
     let stores = &world.stores;
     let object = ObjectKey::namespaced(key.namespace.clone(), key.name.clone());
-    let ports = match key.kind {
-        ServiceKind::CatalogService => stores.catalog_services.get(&object)?.service_ports(),
-        ServiceKind::OrderService => stores.order_services.get(&object)?.service_ports(),
+    let (ports, is_going) = match key.kind {
+        ServiceKind::CatalogService => told(&*stores.catalog_services.get(&object)?),
+        ServiceKind::OrderService => told(&*stores.order_services.get(&object)?),
     };
     Some(ServiceFacts {
         ports,
         name_taken_by: names::taken_by(world, key),
+        is_going,
     })
+}
+
+fn told<K: Managed + HasPorts>(service: &K) -> (Vec<ServicePort>, bool) {
+    (
+        service.service_ports(),
+        service.meta().deletion_timestamp.is_some(),
+    )
 }
 
 /// Where the packets of those come from who serve the routes that lead to a service.

@@ -69,6 +69,10 @@ impl<K: Scoped> Subject<'_, K> {
         let generation = self.object.meta().generation;
         let status = status::reported(&before, report, generation, self.requested());
         extend(&mut whole, to_json(&status)?);
+        // Nothing is planned now. What was approved stays.
+        if let Some(waiting) = whole.pointer_mut("/plan/waitingForApproval") {
+            *waiting = Value::Bool(false);
+        }
         self.write(whole).await?;
         if news(&before, report) {
             events::readiness(self, report).await;

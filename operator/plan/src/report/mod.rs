@@ -175,7 +175,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         }
         conditions.push(draft(condition::READY, "True", reason::DRIFTED, &message));
     } else if let Some(text) = not_observed(plan, |_| true) {
-        let message = format!("{} resources are as declared; {text}", plan.unchanged);
+        let message = format!("{}; {text}", as_declared(plan));
         conditions.push(draft(
             condition::READY,
             "True",
@@ -187,7 +187,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             condition::READY,
             "True",
             reason::SUCCEEDED,
-            &format!("{} resources are as declared", plan.unchanged),
+            &as_declared(plan),
         ));
     }
     // Until the custom resource is gone: after that only an event tells of it.
@@ -213,6 +213,13 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
         conditions,
         failure,
         ready,
+    }
+}
+
+fn as_declared(plan: &Plan) -> String {
+    match plan.unchanged {
+        1 => "1 resource is as declared".to_owned(),
+        many => format!("{many} resources are as declared"),
     }
 }
 

@@ -49,6 +49,13 @@ pub(super) fn find_port<'a>(
         .with_remedy("create it, or correct the name")
     })?;
     check_name(key, service, field)?;
+    if service.is_going {
+        return Err(Failure::new(
+            Class::NotReady,
+            format!("{field} names {key}, which is being deleted"),
+        )
+        .with_remedy("take it out here, or create the other one again"));
+    }
     let found = match port {
         Some(name) => service.ports.iter().find(|port| port.name == name),
         None => service.ports.first(),

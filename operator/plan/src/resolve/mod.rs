@@ -297,6 +297,8 @@ pub struct ServiceFacts {
     pub ports: Vec<ServicePort>,
     /// Who has its name, where that is not the service itself: whatever is called so leads to the pods of that one.
     pub name_taken_by: Option<String>,
+    /// Whether it is being deleted: its pods go first.
+    pub is_going: bool,
 }
 
 /// A port of a Service.

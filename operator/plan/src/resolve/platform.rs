@@ -129,7 +129,7 @@ fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFact
                 "there is no EKS cluster {name} in {}",
                 platform.spec.aws.region
             ),
-            "correct the name or spec.aws.region",
+            "make it, or delete this Platform and apply it with the right cluster and region: neither can be changed",
         )
     })?;
     if cluster.status != "ACTIVE" && cluster.status != "UPDATING" {

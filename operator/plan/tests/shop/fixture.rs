@@ -131,6 +131,7 @@ pub fn references(shop: &str) -> References {
         (
             key,
             ServiceFacts {
+                is_going: false,
                 ports,
                 name_taken_by: None,
             },

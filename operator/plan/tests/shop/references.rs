@@ -158,6 +158,25 @@ fn a_route_to_a_service_that_is_gone_stays_and_all_else_goes_on() {
 }
 
 #[test]
+fn a_route_to_a_service_that_is_being_deleted_is_told_at_once() {
+    let object = read("octank", "storefront");
+    let mut world = World::settled(want("octank", &object));
+    let mut going = references("octank");
+    for (key, service) in &mut going.services {
+        service.is_going = key.kind == ServiceKind::CatalogService;
+    }
+    world.wanted = storefront(&object, &going);
+    world.run();
+    let (status, reason, message) = condition(&world, "EdgeReady");
+    assert_eq!((&*status, &*reason), ("False", "DependencyNotReady"));
+    assert!(
+        message.contains("CatalogService shop/catalog, which is being deleted"),
+        "{message}"
+    );
+    is_at_rest(&mut world);
+}
+
+#[test]
 fn what_somebody_changes_meanwhile_is_still_told_as_drift() {
     let object = read("octank", "storefront");
     let mut world = World::settled(want("octank", &object));

@@ -14,7 +14,10 @@ mod orders;
 mod platform;
 mod tables;
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::FutureExt as _;
@@ -69,7 +72,7 @@ impl Edit {
     }
 }
 
-/// What an edit changed, as it was before.
+/// What an edit changed, as it was at first.
 struct Before {
     at: &'static str,
     view: View,
@@ -102,6 +105,8 @@ struct Edited<'a> {
     subject: Subject,
     first: Value,
     specification: Value,
+    /// The first looks at what was edited.
+    looks: BTreeMap<String, Value>,
     before: Vec<Before>,
     fields: BTreeSet<String>,
     immutable: BTreeSet<String>,
@@ -121,6 +126,7 @@ impl<'a> Edited<'a> {
             subject,
             first: specification.clone(),
             specification,
+            looks: BTreeMap::new(),
             before: Vec::new(),
             fields: BTreeSet::new(),
             immutable: BTreeSet::new(),
@@ -186,17 +192,15 @@ impl<'a> Edited<'a> {
         Ok(())
     }
 
-    /// Of several edits of one place the first one saw what was there at first.
-    fn keep(&mut self, edit: &Edit, value: Value) {
-        let is_same = |before: &Before| {
-            before.at == edit.at && (!edit.at.ends_with('-') || before.changed == edit.expected)
-        };
-        if !edit.stays && !self.before.iter().any(is_same) {
+    /// What an edit changes was first as the first look at its view told.
+    fn keep(&mut self, edit: &Edit, now: Value) {
+        let first = self.looks.entry(format!("{:?}", edit.view)).or_insert(now);
+        if !edit.stays {
             self.before.push(Before {
                 at: edit.at,
                 view: edit.view.clone(),
                 changed: edit.expected.clone(),
-                value,
+                value: part(first, &edit.expected),
             });
         }
     }
@@ -226,9 +230,8 @@ impl<'a> Edited<'a> {
         } in &self.before
         {
             let now = part(&self.shop.look(view).await.unwrap_or_default(), changed);
-            let before = part(value, changed);
-            if now != before {
-                others.push(format!("{at} is {now} and was {before}"));
+            if now != *value {
+                others.push(format!("{at} is {now} and was {value}"));
             }
         }
         ensure!(others.is_empty(), "taken back: {others:#?}");
