@@ -48,6 +48,8 @@ pub struct Since {
     pub states: Instant,
     /// Of calls for settings.
     pub settings: Instant,
+    /// Of calls for settings that tell of other resources as well: nothing from before this one was changed.
+    pub shared_settings: Instant,
     /// Of descriptions of all resources of a kind; `None` where the resource is to be asked for by its name.
     pub listings: Option<Instant>,
     /// The same of descriptions that tell settings.
@@ -61,6 +63,7 @@ impl Since {
         Self {
             states: moment,
             settings: moment,
+            shared_settings: moment,
             listings: None,
             setting_listings: None,
         }
@@ -209,6 +212,13 @@ pub(crate) fn listings_since(is_setting: bool) -> Option<Instant> {
     } else {
         looking.listings
     }
+}
+
+/// Since when settings serve the look that is being made that were asked for by another one, if one is.
+pub(crate) fn shared_since() -> Option<Instant> {
+    LOOKING
+        .try_with(|looking| looking.since.shared_settings)
+        .ok()
 }
 
 /// The look that is being made used something that was asked for then.
