@@ -231,8 +231,7 @@ async fn one_listing_of_a_topic_serves_all_of_its_subscriptions_also_once_it_is_
     converge(&double, &account, topic("buy")).await;
     let mut keys = BTreeSet::new();
     for number in 0..24 {
-        let subscribed =
-            subscription(SubscriptionProtocol::Sms, &format!("+3110000{number:04}"));
+        let subscribed = subscription(SubscriptionProtocol::Sms, &format!("+3110000{number:04}"));
         account.create(&subscribed.clone().into()).await.unwrap();
         keys.insert(ResourceKey::aws(
             AwsKind::SnsSubscription,

@@ -188,12 +188,10 @@ impl SubscriptionApi<'_> {
         };
         let list = || list(self.0.sns.clone(), topic_arn.to_owned());
         let of_topic = self.0.topic_subscriptions.of(topic_arn, list).await?;
-        Ok(of_topic
-            .iter()
-            .find_map(|subscription| {
-                let named = named(subscription)?;
-                Some((subscription.clone(), named))
-            }))
+        Ok(of_topic.iter().find_map(|subscription| {
+            let named = named(subscription)?;
+            Some((subscription.clone(), named))
+        }))
     }
 
     async fn attributes(&self, arn: &str) -> Result<Option<HashMap<String, String>>, Failure> {

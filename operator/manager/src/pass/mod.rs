@@ -391,7 +391,11 @@ impl<K: Scoped> Subject<'_, K> {
         // What people decide on is not to rest on an old look either: one that is not empty is kept.
         let shown = decisions::shown(&self.status(), &self.owner).hash;
         let is_asked_first = plan.decisions.hash.is_some() && plan.decisions.hash != shown;
-        for step in plan.steps.iter().filter(|step| is_asked_first && goes_if_empty(step)) {
+        for step in plan
+            .steps
+            .iter()
+            .filter(|step| is_asked_first && goes_if_empty(step))
+        {
             let observer = &site.session.observer;
             any |= observer.forget_older(&step.key, &site.scope, lately).await;
         }
@@ -470,7 +474,8 @@ impl<K: Scoped> Subject<'_, K> {
 
 /// Whether a step waits for approval that only deletes what is empty.
 fn goes_if_empty(step: &Step) -> bool {
-    let holds_data = matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::UnsavedData);
+    let holds_data =
+        matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::UnsavedData);
     let is_deleted = matches!(
         step.operation,
         Operation::AwsDelete {

@@ -23,7 +23,7 @@ pub(super) fn approves_what_was_shown(input: &Input<'_>) -> bool {
 }
 
 /// What became of what was approved, where that is something else than what is done: of what is approved now (`is_new`), or as it was told
-/// before while anything of that is left.
+/// before, for as long as the plan waits or is under way.
 pub(super) fn changed(
     granted: &[Decision],
     under_way: &[Decision],
@@ -48,7 +48,9 @@ pub(super) fn changed(
             if let (true, Some(waiting)) = (is_shown, &now.waiting) {
                 let now = quoted(&report::change(waiting));
                 let effect = waiting.effect.label();
-                texts.push(format!("{was}, and would by now be {now} ({effect}), which is asked for again"));
+                texts.push(format!(
+                    "{was}, and would by now be {now} ({effect}), which is asked for again"
+                ));
             }
         } else if is_shown && under_way.iter().all(|other| other.key != *key) {
             texts.push(format!("{was}, which is not needed any more"));
@@ -59,16 +61,16 @@ pub(super) fn changed(
         for step in asked.iter().filter_map(|asked| asked.waiting.as_ref()) {
             if !is_known(&step.key) {
                 let change = quoted(&report::change(step));
-                texts.push(format!("{}: {change} has come, which is asked for", step.key));
+                texts.push(format!(
+                    "{}: {change} has come, which is asked for",
+                    step.key
+                ));
             }
         }
     }
     if texts.is_empty() {
-        let is_left = granted.iter().any(|decision| {
-            asked.iter().any(|asked| asked.whole.key == decision.key)
-                || under_way.iter().any(|other| other.key == decision.key)
-        });
-        return input.shown.changed.clone().filter(|_| is_left && !is_new);
+        let is_over = is_new || (asked.is_empty() && under_way.is_empty());
+        return input.shown.changed.clone().filter(|_| !is_over);
     }
     let text = format!(
         "the plan changed after {} was approved: {}",

@@ -65,7 +65,10 @@ fn nothing_that_cannot_be_delivered_is_lost() {
     let statements = dead.policy.unwrap()["Statement"].take();
     assert_eq!(statements.as_array().unwrap().len(), 1);
     let statement = &statements[0];
-    assert_eq!(statement["Principal"], json!({"Service": "sns.amazonaws.com"}));
+    assert_eq!(
+        statement["Principal"],
+        json!({"Service": "sns.amazonaws.com"})
+    );
     assert_eq!(statement["Action"], "sqs:SendMessage");
     assert_eq!(statement["Resource"], format!("{LETTERS}ship_dead"));
     assert_eq!(
@@ -93,7 +96,10 @@ fn the_dead_letters_of_a_topic_meet_no_queue_whatever_that_is_called() {
         let mut object = orders(&[]);
         let queues = &mut object["spec"]["notifications"]["queues"];
         queues.as_array_mut().unwrap().push(json!({"name": name}));
-        assert!(World::new(want("octank", &object)).run().is_empty(), "{name}");
+        assert!(
+            World::new(want("octank", &object)).run().is_empty(),
+            "{name}"
+        );
     }
     // Names have room in SQS, and stay apart, however long they are.
     let mut object = orders(&[("name", json!("s".repeat(40)))]);
@@ -152,8 +158,10 @@ fn who_does_not_want_them_has_none() {
     assert_eq!(queue(&settled(&off), "ship_dead"), None);
     assert_eq!(subscription(&settled(&off), "|sms|").dead_letter_arn, None);
     let nobody = [("subscribers", json!([]))];
-    for (members, before) in [(&off, "update SnsSubscription"), (&nobody, "delete SnsSubscription")]
-    {
+    for (members, before) in [
+        (&off, "update SnsSubscription"),
+        (&nobody, "save and delete SnsSubscription"),
+    ] {
         // Empty, it goes without being asked for: nobody uses it, and the subscription does not lead to it any more.
         let mut world = without_dead_letters(members, true);
         assert!(world.run().is_empty());

@@ -36,7 +36,11 @@ fn a_database_of_another_engine_is_one_refusal_and_nothing_is_asked_for() {
     world.wanted = want("octank", &object);
     let plan = world.run();
     let database = world.key(AwsKind::RdsInstance, "");
-    let steps: Vec<_> = plan.steps.iter().filter(|step| step.key == database).collect();
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .filter(|step| step.key == database)
+        .collect();
     let [step] = steps.as_slice() else {
         panic!("{steps:#?}")
     };
@@ -51,22 +55,43 @@ fn a_database_of_another_engine_is_one_refusal_and_nothing_is_asked_for() {
     assert!(
         failure.remedy.contains("restore the engine")
             && failure.remedy.contains("restore the name")
-            && failure.remedy.contains("or take it out of the specification"),
+            && failure
+                .remedy
+                .contains("or take it out of the specification"),
         "{failure:?}"
     );
-    assert_eq!(plan.approval_hash(), None, "nothing is asked for that AWS refuses");
+    assert_eq!(
+        plan.approval_hash(),
+        None,
+        "nothing is asked for that AWS refuses"
+    );
     assert!(
         world.log.iter().all(|line| !line.contains("RdsInstance")),
         "{:#?}",
         world.log
     );
     // What does not depend on it goes on.
-    assert!(world.log.iter().any(|line| line.starts_with("update SnsTopic")), "{:#?}", world.log);
+    assert!(
+        world
+            .log
+            .iter()
+            .any(|line| line.starts_with("update SnsTopic")),
+        "{:#?}",
+        world.log
+    );
     let observed = world.observe();
     let blueprint = (world.wanted.blueprint)(&observed);
     let report = report::of_plan(&plan, &blueprint, &observed, false);
-    let stalled = report.conditions.iter().find(|it| it.r#type == "Stalled").unwrap();
-    assert!(stalled.message.contains("AWS cannot change engine"), "{}", stalled.message);
+    let stalled = report
+        .conditions
+        .iter()
+        .find(|it| it.r#type == "Stalled")
+        .unwrap();
+    assert!(
+        stalled.message.contains("AWS cannot change engine"),
+        "{}",
+        stalled.message
+    );
 
     // As the remedies say: restored, it goes on.
     world.wanted = want("octank", &orders(&[("backupRetentionDays", json!(21))]));
@@ -90,5 +115,8 @@ fn what_is_made_again_when_it_is_deleted_says_so() {
     let Blocker::Refused(failure) = &step.blocked_by[0] else {
         panic!("{step:#?}")
     };
-    assert_eq!(failure.remedy, "delete the resource in AWS, and it is made again");
+    assert_eq!(
+        failure.remedy,
+        "delete the resource in AWS, and it is made again"
+    );
 }

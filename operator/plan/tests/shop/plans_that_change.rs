@@ -57,7 +57,10 @@ fn set_class(world: &mut World, class: &str) -> ResourceKey {
 }
 
 fn class(world: &World) -> String {
-    match &world.aws[&world.key(AwsKind::RdsInstance, "")].present.resource {
+    match &world.aws[&world.key(AwsKind::RdsInstance, "")]
+        .present
+        .resource
+    {
         AwsResource::RdsInstance(found) => found.instance_class.clone(),
         _ => unreachable!(),
     }
@@ -85,12 +88,19 @@ fn what_is_as_it_was_shown_is_approved_and_what_is_not_is_told() {
     );
     assert_eq!(plan.decisions.changed.as_deref(), Some(told.as_str()));
     assert_eq!(plan.decisions.last_approval, Some(hash));
-    assert!(ready(&world, &plan).contains(&told), "{}", ready(&world, &plan));
+    assert!(
+        ready(&world, &plan).contains(&told),
+        "{}",
+        ready(&world, &plan)
+    );
     // It is told for as long as something of what was approved is under way, and no longer.
     let plan = world.pass();
     assert_eq!(plan.decisions.changed.as_deref(), Some(told.as_str()));
     let last = world.run();
-    assert!(last.is_empty() && last.decisions.changed.is_none(), "{last:#?}");
+    assert!(
+        last.is_empty() && last.decisions.changed.is_none(),
+        "{last:#?}"
+    );
     assert_eq!(class(&world), "db.r7g.xlarge");
     assert!(world.aws.contains_key(&audit));
     assert!(!world.inventory.contains_key(&audit), "it was handed back");
@@ -106,15 +116,24 @@ fn what_was_not_shown_is_asked_for_under_a_hash_of_its_own() {
     assert_eq!(waiting(&plan), [&database], "{plan:#?}");
     assert!(plan.approval_hash().is_some() && plan.approval_hash() != hash);
     let told = ready(&world, &plan);
-    assert!(!world.aws.contains_key(&audit), "that was approved");
     assert_eq!(class(&world), "db.r7g.8xlarge");
     assert!(
-        told.contains("was approved `instanceClass db.r7g.large -> db.r7g.xlarge`, and would by now be")
-            && told.contains("`instanceClass db.r7g.8xlarge -> db.r7g.xlarge` (Failover), which is asked for again"),
+        told.contains(
+            "was approved `instanceClass db.r7g.large -> db.r7g.xlarge`, and would by now be"
+        ) && told.contains(
+            "`instanceClass db.r7g.8xlarge -> db.r7g.xlarge` (Failover), which is asked for again"
+        ),
         "{told}"
+    );
+    // What is left over goes after all that is wanted, and needs no second approval.
+    assert!(
+        plan.decisions
+            .approved()
+            .any(|decision| decision.key == audit)
     );
     world.approved = plan.approval_hash();
     assert!(world.run().is_empty());
+    assert!(!world.aws.contains_key(&audit));
 }
 
 #[test]
@@ -131,7 +150,7 @@ fn an_empty_queue_that_was_approved_to_go_is_no_approval_to_delete_what_came() {
 
 #[test]
 fn what_is_not_needed_any_more_and_what_has_come_is_told() {
-    let (mut world, audit) = approved();
+    let (mut world, _) = approved();
     let database = set_class(&mut world, "db.r7g.xlarge");
     let AwsResource::RdsInstance(found) = &mut world.thing(&database).present.resource else {
         unreachable!()
@@ -139,13 +158,20 @@ fn what_is_not_needed_any_more_and_what_has_come_is_told() {
     found.port = 5433;
     let plan = world.pass();
     let told = plan.decisions.changed.clone().unwrap();
-    assert!(told.contains("would by now be `port 5433 -> 5432` (Restart)"), "{told}");
-    world.aws.remove(&audit);
+    assert!(
+        told.contains("would by now be `port 5433 -> 5432` (Restart)"),
+        "{told}"
+    );
 
     let (mut world, audit) = approved();
-    world.aws.remove(&audit);
+    set_class(&mut world, "db.r7g.xlarge");
     let told = world.pass().decisions.changed.unwrap();
-    assert!(told.contains("was approved `to be deleted`, which is not needed any more"), "{told}");
+    assert!(
+        told.contains("was approved `instanceClass db.r7g.large -> db.r7g.xlarge`, which is not needed any more"),
+        "{told}"
+    );
+    assert!(world.run().is_empty());
+    assert!(!world.aws.contains_key(&audit));
 }
 
 #[test]
@@ -159,7 +185,13 @@ fn a_hash_approves_nothing_twice_and_nothing_that_was_never_shown() {
     let database = set_class(&mut world, "db.r7g.large");
     let plan = world.plan();
     assert_eq!(waiting(&plan), [&database]);
-    assert_eq!((plan.decisions.changed.as_ref(), plan.decisions.outdated.as_ref()), (None, None));
+    assert_eq!(
+        (
+            plan.decisions.changed.as_ref(),
+            plan.decisions.outdated.as_ref()
+        ),
+        (None, None)
+    );
 
     // Another generation is another plan, whatever the status still shows.
     let (mut world, _) = approved();
@@ -169,7 +201,10 @@ fn a_hash_approves_nothing_twice_and_nothing_that_was_never_shown() {
     assert_eq!(waiting(&plan).len(), 2);
     let outdated = plan.decisions.outdated.clone().unwrap();
     assert!(
-        outdated.contains(&format!("={} approves nothing", world.approved.as_ref().unwrap())),
+        outdated.contains(&format!(
+            "={} approves nothing",
+            world.approved.as_ref().unwrap()
+        )),
         "{outdated}"
     );
     assert!(ready(&world, &plan).ends_with(&outdated));
