@@ -117,7 +117,7 @@ pub const MAX_RECEIVES: i32 = 5;
 pub const VISIBILITY_TIMEOUT_SECONDS: i32 = 30;
 /// `notifications.queues[].retentionSeconds`.
 pub const QUEUE_RETENTION_SECONDS: i32 = 345_600;
-/// `notifications.queues[].deadLetterRetentionSeconds`.
+/// `notifications.queues[].deadLetterRetentionSeconds`, and the same of topics.
 pub const DEAD_LETTER_RETENTION_SECONDS: i32 = 1_209_600;
 /// `notifications.queues[].receiveWaitSeconds`.
 pub const RECEIVE_WAIT_SECONDS: i32 = 20;

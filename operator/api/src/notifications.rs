@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Toggle, pattern, schema};
 
-/// SNS topics, who hears of them, and the SQS queues of this service. All are encrypted with the Platform's key, and every queue
-/// has a dead-letter queue.
+/// SNS topics, who hears of them, and the SQS queues of this service. All are encrypted with the Platform's key. What cannot be delivered
+/// to a subscriber, and what was received too often from a queue, is kept in dead-letter queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -48,7 +48,9 @@ pub enum DeliveryType {
     validation = Rule::new("(has(self.type) ? self.type : 'Standard') == (has(oldSelf.type) ? oldSelf.type : 'Standard')")
         .message("type is immutable: add a topic under a new name"),
     validation = Rule::new("!has(self.type) || self.type != 'FIFO' || !has(self.subscribers) || self.subscribers.all(s, s.type == 'Queue')")
-        .message("a FIFO topic delivers to queues only: set the topic's type to Standard, or its subscribers' type to Queue")
+        .message("a FIFO topic delivers to queues only: set the topic's type to Standard, or its subscribers' type to Queue"),
+    validation = Rule::new("!has(self.deadLetterRetentionSeconds) || !has(self.deadLetters) || self.deadLetters == 'Enabled'")
+        .message("deadLetterRetentionSeconds is for a topic that has dead letters: set deadLetters to Enabled, or leave it out")
 )]
 pub struct Topic {
     /// Name of the topic within this custom resource. In AWS it is `<platform>-<namespace>-<name>-<topic>`, with a
@@ -62,6 +64,16 @@ pub struct Topic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub display_name: Option<String>,
+    /// Whether what SNS gives up delivering (an HTTPS server that is down for longer than it tries, a telephone that takes no message) is
+    /// kept in a dead-letter queue of the topic, `<platform>-<namespace>-<name>-<topic>_dead`, instead of being dropped. There is one
+    /// where the topic has subscribers other than queues: what does not reach a queue of this service goes to the dead letters of that
+    /// queue, whatever this says. Default: Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<Toggle>,
+    /// How long a message is kept in the dead-letter queue of the topic, in seconds. Default: 1209600, fourteen days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 1_209_600))]
+    pub dead_letter_retention_seconds: Option<i32>,
     /// Who hears of messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]

@@ -218,6 +218,10 @@ pub struct PlanSummary {
     /// Generation of the spec that it is for: an approval is good for that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
+    /// What became of what was approved, where the plan changed before it was done. Absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub changed: Option<String>,
     /// The steps that wait for approval, and those that were approved and are not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
@@ -242,7 +246,7 @@ pub struct PlannedStep {
     pub effect: String,
     /// Whether it was approved and is not done yet. Otherwise it waits for approval.
     pub approved: bool,
-    /// Fingerprints of the values that were approved: while they are the same it stays approved.
+    /// Fingerprints of the values that wait or were approved: while they are the same the approval is good for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), inner(length(max = 16)))]
     pub values: Vec<String>,

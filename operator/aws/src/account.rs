@@ -12,6 +12,7 @@ use crate::{
     made::MadeLately,
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
+    sns::TopicSubscriptions,
     tenure::{Tenure, Unlimited},
 };
 
@@ -59,6 +60,7 @@ pub struct Account {
     pub(crate) rds_changes: Arc<crate::rds::ChangesUnderWay>,
     pub(crate) quotas: Arc<KnownQuotas>,
     pub(crate) listings: Arc<Listings>,
+    pub(crate) topic_subscriptions: Arc<TopicSubscriptions>,
     pub(crate) made: Arc<MadeLately>,
     recorder: CallRecorder,
     configuration: SdkConfig,
@@ -167,6 +169,7 @@ impl Account {
             rds_changes: Arc::default(),
             quotas: Arc::default(),
             listings: Arc::default(),
+            topic_subscriptions: Arc::default(),
             made: Arc::default(),
             recorder,
             configuration,

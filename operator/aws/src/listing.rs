@@ -5,7 +5,7 @@ use std::{collections::HashMap, future::Future, time::Instant};
 use shopkeeper_plan::failure::{Class, Failure};
 use tracing::{debug, warn};
 
-use crate::parts::{listings_since, used};
+use crate::parts::{listings_since, used, used_lagging_listing};
 
 /// The resources of one kind in an account and region, as they were described last. It only tells of what is there: what it does not
 /// have is asked for by its name, as it may be newer, and so is everything that is about to be changed.
@@ -99,6 +99,9 @@ impl<T: Clone> Listing<T> {
         let found = state.resources.get(name).cloned();
         if let (Some(asked), true) = (state.asked, found.is_some()) {
             used(asked, is_setting);
+            if is_setting {
+                used_lagging_listing();
+            }
         }
         found
     }

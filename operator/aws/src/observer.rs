@@ -242,6 +242,7 @@ impl Observer {
         Since {
             states: age.since,
             settings,
+            shared_settings: changed.map_or(settings, |changed| settings.max(changed)),
             listings,
             setting_listings,
         }

@@ -50,6 +50,8 @@ pub struct Since {
     pub states: Instant,
     /// Of calls for settings.
     pub settings: Instant,
+    /// Of calls for settings that tell of other resources as well: nothing from before this one was changed.
+    pub shared_settings: Instant,
     /// Of descriptions of all resources of a kind; `None` where the resource is to be asked for by its name.
     pub listings: Option<Instant>,
     /// The same of descriptions that tell settings.
@@ -63,6 +65,7 @@ impl Since {
         Self {
             states: moment,
             settings: moment,
+            shared_settings: moment,
             listings: None,
             setting_listings: None,
         }
@@ -213,13 +216,21 @@ pub(crate) fn listings_since(is_setting: bool) -> Option<Instant> {
     }
 }
 
-/// The look that is being made used a listing that was asked for then.
+/// Since when settings serve the look that is being made that were asked for by another one, if one is.
+pub(crate) fn shared_since() -> Option<Instant> {
+    LOOKING
+        .try_with(|looking| looking.since.shared_settings)
+        .ok()
+}
+
+/// The look that is being made used something that was asked for then.
 pub(crate) fn used(asked: Instant, is_setting: bool) {
-    let _ = LOOKING.try_with(|looking| {
-        let used = &mut looking.parts.lock().used;
-        used.add(asked, is_setting);
-        used.from_listing |= is_setting;
-    });
+    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.add(asked, is_setting));
+}
+
+/// The look that is being made used settings of a listing that lags behind what it tells of.
+pub(crate) fn used_lagging_listing() {
+    let _ = LOOKING.try_with(|looking| looking.parts.lock().used.from_listing = true);
 }
 
 #[cfg(test)]

@@ -4,19 +4,22 @@
 
 mod double;
 
+use std::collections::BTreeSet;
+
 use double::{
-    ACCOUNT_ID, Double, REGION, change, converge, differing, look, owner_tags, remove, token,
+    ACCOUNT_ID, Double, REGION, change, converge, differing, look, owner_tags, remove, scope, token,
 };
 use serde_json::{Value, json};
-use shopkeeper_aws::Account;
+use shopkeeper_aws::{Account, Age, Observer};
 use shopkeeper_plan::{
     aws::{
         AwsKind, AwsResource, AwsSpecification as _, SnsSubscription, SnsTopic,
         SubscriptionProtocol, Tags,
     },
     failure::Class,
-    observed::Lifecycle,
+    observed::{Lifecycle, Observation},
     plan::DeleteMode,
+    resource::ResourceKey,
 };
 
 fn topic(name: &str) -> SnsTopic {
@@ -212,6 +215,55 @@ async fn a_subscription_that_nobody_confirmed_is_left_alone() {
         Vec::<String>::new(),
         "no mail is sent again"
     );
+}
+
+/// How often an operation was asked for by this caller since a position.
+fn asked_for(double: &Double, position: u64, operation: &str) -> usize {
+    let calls = double.calls_since(position, "shop");
+    calls.iter().filter(|call| *call == operation).count()
+}
+
+#[tokio::test]
+async fn one_listing_of_a_topic_serves_all_of_its_subscriptions_also_once_it_is_gone() {
+    const LISTING: &str = "ListSubscriptionsByTopic";
+    let double = Double::start();
+    let account = double.account_of("shop");
+    converge(&double, &account, topic("buy")).await;
+    let mut keys = BTreeSet::new();
+    for number in 0..24 {
+        let subscribed = subscription(SubscriptionProtocol::Sms, &format!("+3110000{number:04}"));
+        account.create(&subscribed.clone().into()).await.unwrap();
+        keys.insert(ResourceKey::aws(
+            AwsKind::SnsSubscription,
+            subscribed.name(),
+        ));
+    }
+    let observer = Observer::new(account.clone());
+    let count = async |age: Age| {
+        let seen = observer.observe(&keys, &scope(), age).await;
+        let of = |wanted: fn(&Observation) -> bool| seen.values().filter(|it| wanted(it)).count();
+        (
+            of(|seen| matches!(seen, Observation::Present(_))),
+            of(|seen| matches!(seen, Observation::Absent)),
+        )
+    };
+    let mark = double.position();
+    let look = Age::now();
+    assert_eq!(count(look).await, (24, 0));
+    assert_eq!(asked_for(&double, mark, LISTING), 1);
+    // What was changed is asked for anew in a look that goes on, by one call for all that were.
+    for key in keys.iter().take(2) {
+        observer.forget(key);
+    }
+    assert_eq!(count(look).await, (24, 0));
+    assert_eq!(asked_for(&double, mark, LISTING), 2);
+
+    let client = aws_sdk_sns::Client::new(&double.configuration());
+    let gone = client.delete_topic().topic_arn(topic("buy").arn);
+    gone.send().await.unwrap();
+    let mark = double.position();
+    assert_eq!(count(Age::now()).await, (0, 24));
+    assert_eq!(asked_for(&double, mark, LISTING), 1);
 }
 
 #[tokio::test]

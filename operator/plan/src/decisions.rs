@@ -4,7 +4,7 @@ use shopkeeper_api::status::{PlanSummary, PlannedStep, Status};
 
 use crate::{
     names::Owner,
-    plan::{Decision, Effect, Plan},
+    plan::{Decision, Effect, Plan, ShownPlan},
     report,
     resource::{ResourceKey, ResourceKind},
 };
@@ -12,12 +12,30 @@ use crate::{
 /// What was approved and was not seen to be done. An approval is good for one generation.
 #[must_use]
 pub fn from_status(status: &Status, owner: &Owner) -> Vec<Decision> {
+    plan_of(status, owner).map_or_else(Vec::new, |plan| decided(plan, true))
+}
+
+/// The plan that people see, and what waits of it.
+#[must_use]
+pub fn shown(status: &Status, owner: &Owner) -> ShownPlan {
+    plan_of(status, owner).map_or_else(ShownPlan::default, |plan| ShownPlan {
+        hash: plan.hash.clone(),
+        waiting: decided(plan, false),
+        changed: plan.changed.clone(),
+    })
+}
+
+fn plan_of<'a>(status: &'a Status, owner: &Owner) -> Option<&'a PlanSummary> {
     status
         .plan
-        .iter()
+        .as_ref()
         .filter(|plan| plan.generation == Some(owner.generation))
-        .flat_map(|plan| &plan.steps)
-        .filter(|step| step.approved)
+}
+
+fn decided(plan: &PlanSummary, approved: bool) -> Vec<Decision> {
+    plan.steps
+        .iter()
+        .filter(|step| step.approved == approved)
         .filter_map(|step| {
             Some(Decision {
                 key: ResourceKey {
@@ -26,7 +44,7 @@ pub fn from_status(status: &Status, owner: &Owner) -> Vec<Decision> {
                 },
                 change: step.change.clone(),
                 effect: Effect::from_label(&step.effect)?,
-                approved: true,
+                approved,
                 values: step.values.iter().cloned().collect(),
             })
         })
@@ -41,6 +59,7 @@ pub fn to_status(plan: &Plan, owner: &Owner) -> Option<PlanSummary> {
         summary: report::summary(plan),
         waiting_for_approval: plan.decisions.hash.is_some(),
         generation: Some(owner.generation),
+        changed: plan.decisions.changed.clone(),
         steps: plan
             .decisions
             .steps

@@ -246,7 +246,7 @@ pub struct Decision {
     pub effect: Effect,
     /// Whether it was approved. Otherwise it waits.
     pub approved: bool,
-    /// Fingerprints of what was approved, value by value; empty while it waits.
+    /// Fingerprints of what waits or was approved, value by value.
     pub values: BTreeSet<String>,
 }
 
@@ -259,6 +259,21 @@ pub struct Decisions {
     pub last_approval: Option<String>,
     /// The steps, in the order of their resources.
     pub steps: Vec<Decision>,
+    /// What became of what was approved, where the plan changed before it was done; for people.
+    pub changed: Option<String>,
+    /// That the annotation approves nothing, since it names no plan that waits; for people.
+    pub outdated: Option<String>,
+}
+
+/// What the status says of the plan that was shown last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownPlan {
+    /// What a person approves, where something waited.
+    pub hash: Option<String>,
+    /// What waited, with its values.
+    pub waiting: Vec<Decision>,
+    /// What became of what was approved before; see [`Decisions::changed`].
+    pub changed: Option<String>,
 }
 
 impl Decisions {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use aws_sdk_sns::types::Subscription;
+use aws_sdk_sns::{Client, types::Subscription};
 use serde_json::json;
 use shopkeeper_plan::{
     aws::{AwsSpecification as _, SnsSubscription, Tags, sns_subscription::parse_name},
@@ -43,8 +43,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
         name: &str,
         _scope: &Scope,
     ) -> Result<Option<Found<SnsSubscription>>, Failure> {
-        let found = setting("ListSubscriptionsByTopic", self.find(name)).await?;
-        let Some((subscription, unattributed)) = found else {
+        let Some((subscription, unattributed)) = self.find(name).await? else {
             return Ok(None);
         };
         let arn = subscription.subscription_arn.filter(|arn| arn != PENDING);
@@ -54,17 +53,13 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
                 ..Found::available(unattributed)
             }));
         };
-        let attributes = match self
-            .0
-            .sns
-            .get_subscription_attributes()
-            .subscription_arn(&arn)
-            .send()
-            .await
-        {
-            Ok(answer) => answer.attributes.unwrap_or_default(),
-            Err(error) if is_code(&error, MISSING) => return Ok(None),
-            Err(error) => return Err(classify("GetSubscriptionAttributes", &error)),
+        // One that was made anew has another ARN.
+        let attributes = setting(
+            format!("GetSubscriptionAttributes {arn}"),
+            self.attributes(&arn),
+        );
+        let Some(attributes) = attributes.await? else {
+            return Ok(None);
         };
         let text = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
         let redrive = text("RedrivePolicy")
@@ -171,7 +166,7 @@ impl ResourceApi<SnsSubscription> for SubscriptionApi<'_> {
 }
 
 impl SubscriptionApi<'_> {
-    /// SNS finds a subscription only by its topic, 100 a page. With what its name says of it: all but the attributes.
+    /// The one of this name among those of its topic. With what its name says of it: all but the attributes.
     async fn find(&self, name: &str) -> Result<Option<(Subscription, SnsSubscription)>, Failure> {
         let (topic_arn, protocol, _) = parse_name(name).ok_or_else(|| {
             Failure::new(Class::Bug, format!("{name} does not name a subscription"))
@@ -191,37 +186,39 @@ impl SubscriptionApi<'_> {
                 && found.name() == name)
                 .then_some(found)
         };
-        let mut next = None;
-        loop {
-            let page = match self
-                .0
-                .sns
-                .list_subscriptions_by_topic()
-                .topic_arn(topic_arn)
-                .set_next_token(next)
-                .send()
-                .await
-            {
-                Ok(page) => page,
-                // Without the topic there is no subscription.
-                Err(error) if is_code(&error, MISSING) => return Ok(None),
-                Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
-            };
-            let found =
-                page.subscriptions
-                    .unwrap_or_default()
-                    .into_iter()
-                    .find_map(|subscription| {
-                        let named = named(&subscription)?;
-                        Some((subscription, named))
-                    });
-            if found.is_some() {
-                return Ok(found);
-            }
-            next = page.next_token;
-            if next.is_none() {
-                return Ok(None);
-            }
+        let list = || list(self.0.sns.clone(), topic_arn.to_owned());
+        let of_topic = self.0.topic_subscriptions.of(topic_arn, list).await?;
+        Ok(of_topic.iter().find_map(|subscription| {
+            let named = named(subscription)?;
+            Some((subscription.clone(), named))
+        }))
+    }
+
+    async fn attributes(&self, arn: &str) -> Result<Option<HashMap<String, String>>, Failure> {
+        let call = self.0.sns.get_subscription_attributes();
+        match call.subscription_arn(arn).send().await {
+            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
+            Err(error) if is_code(&error, MISSING) => Ok(None),
+            Err(error) => Err(classify("GetSubscriptionAttributes", &error)),
+        }
+    }
+}
+
+/// The subscriptions of a topic; none where there is no such topic.
+async fn list(sns: Client, topic_arn: String) -> Result<Vec<Subscription>, Failure> {
+    let mut all = Vec::new();
+    let mut next = None;
+    loop {
+        let call = sns.list_subscriptions_by_topic().topic_arn(&topic_arn);
+        let page = match call.set_next_token(next).send().await {
+            Ok(page) => page,
+            Err(error) if is_code(&error, MISSING) => return Ok(Vec::new()),
+            Err(error) => return Err(classify("ListSubscriptionsByTopic", &error)),
+        };
+        all.extend(page.subscriptions.unwrap_or_default());
+        next = page.next_token;
+        if next.is_none() {
+            return Ok(all);
         }
     }
 }

@@ -15,7 +15,7 @@ use shopkeeper_plan::{
     inventory,
     names::Owner,
     observed::{NodeGroupNodes, Observation, Observed, ObservedNode, Present},
-    plan::{Action, Blocker, Operation, Plan, Step},
+    plan::{Action, Blocker, Operation, Plan, ShownPlan, Step},
     planner::{self, ChangePolicy, Input, Inventory, Policies},
     resource::{ResourceKey, ResourceKind},
 };
@@ -261,6 +261,7 @@ impl<'a> World<'a> {
             approved: None,
             last_approval: None,
             decisions: &[],
+            shown: &ShownPlan::default(),
             deleting: self.deleting,
         })
     }

@@ -65,6 +65,23 @@ pub(super) async fn publish<K: Managed>(
 /// Reason of the event about something that somebody deleted.
 const GONE: &str = "Gone";
 
+/// Tells what became of what was approved where the plan changed, and of an approval that approves nothing, when it is seen first.
+pub(super) async fn approvals<K: Managed>(subject: &Subject<'_, K>, before: &Status, plan: &Plan) {
+    let told = before.plan.as_ref().and_then(|plan| plan.changed.as_ref());
+    let changed = plan.decisions.changed.as_ref();
+    if let Some(text) = changed.filter(|text| told != Some(text)) {
+        send(subject, Severity::Warning, "PlanChanged", text.clone()).await;
+    }
+    let is_told = |text: &str| {
+        let mut conditions = before.conditions.iter();
+        conditions.any(|condition| condition.message.contains(text))
+    };
+    let outdated = plan.decisions.outdated.as_ref();
+    if let Some(text) = outdated.filter(|text| !is_told(text)) {
+        send(subject, Severity::Warning, "ApprovalOutdated", text.clone()).await;
+    }
+}
+
 /// Tells what somebody deleted and is not made anew before a person decides, when it is seen first.
 pub(super) async fn missed<K: Managed>(subject: &Subject<'_, K>, before: &Status, plan: &Plan) {
     for step in inventory::new_losses(&before.inventory, plan) {

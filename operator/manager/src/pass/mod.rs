@@ -24,13 +24,13 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
+    aws::{AwsKind, AwsResource, Holding},
     blueprint::Blueprint,
     budget, decisions, inventory,
     last_seen::last_seen,
     names::Owner,
     observed::Observed,
-    plan::{Action, Operation, Plan},
+    plan::{Action, Blocker, DeleteMode, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     quota::Quotas,
     report,
@@ -230,7 +230,7 @@ impl<K: Scoped> Subject<'_, K> {
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
         // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
-        // changed, taken over, deleted or left for good is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
+        // changed, taken over, deleted or left for good, and what people are asked to have deleted, is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
         // done so, or a resource that takes more calls than there are tokens could never be changed.
         if self.forget_older(site, &plan, age.since).await {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
@@ -279,6 +279,7 @@ impl<K: Scoped> Subject<'_, K> {
                 self.next_resync(site.interval);
             }
         }
+        events::approvals(self, &before, &plan).await;
         events::publish(self, &plan, &executed, site.policies.deletion).await;
 
         // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
@@ -391,6 +392,17 @@ impl<K: Scoped> Subject<'_, K> {
             };
             any |= observer.forget_older(&step.key, &site.scope, moment).await;
         }
+        // What people decide on is not to rest on an old look either: one that is not empty is kept.
+        let shown = decisions::shown(&self.status(), &self.owner).hash;
+        let is_asked_first = plan.decisions.hash.is_some() && plan.decisions.hash != shown;
+        for step in plan
+            .steps
+            .iter()
+            .filter(|step| is_asked_first && goes_if_empty(step))
+        {
+            let observer = &site.session.observer;
+            any |= observer.forget_older(&step.key, &site.scope, lately).await;
+        }
         for key in taken_over(plan) {
             let observer = &site.session.observer;
             any |= observer.forget_older(key, &site.scope, moment).await;
@@ -453,6 +465,7 @@ impl<K: Scoped> Subject<'_, K> {
                 .map(String::as_str),
             last_approval: status.last_handled_approval.as_deref(),
             decisions: &decisions::from_status(&status, &self.owner),
+            shown: &decisions::shown(&status, &self.owner),
             deleting: self.deleting(),
         });
         Ok((observed, blueprint, plan))
@@ -461,6 +474,19 @@ impl<K: Scoped> Subject<'_, K> {
     fn was_ready(&self) -> bool {
         status::is_ready(&self.status(), self.object.meta().generation)
     }
+}
+
+/// Whether a step waits for approval that only deletes what is empty.
+fn goes_if_empty(step: &Step) -> bool {
+    let holds_data =
+        matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::UnsavedData);
+    let is_deleted = matches!(
+        step.operation,
+        Operation::AwsDelete {
+            mode: DeleteMode::Snapshot
+        }
+    );
+    holds_data && is_deleted && step.blocked_by.contains(&Blocker::Approval)
 }
 
 /// Node groups whose place another one takes: it begins with as many nodes as they have now, which an autoscaler may have changed a moment

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{ChangePolicy, Input, scaling};
+use super::{ChangePolicy, Input, outdated, scaling};
 use crate::{
     aws::Change,
     blueprint::Node,
@@ -40,12 +40,16 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
         .partition(|step| {
             needs_approval(step, input.policies.changes) && !brings_rotated_secrets(step, input)
         });
-    let mut asked: Vec<Asked> = asked
-        .into_iter()
-        .map(|step| Asked::of(step, &plan.subject, input))
-        .collect();
-    asked.sort_by(|one, other| one.whole.key.cmp(&other.whole.key));
+    let ask = |granted: &[Decision]| {
+        let of = |step: &Step| Asked::of(step.clone(), &plan.subject, input, granted);
+        let mut all: Vec<Asked> = asked.iter().map(of).collect();
+        all.sort_by(|one, other| one.whole.key.cmp(&other.whole.key));
+        all
+    };
+    let mut granted = input.decisions.to_vec();
+    let mut asked = ask(&granted);
     plan.decisions.hash = hash(&asked, &plan.subject, input.last_approval);
+    let mut is_of_shown = false;
     if plan.decisions.hash.is_some() && plan.decisions.hash.as_deref() == input.approved {
         plan.decisions.last_approval = plan.decisions.hash.take();
         for asked in asked
@@ -62,9 +66,20 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
             &plan.subject,
             plan.decisions.last_approval.as_deref(),
         );
+    } else if outdated::approves_what_was_shown(input) {
+        // The plan changed after it was shown. What is as it was shown is approved all the same; the rest is not, and that is told.
+        let shown = input.shown.waiting.iter().cloned();
+        granted.extend(shown.map(|decision| Decision {
+            approved: true,
+            ..decision
+        }));
+        asked = ask(&granted);
+        is_of_shown = true;
+        plan.decisions.last_approval = input.approved.map(str::to_owned);
+        plan.decisions.hash = hash(&asked, &plan.subject, input.approved);
     }
-    let mut decided: Vec<Decision> = input
-        .decisions
+    plan.decisions.outdated = outdated::annotation(&plan.decisions, input);
+    let mut decided: Vec<Decision> = granted
         .iter()
         .filter(|decision| {
             decision.approved
@@ -73,6 +88,8 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
         })
         .cloned()
         .collect();
+    plan.decisions.changed =
+        outdated::changed(&granted, &decided, &asked, &steps, input, is_of_shown);
     for mut asked in asked {
         // Beside one that is taken now, the harmless changes of the same resource wait for the next pass: AWS takes one change at
         // a time.
@@ -86,12 +103,16 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
             steps.push(step);
         }
         if let Some(mut step) = asked.waiting.take() {
-            decided.push(decision(&step, false));
+            decided.push(Decision {
+                values: asked.values_of(&step),
+                ..decision(&step, false)
+            });
             step.blocked_by.push(Blocker::Approval);
             steps.push(step);
         }
     }
     decided.sort_by(|one, other| one.key.cmp(&other.key));
+    decided.dedup();
     decided.truncate(ASKED_AT_ONCE);
     scaling::hold_with_their_tables(&mut steps);
     steps.sort_by(|one, other| one.key.cmp(&other.key));
@@ -100,21 +121,21 @@ pub(super) fn gate(plan: &mut Plan, input: &Input<'_>) {
 }
 
 /// A step that needs approval, in its parts.
-struct Asked {
+pub(super) struct Asked {
     /// All of it that needs approval.
-    whole: Step,
+    pub(super) whole: Step,
     /// The values of that.
     values: Vec<Values>,
     /// What of that was approved before.
     approved: Option<Step>,
     /// What of that was not.
-    waiting: Option<Step>,
+    pub(super) waiting: Option<Step>,
     /// A change that nobody notices does not wait beside one that has to be approved: it is a step of its own.
     harmless: Option<Step>,
 }
 
 impl Asked {
-    fn of(step: Step, subject: &str, input: &Input<'_>) -> Self {
+    fn of(step: Step, subject: &str, input: &Input<'_>, granted: &[Decision]) -> Self {
         let (whole, harmless) = match input.policies.changes {
             ChangePolicy::ApproveDisruptive => {
                 match split(&step, |change| change.effect.is_disruptive()) {
@@ -132,7 +153,7 @@ impl Asked {
                 .peekable();
             of_field.peek().is_some()
                 && of_field.all(|of_field| {
-                    input.decisions.iter().any(|decision| {
+                    granted.iter().any(|decision| {
                         decision.approved
                             && decision.key == whole.key
                             && decision.effect >= effect

@@ -169,34 +169,14 @@ impl Planner<'_> {
         if differences.is_empty() || present.is_unconfirmed() {
             return self.settle_aws(key, desired, present);
         }
+        // It is another one than is wanted: AWS would refuse, and what else differs belongs to the one that is wanted.
+        if let Some(failure) = other_than_wanted(key, &differences) {
+            return self.refuse(key, Action::Update, failure);
+        }
         let differences = self.within_quota(key, desired, differences);
         let differences = self.not_asked_for_in_vain(key, present, differences);
-        let (refused, allowed): (Vec<_>, Vec<_>) =
-            differences.into_iter().partition(|difference| {
-                matches!(
-                    difference.field.change,
-                    Change::Refused { .. } | Change::Replace
-                )
-            });
-        for difference in &refused {
-            let remedy = match difference.field.change {
-                Change::Refused { remedy } => remedy,
-                _ => "delete the resource in AWS, and it is made again",
-            };
-            let failure = Failure::invalid(
-                difference.field.name,
-                &format!(
-                    "AWS cannot change {} of {key} from {} to {}",
-                    difference.field.name,
-                    show(&difference.from),
-                    show(&difference.to)
-                ),
-                remedy,
-            );
-            self.refuse(key, Action::Update, failure);
-        }
-        if !allowed.is_empty() {
-            let step = self.update(key, node, desired, present, &allowed);
+        if !differences.is_empty() {
+            let step = self.update(key, node, desired, present, &differences);
             self.steps.push(step);
         }
     }
@@ -377,6 +357,47 @@ impl Planner<'_> {
             .then(|| self.input.observed.nodes.get(&key.name))
             .flatten()
     }
+}
+
+/// The fields that AWS never changes, with what is there, what is wanted, and what a person can do.
+fn other_than_wanted(key: &ResourceKey, differences: &[Difference]) -> Option<Failure> {
+    let mut fields = Vec::new();
+    let mut changes = Vec::new();
+    let mut remedies: Vec<&str> = Vec::new();
+    let mut holds_data = false;
+    for difference in differences {
+        let remedy = match difference.field.change {
+            Change::Refused { remedy } => {
+                holds_data = true;
+                remedy
+            }
+            Change::Replace => "delete the resource in AWS, and it is made again",
+            Change::InPlace { .. } | Change::GrowOnly { .. } | Change::CreateOnly => continue,
+        };
+        let name = difference.field.name;
+        fields.push(name);
+        changes.push(format!(
+            "{name} from {} to {}",
+            show(&difference.from),
+            show(&difference.to)
+        ));
+        if !remedies.contains(&remedy) {
+            remedies.push(remedy);
+        }
+    }
+    if fields.is_empty() {
+        return None;
+    }
+    let anew = "or take it out of the specification, and declare it again once it is gone from AWS";
+    remedies.extend(holds_data.then_some(anew));
+    Some(Failure::invalid(
+        &fields.join(", "),
+        &format!(
+            "AWS cannot change {}; until then nothing is changed of {key}",
+            changes.join(", nor ")
+        ),
+        &remedies.join("; "),
+    ))
 }
 
 /// AWS tried to delete it and could not: it is told why, and deleted again, less and less often.

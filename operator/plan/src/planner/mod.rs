@@ -9,13 +9,14 @@ use crate::{
     failure::Failure,
     names::Owner,
     observed::{Lifecycle, Observed, Present},
-    plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, Step},
+    plan::{Action, Blocker, Decision, Effect, FieldChange, Operation, Plan, ShownPlan, Step},
     resource::{ResourceKey, ResourceKind},
 };
 
 mod approval;
 mod aws;
 mod kubernetes;
+mod outdated;
 mod ownership;
 mod places;
 mod pods;
@@ -101,6 +102,8 @@ pub struct Input<'a> {
     pub last_approval: Option<&'a str>,
     /// What was approved before and was not seen to be done.
     pub decisions: &'a [Decision],
+    /// The plan that people see.
+    pub shown: &'a ShownPlan,
     /// Whether the custom resource is being deleted.
     pub deleting: bool,
 }

@@ -220,6 +220,13 @@ fn keep_dead_letters(steps: &mut [Step], input: &Input<'_>) {
     }
 }
 
+/// Whether it was made for dead letters and nothing else.
+fn takes_dead_letters(key: &ResourceKey, input: &Input<'_>) -> bool {
+    let entry = input.inventory.get(key);
+    key.kind == ResourceKind::Aws(AwsKind::SqsQueue)
+        && entry.is_some_and(|entry| entry.role.ends_with(DEAD_LETTERS))
+}
+
 /// Whether a queue takes the dead letters of another: as AWS tells, or where AWS does not tell of that one, as the inventory does.
 fn takes_dead_letters_of(key: &ResourceKey, queue: &ResourceKey, input: &Input<'_>) -> bool {
     if let Some(present) = input.observed.present(queue) {
@@ -387,6 +394,10 @@ fn take_down_aws(
     step.effect = match (kind.holding(), mode) {
         (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Everything) => {
             Effect::DataLoss
+        }
+        // No pod uses it, it is empty, and it only goes if it still is.
+        (Holding::UnsavedData, DeleteMode::Snapshot) if takes_dead_letters(key, input) => {
+            Effect::None
         }
         (Holding::Data | Holding::UnsavedData | Holding::Key, DeleteMode::Snapshot) => {
             Effect::Downtime

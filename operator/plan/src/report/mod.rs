@@ -190,6 +190,18 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             &as_declared(plan),
         ));
     }
+    let general = [condition::READY, condition::RECONCILING, condition::STALLED];
+    for text in [&plan.decisions.changed, &plan.decisions.outdated]
+        .into_iter()
+        .flatten()
+    {
+        for condition in conditions
+            .iter_mut()
+            .filter(|condition| general.contains(&condition.r#type))
+        {
+            condition.message = shorten(&format!("{}; {text}", condition.message));
+        }
+    }
     // Until the custom resource is gone: after that only an event tells of it.
     if deleting && let Some(text) = staying::stays(&plan.steps) {
         for condition in &mut conditions {

@@ -8,8 +8,9 @@ use shopkeeper_api::{
 
 use super::{Context, DataResource};
 use crate::{
-    aws::{RedrivePolicy, SnsSubscription, SnsTopic, SqsQueue, SubscriptionProtocol},
+    aws::{AwsKind, RedrivePolicy, SnsSubscription, SnsTopic, SqsQueue, SubscriptionProtocol},
     failure::Failure,
+    resource::ResourceKey,
 };
 
 /// Longest name of a queue; topics take 256.
@@ -52,7 +53,7 @@ fn topic_arn(context: Context<'_>, topic: &Topic) -> String {
         .arn("sns", &name(context, &topic.name, is_fifo(topic.type_)))
 }
 
-/// What the role of the queue for dead letters has behind that of its queue.
+/// What the role of the queue for dead letters has behind that of its queue or topic.
 pub(crate) const DEAD_LETTERS: &str = ".dead";
 
 fn queue_with_dead_letters(
@@ -123,6 +124,36 @@ fn queue_with_dead_letters(
     resources.push(DataResource::bound("notifications", role.clone(), role, main).after(&after));
 }
 
+/// The queue for what SNS gives up on, where the topic has subscribers that keep nothing themselves. The name has an underscore, which no
+/// name in a specification has: `buy-dead` are the dead letters of a queue `buy`.
+fn dead_letters_of_topic(context: Context<'_>, declared: &Topic) -> Option<SqsQueue> {
+    let is_needed = declared.dead_letters.is_none_or(Toggle::is_enabled)
+        && declared
+            .subscribers
+            .iter()
+            .any(|subscriber| subscriber.type_ != SubscriberType::Queue);
+    if !is_needed {
+        return None;
+    }
+    let fifo = is_fifo(declared.type_);
+    let name = name(context, &format!("{}_dead", declared.name), fifo);
+    Some(SqsQueue {
+        policy: Some(send_policy(context, &name, &[topic_arn(context, declared)])),
+        name,
+        fifo,
+        content_based_deduplication: fifo,
+        visibility_timeout_seconds: defaults::VISIBILITY_TIMEOUT_SECONDS,
+        retention_seconds: declared
+            .dead_letter_retention_seconds
+            .unwrap_or(defaults::DEAD_LETTER_RETENTION_SECONDS),
+        delay_seconds: 0,
+        receive_wait_seconds: defaults::RECEIVE_WAIT_SECONDS,
+        kms_key_arn: Some(context.platform.key_arn.clone()),
+        redrive: None,
+        tags: context.tags(),
+    })
+}
+
 /// Lets these topics, and nobody else's, send to the queue.
 fn send_policy(context: Context<'_>, queue: &str, topics: &[String]) -> Value {
     json!({
@@ -160,12 +191,21 @@ fn topic_with_subscriptions(
     let topic = DataResource::bound("notifications", role.clone(), role.clone(), topic);
     let topic_key = topic.key();
     resources.push(topic);
+    let dead = dead_letters_of_topic(context, declared)
+        .map(|dead| DataResource::hidden(format!("{role}{DEAD_LETTERS}"), dead));
+    resources.extend(dead.clone());
     for (index, subscriber) in declared.subscribers.iter().enumerate() {
         let field = format!(
             "spec.notifications.topics[{}].subscribers[{index}]",
             declared.name
         );
         let mut after = vec![topic_key.clone()];
+        // A queue has dead letters of its own.
+        let of_topic = |after: &mut Vec<ResourceKey>| {
+            let dead = dead.as_ref()?;
+            after.push(dead.key());
+            Some(context.platform.arn("sqs", &dead.resource.name()))
+        };
         let (protocol, endpoint, dead_letter_arn) = match subscriber.type_ {
             SubscriberType::Queue => {
                 let queue = all
@@ -180,10 +220,7 @@ fn topic_with_subscriptions(
                         )
                     })?;
                 let queue_name = queue_name(context, queue);
-                after.push(crate::resource::ResourceKey::aws(
-                    crate::aws::AwsKind::SqsQueue,
-                    queue_name.clone(),
-                ));
+                after.push(ResourceKey::aws(AwsKind::SqsQueue, queue_name.clone()));
                 let dead = context.platform.arn(
                     "sqs",
                     &name(
@@ -201,22 +238,22 @@ fn topic_with_subscriptions(
             SubscriberType::Email => (
                 SubscriptionProtocol::Email,
                 required(&field, "email", subscriber.email.as_ref())?,
-                None,
+                of_topic(&mut after),
             ),
             SubscriberType::SMS => (
                 SubscriptionProtocol::Sms,
                 required(&field, "sms", subscriber.sms.as_ref())?,
-                None,
+                of_topic(&mut after),
             ),
             SubscriberType::HTTPS => (
                 SubscriptionProtocol::Https,
                 required(&field, "https", subscriber.https.as_ref())?,
-                None,
+                of_topic(&mut after),
             ),
             SubscriberType::Push => (
                 SubscriptionProtocol::Application,
                 required(&field, "push", subscriber.push.as_ref())?,
-                None,
+                of_topic(&mut after),
             ),
         };
         let subscription = SnsSubscription {

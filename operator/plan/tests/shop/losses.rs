@@ -250,7 +250,7 @@ fn effect_of(mut world: World, kind: AwsKind, change: impl Fn(&mut AwsResource))
     let key = world
         .aws
         .keys()
-        .find(|key| key.kind == ResourceKind::Aws(kind))
+        .find(|key| key.kind == ResourceKind::Aws(kind) && !key.name.contains("dead"))
         .unwrap()
         .clone();
     change(&mut world.thing(&key).present.resource);

@@ -52,7 +52,7 @@ fn another_change_is_told_although_aws_does_not_answer() {
         .unknown
         .insert(key.clone(), Failure::new(Class::Throttled, "Rate exceeded"));
     world.lately.insert(key, LastSeen::default());
-    let queue = world.key(AwsKind::SqsQueue, "dead");
+    let queue = world.key(AwsKind::SqsQueue, "fulfilment-dead");
     world.aws.remove(&queue);
     assert!(
         of(&world)

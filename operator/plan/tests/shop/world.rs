@@ -16,7 +16,7 @@ use shopkeeper_plan::{
         Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
         ObservedPod, Present, WorkloadPod,
     },
-    plan::{Action, Decision, DeleteMode, Effect, Operation, Plan, Step},
+    plan::{Action, Decision, DeleteMode, Effect, Operation, Plan, ShownPlan, Step},
     planner::{Input, Inventory, Policies},
     quota::{QuotaUse, Quotas},
     resource::{ResourceKey, ResourceKind},
@@ -103,6 +103,8 @@ pub struct World {
     pub last_approval: Option<String>,
     /// What was approved before, as the status keeps it.
     pub decisions: Vec<Decision>,
+    /// The plan that people see, as the status keeps it.
+    pub shown: ShownPlan,
     pub deleting: bool,
     /// What was done, in order: `create RdsInstance/x`.
     pub log: Vec<String>,
@@ -159,6 +161,7 @@ impl World {
             approved: None,
             last_approval: None,
             decisions: Vec::new(),
+            shown: ShownPlan::default(),
             deleting: false,
             log: Vec::new(),
         }
@@ -311,6 +314,7 @@ impl World {
             approved: self.approved.as_deref(),
             last_approval: self.last_approval.as_deref(),
             decisions: &self.decisions,
+            shown: &self.shown,
             deleting: self.deleting,
         }
     }
@@ -358,6 +362,7 @@ impl World {
             ..Status::default()
         };
         self.decisions = decisions::from_status(&status, &self.wanted.owner);
+        self.shown = decisions::shown(&status, &self.wanted.owner);
         self.last_approval.clone_from(&plan.decisions.last_approval);
     }
 

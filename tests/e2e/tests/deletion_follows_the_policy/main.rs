@@ -51,6 +51,10 @@ async fn deletion_follows_the_policy() -> Result<()> {
             orders::under_delete(&shop).boxed_local(),
         ),
         (
+            "orders with dead letters of a topic",
+            orders::with_letters(&shop).boxed_local(),
+        ),
+        (
             "a cache taken out of a catalog",
             catalog::a_cache_is_taken_out(&shop).boxed_local(),
         ),

@@ -107,3 +107,50 @@ pub async fn under_delete(shop: &Shop) -> Result<()> {
         Vec::<String>::new(),
     )
 }
+
+/// What an HTTPS server did not take lies in the dead letters of its topic, and outlives the custom resource.
+pub async fn with_letters(shop: &Shop) -> Result<()> {
+    let subject = Subject::new("OrderService", NAMESPACE, "lettered");
+    shop.apply(&format!(
+        "apiVersion: shopkeeper.dev/v1alpha1
+kind: OrderService
+metadata: {{name: lettered, namespace: {NAMESPACE}}}
+spec:
+  workload: {{image: registry.example/orders:1, ports: [{{name: http, containerPort: 8080}}]}}
+  nodes: {{type: None}}
+  notifications:
+    topics:
+      # Nobody listens there.
+      - {{name: buy, subscribers: [{{type: HTTPS, https: 'https://127.0.0.1:9/hook'}}]}}
+      - {{name: sell, subscribers: [{{type: SMS, sms: '+15550178'}}]}}
+"
+    ))
+    .await?;
+    shop.until_ready(&subject).await?;
+    let letters = shop.made(&subject, "SqsQueue", "topics.buy.dead").await?;
+    let topic = shop.made(&subject, "SnsTopic", "topics.buy").await?;
+    let topic = format!("arn:aws:sns:eu-west-1:123456789012:{topic}");
+    let sent = shop.aws.sns.publish().topic_arn(topic).message("order 1");
+    sent.send().await?;
+    take_down(shop, &subject).await?;
+    equals(
+        "what is left",
+        left(shop, &subject).await?,
+        vec!["sqs:queue".to_owned()],
+    )?;
+    let url = shop.aws.queue(&letters).await?["url"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let received = shop.aws.sqs.receive_message().queue_url(url).send().await?;
+    let bodies: Vec<&str> = received
+        .messages()
+        .iter()
+        .filter_map(|message| message.body())
+        .collect();
+    ensure!(
+        matches!(bodies.as_slice(), [only] if only.contains("order 1")),
+        "what was lost is {bodies:?}"
+    );
+    Ok(())
+}

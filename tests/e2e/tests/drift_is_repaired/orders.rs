@@ -157,21 +157,25 @@ spec:
             view: View::Queue(alone.clone()),
         },
         Drift {
-            what: "a subscription, removed",
+            what: "where a subscription puts what cannot be delivered",
             made: async {
-                let listed = aws
-                    .sns
-                    .list_subscriptions_by_topic()
-                    .topic_arn(&topic)
+                let to = json!({"deadLetterTargetArn": format!("arn:aws:sqs:eu-west-1:123456789012:{alone}")});
+                aws.sns
+                    .set_subscription_attributes()
+                    .subscription_arn(sms(shop, &topic).await?)
+                    .attribute_name("RedrivePolicy")
+                    .attribute_value(to.to_string())
                     .send()
                     .await?;
-                let sms = listed
-                    .subscriptions()
-                    .iter()
-                    .find(|subscription| subscription.protocol() == Some("sms"));
-                let arn = sms
-                    .and_then(|sms| sms.subscription_arn())
-                    .context("there is no SMS subscription")?;
+                Ok(())
+            }
+            .boxed_local(),
+            view: View::Topic(topic.clone()),
+        },
+        Drift {
+            what: "a subscription, removed",
+            made: async {
+                let arn = sms(shop, &topic).await?;
                 aws.sns.unsubscribe().subscription_arn(arn).send().await?;
                 Ok(())
             }
@@ -180,6 +184,17 @@ spec:
         },
     ];
     repaired(shop, &subject, drifts).await
+}
+
+/// The ARN of the SMS subscription of a topic.
+async fn sms(shop: &Shop, topic: &str) -> Result<String> {
+    let listed = shop.aws.sns.list_subscriptions_by_topic().topic_arn(topic);
+    let listed = listed.send().await?;
+    let mut subscriptions = listed.subscriptions().iter();
+    let sms = subscriptions.find(|subscription| subscription.protocol() == Some("sms"));
+    let arn = sms.and_then(|sms| sms.subscription_arn());
+    arn.map(str::to_owned)
+        .context("there is no SMS subscription")
 }
 
 async fn until_available(shop: &Shop, database: &str) -> Result<()> {

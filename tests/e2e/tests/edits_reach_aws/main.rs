@@ -2,11 +2,13 @@
 //!
 //! Proves, field by field, that once the custom resource says of the edited generation that it is Ready, the new value is in
 //! AWS or in the cluster; that an edit which customers could notice waits for approval and changes nothing before; and that
-//! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes. What the API server
+//! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes. What people approve is
+//! what they were shown, and what changes after that is told. What the API server
 //! stores in another form than it was sent is no drift.
 //!
 //! Rows R3, R4, R6, R8, R10, R11, R12, R13, R18 of `docs/coverage.md`.
 
+mod approvals;
 mod catalog;
 mod nodes;
 mod orders;
@@ -73,6 +75,10 @@ async fn edits_reach_aws() -> Result<()> {
             nodes::pods_and_nodes(&shop).boxed_local(),
         ),
         ("edits of pods", workload::of_pods(&shop).boxed_local()),
+        (
+            "approvals of queues that fill",
+            approvals::of_queues_that_fill(&shop).boxed_local(),
+        ),
     ])
     .await?;
     // Once nothing else writes.

@@ -6,6 +6,9 @@ use shopkeeper_e2e::{Shop, Subject, View, includes};
 
 use super::{NAMESPACE, disruptive, edit, make};
 
+/// What the ARNs of queues begin with.
+const QUEUES: &str = "arn:aws:sqs:eu-west-1:123456789012:octank-edits-";
+
 pub async fn data_of_orders(shop: &Shop) -> Result<()> {
     let subject = Subject::new("OrderService", NAMESPACE, "orders");
     shop.apply(
@@ -118,6 +121,20 @@ spec:
             ),
             &topic,
             json!({"subscriptions": {"sms +15550199": {"filter": {"priority": ["high"]}}}}),
+        ),
+        edit(
+            "topics.deadLetters",
+            json!({"notifications": {"topics": [{
+                "name": "buy", "deadLetters": "Disabled", "subscribers": [to_queue, {"type": "SMS", "sms": "+15550199"}],
+            }]}}),
+            &topic,
+            json!({"subscriptions": {"sms +15550199": {"deadLetters": null}}}),
+        ),
+        edit(
+            "topics.deadLetters, removed",
+            topics(json!([to_queue, {"type": "SMS", "sms": "+15550199"}])),
+            &topic,
+            json!({"subscriptions": {"sms +15550199": {"deadLetters": format!("{QUEUES}orders-buy_dead")}}}),
         ),
         edit(
             "topics.subscribers, one removed",

@@ -17,7 +17,10 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
             "engine": "PostgreSQL", "version": "16", "instanceClass": "db.t4g.medium", "storage": "400Gi",
         }},
         "notifications": {
-            "topics": [{"name": "buy", "subscribers": [{"type": "Queue", "queue": "fulfilment"}]}],
+            "topics": [
+                {"name": "buy", "subscribers": [{"type": "Queue", "queue": "fulfilment"}]},
+                {"name": "sell", "deadLetterRetentionSeconds": 86_400, "subscribers": [{"type": "SMS", "sms": "+15550143"}]},
+            ],
             "queues": [{"name": "fulfilment", "retentionSeconds": 86_400, "deadLetterRetentionSeconds": 86_400}],
         },
     });
@@ -296,6 +299,18 @@ async fn of_topics(shop: &Shop) -> Result<Vec<Edit>> {
         subscriber(
             json!({"type": "Push", "push": device}),
             subscribed(format!("application {device}"), json!({})),
+        ),
+        edit(
+            "/notifications/topics/0/deadLetters",
+            json!("Disabled"),
+            &topic,
+            subscribed("sms +15550142".to_owned(), json!({"deadLetters": null})),
+        ),
+        edit(
+            "/notifications/topics/1/deadLetterRetentionSeconds",
+            json!(259_200),
+            &View::Queue("octank-fields-orders-sell_dead".to_owned()),
+            json!({"retention": "259200"}),
         ),
         edit(
             "/notifications/topics/-",

@@ -251,6 +251,26 @@ pub async fn the_orders_have_their_data(shop: &Shop) -> Result<()> {
         ship["subscriptions"]["sms +15550100"].is_object(),
         "no SMS when something ships: {ship}"
     );
+    let dead = shop.made(&orders(), "SqsQueue", "topics.ship.dead").await?;
+    let dead = shop.aws.queue(&dead).await?;
+    let expected = json!({
+        "key": key,
+        "redrive": null,
+        "retention": "1209600",
+        "policy": {"Statement": [{
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": dead["arn"],
+            "Condition": {"ArnEquals": {"aws:SourceArn": [topic_arn("ship")]}},
+        }]},
+        "tags": tags,
+    });
+    includes("the dead letters of ship", &dead, &expected)?;
+    equals(
+        "where SNS puts what no telephone takes",
+        &ship["subscriptions"]["sms +15550100"]["deadLetters"],
+        &dead["arn"],
+    )?;
     people_are_not_named(shop).await
 }
 

@@ -131,6 +131,55 @@ def test_publishing_to_a_queue_that_is_gone(sns, sqs, topic):
     assert received(sqs, dead) == ["lost?"]
 
 
+def test_what_a_server_does_not_take_goes_to_the_dead_letters_that_let_the_topic_in(sns, sqs, topic):
+    dead, dead_arn = queue(sqs, "dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn})
+    # Nobody listens there.
+    asked = {"TopicArn": topic, "Protocol": "https", "Endpoint": "https://127.0.0.1:9/hook"}
+    sns.subscribe(**asked, Attributes={"RedrivePolicy": redrive})
+    sns.publish(TopicArn=topic, Message="kept")
+    assert [json.loads(body)["Message"] for body in received(sqs, dead)] == ["kept"]
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"Policy": allowing("arn:aws:sns:eu-west-1:123456789012:other", dead_arn)})
+    sns.publish(TopicArn=topic, Message="lost")
+    sqs.set_queue_attributes(QueueUrl=dead, Attributes={"Policy": allowing(topic, dead_arn)})
+    sns.publish(TopicArn=topic, Message="kept again")
+    assert [json.loads(body)["Message"] for body in received(sqs, dead)] == ["kept again"]
+
+
+def test_redrive_policies_are_checked(sns, sqs, topic):
+    _, dead = queue(sqs, "dead")
+    _, ordered = queue(sqs, "dead.fifo", FifoQueue="true")
+    _, first = queue(sqs, "first.fifo", FifoQueue="true")
+    fifo = sns.create_topic(Name="orders.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+
+    def policy(arn: str, **more: Any) -> str:
+        return json.dumps({"deadLetterTargetArn": arn, **more})
+
+    mail = {"TopicArn": topic, "Protocol": "sms", "Endpoint": "+15550100"}
+    to_fifo = {"TopicArn": fifo, "Protocol": "sqs", "Endpoint": first}
+    for asked, refused in (
+        (mail, "{no json"),
+        (mail, ""),
+        (mail, "{}"),
+        (mail, policy("dead")),
+        (mail, policy(dead.replace(":sqs:", ":sns:"))),
+        (mail, policy(dead, maxReceiveCount=5)),
+        (mail, policy(dead.replace("123456789012", "999988887777"))),
+        (mail, policy(dead.replace(":eu-west-1:", ":eu-west-2:"))),
+        (mail, policy(ordered)),
+        (to_fifo, policy(dead)),
+    ):
+        assert code(sns.subscribe, **asked, Attributes={"RedrivePolicy": refused}) == "InvalidParameter", refused
+    for asked, taken, refused in ((mail, dead, ordered), (to_fifo, ordered, dead)):
+        arn = sns.subscribe(**asked, Attributes={"RedrivePolicy": policy(taken)}, ReturnSubscriptionArn=True)["SubscriptionArn"]
+        changed = {"SubscriptionArn": arn, "AttributeName": "RedrivePolicy"}
+        for value in (policy(refused), policy(taken, maxReceiveCount=5), ""):
+            assert code(sns.set_subscription_attributes, **changed, AttributeValue=value) == "InvalidParameter", value
+        assert sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]["RedrivePolicy"] == policy(taken)
+        sns.set_subscription_attributes(**changed)
+        assert "RedrivePolicy" not in sns.get_subscription_attributes(SubscriptionArn=arn)["Attributes"]
+
+
 def test_delivery_is_wrapped_unless_raw(sns, sqs, topic):
     url, arn = queue(sqs, "q")
     subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]

@@ -61,10 +61,15 @@ impl World {
             AwsResource::NodeGroup(group) => has_role(&group.node_role_arn),
             AwsResource::FargateProfile(profile) => has_role(&profile.pod_execution_role_arn),
             AwsResource::PodIdentityAssociation(association) => has_role(&association.role_arn),
-            AwsResource::SnsSubscription(subscription) => self.has(
-                AwsKind::SnsTopic,
-                subscription.topic_arn.rsplit(':').next().unwrap(),
-            ),
+            // What would be sent to a queue that is not there yet would be lost, which SNS does not mind.
+            AwsResource::SnsSubscription(subscription) => {
+                let last = |arn: &str| arn.rsplit(':').next().unwrap().to_owned();
+                self.has(AwsKind::SnsTopic, &last(&subscription.topic_arn))
+                    && subscription
+                        .dead_letter_arn
+                        .as_ref()
+                        .is_none_or(|arn| self.has(AwsKind::SqsQueue, &last(arn)))
+            }
             AwsResource::ScalableTarget(target) => self
                 .scaled_table(target)
                 .is_some_and(|table| desired.can_rest_on(&table.into())),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
+import requests
 from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores, ensure_boolean
 from moto.sns import models, responses
 from moto.sns.exceptions import SNSInvalidParameter
@@ -17,6 +19,8 @@ from shopkeeper_double.services import replaces
 from shopkeeper_double.services._keys import unusable
 from shopkeeper_double.services._policy_documents import allows, problem_of
 
+#: Seconds. SNS waits for 15; here all other calls wait meanwhile.
+SERVER_TIMEOUT = 2
 DESTINATIONS = ("HTTP", "Firehose", "Lambda", "Application", "SQS")
 FEEDBACK = {
     f"{destination}{setting}"
@@ -58,6 +62,31 @@ def _document(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise invalid(name, "failed to parse JSON.")
     return document
+
+
+def problem_of_redrive(value: Any, topic: models.Topic, endpoint: str) -> str | None:
+    """Why a subscription may not have such a RedrivePolicy. Whether the queue exists is not asked: what is sent to one that does not
+    is lost, and counted as NumberOfNotificationsFailedToRedriveToDlq."""
+    try:
+        document = json.loads(value)
+    except (TypeError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        return "failed to parse JSON."
+    for name in document:
+        if name != "deadLetterTargetArn":
+            return f"invalid JSON. Attribute {name} is unknown."
+    arn = str(document.get("deadLetterTargetArn", "")).split(":")
+    if len(arn) != 6 or arn[0] != "arn" or arn[2] != "sqs" or not arn[5]:
+        return "deadLetterTargetArn is an invalid arn"
+    if (arn[3], arn[4]) != (topic.sns_backend.region_name, topic.account_id):
+        return "deadLetterTargetArn must be of the account and region of the topic"
+    is_fifo = arn[5].endswith(".fifo")
+    if ensure_boolean(topic.fifo_topic) and endpoint.endswith(".fifo") and not is_fifo:
+        return "must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic."
+    if is_fifo and not ensure_boolean(topic.fifo_topic):
+        return "must use a standard queue as DLQ for a Subscription to a standard Topic."
+    return None
 
 
 def shown(topic: models.Topic) -> dict[str, Any]:
@@ -141,15 +170,19 @@ def _install_keys() -> None:
 
 
 def _install_subscriptions() -> None:
-    response, backend = responses.SNSResponse, models.SNSBackend
+    response = responses.SNSResponse
+    models.requests = SimpleNamespace(post=_post)
 
     @replaces(response)
     def subscribe(before, self):
         protocol, given = self._get_param("Protocol"), self._get_attributes()
         if protocol not in PROTOCOLS:
             raise invalid(f"Does not support this protocol string: {protocol}")
-        if given.get("RedrivePolicy") and "deadLetterTargetArn" not in _document("RedrivePolicy", given["RedrivePolicy"]):
-            raise invalid("RedrivePolicy", "deadLetterTargetArn is missing")
+        if "RedrivePolicy" in given:
+            topic = self.backend.get_topic(self._get_param("TopicArn"))
+            problem = problem_of_redrive(given["RedrivePolicy"], topic, self._get_param("Endpoint"))
+            if problem is not None:
+                raise invalid("Attributes", f"RedrivePolicy: {problem}")
         existing = self.backend._find_subscription(self._get_param("TopicArn"), self._get_param("Endpoint"), protocol)
         if existing is not None:
             has = {"RawMessageDelivery": False, **existing.attributes}
@@ -166,6 +199,19 @@ def _install_subscriptions() -> None:
             return ActionResult({"SubscriptionArn": "pending confirmation"})
         return result
 
+    @replaces(response)
+    def set_subscription_attributes(before, self):
+        subscription = self.backend.subscriptions.get(self._get_param("SubscriptionArn"))
+        name, value = self._get_param("AttributeName"), self._get_param("AttributeValue")
+        if subscription is not None and name == "RedrivePolicy":
+            if value is None:
+                subscription.attributes.pop(name, None)
+                return EmptyResult()
+            problem = problem_of_redrive(value, subscription.topic, subscription.endpoint)
+            if problem is not None:
+                raise invalid(f"RedrivePolicy: {problem}")
+        return before(self)
+
     for operation in ("list_subscriptions", "list_subscriptions_by_topic"):
         _show_pending(operation)
 
@@ -173,13 +219,14 @@ def _install_subscriptions() -> None:
     def publish(before, self, message, message_id, *args, **kwargs):
         if self.attributes.get("PendingConfirmation"):
             return
-        if self.protocol == "sqs" and not _admitted(self):
+        if self.protocol == "sqs" and not _admitted(self, self.endpoint):
             _to_dead_letters(self, before, message, message_id, *args, **kwargs)
             return
         try:
             before(self, message, message_id, *args, **kwargs)
-        except QueueDoesNotExist:
-            # Publishing succeeds all the same: a delivery that fails is not the publisher's matter.
+        except (QueueDoesNotExist, requests.RequestException):
+            # Publishing succeeds all the same: a delivery that fails is not the publisher's matter. AWS tries a server for up to an hour;
+            # here it is given up at once.
             _to_dead_letters(self, before, message, message_id, *args, **kwargs)
 
 
@@ -207,13 +254,20 @@ def _queue(account: str, arn: str) -> Any:
     return sqs_backends[account][region].queues.get(name)
 
 
-def _admitted(subscription: models.Subscription) -> bool:
+def _post(*args: Any, **kwargs: Any) -> Any:
+    """A server that does not answer in time, or not well, has not got the message: moto waits for ever and takes any answer."""
+    answer = requests.post(*args, timeout=SERVER_TIMEOUT, **kwargs)
+    answer.raise_for_status()
+    return answer
+
+
+def _admitted(subscription: models.Subscription, endpoint: str) -> bool:
     """Whether the queue's policy lets the topic send.
 
     AWS delivers to no queue whose policy does not say so. Here a queue that has no policy at all takes everything, so that
     tests about something else need none; one that has a policy is held to it.
     """
-    queue = _queue(subscription.account_id, subscription.endpoint)
+    queue = _queue(subscription.account_id, endpoint)
     if queue is None or not queue.policy:
         return True
     return allows(
@@ -227,13 +281,14 @@ def _to_dead_letters(
     """Deliver to the queue that the subscription's RedrivePolicy names, where there is one."""
     policy = subscription.attributes.get("RedrivePolicy")
     target = json.loads(policy)["deadLetterTargetArn"] if policy else None
-    if target is None or _queue(subscription.account_id, target) is None:
+    if target is None or _queue(subscription.account_id, target) is None or not _admitted(subscription, target):
         return
-    endpoint, subscription.endpoint = subscription.endpoint, target
+    was = subscription.endpoint, subscription.protocol
+    subscription.endpoint, subscription.protocol = target, "sqs"
     try:
         deliver(subscription, message, message_id, *args, **kwargs)
     finally:
-        subscription.endpoint = endpoint
+        subscription.endpoint, subscription.protocol = was
 
 
 def install() -> None:
