@@ -25,7 +25,7 @@ struct ConditionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct DriftLabels {
+struct KindLabels {
     kind: &'static str,
 }
 
@@ -33,7 +33,8 @@ struct DriftLabels {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     conditions: BTreeMap<ConditionLabels, i64>,
-    drifted: BTreeMap<DriftLabels, i64>,
+    drifted: BTreeMap<KindLabels, i64>,
+    approvals: BTreeMap<KindLabels, i64>,
 }
 
 impl Counts {
@@ -56,11 +57,19 @@ impl Counts {
                 *self.conditions.entry(labels).or_default() += 1;
             }
         }
+        if status
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.waiting_for_approval)
+        {
+            let labels = KindLabels { kind: kind.name() };
+            *self.approvals.entry(labels).or_default() += 1;
+        }
         for item in &status.inventory {
             if item.drifted == Some(true)
                 && let Some(kind) = ResourceKind::from_id(&item.kind)
             {
-                let labels = DriftLabels { kind: kind.id() };
+                let labels = KindLabels { kind: kind.id() };
                 *self.drifted.entry(labels).or_default() += 1;
             }
         }
@@ -69,7 +78,7 @@ impl Counts {
 
 type Count = Box<dyn Fn() -> Counts + Send + Sync>;
 
-/// `shopkeeper_resource_condition` and `shopkeeper_drifted_resources`. Silent until this replica leads: each has the same caches, and
+/// `shopkeeper_resource_condition`, `shopkeeper_drifted_resources` and `shopkeeper_approvals_waiting`. Silent until this replica leads: each has the same caches, and
 /// sums over replicas are to be right.
 #[derive(Clone, Default)]
 pub struct ResourceMetrics(Arc<OnceLock<Count>>);
@@ -114,6 +123,12 @@ impl Collector for ResourceMetrics {
             "shopkeeper_drifted_resources",
             "Resources in AWS and Kubernetes that are not as declared and, by policy.drift Report, left so",
             &counts.drifted,
+        )?;
+        encode(
+            &mut encoder,
+            "shopkeeper_approvals_waiting",
+            "Custom resources whose plan waits for a person",
+            &counts.approvals,
         )
     }
 }
@@ -141,6 +156,7 @@ mod tests {
     fn status(ready: &str) -> Status {
         let condition = |r#type: &str, status: &str| json!({"type": r#type, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         serde_json::from_value(json!({
+            "plan": {"generation": 1, "summary": "1 change: 1 restart", "waitingForApproval": ready == "False"},
             "conditions": [condition("Ready", ready), condition("DataReady", "True"), condition("somebody's", "True")],
             "inventory": [
                 {"kind": "RdsInstance", "name": "a", "role": "database", "drifted": true},
@@ -175,6 +191,7 @@ mod tests {
             r#"shopkeeper_resource_condition{kind="OrderService",type="Ready",status="False"} 1"#,
             r#"shopkeeper_resource_condition{kind="OrderService",type="DataReady",status="True"} 3"#,
             r#"shopkeeper_drifted_resources{kind="RdsInstance"} 3"#,
+            r#"shopkeeper_approvals_waiting{kind="OrderService"} 1"#,
         ] {
             assert!(told.lines().any(|told| told == line), "{line} in\n{told}");
         }

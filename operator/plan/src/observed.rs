@@ -181,6 +181,18 @@ impl Present {
         self.note.iter().flat_map(Notes::iter)
     }
 
+    /// Why it does not work although AWS lets it be changed, as a failure with what a person can do.
+    #[must_use]
+    pub fn outage(&self, key: &ResourceKey) -> Option<Failure> {
+        self.notes().find_map(|note| match note.weight {
+            Weight::Outage { remedy } => {
+                let text = format!("{key}: {}", note.text);
+                Some(Failure::new(Class::Invalid, text).with_remedy(remedy))
+            }
+            Weight::Information | Weight::Danger => None,
+        })
+    }
+
     /// The note that AWS has not applied this value of a field, although it was asked to. A version may be desired in part.
     #[must_use]
     pub fn not_applied(&self, field: &str, desired: &Value) -> Option<&Note> {

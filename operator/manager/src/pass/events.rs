@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ObjectReference;
 use shopkeeper_api::{
     Managed,
-    status::{Status, condition},
+    status::{Status, condition, reason},
 };
 use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
@@ -284,12 +284,20 @@ pub(super) async fn readiness<K: Managed>(subject: &Subject<'_, K>, report: &Rep
             stalled.message.clone(),
         )
         .await;
+        return;
+    }
+    let ready = |condition: &&ConditionDraft| condition.r#type == condition::READY;
+    let ready = report.conditions.iter().find(ready);
+    if let Some(waiting) = ready.filter(|ready| ready.reason == reason::APPROVAL_REQUIRED) {
+        send(
+            subject,
+            Severity::Warning,
+            waiting.reason,
+            waiting.message.clone(),
+        )
+        .await;
     } else if report.ready {
-        let message = report
-            .conditions
-            .iter()
-            .find(|condition| condition.r#type == condition::READY)
-            .map(|ready| ready.message.clone());
+        let message = ready.map(|ready| ready.message.clone());
         send(
             subject,
             Severity::Normal,

@@ -326,13 +326,8 @@ impl Planner<'_> {
 
     /// As desired; it also has to work, and a node group to have its nodes.
     fn settle_aws(&mut self, key: &ResourceKey, desired: &AwsResource, present: &Present) {
-        let outage = present.notes().find_map(|note| match note.weight {
-            Weight::Outage { remedy } => Some((&note.text, remedy)),
-            Weight::Information | Weight::Danger => None,
-        });
-        if let Some((text, remedy)) = outage {
-            let failure = Failure::new(Class::Invalid, format!("{key}: {text}"));
-            return self.refuse(key, Action::Wait, failure.with_remedy(remedy));
+        if let Some(failure) = present.outage(key) {
+            return self.refuse(key, Action::Wait, failure);
         }
         if desired.kind() == AwsKind::NodeGroup {
             let nodes = self.nodes_of(key);

@@ -317,6 +317,9 @@ fn take_down_aws(
     if present.is_unconfirmed() {
         return None;
     }
+    if !input.deleting && is_in_use(key, input) {
+        return None;
+    }
     let whose = ownership::of(present, input);
     if let Ownership::Unknown(failure) = whose {
         let mut step = step(key, Action::Wait, Operation::Wait);
@@ -354,6 +357,11 @@ fn take_down_aws(
             ));
         }
         Lifecycle::Modifying => {
+            if let Some(failure) = present.outage(key) {
+                let mut step = step(key, action, Operation::Wait);
+                step.blocked_by = vec![Blocker::Refused(failure)];
+                return Some(step);
+            }
             return Some(waiting(
                 key,
                 &with_note("is being changed; it is deleted afterwards", present),
@@ -408,6 +416,23 @@ fn take_down_aws(
     step.reversible = step.effect < Effect::Downtime;
     step.minutes = kind.usual_minutes();
     Some(step)
+}
+
+/// Whether a database or cache that stays has the parameter group still: where one of a newer major version than is declared runs, it keeps
+/// the group of that, which AWS does not let go.
+fn is_in_use(group: &ResourceKey, input: &Input<'_>) -> bool {
+    let stays = input.blueprint.keys();
+    let mut others = stays.filter_map(|key| Some(&input.observed.present(key)?.resource));
+    match group.kind {
+        ResourceKind::Aws(AwsKind::RdsParameterGroup) => others.any(
+            |other| matches!(other, AwsResource::RdsInstance(it) if it.parameter_group == group.name),
+        ),
+        ResourceKind::Aws(AwsKind::CacheParameterGroup) => others.any(|other| {
+            matches!(other, AwsResource::CacheReplicationGroup(it)
+                if it.parameter_group.as_deref() == Some(group.name.as_str()))
+        }),
+        _ => false,
+    }
 }
 
 /// Moves the pods off a place: the nodes of a group, or a Fargate profile, which takes its pods with it when it goes. Where all were told to go and no further one can come, there is only to wait for them:

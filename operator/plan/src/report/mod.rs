@@ -13,6 +13,7 @@ use crate::{
     resource::{ResourceKey, ResourceKind},
 };
 
+mod approvals;
 mod refusals;
 mod remarks;
 mod remedies;
@@ -121,17 +122,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
             &message,
         ));
     } else if approvals > 0 {
-        let hash = plan.approval_hash().unwrap_or_default();
-        let gone: Vec<&Step> = plan.steps.iter().filter(|step| step.is_loss()).collect();
-        let gone = match gone.as_slice() {
-            [] => String::new(),
-            gone => format!("{}. ", describe_all(gone)),
-        };
-        let message = format!(
-            "{gone}{}. Approve with the annotation {}={hash}",
-            summary(plan),
-            shopkeeper_api::APPROVE
-        );
+        let message = approvals::message(plan);
         conditions.push(draft(
             condition::READY,
             "False",

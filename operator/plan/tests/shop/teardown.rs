@@ -479,11 +479,16 @@ fn a_database_that_was_stopped_says_so_while_it_holds_up_the_end() {
     let database = world.key(AwsKind::RdsInstance, "");
     let thing = world.thing(&database);
     thing.present.lifecycle = Lifecycle::Modifying;
-    thing.present.note = Some("the instance was stopped".into());
+    let note = Note::outage("the instance was stopped", "start it in RDS");
+    thing.present.note = Some(note.into());
     let plan = world.run();
     let report = report::of_plan(&plan, &world.draft(), &world.observe(), true);
     let ready = &report.conditions[0];
-    for part in [database.name.as_str(), "the instance was stopped"] {
+    for part in [
+        database.name.as_str(),
+        "the instance was stopped. To do: start it in RDS",
+    ] {
         assert!(ready.message.contains(part), "{}", ready.message);
     }
+    assert_eq!(report.conditions[1].r#type, "Stalled");
 }

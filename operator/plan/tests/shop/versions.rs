@@ -239,3 +239,34 @@ fn nodes_that_somebody_upgraded_are_told_and_left() {
     };
     assert_eq!(sent.release_version, None);
 }
+
+#[test]
+fn the_parameters_of_a_newer_major_version_stay_with_it() {
+    // Somebody declares an older one than was made.
+    let mut world = World::settled(want("octank", &orders("17")));
+    let group = world.key(AwsKind::RdsParameterGroup, "");
+    world.wanted = want("octank", &orders("16"));
+    let plan = world.run();
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(world.aws.contains_key(&group) && world.inventory.contains_key(&group));
+    assert!(condition(&world, "DataReady").contains("write 17"));
+    // And takes it back.
+    world.wanted = want("octank", &orders("17"));
+    assert!(world.run().is_empty());
+    let groups = world.aws.keys();
+    let groups = groups.filter(|key| key.kind == group.kind).count();
+    assert_eq!(groups, 1);
+
+    let with_parameters = |version: &str| {
+        let mut object = catalog(version);
+        object["spec"]["cache"]["parameters"] =
+            json!([{"name": "maxmemory-policy", "value": "allkeys-lru"}]);
+        want("octank", &object)
+    };
+    let mut world = World::settled(with_parameters("8.0"));
+    let group = world.key(AwsKind::CacheParameterGroup, "");
+    world.wanted = with_parameters("7.2");
+    let plan = world.run();
+    assert!(plan.is_empty(), "{plan:#?}");
+    assert!(world.aws.contains_key(&group));
+}
