@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     aws::{AwsKind, AwsResource, Tags},
     blueprint::{Blueprint, Wanted},
-    failure::Failure,
+    failure::{Class, Failure},
     last_seen::LastSeen,
     outputs::Outputs,
     quota::QuotaUse,

@@ -7,7 +7,7 @@ use shopkeeper_plan::{
     attempts::attempts,
     aws::{AwsKind, AwsResource},
     failure::{Class, Failure},
-    observed::{Lifecycle, Observed},
+    observed::{Lifecycle, Note, Observed},
     plan::{Action, Blocker, Plan},
     planner::{ChangePolicy, DeletionPolicy, DriftPolicy, leaves_data},
     report,
