@@ -43,6 +43,9 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             resource.resource.clone(),
             &resource.depends_on,
         );
+        for remark in &resource.remarks {
+            blueprint.remark(remark.clone());
+        }
         // Pods use a table, and do not wait for its autoscaling.
         if !matches!(resource.resource, AwsResource::ScalableTarget(_)) {
             data_keys.push(key);

@@ -19,6 +19,7 @@ use shopkeeper_api::{
 
 use crate::{
     aws::AwsResource,
+    blueprint::Remark,
     claims::{self, Claim, Name},
     facts::PlatformFacts,
     failure::Failure,
@@ -239,6 +240,8 @@ pub struct DataResource {
     pub depends_on: Vec<ResourceKey>,
     /// The binding it belongs to and the prefix of its outputs there; `None` for what applications do not see.
     pub binding: Option<BindingPart>,
+    /// What people should hear of, though it stops nothing.
+    pub remarks: Vec<Remark>,
 }
 
 /// The part of a binding that one resource fills.
@@ -257,6 +260,7 @@ impl DataResource {
             resource: resource.into(),
             depends_on: Vec::new(),
             binding: None,
+            remarks: Vec::new(),
         }
     }
 
@@ -275,6 +279,7 @@ impl DataResource {
             resource: resource.into(),
             depends_on: Vec::new(),
             binding,
+            remarks: Vec::new(),
         }
     }
 

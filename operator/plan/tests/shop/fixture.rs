@@ -103,6 +103,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
         public_subnets: found.public_subnets,
         data_security_groups: vec!["sg-cluster".into()],
         key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
+        key_is_managed: true,
         quotas: found.quotas,
         image_tag: declared
             .spec

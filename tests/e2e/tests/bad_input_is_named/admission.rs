@@ -78,6 +78,11 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "policy: {deletion: Maybe}",
         &["spec.policy.deletion", "Retain"],
     ),
+    (
+        "CatalogService",
+        "media: {cloudFrontDistributionArns: ['arn:aws:cloudfront::123456789012:distribution/*']}",
+        &["spec.media.cloudFrontDistributionArns[0]"],
+    ),
     ("OrderService", "nonsense: true", &["nonsense"]),
     (
         "OrderService",
