@@ -104,7 +104,14 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
                 KubernetesKind::HTTPRoute => http_route::build(&frame, load_balancer, &rules),
                 _ => ingress::build(&frame, load_balancer, &rules, &resolved.platform, found),
             };
-            blueprint.kubernetes(Section::Edge, role, object, &[]);
+            let obstacle = load_balancer
+                .group
+                .as_ref()
+                .and_then(|group| group.obstacle(ingress::place_in_group(&object, found)));
+            match obstacle {
+                None => blueprint.kubernetes(Section::Edge, role, object, &[]),
+                Some(failure) => blueprint.held(Section::Edge, role, key.clone(), failure),
+            };
         }
         blueprint.wait_for(&key, awaits);
     }

@@ -154,6 +154,7 @@ pub fn references(shop: &str) -> References {
         absent: AbsentCallers::default(),
         routed_from: [TrafficSource::PublicSubnets].into(),
         operator_role: Some("shopkeeper".into()),
+        group_members: Vec::new(),
         service_monitors: true,
         http_routes: true,
         security_group_policies: true,

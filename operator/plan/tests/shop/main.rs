@@ -15,6 +15,7 @@ mod external;
 mod fargate;
 mod fixture;
 mod gateways;
+mod groups;
 mod identity;
 mod invariants;
 mod losses;
