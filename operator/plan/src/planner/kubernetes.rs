@@ -11,7 +11,6 @@ use crate::{
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject, ingress,
-        object::SHOPKEEPER,
         readiness::{Autoscaled, Readiness, readiness},
     },
     plan::{Action, Blocker, Effect, FieldChange, Operation},
@@ -91,11 +90,11 @@ impl Planner<'_> {
                     from: if is_added(to) {
                         // Its value may be a secret: nobody asked whoever added it to keep secrets apart.
                         match managers.get(path).and_then(Option::as_ref) {
-                            // It was asked for, and is not any more.
-                            Some(manager) if manager == SHOPKEEPER && !secret => show(from),
                             Some(manager) => {
                                 format!("added by {}", show(&Value::from(manager.as_str())))
                             }
+                            // Nobody else added it: it was asked for, and is not any more.
+                            None if ingress::is_of_move(path) => show(from),
                             None => "added".to_owned(),
                         }
                     } else if secret {
