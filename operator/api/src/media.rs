@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Toggle;
+use crate::{Toggle, pattern};
 
 /// A private S3 bucket for images and files, encrypted with the Platform's key, whose objects move to the archive when nobody
 /// reads them.
@@ -49,6 +49,12 @@ pub struct Media {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub cors: Vec<CorsRule>,
+    /// ARNs of CloudFront distributions that may read the objects, by their origin access control: distributions of the Platform's
+    /// account, whose origin is the bucket's regional domain name. The key that a Platform makes decrypts for them; the policy of one that
+    /// is brought along (`encryption.existing`) has to let `cloudfront.amazonaws.com` use `kms:Decrypt`. Left out: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 20, max = 128), regex(pattern = pattern::DISTRIBUTION_ARN)), extend("x-kubernetes-list-type" = "set"))]
+    pub cloud_front_distribution_arns: Vec<String>,
 }
 
 /// Web pages that may use a bucket from a browser.

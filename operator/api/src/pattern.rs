@@ -49,6 +49,10 @@ pub const ROLE_ARNS: &str = r"^arn:aws[a-z*-]*:iam::([0-9]{12}|\*):role/.+$";
 pub const KEY_ARN: &str = "^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]+$";
 /// ARN of an ACM certificate.
 pub const CERTIFICATE_ARN: &str = "^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$";
+/// Name of a group of load balancers, as the AWS Load Balancer Controller takes it.
+pub const LOAD_BALANCER_GROUP: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+/// ARN of a CloudFront distribution. GovCloud has no CloudFront.
+pub const DISTRIBUTION_ARN: &str = "^arn:aws(-cn)?:cloudfront::[0-9]{12}:distribution/[A-Z0-9]+$";
 /// Instance type of EC2, such as `m7g.large`.
 pub const INSTANCE_TYPE: &str = r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$";
 /// An IPv4 or IPv6 network in CIDR notation. The rule beside it parses it; this only bounds the characters.

@@ -320,7 +320,7 @@ pub enum EncryptionType {
 #[serde(rename_all = "camelCase")]
 pub struct ExistingKey {
     /// ARN of the key (not of an alias, which can be pointed elsewhere). For topics that deliver to queues, its policy must let
-    /// `sns.amazonaws.com` use it.
+    /// `sns.amazonaws.com` use it, and for media behind CloudFront `cloudfront.amazonaws.com` (`kms:Decrypt`).
     #[schemars(length(min = 20, max = 256), regex(pattern = pattern::KEY_ARN))]
     pub key_arn: String,
 }

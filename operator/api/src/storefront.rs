@@ -80,6 +80,10 @@ use crate::{
         .message("routes need hosts, by which certificates are found: list the host names that customers use, or set tls.type to Existing or None"),
     validation = Rule::new("!has(self.gateway) || has(self.routes)")
         .message("gateway serves the routes: add routes, or leave gateway out"),
+    validation = Rule::new("!has(self.loadBalancerGroups) || !has(self.loadBalancerGroups.public) || (has(self.routes) && !has(self.gateway))")
+        .message("loadBalancerGroups.public shares the load balancer of the routes, of which there is none without routes or with a gateway: leave it out"),
+    validation = Rule::new("!has(self.loadBalancerGroups) || !has(self.loadBalancerGroups.internal) || (has(self.frontends) && self.frontends.exists(f, has(f.exposure) && f.exposure == 'Internal'))")
+        .message("loadBalancerGroups.internal shares the load balancers of Internal frontends, and there are none: leave it out"),
     validation = Rule::new("!has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
         .message("routes times hosts must not exceed 100, the rules that an Application Load Balancer takes: let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own")
 )]
@@ -106,12 +110,44 @@ pub struct StorefrontSpec {
     /// Settings of the load balancers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
+    /// Groups of Storefronts, in one namespace or in several, that share Application Load Balancers. The members are on one Platform, say the
+    /// same in `tls` (each has certificates of its own) and `loadBalancer` (each has its `deregistrationDelaySeconds`), and have 100 rules
+    /// together. Whoever may make an Ingress in the cluster may join a group, and take requests away from the others. Into a group
+    /// or out of it the address changes, which is an interruption. Default: every load balancer is one Storefront's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_groups: Option<LoadBalancerGroups>,
     /// Gateways of the Gateway API that serve the routes in place of a load balancer of the Storefront's own. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
     /// What Shopkeeper may do by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+}
+
+/// Groups whose members are served by one Application Load Balancer: IngressGroups of the AWS Load Balancer Controller. A load balancer is
+/// either public or internal, so that each has a name of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.public) || has(self.internal)")
+        .message("loadBalancerGroups needs a name: set public, internal, or both"),
+    validation = Rule::new("!has(self.public) || !has(self.internal) || self.public != self.internal")
+        .message("public and internal must be two names: a load balancer is either reached from the internet or not")
+)]
+pub struct LoadBalancerGroups {
+    /// Name of the group that shares the load balancer of the routes. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LOAD_BALANCER_GROUP))]
+    pub public: Option<String>,
+    /// Name of the group that shares the load balancers of Internal frontends. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LOAD_BALANCER_GROUP))]
+    pub internal: Option<String>,
+    /// Place among the members: the rules of lower numbers are tried first, and of equal ones by namespace and name. A rule that
+    /// matches everything, such as `/` without hosts, belongs last. Default: before all numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub order: Option<i32>,
 }
 
 /// Gateways that serve the routes, which become an HTTPRoute. Certificates, listeners and the load balancer are the Gateway's: `tls` and

@@ -68,6 +68,11 @@ fn of<K: Resolve>(stores: &Stores, change: &Change<K>) -> BTreeSet<(Kind, Object
     found
 }
 
+/// A group of load balancers as the index has it: those who ask for one look at each other.
+pub fn indexed_group(group: &str) -> String {
+    format!("LoadBalancerGroup/{group}")
+}
+
 fn names<K: Resolve>(object: &K) -> Vec<String> {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let name = object.meta().name.as_deref().unwrap_or_default();
@@ -75,6 +80,7 @@ fn names<K: Resolve>(object: &K) -> Vec<String> {
         .iter()
         .map(|claimed| indexed_name(namespace, claimed))
         .chain([format!("{}/{namespace}/{name}", K::KIND)])
+        .chain(object.load_balancer_groups().into_iter().map(indexed_group))
         .collect()
 }
 

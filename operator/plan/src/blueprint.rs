@@ -21,6 +21,9 @@ pub enum Section {
 }
 
 impl Section {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::Nodes, Self::Data, Self::Workload, Self::Edge];
+
     /// The condition type.
     #[must_use]
     pub const fn condition(self) -> &'static str {
@@ -98,6 +101,8 @@ pub struct Blueprint {
 /// Something that works as it is declared, and that is hardly meant so. It is told, and stops nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
+    /// Whose condition tells of it.
+    pub section: Section,
     /// Reason of the event.
     pub reason: &'static str,
     /// The field, what is odd about it, and what to do.

@@ -139,6 +139,8 @@ pub struct PlatformFacts {
     pub allowed_roles: Option<Vec<String>>,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,
+    /// Whether Shopkeeper makes that key, and says who may use it.
+    pub key_is_managed: bool,
     /// What the account may have in the region; `None` where that could not be read.
     pub quotas: Option<Quotas>,
     /// Tag of images that name none.
@@ -181,6 +183,12 @@ impl PlatformFacts {
         )
     }
 
+    /// The ARN of a CloudFront distribution, which has no region.
+    #[must_use]
+    pub fn distribution_arn(&self, id: &str) -> String {
+        distribution_arn(self.partition(), &self.account_id, id)
+    }
+
     /// Ids of the subnets of a load balancer: one of each zone, the first by id, since a load balancer takes no two of one zone.
     #[must_use]
     pub fn load_balancer_subnets(&self, public: bool) -> Vec<&str> {
@@ -201,6 +209,12 @@ impl PlatformFacts {
     pub fn private_subnet_ids(&self) -> impl Iterator<Item = String> {
         self.private_subnets.iter().map(|subnet| subnet.id.clone())
     }
+}
+
+/// The ARN of a CloudFront distribution.
+#[must_use]
+pub fn distribution_arn(partition: &str, account_id: &str, id: &str) -> String {
+    format!("arn:{partition}:cloudfront::{account_id}:distribution/{id}")
 }
 
 /// The partition that a region belongs to, as in ARNs.

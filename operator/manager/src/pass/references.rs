@@ -15,16 +15,20 @@ use shopkeeper_api::{
 };
 use shopkeeper_kube::store::ObjectKey;
 use shopkeeper_plan::{
+    claims::Standing,
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     resolve::{
-        AbsentCallers, HasPorts, References, Resolve, ServiceFacts, ServiceKey, ServicePort,
-        frontend_of, routes_come_from,
+        AbsentCallers, GroupMember, HasPorts, References, Resolve, ServiceFacts, ServiceKey,
+        ServicePort, frontend_of, groups, routes_come_from,
     },
 };
 
 use super::{World, names};
-use crate::stores::Stores;
+use crate::{
+    neighbours::{NAMES, indexed_group},
+    stores::Stores,
+};
 
 /// The Platform that a custom resource was made on; for a new one the Platform it names, or the only one there is.
 ///
@@ -239,10 +243,43 @@ pub(super) fn references<K: Resolve>(
         absent: absent_callers(object, &namespace, stores),
         routed_from,
         operator_role,
+        group_members: group_members(object, stores),
         service_monitors: stores.has(KubernetesKind::ServiceMonitor),
         http_routes: stores.has(KubernetesKind::HTTPRoute),
         security_group_policies: stores.has(KubernetesKind::SecurityGroupPolicy),
     }
+}
+
+/// Who else is in the groups of load balancers that a custom resource asks for.
+fn group_members<K: Resolve>(object: &K, stores: &Stores) -> Vec<GroupMember> {
+    let groups = object.load_balancer_groups();
+    let keys: BTreeSet<ObjectKey> = groups
+        .iter()
+        .flat_map(|group| stores.indexed(NAMES, &indexed_group(group)))
+        .map(|(_, key)| key)
+        .collect();
+    keys.iter()
+        .filter_map(|key| stores.storefronts.get(key))
+        .filter(|storefront| storefront.metadata.uid != object.meta().uid)
+        .flat_map(|storefront| {
+            let namespace = storefront.metadata.namespace.clone().unwrap_or_default();
+            let standing = Standing::of(storefront.as_ref());
+            groups::memberships(&storefront)
+                .into_iter()
+                .map(move |membership| GroupMember {
+                    standing: standing.clone(),
+                    is_inside: ingress(stores, &namespace, &membership.ingress)
+                        .is_some_and(|found| groups::is_inside(&found, &membership.group)),
+                    membership,
+                })
+        })
+        .collect()
+}
+
+fn ingress(stores: &Stores, namespace: &str, name: &str) -> Option<serde_json::Value> {
+    let key = ObjectKey::namespaced(namespace, name);
+    let found = stores.children.get(&KubernetesKind::Ingress)?.get(&key)?;
+    serde_json::to_value(found.as_ref()).ok()
 }
 
 /// The callers of a custom resource that do not exist.

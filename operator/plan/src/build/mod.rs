@@ -43,6 +43,9 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
             resource.resource.clone(),
             &resource.depends_on,
         );
+        for remark in &resource.remarks {
+            blueprint.remark(remark.clone());
+        }
         // Pods use a table, and do not wait for its autoscaling.
         if !matches!(resource.resource, AwsResource::ScalableTarget(_)) {
             data_keys.push(key);
@@ -101,7 +104,14 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
                 KubernetesKind::HTTPRoute => http_route::build(&frame, load_balancer, &rules),
                 _ => ingress::build(&frame, load_balancer, &rules, &resolved.platform, found),
             };
-            blueprint.kubernetes(Section::Edge, role, object, &[]);
+            let obstacle = load_balancer
+                .group
+                .as_ref()
+                .and_then(|group| group.obstacle(ingress::place_in_group(&object, found)));
+            match obstacle {
+                None => blueprint.kubernetes(Section::Edge, role, object, &[]),
+                Some(failure) => blueprint.held(Section::Edge, role, key.clone(), failure),
+            };
         }
         blueprint.wait_for(&key, awaits);
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    load_balancer::{pairs, subnets, tags},
+    load_balancer::{pairs, shared_tags, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -16,6 +16,91 @@ use crate::{
 const PREFIX: &str = "alb.ingress.kubernetes.io";
 
 const WEB_ACL: &str = "wafv2-acl-arn";
+const GROUP: &str = "group.name";
+const SCHEME: &str = "scheme";
+/// What is said of a load balancer, and so of that of a whole group.
+const OF_LOAD_BALANCER: [&str; 8] = [
+    GROUP,
+    SCHEME,
+    "group.order",
+    "load-balancer-attributes",
+    "ssl-redirect",
+    "ssl-policy",
+    "certificate-arn",
+    WEB_ACL,
+];
+
+/// Where an Ingress is that is to be in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupPlace {
+    /// Not there, or not in the group.
+    Outside,
+    /// In the group, and to say something else of the load balancer, or to have other rules.
+    Inside,
+    /// In the group, and as it is to be there.
+    Settled,
+}
+
+fn annotation<'a>(ingress: &'a Value, name: &str) -> Option<&'a str> {
+    ingress["metadata"]["annotations"][format!("{PREFIX}/{name}")].as_str()
+}
+
+/// The group that an Ingress is in.
+#[must_use]
+pub fn group_of(ingress: &Value) -> Option<&str> {
+    annotation(ingress, GROUP)
+}
+
+/// Where an Ingress is that is to be in the group of the one that is desired.
+#[must_use]
+pub fn place_in_group(desired: &KubernetesObject, found: Option<&Value>) -> GroupPlace {
+    let Some(found) = found else {
+        return GroupPlace::Outside;
+    };
+    let differs = |name: &&str| annotation(&desired.body, name) != annotation(found, name);
+    if differs(&GROUP) {
+        return GroupPlace::Outside;
+    }
+    let rules = |ingress: &Value| ingress["spec"]["rules"].clone();
+    if OF_LOAD_BALANCER.iter().any(differs) || rules(&desired.body) != rules(found) {
+        return GroupPlace::Inside;
+    }
+    GroupPlace::Settled
+}
+
+/// Whether applying an Ingress gives it another load balancer, which has another address.
+#[must_use]
+pub fn moves(desired: &KubernetesObject, found: &Value) -> bool {
+    let class = |ingress: &Value| ingress["spec"]["ingressClassName"].clone();
+    desired.kind == KubernetesKind::Ingress
+        && (class(&desired.body) != class(found)
+            || MOVES
+                .iter()
+                .any(|name| annotation(&desired.body, name) != annotation(found, name)))
+}
+
+/// Annotations that say which load balancer it is.
+const MOVES: [&str; 2] = [GROUP, SCHEME];
+
+/// Whether a path in an Ingress is that of what says which load balancer it is.
+#[must_use]
+pub fn is_of_move(path: &str) -> bool {
+    path == "spec.ingressClassName"
+        || MOVES.iter().any(|name| {
+            path.trim_end_matches(']')
+                .ends_with(&format!("{PREFIX}/{name}"))
+        })
+}
+
+/// How AWS calls who reaches a load balancer.
+#[must_use]
+pub const fn scheme(public: bool) -> &'static str {
+    if public {
+        "internet-facing"
+    } else {
+        "internal"
+    }
+}
 
 /// Whether an Ingress has, or once had, a web ACL.
 fn has_web_acl(found: &Value) -> bool {
@@ -81,15 +166,7 @@ fn of_controller(
 ) -> Map<String, Value> {
     let settings = &load_balancer.settings;
     let mut annotations = vec![
-        (
-            "scheme",
-            if load_balancer.public {
-                "internet-facing"
-            } else {
-                "internal"
-            }
-            .to_owned(),
-        ),
+        (SCHEME, scheme(load_balancer.public).to_owned()),
         // Pods are targets themselves: a node that goes does not take connections of other nodes' pods with it.
         ("target-type", "ip".to_owned()),
         ("subnets", subnets(platform, load_balancer.public)),
@@ -101,8 +178,19 @@ fn of_controller(
                 settings.deregistration_delay_seconds
             ),
         ),
-        ("tags", tags(frame, platform)),
+        (
+            "tags",
+            match load_balancer.group {
+                None => tags(frame, platform),
+                Some(_) => shared_tags(platform),
+            },
+        ),
     ];
+    if let Some(group) = &load_balancer.group {
+        annotations.push((GROUP, group.membership.group.clone()));
+        let order = group.membership.order;
+        annotations.extend(order.map(|order| ("group.order", order.to_string())));
+    }
     match &load_balancer.tls {
         ResolvedTls::None => annotations.push(("listen-ports", r#"[{"HTTP":80}]"#.to_owned())),
         ResolvedTls::Discovered { policy } | ResolvedTls::Existing { policy, .. } => {

@@ -21,6 +21,14 @@ pub fn tags(frame: &Frame<'_>, platform: &PlatformFacts) -> String {
     pairs(&tags)
 }
 
+/// The tags of a load balancer that several Storefronts share: it belongs to none of them, and the controller refuses members with different
+/// values of one tag.
+pub fn shared_tags(platform: &PlatformFacts) -> String {
+    let mut tags = platform.tags.clone();
+    tags.insert(CLUSTER_TAG.to_owned(), platform.cluster_arn().to_string());
+    pairs(&tags)
+}
+
 /// Names and values as the controller reads them.
 pub fn pairs(map: &BTreeMap<String, String>) -> String {
     let pairs: Vec<String> = map

@@ -1,5 +1,7 @@
 //! What has to be done about a Kubernetes object of the blueprint.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use super::{DriftPolicy, Planner, ownership::foreign_object, step};
@@ -8,7 +10,7 @@ use crate::{
     difference::show,
     failure::{Class, Failure},
     kubernetes::{
-        KubernetesKind, KubernetesObject,
+        KubernetesKind, KubernetesObject, ingress,
         readiness::{Autoscaled, Readiness, readiness},
     },
     plan::{Action, Blocker, Effect, FieldChange, Operation},
@@ -68,8 +70,13 @@ impl Planner<'_> {
             };
         }
         let mut step = step(key, Action::Update, apply());
+        let is_drift =
+            self.is_drift(key, node) || differences.iter().all(|(_, _, to)| is_added(to));
         step.effect = if desired.exchanges_pods_of(&found.body, &differences) {
             effect_of_exchange(desired)
+        } else if !is_drift && ingress::moves(desired, &found.body) {
+            // What somebody moved is moved back at once: it may have been opened to the internet.
+            Effect::Downtime
         } else {
             Effect::None
         };
@@ -86,6 +93,8 @@ impl Planner<'_> {
                             Some(manager) => {
                                 format!("added by {}", show(&Value::from(manager.as_str())))
                             }
+                            // Nobody else added it: it was asked for, and is not any more.
+                            None if ingress::is_of_move(path) => show(from),
                             None => "added".to_owned(),
                         }
                     } else if secret {
@@ -98,7 +107,7 @@ impl Planner<'_> {
                     } else {
                         show(to)
                     },
-                    effect: if path.starts_with("spec.template") {
+                    effect: if path.starts_with("spec.template") || ingress::is_of_move(path) {
                         step.effect
                     } else {
                         Effect::None
@@ -106,8 +115,10 @@ impl Planner<'_> {
                 }
             })
             .collect();
-        let is_drift =
-            self.is_drift(key, node) || differences.iter().all(|(_, _, to)| is_added(to));
+        // What interrupts is told first: of many changes only some are shown.
+        if desired.kind == KubernetesKind::Ingress {
+            step.changes.sort_by_key(|change| Reverse(change.effect));
+        }
         step.is_repair = is_drift;
         if is_drift && reported {
             step.blocked_by.push(Blocker::DriftReported);

@@ -64,12 +64,7 @@ pub fn of_plan(plan: &Plan, blueprint: &Blueprint, observed: &Observed, deleting
     let plan = &*remedies::explained(plan, blueprint);
     let mut conditions = Vec::new();
     if !deleting {
-        for section in [
-            Section::Nodes,
-            Section::Data,
-            Section::Workload,
-            Section::Edge,
-        ] {
+        for section in Section::ALL {
             conditions.extend(of_section(section, plan, blueprint, observed));
         }
     }
@@ -354,10 +349,7 @@ fn of_section(
     } else {
         ("False", section_reason(section), describe_all(&working))
     };
-    let message = match section {
-        Section::Workload => format!("{message}{}", remarked(blueprint)),
-        _ => message,
-    };
+    let message = format!("{message}{}", remarked(blueprint, section));
     Some(ConditionDraft {
         r#type: section.condition(),
         status,

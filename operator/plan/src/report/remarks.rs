@@ -6,11 +6,9 @@ use shopkeeper_api::status::condition;
 use super::{NAMED, words::few};
 use crate::blueprint::{Blueprint, Remark, Section};
 
-/// What is added to the condition of the workload.
-pub(super) fn remarked(blueprint: &Blueprint) -> String {
-    let texts: Vec<String> = blueprint
-        .remarks()
-        .iter()
+/// What is added to the condition of a section.
+pub(super) fn remarked(blueprint: &Blueprint, section: Section) -> String {
+    let texts: Vec<String> = of_section(blueprint, section)
         .map(|remark| remark.text.clone())
         .collect();
     few(&texts, NAMED)
@@ -22,17 +20,22 @@ pub fn new_remarks<'a>(
     before: &'a [Condition],
     blueprint: &'a Blueprint,
 ) -> impl Iterator<Item = &'a Remark> {
-    let of = |section: &str| before.iter().find(|condition| condition.type_ == section);
+    let of = |name: &str| before.iter().find(|condition| condition.type_ == name);
     let was_ready = of(condition::READY).is_some_and(|ready| ready.status == "True");
-    let said = of(Section::Workload.condition())
-        .filter(|_| was_ready)
-        .map(|condition| condition.message.as_str());
-    // What was cut off there was told when it was written.
-    blueprint
-        .remarks()
-        .iter()
-        .take(NAMED)
-        .filter(move |remark| {
-            said.is_none_or(|said| !said.contains(&remark.text) && !said.ends_with('…'))
-        })
+    Section::ALL.into_iter().flat_map(move |section| {
+        let said = of(section.condition())
+            .filter(|_| was_ready)
+            .map(|condition| condition.message.as_str());
+        // What was cut off there was told when it was written.
+        of_section(blueprint, section)
+            .take(NAMED)
+            .filter(move |remark| {
+                said.is_none_or(|said| !said.contains(&remark.text) && !said.ends_with('…'))
+            })
+    })
+}
+
+fn of_section(blueprint: &Blueprint, section: Section) -> impl Iterator<Item = &Remark> {
+    let remarks = blueprint.remarks().iter();
+    remarks.filter(move |remark| remark.section == section)
 }

@@ -229,6 +229,7 @@ mod tests {
             public_subnets: Vec::new(),
             data_security_groups: Vec::new(),
             key_arn: "key".into(),
+            key_is_managed: true,
             quotas: None,
             image_tag: None,
             tags: crate::aws::Tags::new(),

@@ -36,7 +36,7 @@ impl Resolve for CatalogService {
             data.extend(cache::cache(context, declared));
         }
         if let Some(declared) = &self.spec.media {
-            data.push(media::media(context, declared));
+            data.push(media::media(context, declared)?);
         }
         let components = vec![super::service_component(context, &self.tier())?];
         Resolved {

@@ -7,7 +7,7 @@ use shopkeeper_api::{
     storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use super::{Context, Referred};
+use super::{Context, LoadBalancerGroup, Referred};
 use crate::{
     failure::{Class, Failure},
     kubernetes::http_route,
@@ -38,6 +38,8 @@ pub struct LoadBalancer {
     pub annotations: BTreeMap<String, String>,
     /// Path it asks for to see whether a pod is well, where all of its rules lead to one workload; else each Service says its own.
     pub health_path: Option<String>,
+    /// The group that it shares a load balancer with.
+    pub group: Option<LoadBalancerGroup>,
 }
 
 /// Whose controller serves an Ingress.
@@ -105,7 +107,10 @@ pub struct ResolvedSettings {
 }
 
 /// Rules of an Application Load Balancer, without the default ones.
-const MOST_RULES: usize = 100;
+pub(super) const MOST_RULES: usize = 100;
+/// Attributes that have a field.
+pub(super) const IDLE_TIMEOUT: &str = "idle_timeout.timeout_seconds";
+pub(super) const DELETION_PROTECTION: &str = "deletion_protection.enabled";
 
 impl LoadBalancer {
     /// Whether the AWS Load Balancer Controller makes it from an Ingress.
@@ -210,6 +215,14 @@ pub(super) fn tls(declared: Option<&Tls>) -> ResolvedTls {
     }
 }
 
+/// Without host names no certificate can be discovered.
+pub(super) fn without_hosts(tls: ResolvedTls) -> ResolvedTls {
+    match tls {
+        ResolvedTls::Discovered { .. } => ResolvedTls::None,
+        tls => tls,
+    }
+}
+
 pub(super) fn settings(declared: Option<&Settings>) -> ResolvedSettings {
     let mut attributes = declared
         .map(|settings| settings.attributes.clone())
@@ -217,14 +230,11 @@ pub(super) fn settings(declared: Option<&Settings>) -> ResolvedSettings {
     let idle = declared
         .and_then(|settings| settings.idle_timeout_seconds)
         .unwrap_or(defaults::IDLE_TIMEOUT_SECONDS);
-    attributes.insert("idle_timeout.timeout_seconds".to_owned(), idle.to_string());
+    attributes.insert(IDLE_TIMEOUT.to_owned(), idle.to_string());
     let protected = declared
         .and_then(|settings| settings.deletion_protection)
         .is_some_and(Toggle::is_enabled);
-    attributes.insert(
-        "deletion_protection.enabled".to_owned(),
-        protected.to_string(),
-    );
+    attributes.insert(DELETION_PROTECTION.to_owned(), protected.to_string());
     // A header that is no header is how requests are smuggled past a proxy.
     attributes
         .entry("routing.http.drop_invalid_header_fields.enabled".to_owned())

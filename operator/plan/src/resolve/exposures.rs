@@ -245,6 +245,7 @@ impl Exposing<'_> {
             class,
             annotations: declared.annotations.clone(),
             health_path: Some(self.health_path.to_owned()),
+            group: None,
         }
         .within_limits(&format!("{field}.paths"), "exposure")?;
         Ok(self.exposure(ports, traffic_from, Way::Route(Box::new(load_balancer))))
@@ -266,6 +267,7 @@ impl Exposing<'_> {
             class: IngressClass::Alb,
             annotations: declared.annotations.clone(),
             health_path: None,
+            group: None,
         }
         .within_limits(&format!("{field}.paths"), "exposure")?;
         let traffic_from = declared

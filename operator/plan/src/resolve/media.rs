@@ -2,20 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shopkeeper_api::{Toggle, defaults, media as api};
 
 use super::{Context, DataResource};
 use crate::{
     aws::{CorsRule, IntelligentTiering, LifecycleRule, S3Bucket},
+    blueprint::{Remark, Section},
+    facts::PlatformFacts,
+    failure::Failure,
     sensitive::fingerprint,
 };
 
 /// Longest name of a bucket.
 const LONGEST_NAME: usize = 63;
 
+/// The field that names the distributions that may read.
+const DISTRIBUTIONS: &str = "spec.media.cloudFrontDistributionArns";
+
 /// A private bucket.
-pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource {
+pub(super) fn media(context: Context<'_>, declared: &api::Media) -> Result<DataResource, Failure> {
+    let distributions = distributions(context.platform, declared)?;
     let name = declared
         .bucket_name
         .clone()
@@ -27,7 +34,7 @@ pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource
         kms_key_arn: Some(platform.key_arn.clone()),
         public_access_blocked: true,
         owner_enforced: true,
-        policy: Some(tls_only(platform.partition(), &name)),
+        policy: Some(policy(platform.partition(), &name, &distributions)),
         lifecycle: lifecycle(declared),
         intelligent_tiering: Some(IntelligentTiering {
             archive_days: declared
@@ -39,7 +46,42 @@ pub(super) fn media(context: Context<'_>, declared: &api::Media) -> DataResource
         tags: context.tags(),
         name,
     };
-    DataResource::bound("media", "", "media", bucket)
+    let mut media = DataResource::bound("media", "", "media", bucket);
+    if !distributions.is_empty() && !platform.key_is_managed {
+        media.remarks.push(Remark {
+            section: Section::Data,
+            reason: "KeyPolicyNotManaged",
+            text: format!(
+                "{DISTRIBUTIONS} needs the key of Platform {}, which is brought along and is not changed: see that its policy lets \
+                 cloudfront.amazonaws.com use kms:Decrypt for these distributions",
+                platform.name
+            ),
+        });
+    }
+    Ok(media)
+}
+
+/// The distributions that may read. Those of other accounts would be let in by the bucket and kept out by the key, which decrypts for
+/// its own account alone: every request would be answered with 403.
+fn distributions<'a>(
+    platform: &PlatformFacts,
+    declared: &'a api::Media,
+) -> Result<BTreeSet<&'a str>, Failure> {
+    let ours = platform.distribution_arn("");
+    let named = &declared.cloud_front_distribution_arns;
+    match named.iter().find(|arn| !arn.starts_with(&ours)) {
+        None => Ok(named.iter().map(String::as_str).collect()),
+        Some(other) => Err(Failure::invalid(
+            &format!("{DISTRIBUTIONS}[{other}]"),
+            &format!(
+                "is not of account {} ({}), which Platform {} is in, and whose key decrypts for its own distributions alone",
+                platform.account_id,
+                platform.partition(),
+                platform.name
+            ),
+            "name a distribution of that account, or take it out",
+        )),
+    }
 }
 
 /// Unique in the world: account and region come first, and a hash of everything last, since a name that is too long loses
@@ -75,18 +117,29 @@ fn lifecycle(declared: &api::Media) -> Vec<LifecycleRule> {
     }]
 }
 
-fn tls_only(partition: &str, bucket: &str) -> serde_json::Value {
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [format!("arn:{partition}:s3:::{bucket}"), format!("arn:{partition}:s3:::{bucket}/*")],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }],
-    })
+/// Nobody without TLS, and the distributions by their origin access control. The principal is a service and the sources are named, so
+/// that the policy is not public, and the public access block lets it pass.
+fn policy(partition: &str, bucket: &str, distributions: &BTreeSet<&str>) -> Value {
+    let objects = format!("arn:{partition}:s3:::{bucket}/*");
+    let mut statements = vec![json!({
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [format!("arn:{partition}:s3:::{bucket}"), &objects],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    })];
+    if !distributions.is_empty() {
+        statements.push(json!({
+            "Sid": "CloudFront",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:GetObject",
+            "Resource": objects,
+            "Condition": {"StringEquals": {"AWS:SourceArn": distributions}},
+        }));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
 }
 
 fn cors_rule(declared: &api::CorsRule) -> CorsRule {

@@ -19,6 +19,7 @@ use shopkeeper_api::{
 
 use crate::{
     aws::AwsResource,
+    blueprint::Remark,
     claims::{self, Claim, Name},
     facts::PlatformFacts,
     failure::Failure,
@@ -37,6 +38,7 @@ mod endpoints;
 mod exposures;
 mod external;
 pub mod fargate;
+pub mod groups;
 mod identity;
 mod image;
 mod media;
@@ -62,6 +64,7 @@ pub use endpoints::ResolvedEndpoint;
 pub(crate) use exposures::object_name as exposure_name;
 pub use exposures::{ResolvedExposure, Way};
 pub use external::{ExternalSecret, ResolvedExternal, SecretEntry};
+pub use groups::{GroupMember, LoadBalancerGroup, Membership};
 pub use identity::{ComponentIdentity, RoleDraft};
 pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub(crate) use notifications::DEAD_LETTERS;
@@ -239,6 +242,8 @@ pub struct DataResource {
     pub depends_on: Vec<ResourceKey>,
     /// The binding it belongs to and the prefix of its outputs there; `None` for what applications do not see.
     pub binding: Option<BindingPart>,
+    /// What people should hear of, though it stops nothing.
+    pub remarks: Vec<Remark>,
 }
 
 /// The part of a binding that one resource fills.
@@ -257,6 +262,7 @@ impl DataResource {
             resource: resource.into(),
             depends_on: Vec::new(),
             binding: None,
+            remarks: Vec::new(),
         }
     }
 
@@ -275,6 +281,7 @@ impl DataResource {
             resource: resource.into(),
             depends_on: Vec::new(),
             binding,
+            remarks: Vec::new(),
         }
     }
 
@@ -354,12 +361,22 @@ pub struct References {
     pub operator_role: Option<String>,
     /// Callers that are named and do not exist.
     pub absent: AbsentCallers,
+    /// Members of the groups of load balancers that it asks for, which other Storefronts have.
+    pub group_members: Vec<GroupMember>,
     /// Whether the cluster has the ServiceMonitor kind.
     pub service_monitors: bool,
     /// Whether the cluster has the HTTPRoute kind.
     pub http_routes: bool,
     /// Whether the cluster has the SecurityGroupPolicy kind.
     pub security_group_policies: bool,
+}
+
+impl References {
+    /// The members of a group that other Storefronts have.
+    fn others_in<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a GroupMember> {
+        let members = self.group_members.iter();
+        members.filter(move |member| member.membership.group == group)
+    }
 }
 
 /// Callers that are named and do not exist; services that do not are those that are not among the references.
@@ -463,6 +480,11 @@ pub trait Resolve: Managed {
 
     /// The Secrets of others that its bindings read.
     fn read_secrets(&self) -> Vec<&str>;
+
+    /// The groups whose load balancers it shares.
+    fn load_balancer_groups(&self) -> Vec<&str> {
+        Vec::new()
+    }
 
     /// Names of its workloads. That of a service is called as the service is.
     fn component_names(&self) -> Vec<String> {

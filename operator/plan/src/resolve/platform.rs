@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use shopkeeper_api::{
     Platform, defaults,
     platform::EncryptionType,
@@ -12,7 +13,8 @@ use super::owner_of;
 use crate::{
     aws::KmsKey,
     facts::{
-        ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts, partition,
+        ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts,
+        distribution_arn, partition,
     },
     failure::{Class, Failure},
     names::Owner,
@@ -100,11 +102,7 @@ pub fn resolve(
     } else {
         Vec::new()
     };
-    let encryption = spec.encryption.as_ref();
-    let existing_key_arn = encryption
-        .filter(|encryption| encryption.type_ == EncryptionType::Existing)
-        .and_then(|encryption| encryption.existing.as_ref())
-        .map(|existing| existing.key_arn.clone());
+    let existing_key_arn = existing_key_arn(platform).cloned();
     let key = existing_key_arn
         .is_none()
         .then(|| managed_key(platform, &owner));
@@ -118,6 +116,17 @@ pub fn resolve(
         key,
         existing_key_arn,
     })
+}
+
+/// The key that was brought along.
+fn existing_key_arn(platform: &Platform) -> Option<&String> {
+    platform
+        .spec
+        .encryption
+        .as_ref()
+        .filter(|encryption| encryption.type_ == EncryptionType::Existing)
+        .and_then(|encryption| encryption.existing.as_ref())
+        .map(|existing| &existing.key_arn)
 }
 
 fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFacts, Failure> {
@@ -195,8 +204,7 @@ fn subnets(
     Ok(subnets)
 }
 
-/// One key for everything at rest. Services that encrypt on behalf of others (SNS into an encrypted queue) need to be named
-/// in the key's policy: an IAM policy cannot give a service principal access to a key.
+/// One key for everything at rest.
 fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
     let spec = &platform.spec;
     let partition = partition(&spec.aws.region);
@@ -214,26 +222,7 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
     KmsKey {
         alias: Some(format!("alias/shopkeeper-{}", owner.name)),
         description: format!("Everything at rest of {}", owner.path()),
-        policy: Some(serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "Account",
-                    "Effect": "Allow",
-                    "Principal": {"AWS": format!("arn:{partition}:iam::{account}:root")},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
-                {
-                    "Sid": "Topics",
-                    "Effect": "Allow",
-                    "Principal": {"Service": "sns.amazonaws.com"},
-                    "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-                    "Resource": "*",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-                },
-            ],
-        })),
+        policy: Some(key_policy(partition, account)),
         rotation_period_days: Some(
             managed
                 .and_then(|key| key.rotation_period_days)
@@ -242,6 +231,40 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
         enabled: true,
         tags,
     }
+}
+
+/// Services that use the key for themselves (SNS into an encrypted queue, CloudFront for encrypted objects) need to be named in its
+/// policy: an IAM policy cannot give a service principal access to a key. `docs/decisions/0037-the-key-and-cloudfront.md`.
+fn key_policy(partition: &str, account: &str) -> serde_json::Value {
+    let mut statements = vec![
+        json!({
+            "Sid": "Account",
+            "Effect": "Allow",
+            "Principal": {"AWS": format!("arn:{partition}:iam::{account}:root")},
+            "Action": "kms:*",
+            "Resource": "*",
+        }),
+        json!({
+            "Sid": "Topics",
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+        }),
+    ];
+    // GovCloud has no CloudFront, and KMS refuses principals that it does not know.
+    if partition != "aws-us-gov" {
+        statements.push(json!({
+            "Sid": "CloudFront",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "kms:Decrypt",
+            "Resource": "*",
+            "Condition": {"StringLike": {"aws:SourceArn": distribution_arn(partition, account, "*")}},
+        }));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
 }
 
 /// The ARN of the EKS cluster that a Platform names.
@@ -352,6 +375,7 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
             .as_ref()
             .and_then(|identity| identity.allowed_roles.clone()),
         key_arn: encryption.key_arn.clone(),
+        key_is_managed: existing_key_arn(platform).is_none(),
         quotas: known_quotas(platform),
         image_tag: platform
             .spec

@@ -3,7 +3,7 @@
 use shopkeeper_api::{Tier, network::Caller, reference::FrontendReference, workload::Workload};
 
 use super::{Context, ServiceKey, component::Place, image};
-use crate::blueprint::Remark;
+use crate::blueprint::{Remark, Section};
 
 pub(super) fn remarks(
     context: Context<'_>,
@@ -22,6 +22,7 @@ pub(super) fn remarks(
         .chain(init)
         .filter(|(_, image)| !image::is_pinned(image))
         .map(|(field, _)| Remark {
+            section: Section::Workload,
             reason: "ImageNotPinned",
             text: format!(
                 "{field} names neither tag nor digest, so that any start of a pod may bring another version: name one, or set \
@@ -34,6 +35,7 @@ pub(super) fn remarks(
         .iter()
         .filter_map(|caller| absent(context, caller))
         .map(|(named, who)| Remark {
+            section: Section::Workload,
             reason: "CallerNotFound",
             text: format!(
                 "{}.callers[{named}] names {who}, which does not exist and is let in once it does: correct it if it is not to come",

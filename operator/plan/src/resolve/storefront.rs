@@ -10,14 +10,14 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Component, Context, LoadBalancer, References, Referred, Resolve, Resolved, Rule,
-    ServiceKey,
+    Backend, Component, Context, LoadBalancer, LoadBalancerGroup, References, Referred, Resolve,
+    Resolved, Rule, ServiceKey,
     component::{self, Place},
     edge::{self, IngressClass},
-    endpoints, external_secrets, named_services, owner_of,
+    endpoints, external_secrets, groups, named_services, owner_of,
 };
 use crate::{
-    claims::{self, Claim, Name},
+    claims::{self, Claim, Name, Standing},
     facts::PlatformFacts,
     failure::Failure,
 };
@@ -60,6 +60,19 @@ impl Resolve for Storefront {
                 load_balancers.push(internal(&self.spec, frontend, component)?);
             }
         }
+        let memberships = groups::memberships(self);
+        groups::check_own(self, &memberships)?;
+        for membership in memberships {
+            let mut load_balancers = load_balancers.iter_mut();
+            let found = load_balancers.find(|found| found.name == membership.ingress);
+            if let Some(load_balancer) = found {
+                load_balancer.group = Some(LoadBalancerGroup {
+                    standing: Standing::of(self),
+                    others: references.others_in(&membership.group).cloned().collect(),
+                    membership,
+                });
+            }
+        }
         Resolved {
             platform: platform.clone(),
             components,
@@ -98,6 +111,15 @@ impl Resolve for Storefront {
             .frontends
             .iter()
             .flat_map(|frontend| external_secrets(&frontend.external))
+            .collect()
+    }
+
+    fn load_balancer_groups(&self) -> Vec<&str> {
+        let groups = self.spec.load_balancer_groups.iter();
+        groups
+            .flat_map(|groups| [&groups.public, &groups.internal])
+            .flatten()
+            .map(String::as_str)
             .collect()
     }
 
@@ -201,6 +223,7 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
         health_path: None,
+        group: None,
     })
 }
 
@@ -211,12 +234,11 @@ fn internal(
     component: &Component,
 ) -> Result<LoadBalancer, Failure> {
     let field = format!("spec.frontends[{}]", frontend.name);
-    // Without host names no certificate can be discovered.
-    let tls = match edge::tls(spec.tls.as_ref()) {
-        edge::ResolvedTls::Discovered { .. } if frontend.hosts.is_empty() => {
-            edge::ResolvedTls::None
-        }
-        tls => tls,
+    let tls = edge::tls(spec.tls.as_ref());
+    let tls = if frontend.hosts.is_empty() {
+        edge::without_hosts(tls)
+    } else {
+        tls
     };
     Ok(LoadBalancer {
         name: component.name.clone(),
@@ -234,6 +256,7 @@ fn internal(
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
         health_path: None,
+        group: None,
     })
 }
 

@@ -103,6 +103,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
         public_subnets: found.public_subnets,
         data_security_groups: vec!["sg-cluster".into()],
         key_arn: "arn:aws:kms:eu-west-1:123456789012:key/1".into(),
+        key_is_managed: true,
         quotas: found.quotas,
         image_tag: declared
             .spec
@@ -154,6 +155,7 @@ pub fn references(shop: &str) -> References {
         absent: AbsentCallers::default(),
         routed_from: [TrafficSource::PublicSubnets].into(),
         operator_role: Some("shopkeeper".into()),
+        group_members: Vec::new(),
         service_monitors: true,
         http_routes: true,
         security_group_policies: true,

@@ -78,6 +78,11 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "policy: {deletion: Maybe}",
         &["spec.policy.deletion", "Retain"],
     ),
+    (
+        "CatalogService",
+        "media: {cloudFrontDistributionArns: ['arn:aws:cloudfront::123456789012:distribution/*']}",
+        &["spec.media.cloudFrontDistributionArns[0]"],
+    ),
     ("OrderService", "nonsense: true", &["nonsense"]),
     (
         "OrderService",
@@ -103,6 +108,18 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
 
 /// Storefronts that cannot be right, or that an Application Load Balancer would refuse, and the words of the refusal.
 const REFUSED_STOREFRONTS: &[(&str, &[&str])] = &[
+    (
+        "{hosts: [a.io], loadBalancerGroups: {public: Shop}, routes: [{path: /, service: {kind: CatalogService, name: a}}]}",
+        &["spec.loadBalancerGroups.public"],
+    ),
+    (
+        "{hosts: [a.io], loadBalancerGroups: {public: shop, order: 1001}, routes: [{path: /, service: {kind: CatalogService, name: a}}]}",
+        &["spec.loadBalancerGroups.order", "1000"],
+    ),
+    (
+        "{loadBalancerGroups: {public: shop}, gateway: {parentRefs: [{name: shared}]}, routes: [{path: /, service: {kind: CatalogService, name: a}}]}",
+        &["loadBalancerGroups.public", "leave it out"],
+    ),
     (
         "{hosts: [a.io, b.io, c.io, d.io, e.io, f.io, g.io, h.io, i.io, j.io, k.io, l.io, m.io, n.io, o.io, p.io], routes: [{path: /a, service: {kind: CatalogService, name: a}}, {path: /b, service: {kind: CatalogService, name: a}}, {path: /c, service: {kind: CatalogService, name: a}}, {path: /d, service: {kind: CatalogService, name: a}}, {path: /e, service: {kind: CatalogService, name: a}}, {path: /f, service: {kind: CatalogService, name: a}}, {path: /g, service: {kind: CatalogService, name: a}}]}",
         &["routes times hosts must not exceed 100"],

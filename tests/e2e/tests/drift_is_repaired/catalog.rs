@@ -23,7 +23,7 @@ spec:
     keys: {partition: {name: id, type: String}}
     capacity: {type: Provisioned, provisioned: {read: 5, autoscale: {write: {min: 5, max: 50}}}}
   cache: {engine: Valkey, nodeType: cache.t4g.small, replicas: 1, users: [{name: app, authentication: Password}]}
-  media: {archiveAfterInactiveDays: 180}
+  media: {archiveAfterInactiveDays: 180, cloudFrontDistributionArns: ['arn:aws:cloudfront::123456789012:distribution/E1DRIFTEXAMPLE']}
   bindings:
     - {resource: products, env: [{name: PRODUCTS_TABLE, template: '{{tableName}}'}]}
 ",
@@ -139,6 +139,17 @@ spec:
         Drift {
             what: "the bucket's policy",
             made: async { aws.s3.delete_bucket_policy().bucket(&bucket).send().await.map(drop).map_err(Into::into) }.boxed_local(),
+            view: View::Bucket(bucket.clone()),
+        },
+        Drift {
+            what: "who may read the bucket: any distribution",
+            made: async {
+                let policy = aws.s3.get_bucket_policy().bucket(&bucket).send().await?.policy.unwrap_or_default();
+                let open = policy.replace("E1DRIFTEXAMPLE", "*").replace("StringEquals", "StringLike");
+                aws.s3.put_bucket_policy().bucket(&bucket).policy(open).send().await?;
+                Ok(())
+            }
+            .boxed_local(),
             view: View::Bucket(bucket.clone()),
         },
         Drift {

@@ -117,20 +117,28 @@ async fn of_the_platform(shop: &Shop) -> Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let drifts = vec![Drift {
-        what: "the key's rotation",
-        made: async {
-            shop.aws
-                .kms
-                .disable_key_rotation()
-                .key_id(&key)
-                .send()
-                .await
-                .map(drop)
-                .map_err(Into::into)
-        }
-        .boxed_local(),
-        view: View::Key(alias.to_owned()),
-    }];
+    let kms = &shop.aws.kms;
+    let drifts = vec![
+        Drift {
+            what: "the key's rotation",
+            made: async {
+                let call = kms.disable_key_rotation().key_id(&key);
+                call.send().await.map(drop).map_err(Into::into)
+            }
+            .boxed_local(),
+            view: View::Key(alias.to_owned()),
+        },
+        Drift {
+            what: "who may use the key: CloudFront no longer",
+            made: async {
+                let policy = shop.aws.key(alias).await?["policy"].to_string();
+                let closed = policy.replace("distribution/*", "distribution/NONE");
+                let call = kms.put_key_policy().key_id(&key).policy(closed);
+                call.send().await.map(drop).map_err(Into::into)
+            }
+            .boxed_local(),
+            view: View::Key(alias.to_owned()),
+        },
+    ];
     repaired(shop, &subject, drifts).await
 }

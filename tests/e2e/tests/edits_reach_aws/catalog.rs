@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, View, equals, includes};
 use shopkeeper_localenv::{AwsFault, FaultKind};
 
-use super::{NAMESPACE, disruptive, edit, make};
+use super::{NAMESPACE, disruptive, edit, make, name_of};
+
+const APP: &str = "arn:aws:cloudfront::123456789012:distribution/E1APPEXAMPLE01";
+const WEB: &str = "arn:aws:cloudfront::123456789012:distribution/E2WEBEXAMPLE02";
 
 pub async fn data_of_a_catalog(shop: &Shop) -> Result<()> {
     let subject = Subject::new("CatalogService", NAMESPACE, "data");
@@ -33,6 +36,17 @@ spec:
     let users = View::CacheUsers("octank-edits-data".to_owned());
     let bucket = View::Bucket(shop.made(&subject, "S3Bucket", "media").await?);
     let products = |patch: Value| json!({"products": patch});
+    let read_by = |arns: Value| json!({"media": {"cloudFrontDistributionArns": arns}});
+    let policy = |sources: &[&str]| {
+        json!({"publicAccessBlocked": true, "policy": {"Version": "2012-10-17", "Statement": [{"Sid": "TlsOnly"}, {
+            "Sid": "CloudFront",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:GetObject",
+            "Resource": format!("arn:aws:s3:::{}/*", name_of(&bucket)),
+            "Condition": {"StringEquals": {"AWS:SourceArn": sources}},
+        }]}})
+    };
     let index = |name: &str, attribute: &str| json!({"name": name, "partition": {"name": attribute, "type": "String"}});
     let provisioned = |read: i64, write: i64| json!({"capacity": {"type": "Provisioned", "provisioned": {"read": read, "write": write}}});
     let edits = vec![
@@ -178,6 +192,30 @@ spec:
             json!({"media": {"versioning": "Disabled"}}),
             &bucket,
             json!({"versioning": "Suspended"}),
+        ),
+        edit(
+            "media.cloudFrontDistributionArns",
+            read_by(json!([WEB])),
+            &bucket,
+            policy(&[WEB]),
+        ),
+        edit(
+            "media.cloudFrontDistributionArns, one more",
+            read_by(json!([WEB, APP])),
+            &bucket,
+            policy(&[APP, WEB]),
+        ),
+        edit(
+            "media.cloudFrontDistributionArns, another",
+            read_by(json!([APP])),
+            &bucket,
+            policy(&[APP]),
+        ),
+        edit(
+            "media.cloudFrontDistributionArns, removed",
+            read_by(json!(null)),
+            &bucket,
+            json!({"publicAccessBlocked": true, "policy": {"Statement": [{"Sid": "TlsOnly"}]}}),
         ),
         edit(
             "products.timeToLive, removed",

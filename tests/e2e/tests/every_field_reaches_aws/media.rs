@@ -6,6 +6,8 @@ use shopkeeper_e2e::{Definition, Shop, Subject, View};
 
 use super::{Approval, Edited, Fields, NAMESPACE, edit, workload};
 
+const DISTRIBUTION: &str = "arn:aws:cloudfront::123456789012:distribution/E1FIELDSEXAMPL";
+
 pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
     let subject = Subject::new("CatalogService", NAMESPACE, "media");
     let keys = json!({"partition": {"name": "id", "type": "String"}});
@@ -58,6 +60,15 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
                         "headers": ["x-trace"],
                         "maxAge": 600,
                     }]}),
+                ),
+                edit(
+                    "/media/cloudFrontDistributionArns",
+                    json!([DISTRIBUTION]),
+                    &bucket,
+                    json!({"policy": {"Statement": [{"Sid": "TlsOnly"}, {
+                        "Sid": "CloudFront",
+                        "Condition": {"StringEquals": {"AWS:SourceArn": [DISTRIBUTION]}},
+                    }]}}),
                 ),
                 edit(
                     "/tables/-",

@@ -1,7 +1,7 @@
 //! Keys, tables, caches, buckets, databases and messages.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_e2e::{Shop, equals, includes};
 
 use super::{catalog, orders, platform, platform_key, seeded, tags};
@@ -11,16 +11,25 @@ pub async fn the_key_is_right(shop: &Shop) -> Result<()> {
     let key = shop.aws.key("alias/shopkeeper-octank").await?;
     let expected = json!({"arn": platform_key(shop).await?, "state": "Enabled", "rotation": true, "rotationDays": 365, "tags": tags(shop, &platform()).await?});
     includes("the key", &key, &expected)?;
-    let services: Vec<&Value> = key["policy"]["Statement"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|statement| &statement["Principal"]["Service"])
-        .collect();
-    ensure!(
-        services.contains(&&json!("sns.amazonaws.com")),
-        "SNS may not use the key, and could not send into encrypted queues: {services:?}"
-    );
+    // SNS sends into encrypted queues, and CloudFront reads encrypted objects.
+    includes(
+        "who may use the key",
+        &key["policy"]["Statement"],
+        &json!([
+            {"Principal": {"AWS": "arn:aws:iam::123456789012:root"}},
+            {
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}},
+            },
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudfront.amazonaws.com"},
+                "Action": "kms:Decrypt",
+                "Resource": "*",
+                "Condition": {"StringLike": {"aws:SourceArn": "arn:aws:cloudfront::123456789012:distribution/*"}},
+            },
+        ]),
+    )?;
     let platform = shop.get("Platform", "", "octank").await?;
     includes(
         "the platform's status",
@@ -135,12 +144,26 @@ pub async fn the_catalog_has_its_data(shop: &Shop) -> Result<()> {
         "tags": tags,
     });
     includes("the bucket", &view, &expected)?;
-    let expected = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
-    includes(
-        "the bucket's policy",
-        &view["policy"]["Statement"][0],
-        &expected,
-    )
+    let objects = format!("arn:aws:s3:::{bucket}/*");
+    let expected = json!({"Version": "2012-10-17", "Statement": [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [format!("arn:aws:s3:::{bucket}"), objects],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "CloudFront",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudfront.amazonaws.com"},
+            "Action": "s3:GetObject",
+            "Resource": objects,
+            "Condition": {"StringEquals": {"AWS:SourceArn": ["arn:aws:cloudfront::123456789012:distribution/E2OCTANKEXAMPL"]}},
+        },
+    ]});
+    equals("the bucket's policy", &view["policy"], &expected)
 }
 
 /// R13, R18.

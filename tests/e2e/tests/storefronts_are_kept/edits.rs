@@ -24,8 +24,12 @@ struct Edit {
 }
 
 /// Fields that are the same for every kind, and shown there, and those that have a part of the scenario of their own.
-const SHOWN_ELSEWHERE: [Elsewhere; 3] = [
+const SHOWN_ELSEWHERE: [Elsewhere; 4] = [
     ("gateway", "tests/e2e/tests/storefronts_are_kept/gateway.rs"),
+    (
+        "loadBalancerGroups",
+        "tests/e2e/tests/storefronts_are_kept/groups.rs",
+    ),
     ("platformRef", "operator/api/tests/cases/mod.rs"),
     ("policy", "tests/e2e/tests/storefronts_are_kept/deletion.rs"),
 ];

@@ -11,6 +11,7 @@ mod deletion;
 mod drift;
 mod edits;
 mod gateway;
+mod groups;
 mod neighbours;
 
 use anyhow::{Result, ensure};
@@ -62,6 +63,10 @@ spec:
             "a Gateway serves the routes",
             gateway::serves_the_routes(&shop).boxed_local(),
         ),
+        (
+            "Storefronts share a load balancer",
+            groups::share_a_load_balancer(&shop).boxed_local(),
+        ),
         ("drift is repaired", drift::is_repaired(&shop).boxed_local()),
         (
             "drift is only told",
@@ -86,6 +91,7 @@ spec:
         shop.second_pass_is_silent(&object("Storefront", name))
             .await?;
     }
+    shop.second_pass_is_silent(&groups::member("one")).await?;
     gateway::gives_them_back(&shop).await?;
     shop.close().await
 }
