@@ -3,4 +3,5 @@
 mod key;
 mod key_changes;
 
-pub(crate) use key::KeyApi;
+pub use key::made_at;
+pub(crate) use key::{ALIAS_TAG, KeyApi};

@@ -2,7 +2,9 @@
 
 mod default_policy;
 mod subscription;
+mod subscriptions_of;
 mod topic;
 
 pub(crate) use subscription::SubscriptionApi;
+pub(crate) use subscriptions_of::subscriptions_of;
 pub(crate) use topic::TopicApi;

@@ -53,6 +53,7 @@ use crate::{
 mod drain;
 mod events;
 mod execute;
+mod key_need;
 mod names;
 mod observe;
 mod outcome;
@@ -62,6 +63,7 @@ mod pods;
 mod references;
 mod reporting;
 mod retained;
+mod search;
 pub mod service;
 mod status;
 mod unreadable;
@@ -177,7 +179,13 @@ impl<K: Scoped> Subject<'_, K> {
         self.world.memory.begin(&self.owner.uid);
         match add_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await? {
             FinalizerChange::TooLate => Ok(None),
-            FinalizerChange::Unchanged | FinalizerChange::Changed(_) => Ok(Some(())),
+            FinalizerChange::Unchanged => Ok(Some(())),
+            // Nothing was ever made for it.
+            FinalizerChange::Changed(_) => {
+                let (memory, uid) = (&self.world.memory, &self.owner.uid);
+                memory.was_searched(uid, memory::Search::InventoryIsLost);
+                Ok(Some(()))
+            }
         }
     }
 
@@ -197,7 +205,7 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Observes, plans, executes and reports.
     async fn reconcile(&self, site: &Site<'_>) -> Result<Outcome, shopkeeper_kube::Error> {
-        let inventory = self.inventory();
+        let known = self.inventory();
         let requested = self.requested();
         let at_rest = match (&requested, self.pass.lane) {
             (Some(_), _) => Duration::ZERO,
@@ -226,6 +234,10 @@ impl<K: Scoped> Subject<'_, K> {
                 .world
                 .memory
                 .looking_since(&self.owner.uid, requested.as_deref()),
+        };
+        let inventory = match self.with_lost(site, known.clone(), age).await {
+            Ok(inventory) => inventory,
+            Err(failure) => return self.report_silence(&failure).await,
         };
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
@@ -261,7 +273,7 @@ impl<K: Scoped> Subject<'_, K> {
             .decisions
             .approved()
             .any(|decision| !decided.contains(decision));
-        if intended != inventory || approved {
+        if intended != known || approved {
             self.write_intentions(&intended, &plan, &observed, site)
                 .await?;
         }

@@ -19,7 +19,6 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
-    aws::AwsKind,
     blueprint::Blueprint,
     build,
     facts::SubnetFacts,
@@ -30,10 +29,11 @@ use shopkeeper_plan::{
     report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{self, AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
+        platform::{
+            self, AGENT_MISSING, KeyNeed, PlatformLookups, cluster_arn, known_quotas, resolve,
+        },
         policies,
     },
-    resource::ResourceKind,
 };
 
 use super::{
@@ -129,6 +129,12 @@ impl Subject<'_, Platform> {
             return Ok(Outcome::done());
         }
         let mut policies = policies(Some(&policy), None);
+        let scope = Scope {
+            account_id: spec.aws.account_id.clone(),
+            region: spec.aws.region.clone(),
+            cluster: spec.cluster.name.clone(),
+            owner_tags: self.owner.tags(&cluster_arn(self.object)),
+        };
         let mut retained = self
             .object
             .status
@@ -136,12 +142,16 @@ impl Subject<'_, Platform> {
             .map(|status| status.retained.clone())
             .unwrap_or_default();
         if self.deleting() && policies.deletion == DeletionPolicy::Delete {
-            retained = self.retained().await?;
-            policies.deletion = platform::deletion_of_key(policies.deletion, &retained);
-            let key = ResourceKind::Aws(AwsKind::KmsKey);
-            let has_key = self.inventory().keys().any(|owned| owned.kind == key);
-            if has_key && policies.deletion != DeletionPolicy::Delete {
-                events::key_kept(self, &retained).await;
+            let need = match self.key_need(&session, &scope).await? {
+                Ok(need) => need,
+                Err(failure) => return self.report_silence(&failure).await,
+            };
+            policies.deletion = platform::deletion_of_key(policies.deletion, need.as_ref());
+            if let Some(need) = &need {
+                events::key_kept(self, need).await;
+            }
+            if let Some(KeyNeed::Retained(known)) = need {
+                retained = known;
             }
         }
         let blueprint = |_: &Observed| {
@@ -170,12 +180,7 @@ impl Subject<'_, Platform> {
         };
         let site = Site {
             platform: None,
-            scope: Scope {
-                account_id: spec.aws.account_id.clone(),
-                region: spec.aws.region.clone(),
-                cluster: spec.cluster.name.clone(),
-                owner_tags: self.owner.tags(&cluster_arn(self.object)),
-            },
+            scope,
             policies,
             quotas: None,
             // A Platform has no pods of its own.

@@ -1,6 +1,6 @@
 //! Platform: what it adopts, and the facts that everything else is built from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::{
     Platform, defaults,
@@ -212,7 +212,7 @@ fn managed_key(platform: &Platform, owner: &Owner) -> KmsKey {
         .unwrap_or_default();
     tags.extend(owner.tags(&cluster_arn(platform)));
     KmsKey {
-        alias: Some(format!("alias/shopkeeper-{}", owner.name)),
+        alias: Some(key_alias(&owner.name)),
         description: format!("Everything at rest of {}", owner.path()),
         policy: Some(serde_json::json!({
             "Version": "2012-10-17",
@@ -281,17 +281,73 @@ pub fn policy(platform: &Platform) -> Policy {
     }
 }
 
-/// What becomes of the key of a Platform that is deleted, when `retained` is what others are known to have left behind: without the key
-/// it is lost, and a key that waits for its deletion cannot be used already.
-#[must_use]
-pub fn deletion_of_key(
-    declared: DeletionPolicy,
-    retained: &BTreeMap<String, String>,
-) -> DeletionPolicy {
-    match declared {
-        DeletionPolicy::Delete if !retained.is_empty() => DeletionPolicy::Snapshot,
-        declared => declared,
+/// Why the key of a Platform stays although its deletion is asked for: without the key what it encrypts is lost, and a key that waits for
+/// its deletion cannot be used already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyNeed {
+    /// Custom resources are known to have left data behind, each with the policy under which it did.
+    Retained(BTreeMap<String, String>),
+    /// Resources are encrypted by it.
+    Encrypts(BTreeSet<String>),
+    /// It is older than the Platform: what was left under an earlier one of this name is not known.
+    IsOlder,
+    /// The status is lost, and with it what is known to be left.
+    StatusIsLost,
+    /// AWS does not let us see what there is.
+    Unseen(Failure),
+}
+
+impl KeyNeed {
+    /// In words that follow "the KMS key is kept although policy.deletion is Delete, since".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        /// How many are named before the rest is counted.
+        const NAMED: usize = 8;
+        let named = |all: Vec<String>| {
+            let more = match all.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let named: Vec<String> = all.into_iter().take(NAMED).collect();
+            format!("{}{more}", named.join(", "))
+        };
+        match self {
+            Self::Retained(retained) => {
+                let owners = retained.iter();
+                let owners = owners.map(|(owner, policy)| format!("{owner} (under {policy})"));
+                format!(
+                    "what these left in AWS cannot be read without it: {}",
+                    named(owners.collect())
+                )
+            }
+            Self::Encrypts(resources) => format!(
+                "these are encrypted by it: {}",
+                named(resources.iter().cloned().collect())
+            ),
+            Self::IsOlder => "it is older than this Platform, and what an earlier one of this name left in AWS is not known".to_owned(),
+            Self::StatusIsLost => {
+                "the status of this Platform was lost, and with it what others left in AWS".to_owned()
+            }
+            Self::Unseen(failure) => {
+                format!("whether anything needs it could not be seen: {failure}")
+            }
+        }
     }
+}
+
+/// What becomes of the key of a Platform that is deleted.
+#[must_use]
+pub fn deletion_of_key(declared: DeletionPolicy, need: Option<&KeyNeed>) -> DeletionPolicy {
+    match (declared, need) {
+        (DeletionPolicy::Delete, Some(_)) => DeletionPolicy::Snapshot,
+        (declared, _) => declared,
+    }
+}
+
+/// The alias of the key that a Platform of this name makes.
+#[must_use]
+pub fn key_alias(platform: &str) -> String {
+    format!("alias/shopkeeper-{platform}")
 }
 
 /// The facts of a Platform for those that run on it, from its status.

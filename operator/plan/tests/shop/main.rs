@@ -18,6 +18,7 @@ mod gateways;
 mod identity;
 mod invariants;
 mod losses;
+mod lost_inventories;
 mod names;
 mod names_of_others;
 mod network;

@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     plan::{Action, Blocker, Plan},
     planner::{ChangePolicy, DeletionPolicy, DriftPolicy, leaves_data},
     report,
-    resolve::platform,
+    resolve::platform::{self, KeyNeed},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -228,17 +228,23 @@ fn the_key_goes_by_the_policy_of_the_platform_and_not_before_what_needs_it() {
     let own = policy(delete(), json!({}));
     assert_eq!(own.deletion, Some(DeletionPolicy::Delete));
 
-    let nothing = BTreeMap::new();
     let retained = BTreeMap::from([("OrderService/shop/orders".to_owned(), "Snapshot".to_owned())]);
+    let retained = KeyNeed::Retained(retained);
     use DeletionPolicy::{Delete, Retain, Snapshot};
     for (declared, retained, expected) in [
-        (Delete, &nothing, Delete),
-        (Delete, &retained, Snapshot),
-        (Snapshot, &nothing, Snapshot),
-        (Retain, &retained, Retain),
+        (Delete, None, Delete),
+        (Delete, Some(&retained), Snapshot),
+        (Delete, Some(&KeyNeed::IsOlder), Snapshot),
+        (Snapshot, None, Snapshot),
+        (Retain, Some(&retained), Retain),
     ] {
         assert_eq!(platform::deletion_of_key(declared, retained), expected);
     }
+    let told = retained.describe();
+    assert!(
+        told.ends_with("OrderService/shop/orders (under Snapshot)"),
+        "{told}"
+    );
 }
 
 #[test]
