@@ -26,7 +26,7 @@ fn orders_specification() -> Value {
     json!({
         "workload": {"image": "registry.example/orders:1", "ports": [{"name": "http", "containerPort": 8080}]},
         "nodes": {"type": "None"},
-        "identity": {"statements": [{"actions": ["s3:ListAllMyBuckets"], "resources": ["*"]}]},
+        "identity": {"type": "PodIdentity", "statements": [{"actions": ["s3:ListAllMyBuckets"], "resources": ["*"]}]},
         "database": {
             "type": "RDS",
             "rds": {"engine": "PostgreSQL", "version": "17", "instanceClass": "db.t4g.medium", "storage": "20Gi"},

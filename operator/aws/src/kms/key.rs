@@ -5,12 +5,13 @@ use std::{cmp::Reverse, collections::BTreeMap, time::SystemTime};
 use async_trait::async_trait;
 use aws_sdk_kms::{
     primitives::DateTime,
-    types::{KeyMetadata, KeyState},
+    types::{KeyManagerType, KeyMetadata, KeySpec, KeyState, KeyUsageType},
 };
 use futures::future::join_all;
 use serde_json::Value;
 use shopkeeper_plan::{
     aws::{KmsKey, Tags},
+    facts::KeyFacts,
     failure::{Class, Failure},
     names::OWNER_UID_TAG,
     observed::{Lifecycle, Matter, Note, Notes},
@@ -393,6 +394,23 @@ fn is_scheduled(found: &Found<KmsKey>) -> bool {
         .iter()
         .flat_map(Notes::matters)
         .any(|matter| *matter == Matter::DeletionIsScheduled)
+}
+
+/// A key that is brought along. `None` where KMS has none of that ARN.
+///
+/// # Errors
+/// Those of `DescribeKey`.
+pub async fn key_facts(account: &Account, arn: &str) -> Result<Option<KeyFacts>, Failure> {
+    let described = KeyApi(account).describe(arn).await?;
+    Ok(described.map(|metadata| {
+        let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
+        KeyFacts {
+            state: word(metadata.key_state().map(KeyState::as_str)),
+            usage: word(metadata.key_usage().map(KeyUsageType::as_str)),
+            spec: word(metadata.key_spec().map(KeySpec::as_str)),
+            is_managed_by_aws: metadata.key_manager() == Some(&KeyManagerType::Aws),
+        }
+    }))
 }
 
 /// When a key was made. `None` where there is none.

@@ -3,5 +3,5 @@
 mod key;
 mod key_changes;
 
-pub use key::made_at;
 pub(crate) use key::{ALIAS_TAG, KeyApi};
+pub use key::{key_facts, made_at};

@@ -19,6 +19,8 @@ pub enum Search {
 #[derive(Debug, Default)]
 pub(super) struct Searches {
     done: BTreeSet<Search>,
+    /// Since when AWS is silent about a search.
+    silent: Option<Instant>,
     /// When the description of everything was asked for that was compared last.
     compared: Option<Instant>,
     /// What the descriptions name and is not there, or not ours: they lag behind, some for weeks.
@@ -33,11 +35,20 @@ impl Memory {
             .is_none_or(|remembered| !remembered.searches.done.contains(&search))
     }
 
+    /// Whether AWS has been silent about a search for less than [`PATIENCE`](super::silence::PATIENCE).
+    pub fn is_search_worth_waiting_for(&self, uid: &str) -> bool {
+        let mut all = self.lock();
+        let searches = &mut all.entry(uid.to_owned()).or_default().searches;
+        let since = searches.silent.get_or_insert_with(Instant::now);
+        since.elapsed() < super::silence::PATIENCE
+    }
+
     /// A search was made, or there is nothing to be found.
     pub fn was_searched(&self, uid: &str, search: Search) {
         let mut all = self.lock();
         let remembered = all.entry(uid.to_owned()).or_default();
         remembered.searches.done.insert(search);
+        remembered.searches.silent = None;
     }
 
     /// When the description of everything was asked for that its inventory was compared with last.

@@ -174,6 +174,8 @@ async fn stays<'a, K: Managed>(
         } else {
             (Severity::Normal, "Retained")
         };
+        // Events of a namespace go with it.
+        tracing::info!(note = %staying.note, "stays in AWS");
         let event = event(severity, reason, staying.note);
         let recorder = &subject.world.recorder;
         recorder.publish_in_any_case(&regarding, &event).await;

@@ -26,10 +26,12 @@ use shopkeeper_kube::{
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     blueprint::Blueprint,
-    budget, decisions, inventory,
+    budget, decisions,
+    failure::{Class, Failure},
+    inventory,
     last_seen::last_seen,
     names::Owner,
-    observed::Observed,
+    observed::{Observed, held_by},
     plan::{Action, Operation, Plan},
     planner::{self, Inventory, Policies},
     quota::Quotas,
@@ -195,6 +197,21 @@ impl<K: Scoped> Subject<'_, K> {
         Ok(Outcome::done())
     }
 
+    /// Ours is the last but those of others: nobody else would say what the deletion waits for.
+    async fn tell_who_holds_it(&self) -> Result<(), shopkeeper_kube::Error> {
+        let finalizers = self.object.finalizers().iter().map(String::as_str);
+        let Some(held) = held_by(finalizers) else {
+            return Ok(());
+        };
+        let failure = Failure::new(
+            Class::NotReady,
+            format!("all that was made for it is taken down; it is {held}"),
+        )
+        .with_remedy("see to whoever put that there, or take it off with kubectl edit");
+        let report = report::of_failure(&failure, true);
+        self.write_report(&report).await
+    }
+
     /// What a pass remembered of a custom resource that went meanwhile would stay for good: its watch has told of it.
     fn forget_if_gone(&self, now: Option<Arc<K>>) {
         let is_there = |object: &Arc<K>| object.uid().as_deref() == Some(self.owner.uid.as_str());
@@ -324,6 +341,7 @@ impl<K: Scoped> Subject<'_, K> {
                 let report = report::of_plan(&plan, &blueprint, &observed, true);
                 self.write_report(&report).await?;
             }
+            self.tell_who_holds_it().await?;
             return self.let_go().await;
         }
         let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());

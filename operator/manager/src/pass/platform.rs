@@ -8,7 +8,7 @@ use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
 use shopkeeper_aws::{
     Scope,
     budget::with_urgency,
-    eks, iam,
+    eks, iam, kms,
     parts::{Since, part},
     servicequotas,
 };
@@ -215,6 +215,11 @@ impl Subject<'_, Platform> {
             quotas: self.quotas(session).await,
             ..PlatformLookups::default()
         };
+        if let Some(arn) = platform::existing_key_arn(self.object) {
+            let key = kms::key_facts(&session.account, arn);
+            let key = part("existing key", key).await;
+            lookups.existing_key = key.map_err(platform::existing_key_denied)?;
+        }
         let Some(network) = &spec.network.existing else {
             return Ok(lookups);
         };

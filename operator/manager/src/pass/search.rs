@@ -74,13 +74,13 @@ impl<K: Scoped> Subject<'_, K> {
         // What AWS is silent about is asked for again, for as long as that is worth waiting for; what it refuses to tell it will refuse
         // again, and nobody's deletion is to wait for that.
         if let Some(failure) = owned.failure.or(unseen) {
-            if failure.is_budget_spent() || (failure.class.is_silence() && memory.is_patient(uid)) {
+            let is_worth_waiting = || memory.is_search_worth_waiting_for(uid);
+            if failure.is_budget_spent() || (failure.class.is_silence() && is_worth_waiting()) {
                 return Err(failure);
             }
             tracing::warn!(class = failure.class.label(), %failure, "not all that carries our tags could be searched for");
             events::not_searched(self, &failure).await;
         }
-        memory.was_answered(uid);
         memory.was_searched(uid, search);
         events::found(self, &entries, &draft).await;
         Ok(entries)

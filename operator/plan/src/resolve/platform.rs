@@ -12,7 +12,8 @@ use super::owner_of;
 use crate::{
     aws::KmsKey,
     facts::{
-        ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts, partition,
+        ClusterArn, ClusterFacts, KeyFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts,
+        partition,
     },
     failure::{Class, Failure},
     names::Owner,
@@ -37,6 +38,8 @@ pub struct PlatformLookups {
     pub public_subnets: Vec<SubnetFacts>,
     /// Quotas of the account; `None` where the operator may not read them.
     pub quotas: Option<Quotas>,
+    /// The key that is brought along, where there is one.
+    pub existing_key: Option<KeyFacts>,
 }
 
 /// A Platform, resolved.
@@ -100,11 +103,10 @@ pub fn resolve(
     } else {
         Vec::new()
     };
-    let encryption = spec.encryption.as_ref();
-    let existing_key_arn = encryption
-        .filter(|encryption| encryption.type_ == EncryptionType::Existing)
-        .and_then(|encryption| encryption.existing.as_ref())
-        .map(|existing| existing.key_arn.clone());
+    let existing_key_arn = existing_key_arn(platform).map(str::to_owned);
+    if let Some(arn) = &existing_key_arn {
+        check_existing_key(arn, lookups.existing_key.as_ref())?;
+    }
     let key = existing_key_arn
         .is_none()
         .then(|| managed_key(platform, &owner));
@@ -118,6 +120,72 @@ pub fn resolve(
         key,
         existing_key_arn,
     })
+}
+
+/// The ARN of the key that is brought along.
+#[must_use]
+pub fn existing_key_arn(platform: &Platform) -> Option<&str> {
+    let encryption = platform.spec.encryption.as_ref()?;
+    let existing = encryption.existing.as_ref()?;
+    (encryption.type_ == EncryptionType::Existing).then_some(existing.key_arn.as_str())
+}
+
+/// The refusal to describe the key that is brought along, with its field. Other failures stay as they are.
+#[must_use]
+pub fn existing_key_denied(failure: Failure) -> Failure {
+    if failure.class != Class::Denied {
+        return failure;
+    }
+    Failure {
+        message: format!("spec.encryption.existing.keyArn: {}", failure.message),
+        ..failure
+    }
+    .with_remedy(
+        "let the role of the operator describe the key (kms:DescribeKey): in its IAM policy, and in the policy of the key, which is \
+         left to you",
+    )
+}
+
+/// A key that cannot be used shows in the errors of everything that is encrypted with it, and nowhere else. Its policy is its owner's: it
+/// is neither read nor changed.
+fn check_existing_key(arn: &str, found: Option<&KeyFacts>) -> Result<(), Failure> {
+    let refuse = |problem: &str, remedy: &str| {
+        Err(Failure::invalid(
+            "spec.encryption.existing.keyArn",
+            &format!("{arn} {problem}"),
+            remedy,
+        ))
+    };
+    let Some(key) = found else {
+        return refuse(
+            "is no key that KMS has",
+            "correct the ARN. The key of a Platform is immutable: make the Platform again with another one",
+        );
+    };
+    if key.is_managed_by_aws {
+        return refuse(
+            "is managed by AWS for one service, and no other can be let use it",
+            "make the Platform again with a customer managed key",
+        );
+    }
+    if key.usage != "ENCRYPT_DECRYPT" || key.spec != "SYMMETRIC_DEFAULT" {
+        return refuse(
+            &format!("is a key {} for {}", key.spec, key.usage),
+            "make the Platform again with a key SYMMETRIC_DEFAULT for ENCRYPT_DECRYPT, which is what AWS services encrypt with",
+        );
+    }
+    let state = format!("is {}, and nothing that it encrypts can be read", key.state);
+    match key.state.as_str() {
+        // It is for a moment only.
+        "Enabled" | "Creating" | "Updating" => Ok(()),
+        "Disabled" => refuse(&state, "enable it in KMS"),
+        "PendingDeletion" | "PendingReplicaDeletion" => refuse(
+            &state,
+            "cancel its deletion in KMS and enable it, before its waiting period is over",
+        ),
+        "PendingImport" => refuse(&state, "import its key material"),
+        _ => refuse(&state, "see to its key store, or to its replica, in KMS"),
+    }
 }
 
 fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFacts, Failure> {

@@ -477,3 +477,21 @@ fn a_database_that_was_stopped_says_so_while_it_holds_up_the_end() {
         assert!(ready.message.contains(part), "{}", ready.message);
     }
 }
+
+#[test]
+fn a_finalizer_of_others_is_named() {
+    let mut world = ending("octank", "catalog", DeletionPolicy::Delete);
+    let key = ResourceKey::kubernetes(
+        shopkeeper_plan::kubernetes::KubernetesKind::Service,
+        "catalog",
+    );
+    let metadata = &mut world.kubernetes.get_mut(&key).unwrap().body["metadata"];
+    metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    metadata["finalizers"] = json!(["foregroundDeletion", "example.com/audit"]);
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+    assert_eq!(
+        step.changes[0].from,
+        "is being deleted, held by the finalizer example.com/audit"
+    );
+}
