@@ -20,6 +20,7 @@ use crate::{
     applicationautoscaling::targets_of,
     eks::associations_of,
     iam::tagged_roles,
+    parts::part,
     resourcegroupstagging::{self, key_of},
     sns::subscriptions_of,
 };
@@ -57,23 +58,24 @@ impl Account {
         if wanted.is_empty() {
             return owned;
         }
-        let tagged = resourcegroupstagging::tagged(self, &wanted).await;
-        let tagged = owned.note(tagged);
+        let tagged = resourcegroupstagging::tagged(self, &wanted);
+        let tagged = owned.note(part("what carries the tags", tagged).await);
         owned.keys.extend(keys(&tagged, &wanted, scope));
         // A Platform has no namespace, and nothing but its key.
         if owner.namespace.is_empty() {
             return owned;
         }
-        let roles = tagged_roles(self, &wanted).await;
+        let roles = part("roles", tagged_roles(self, &wanted)).await;
         let roles = owned.note(roles).into_iter();
         owned
             .keys
             .extend(roles.map(|name| ResourceKey::aws(AwsKind::IamRole, name)));
-        let associations = associations_of(self, &scope.cluster, &owner.namespace).await;
-        let associations = owned.note(associations).into_iter();
+        let associations = associations_of(self, &scope.cluster, &owner.namespace);
+        let associations = owned.note(part("associations", associations).await);
         // An association is called by its id, and the list leaves its tags out: those that may be ours are told apart by looking at each.
         owned.keys.extend(
             associations
+                .into_iter()
                 .filter(|association| {
                     tagged.contains_key(&association.arn)
                         || association.service_account.starts_with(&owner.name)
@@ -96,13 +98,14 @@ impl Account {
             .filter(|_| !is_ending)
             .map(|key| crate::arn::regional(scope, "sns", &key.name))
             .collect();
-        let targets = targets_of(self, &tables).await;
+        let targets = part("scalable targets", targets_of(self, &tables)).await;
         let targets = owned.note(targets).into_iter();
         owned
             .keys
             .extend(targets.map(|name| ResourceKey::aws(AwsKind::ScalableTarget, name)));
         for topic in topics {
-            let subscriptions = subscriptions_of(self, &topic).await;
+            let name = format!("subscriptions of {topic}");
+            let subscriptions = part(name, subscriptions_of(self, &topic)).await;
             let subscriptions = owned.note(subscriptions).into_iter();
             owned
                 .keys

@@ -9,6 +9,7 @@ use shopkeeper_plan::failure::Failure;
 use super::NOT_FOUND;
 
 /// An association as the list of a cluster has it: without its role and tags.
+#[derive(Clone)]
 pub(crate) struct ListedAssociation {
     pub(crate) arn: String,
     pub(crate) service_account: String,

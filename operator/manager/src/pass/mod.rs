@@ -254,6 +254,8 @@ impl<K: Scoped> Subject<'_, K> {
         };
         let inventory = match self.with_lost(site, known.clone(), age).await {
             Ok(inventory) => inventory,
+            // It goes on with the next tokens.
+            Err(failure) if failure.is_budget_spent() => return Ok(self.failed(&failure)),
             Err(failure) => return self.report_silence(&failure).await,
         };
         let (mut observed, mut blueprint, mut plan) =

@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use kube::ResourceExt as _;
-use shopkeeper_aws::Age;
+use shopkeeper_aws::{Age, parts::Since};
 use shopkeeper_plan::{
     failure::Failure,
     found,
@@ -65,11 +65,11 @@ impl<K: Scoped> Subject<'_, K> {
         let (memory, uid) = (&self.world.memory, &self.owner.uid);
         let draft = (site.blueprint)(&Observed::default());
         let known: BTreeSet<ResourceKey> = inventory.keys().chain(draft.keys()).cloned().collect();
-        let owned = site
-            .session
-            .account
-            .owned(&self.owner, &site.scope, &known, self.deleting())
-            .await;
+        // What was told before the budget was spent need not be told again.
+        let parts = memory.parts(uid);
+        let account = &site.session.account;
+        let owned = account.owned(&self.owner, &site.scope, &known, self.deleting());
+        let owned = parts.looking(Since::moment(age.since), owned).await;
         let (entries, unseen) = self.looked_at(owned.keys, site, inventory, age).await;
         // What AWS is silent about is asked for again, for as long as that is worth waiting for; what it refuses to tell it will refuse
         // again, and nobody's deletion is to wait for that.
