@@ -83,7 +83,7 @@ mod tests {
             owner_tags: Tags::new(),
         };
         let tags = Tags::from([(ALIAS_TAG.to_owned(), "alias/shopkeeper-octank".to_owned())]);
-        key_of(arn, &tags, &scope).map(|key| key.to_string())
+        key_of(arn, &tags, &scope).map(|key| format!("{}/{}", key.kind.id(), key.name))
     }
 
     #[test]

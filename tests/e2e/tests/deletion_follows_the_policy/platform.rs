@@ -203,7 +203,7 @@ pub async fn the_key_is_kept_for_what_it_is_seen_to_encrypt(shop: &Shop) -> Resu
         &shop.aws.key(alias).await?,
         &json!({"state": "Enabled"}),
     )?;
-    is_told(shop, "these are encrypted by it: SqsQueue/watchful-left").await
+    is_told(shop, "these are encrypted by it: SQS queue watchful-left").await
 }
 
 async fn is_told(shop: &Shop, what: &str) -> Result<()> {
