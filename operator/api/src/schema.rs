@@ -33,7 +33,11 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 40,
-        "additionalProperties": {"type": "string", "maxLength": 256}
+        "additionalProperties": {"type": "string", "maxLength": 256},
+        "x-kubernetes-validations": [{
+            "rule": "self.all(key, !key.startsWith('aws:') && !key.startsWith('AWS:'))",
+            "message": "a tag must not begin with aws: which AWS keeps for itself"
+        }]
     })
 }
 

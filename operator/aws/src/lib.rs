@@ -20,6 +20,7 @@ pub mod kms;
 mod listing;
 mod made;
 pub mod observer;
+pub mod owned;
 mod parameters;
 pub mod parts;
 pub mod rds;
@@ -37,6 +38,7 @@ pub mod tenure;
 
 pub use account::{Account, Scope};
 pub use observer::{Age, Observer};
+pub use owned::Owned;
 pub use parts::Parts;
 pub use resource::{DeletionToken, Found, ResourceApi};
 pub use tenure::Tenure;

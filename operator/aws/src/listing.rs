@@ -72,6 +72,22 @@ impl<T: Clone> Listing<T> {
         self.find_in(name, true, list).await
     }
 
+    /// What a listing that was asked for later than `after` tells of the resources that are `wanted`, and when that was. Makes no call.
+    pub(crate) async fn newer(
+        &self,
+        after: Option<Instant>,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Option<(Instant, HashMap<String, T>)> {
+        let state = self.0.lock().await;
+        let asked = state.asked.filter(|asked| Some(*asked) > after)?;
+        let all = state.resources.iter();
+        let found = all
+            .filter(|(_, resource)| wanted(resource))
+            .map(|(name, resource)| (name.clone(), resource.clone()))
+            .collect();
+        Some((asked, found))
+    }
+
     async fn find_in<F>(&self, name: &str, is_setting: bool, list: impl FnOnce() -> F) -> Option<T>
     where
         F: Future<Output = Option<Pages<T>>> + Send,

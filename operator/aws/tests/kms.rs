@@ -249,3 +249,61 @@ async fn a_key_does_not_go_while_snapshots_are_kept() {
         Vec::<String>::new()
     );
 }
+
+/// Schedules the deletion of a key and takes its alias, as we do at the end of a Platform.
+async fn end(double: &Double, id: &str) {
+    let kms = client(double);
+    kms.schedule_key_deletion().key_id(id).send().await.unwrap();
+    kms.delete_alias().alias_name(ALIAS).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_of_an_earlier_owner_that_is_pending_deletion_is_brought_back() {
+    let double = Double::start();
+    let account = double.account();
+    let mut earlier = key();
+    let uid = "shopkeeper.dev/owner-uid".to_owned();
+    earlier.tags.insert(uid.clone(), "an-earlier-one".into());
+    let id = converge(&double, &account, earlier).await.id.unwrap();
+    end(&double, &id).await;
+
+    let desired: AwsResource = key().into();
+    // Taking it over: KMS takes no tags before its deletion is called off.
+    double.forget_calls();
+    for _ in 0..2 {
+        let present = found(&account).await;
+        assert_eq!(present.id.as_ref(), Some(&id));
+        let tags = ["tags".to_owned()];
+        account.update(&desired, &present, &tags).await.unwrap();
+    }
+    assert_eq!(double.writes(), ["CancelKeyDeletion", "TagResource"]);
+    assert_eq!(found(&account).await.tags().get(&uid), key().tags.get(&uid));
+    assert_eq!(converge(&double, &account, desired).await.id, Some(id));
+    assert_eq!(key_count(&double).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_of_ours_that_is_pending_deletion_without_its_alias_is_gone() {
+    let double = Double::start();
+    let account = double.account();
+    let id = converge(&double, &account, key()).await.id.unwrap();
+    end(&double, &id).await;
+    assert!(look(&account, AwsKind::KmsKey, ALIAS).await.is_none());
+}
+
+#[tokio::test]
+async fn a_key_of_an_owner_of_another_name_is_not_brought_back() {
+    let double = Double::start();
+    for tag in ["shopkeeper.dev/owner", "shopkeeper.dev/cluster"] {
+        // Another process: it remembers nothing of the one before.
+        let account = double.account();
+        let mut another = key();
+        another.tags.insert(tag.to_owned(), "another".into());
+        let id = converge(&double, &account, another).await.id.unwrap();
+        end(&double, &id).await;
+        assert!(
+            look(&account, AwsKind::KmsKey, ALIAS).await.is_none(),
+            "{tag}"
+        );
+    }
+}

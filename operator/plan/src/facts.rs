@@ -110,6 +110,19 @@ pub struct ClusterFacts {
     pub pod_identity_agent: bool,
 }
 
+/// A KMS key that is brought along, in KMS's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// `Enabled`, `Disabled`, `PendingDeletion` and others.
+    pub state: String,
+    /// `ENCRYPT_DECRYPT`, `SIGN_VERIFY` and others.
+    pub usage: String,
+    /// `SYMMETRIC_DEFAULT`, `RSA_2048` and others.
+    pub spec: String,
+    /// Whether it is one that an AWS service made for itself, `aws/s3`.
+    pub is_managed_by_aws: bool,
+}
+
 /// What the builders need to know of a Platform that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformFacts {

@@ -199,7 +199,12 @@ pub fn after(
     }
     for (key, node) in blueprint.iter() {
         let there = match key.kind {
-            ResourceKind::Aws(_) => next.contains_key(key),
+            // What is as desired without a step is ours, whatever became of the inventory.
+            ResourceKind::Aws(_) => {
+                let is_settled = || plan.steps.iter().all(|step| step.key != *key);
+                next.contains_key(key)
+                    || (!deleting && observed.present(key).is_some() && is_settled())
+            }
             ResourceKind::Kubernetes(_) => observed
                 .kubernetes
                 .get(key)

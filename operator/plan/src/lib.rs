@@ -22,6 +22,7 @@ pub mod difference;
 pub mod duration;
 pub mod facts;
 pub mod failure;
+pub mod found;
 pub mod inventory;
 pub mod kubernetes;
 pub mod last_seen;

@@ -30,6 +30,10 @@ pub const OWNER_UID_TAG: &str = "shopkeeper.dev/owner-uid";
 /// an account clusters of the same name.
 pub const CLUSTER_TAG: &str = "shopkeeper.dev/cluster";
 
+/// Tag that says that a resource was kept when its owner stopped declaring it (`policy.deletion`): it is in no inventory, and is not
+/// taken for one that an inventory lost.
+pub const RETAINED_TAG: &str = "shopkeeper.dev/retained";
+
 /// Length of the hash at the end of a shortened name, in hexadecimal digits: 32 bits, for names that already agree in
 /// their first dozens of characters.
 const HASH: usize = 8;

@@ -266,6 +266,35 @@ impl ObservedObject {
             .pointer("/metadata/deletionTimestamp")
             .is_some_and(|time| !time.is_null())
     }
+
+    /// That it is being deleted, and by which finalizers of others it is held.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        let finalizers = self.body.pointer("/metadata/finalizers");
+        let finalizers = finalizers.and_then(Value::as_array).into_iter().flatten();
+        match held_by(finalizers.filter_map(Value::as_str)) {
+            Some(held) => format!("is being deleted, {held}"),
+            None => "is being deleted".to_owned(),
+        }
+    }
+}
+
+/// Finalizers that Kubernetes sees to by itself.
+const OF_KUBERNETES: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// What a person is told of finalizers that hold something that is being deleted: whoever put them there has to take them off.
+#[must_use]
+pub fn held_by<'a>(finalizers: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let others = finalizers.into_iter().filter(|finalizer| {
+        !OF_KUBERNETES.contains(finalizer) && *finalizer != shopkeeper_api::FINALIZER
+    });
+    let others: Vec<&str> = others.collect();
+    let noun = match others.len() {
+        0 => return None,
+        1 => "finalizer",
+        _ => "finalizers",
+    };
+    Some(format!("held by the {noun} {}", others.join(", ")))
 }
 
 /// What is the matter with a cluster without the Pod Identity agent.

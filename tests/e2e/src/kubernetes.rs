@@ -170,6 +170,23 @@ impl Shop {
         )?)
     }
 
+    /// Takes its status away, as a restore of a backup without it does, or `kubectl replace --subresource=status`.
+    pub async fn lose_status(&self, subject: &Subject) -> Result<()> {
+        let api = self.api(subject.kind, &subject.namespace)?;
+        let patch = Patch::Merge(json!({"status": null}));
+        api.patch_status(&subject.name, &PatchParams::default(), &patch)
+            .await
+            .with_context(|| format!("taking the status of {subject} away"))?;
+        let object = self
+            .get(subject.kind, &subject.namespace, &subject.name)
+            .await?;
+        ensure!(
+            object["status"]["inventory"].is_null(),
+            "{subject} still has an inventory"
+        );
+        Ok(())
+    }
+
     /// Sets an annotation.
     pub async fn annotate(&self, subject: &Subject, name: &str, value: &str) -> Result<()> {
         self.merge(subject, json!({"metadata": {"annotations": {name: value}}}))

@@ -2,11 +2,12 @@
 //!
 //! Proves that a cluster which is not there, and a Pod Identity agent that somebody took away, are each told with the field or the
 //! add-on and with what to do; that nothing is made meanwhile, or taken away; and that both come right by themselves once they are
-//! there.
+//! there. And that a KMS key which is brought along is looked at likewise.
 //!
 //! Row R20 of `docs/coverage.md`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
 
@@ -77,6 +78,7 @@ async fn the_cluster_is_checked() -> Result<()> {
     shop.until_ready(&catalog).await?;
 
     an_agent_that_is_missing_is_told(&shop, &platform, &catalog).await?;
+    a_key_that_is_brought_along_is_looked_at(&shop).await?;
     shop.second_pass_is_silent(&catalog).await?;
     shop.close().await
 }
@@ -132,4 +134,61 @@ async fn an_agent_that_is_missing_is_told(
         shop.aws_writes_since(mark).await?.len(),
         0,
     )
+}
+
+/// A key that cannot be used is told with its state and what to do, before anything fails because of it. It is not touched.
+async fn a_key_that_is_brought_along_is_looked_at(shop: &Shop) -> Result<()> {
+    let kms = &shop.aws.kms;
+    let made = kms.create_key().send().await?;
+    let usable = made.key_metadata.context("KMS tells nothing of it")?;
+    let signs = kms
+        .create_key()
+        .key_usage(KeyUsageType::SignVerify)
+        .key_spec(KeySpec::Rsa2048)
+        .send()
+        .await?;
+    let signs = signs.key_metadata.context("KMS tells nothing of it")?;
+    let gone = "arn:aws:kms:eu-west-1:123456789012:key/6f1f8a0e-0000-4000-8000-000000000001";
+    let began = shop.mark().await?;
+    let bring = async |name: &str, arn: &str| {
+        let encryption =
+            format!("  encryption: {{type: Existing, existing: {{keyArn: '{arn}'}}}}\n  policy:");
+        let yaml = PLATFORM
+            .replace("{name: late}", &format!("{{name: {name}}}"))
+            .replace("  policy:", &encryption);
+        shop.apply(&yaml).await
+    };
+    bring("signs", signs.arn().unwrap_or_default()).await?;
+    bring("gone", gone).await?;
+    bring("brought", usable.arn().unwrap_or_default()).await?;
+    let brought = Subject::new("Platform", "", "brought");
+    shop.until_ready(&brought).await?;
+    let told = async |name: &str, what: &[&str]| {
+        let platform = Subject::new("Platform", "", name);
+        let message = shop
+            .until_condition(&platform, "Stalled", "True", "InvalidSpec")
+            .await?;
+        for part in what
+            .iter()
+            .chain(&["spec.encryption.existing.keyArn: ", "To do: "])
+        {
+            ensure!(message.contains(part), "{message} does not say: {part}");
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    told("signs", &["is a key RSA_2048 for SIGN_VERIFY"]).await?;
+    told("gone", &[gone, "is no key that KMS has"]).await?;
+    equals(
+        "what was changed in AWS",
+        shop.aws_writes_since(began).await?.len(),
+        0,
+    )?;
+
+    kms.disable_key().key_id(usable.key_id()).send().await?;
+    shop.request_pass(&brought, "2026-11-27T10:00:00Z").await?;
+    told("brought", &["is Disabled", "enable it in KMS"]).await?;
+    kms.enable_key().key_id(usable.key_id()).send().await?;
+    shop.request_pass(&brought, "2026-11-27T10:01:00Z").await?;
+    shop.until_ready(&brought).await?;
+    Ok(())
 }

@@ -90,6 +90,7 @@ pub const CASES: &[Case] = &[
     update("Platform", "spec", "the key is immutable", KEY, "encryption: null", KEY),
     create("Platform", "spec", "encryption.existing.keyArn must be a key", "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-central-1:123456789012:key/1'}}", KEY),
     create("Platform", "budgets", "burst must be callsPerSecond or more", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 4}]}", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 5}]}"),
+    create("Platform", "tags", "a tag must not begin with aws:", "defaults: {tags: {'aws:team': shop}}", "defaults: {tags: {'awsteam': shop}}"),
     create("Platform", "network", "existing must be set", "network: {existing: null}", "{}"),
     create("Platform", "vpc", "set either id or tags", "network: {existing: {vpc: {id: vpc-0123456789abcdef0}}}", "network: {existing: {vpc: {id: vpc-0123456789abcdef0, tags: null}}}"),
     create("Platform", "subnets", "set either ids or tags", "network: {existing: {privateSubnets: {tags: null}}}", "network: {existing: {privateSubnets: {tags: null, ids: [subnet-0123456789abcdef0]}}}"),

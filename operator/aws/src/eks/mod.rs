@@ -7,12 +7,14 @@ use shopkeeper_plan::{
 
 use crate::{account::Account, error::classify, iam::purpose_of_role};
 
+mod associations_of;
 mod cluster;
 mod fargate_profile;
 mod node_group;
 mod node_group_description;
 mod pod_identity_association;
 
+pub(crate) use associations_of::associations_of;
 pub use cluster::{cluster_facts, count_fargate_profiles, count_node_groups};
 pub(crate) use fargate_profile::FargateProfileApi;
 pub(crate) use node_group::NodeGroupApi;

@@ -1,14 +1,19 @@
 //! KMS key and alias.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap, time::SystemTime};
 
 use async_trait::async_trait;
-use aws_sdk_kms::types::{KeyMetadata, KeyState};
+use aws_sdk_kms::{
+    primitives::DateTime,
+    types::{KeyManagerType, KeyMetadata, KeySpec, KeyState, KeyUsageType},
+};
 use futures::future::join_all;
 use serde_json::Value;
 use shopkeeper_plan::{
     aws::{KmsKey, Tags},
+    facts::KeyFacts,
     failure::{Class, Failure},
+    names::OWNER_UID_TAG,
     observed::{Lifecycle, Matter, Note, Notes},
     outputs::Outputs,
     plan::DeleteMode,
@@ -31,7 +36,7 @@ const ALIAS_TAKEN: &str = "AlreadyExistsException";
 
 /// Tag with the alias that a key is made for. An owner may have several keys, and a key whose alias was not made yet is
 /// known by nothing else.
-pub(super) const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
+pub(crate) const ALIAS_TAG: &str = "shopkeeper.dev/kms-alias";
 
 /// The one policy that a key has; KMS knows no other name.
 pub(super) const POLICY_NAME: &str = "default";
@@ -41,8 +46,9 @@ const CONCURRENT_READS: usize = 8;
 
 #[async_trait]
 impl ResourceApi<KmsKey> for KeyApi<'_> {
-    /// By alias, or else by tags. A key pending deletion only counts while it has its alias: it can be brought back, and its
-    /// alias has to go before the deletion is complete.
+    /// By alias, or else by tags. One of ours that is pending deletion only counts while it has its alias: it can be brought back, and
+    /// its alias has to go before the deletion is complete. One of an earlier custom resource of the same name counts without: what it
+    /// encrypted is lost with it.
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<KmsKey>>, Failure> {
         let described = part("DescribeKey", self.describe(name)).await?;
         let mut notes = Vec::new();
@@ -54,13 +60,13 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
                     .await?
                     .into_iter();
                 let metadata = match found.next() {
-                    Some(metadata) => metadata,
+                    Some(tagged) => tagged.metadata,
                     None => match self.made_lately(name).await? {
                         Some(metadata) => metadata,
                         None => return Ok(None),
                     },
                 };
-                notes.extend(found.map(|other| second(&other)));
+                notes.extend(found.map(|other| other.as_second()));
                 (metadata, None)
             }
         };
@@ -150,6 +156,8 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             Some("policy") => self.set_policy(id, desired).await,
             Some("description") => self.set_description(id, desired).await,
             Some("rotationPeriodDays") => self.set_rotation(id, desired).await,
+            // It is taken over. KMS takes no tags for a key that is pending deletion.
+            Some("tags") if is_scheduled(found) => self.call_off_deletion(id).await,
             Some("tags") => self.set_tags(id, desired).await,
             other => Err(Failure::new(
                 Class::Bug,
@@ -180,12 +188,7 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
             self.0.made.forget(alias);
         }
         // Scheduled before, by us or by somebody else: asking again would be refused each time.
-        let is_scheduled = found
-            .note
-            .iter()
-            .flat_map(Notes::matters)
-            .any(|matter| *matter == Matter::DeletionIsScheduled);
-        if !is_scheduled {
+        if !is_scheduled(found) {
             self.schedule_deletion(id).await?;
         }
         let Some(alias) = &found.resource.alias else {
@@ -209,45 +212,45 @@ impl KeyApi<'_> {
         }
     }
 
-    /// The keys made for this alias by this owner, where the alias was not made or is gone. KMS cannot search by tags: every
-    /// key of the account is looked at, which happens only while there is no alias.
+    /// The keys made for this alias by this owner, or by an earlier custom resource of the same name, where the alias was not made or is
+    /// gone: the one to use comes first. KMS cannot search by tags: every key of the account is looked at, which happens only while there
+    /// is no alias.
     async fn find_by_tags(
         &self,
         alias: &str,
         owner_tags: &Tags,
-    ) -> Result<Vec<KeyMetadata>, Failure> {
+    ) -> Result<Vec<TaggedKey>, Failure> {
         // Nobody's tags would be on every key.
         if owner_tags.is_empty() {
             return Ok(Vec::new());
         }
         let keys = part("ListKeys", self.all_keys()).await?;
-        let mut ours: Vec<String> = Vec::new();
+        let mut made_for_it: Vec<(String, bool)> = Vec::new();
         // Some at a time and each to its end: where one is refused, the next pass goes on with what these told.
         for some in keys.chunks(CONCURRENT_READS) {
             let read = join_all(some.iter().map(|id| async move {
                 let name = format!("ListResourceTags {id}");
                 let tags = part(name, self.tags_of_any(id)).await?;
-                let is_ours = tags.get(ALIAS_TAG).is_some_and(|value| value == alias)
-                    && owner_tags
-                        .iter()
-                        .all(|(key, value)| tags.get(key) == Some(value));
-                Ok(is_ours.then(|| id.clone()))
+                let has = |(key, value): (&String, &String)| tags.get(key) == Some(value);
+                let mut of_the_name = owner_tags.iter().filter(|(key, _)| *key != OWNER_UID_TAG);
+                let is_it =
+                    tags.get(ALIAS_TAG).is_some_and(|value| value == alias) && of_the_name.all(has);
+                Ok(is_it.then(|| (id.clone(), owner_tags.iter().all(has))))
             }));
             for found in read.await {
-                let found: Result<Option<String>, Failure> = found;
-                ours.extend(found?);
+                let found: Result<Option<(String, bool)>, Failure> = found;
+                made_for_it.extend(found?);
             }
         }
-        // Always the same one, should there be two.
-        ours.sort();
         let mut found = Vec::new();
-        for id in ours {
+        for (id, is_ours) in made_for_it {
             if let Some(metadata) = part(format!("DescribeKey {id}"), self.describe(&id)).await?
-                && !is_pending_deletion(&metadata)
+                && !(is_ours && is_pending_deletion(&metadata))
             {
-                found.push(metadata);
+                found.push(TaggedKey { metadata, is_ours });
             }
         }
+        found.sort_by_cached_key(TaggedKey::rank);
         Ok(found)
     }
 
@@ -346,12 +349,77 @@ impl KeyApi<'_> {
     }
 }
 
-/// Two keys were made for one alias, and one of them gets it.
-fn second(other: &KeyMetadata) -> Note {
-    Note::danger(format!(
-        "the key {} has the same tags and no alias: nothing uses it, schedule its deletion in KMS",
-        other.key_id()
-    ))
+/// A key that was made for an alias which it does not have.
+struct TaggedKey {
+    metadata: KeyMetadata,
+    /// It was made by this custom resource, and not by an earlier one of the same name.
+    is_ours: bool,
+}
+
+impl TaggedKey {
+    /// Always the same one comes first, should there be several: ours, else the one that encrypted last.
+    fn rank(&self) -> (bool, bool, Reverse<i64>, String) {
+        let made = self.metadata.creation_date().map(DateTime::secs);
+        (
+            !self.is_ours,
+            is_pending_deletion(&self.metadata),
+            Reverse(made.unwrap_or_default()),
+            self.metadata.key_id().to_owned(),
+        )
+    }
+
+    /// What there is to say of one that another one comes before.
+    fn as_second(&self) -> Note {
+        let id = self.metadata.key_id();
+        Note::danger(if self.is_ours {
+            format!(
+                "the key {id} has the same tags and no alias: nothing uses it, schedule its deletion in KMS"
+            )
+        } else if is_pending_deletion(&self.metadata) {
+            format!(
+                "the key {id} of an earlier custom resource of this name is pending deletion: cancel that in KMS if anything is left \
+                 that it encrypts"
+            )
+        } else {
+            format!(
+                "the key {id} was made by an earlier custom resource of this name, and is not used"
+            )
+        })
+    }
+}
+
+fn is_scheduled(found: &Found<KmsKey>) -> bool {
+    found
+        .note
+        .iter()
+        .flat_map(Notes::matters)
+        .any(|matter| *matter == Matter::DeletionIsScheduled)
+}
+
+/// A key that is brought along. `None` where KMS has none of that ARN.
+///
+/// # Errors
+/// Those of `DescribeKey`.
+pub async fn key_facts(account: &Account, arn: &str) -> Result<Option<KeyFacts>, Failure> {
+    let described = KeyApi(account).describe(arn).await?;
+    Ok(described.map(|metadata| {
+        let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
+        KeyFacts {
+            state: word(metadata.key_state().map(KeyState::as_str)),
+            usage: word(metadata.key_usage().map(KeyUsageType::as_str)),
+            spec: word(metadata.key_spec().map(KeySpec::as_str)),
+            is_managed_by_aws: metadata.key_manager() == Some(&KeyManagerType::Aws),
+        }
+    }))
+}
+
+/// When a key was made. `None` where there is none.
+///
+/// # Errors
+/// Those of `DescribeKey`.
+pub async fn made_at(account: &Account, id_or_alias: &str) -> Result<Option<SystemTime>, Failure> {
+    let described = KeyApi(account).describe(id_or_alias).await?;
+    Ok(described.and_then(|metadata| SystemTime::try_from(*metadata.creation_date()?).ok()))
 }
 
 fn is_pending_deletion(metadata: &KeyMetadata) -> bool {

@@ -23,18 +23,21 @@ impl KeyApi<'_> {
     pub(super) async fn enable(&self, id: &str) -> Result<(), Failure> {
         match self.0.kms.enable_key().key_id(id).send().await {
             Ok(_) => Ok(()),
-            Err(error) if is_code(&error, INVALID_STATE) => {
-                self.0
-                    .kms
-                    .cancel_key_deletion()
-                    .key_id(id)
-                    .send()
-                    .await
-                    .map_err(|error| classify("CancelKeyDeletion", &error))?;
-                Ok(())
-            }
+            Err(error) if is_code(&error, INVALID_STATE) => self.call_off_deletion(id).await,
             Err(error) => Err(classify("EnableKey", &error)),
         }
+    }
+
+    /// Calls a deletion off that is scheduled. The key is disabled then.
+    pub(super) async fn call_off_deletion(&self, id: &str) -> Result<(), Failure> {
+        self.0
+            .kms
+            .cancel_key_deletion()
+            .key_id(id)
+            .send()
+            .await
+            .map_err(|error| classify("CancelKeyDeletion", &error))?;
+        Ok(())
     }
 
     pub(super) async fn schedule_deletion(&self, id: &str) -> Result<(), Failure> {

@@ -3,4 +3,5 @@
 mod key;
 mod key_changes;
 
-pub(crate) use key::KeyApi;
+pub(crate) use key::{ALIAS_TAG, KeyApi};
+pub use key::{key_facts, made_at};

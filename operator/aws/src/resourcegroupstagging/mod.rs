@@ -1,8 +1,9 @@
 //! Resource Groups Tagging API: the tags of a hundred resources in a call, where each service tells those of one.
 
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future};
 
-use shopkeeper_plan::{aws::Tags, names::OWNER_TAG};
+use aws_sdk_resourcegroupstagging::types::TagFilter;
+use shopkeeper_plan::{aws::Tags, failure::Failure, names::OWNER_TAG};
 
 use crate::{
     account::Account,
@@ -10,6 +11,10 @@ use crate::{
     listing::{Pages, unlisted},
     parts::setting,
 };
+
+mod arn;
+
+pub(crate) use arn::key_of;
 
 /// Resources of a page: the most that GetResources gives.
 const PAGE: i32 = 100;
@@ -42,9 +47,7 @@ pub(crate) async fn listed_tags(account: &Account, arn: &str) -> Option<Tags> {
 
 /// The tags of all resources that have the tag of an owner, whoever that is. What has lost it is not in it, and is asked for by name.
 async fn all(account: Account) -> Option<Pages<Tags>> {
-    let owned = aws_sdk_resourcegroupstagging::types::TagFilter::builder()
-        .key(OWNER_TAG)
-        .build();
+    let owned = TagFilter::builder().key(OWNER_TAG).build();
     let mut found = Pages::default();
     let mut pages = account
         .resourcegroupstagging
@@ -70,4 +73,35 @@ async fn all(account: Account) -> Option<Pages<Tags>> {
             }));
     }
     Some(found)
+}
+
+/// The tags of the resources that have all of these, by their ARNs. It lags behind what is made, changed and deleted.
+pub(crate) async fn tagged(
+    account: &Account,
+    wanted: &Tags,
+) -> Result<BTreeMap<String, Tags>, Failure> {
+    let filters = wanted
+        .iter()
+        .map(|(key, value)| TagFilter::builder().key(key).values(value).build());
+    let mut found = BTreeMap::new();
+    let mut pages = account
+        .resourcegroupstagging
+        .get_resources()
+        .set_tag_filters(Some(filters.collect()))
+        .resources_per_page(PAGE)
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| classify("GetResources", &error))?;
+        for resource in page.resource_tag_mapping_list.unwrap_or_default() {
+            let tags = resource.tags.unwrap_or_default();
+            if let Some(arn) = resource.resource_arn {
+                found.insert(
+                    arn,
+                    tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+                );
+            }
+        }
+    }
+    Ok(found)
 }

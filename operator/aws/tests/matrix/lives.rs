@@ -8,10 +8,14 @@ use std::{
 };
 
 use serde_json::json;
-use shopkeeper_aws::observer::{Age, Observer};
+use shopkeeper_aws::{
+    Scope,
+    observer::{Age, Observer},
+};
 use shopkeeper_plan::{
     aws::{AwsKind, Change, Field, Holding},
     build,
+    names::Owner,
     observed::Observation,
     plan::{Action, Blocker},
     planner::{AdoptionPolicy, DeletionPolicy, DriftPolicy},
@@ -98,6 +102,7 @@ async fn created(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     tell(cells, kind, "silent", world.is_silent().await);
     tell(cells, kind, "outputs", outputs(&world).await);
     tell(cells, kind, "listed", listed(kind, &world).await);
+    tell(cells, kind, "found", found(&world).await);
     for field in kind.fields() {
         if matches!(field.change, Change::Replace | Change::Refused { .. }) {
             let outcome = immutable(&world, field.name).await;
@@ -149,6 +154,35 @@ async fn listed(kind: AwsKind, world: &World<'_>) -> Outcome {
     match seen.iter().find(|other| **other != seen[0]) {
         None => Ok(()),
         Some(other) => Err(format!("by name {:?}, listed {other:?}", seen[0])),
+    }
+}
+
+/// Without an inventory it is found by its owner's tags, or by what it hangs on; by another owner it is not.
+async fn found(world: &World<'_>) -> Outcome {
+    let account = &world.ground.double.account_of(&world.caller);
+    let owned = async |owner: &Owner| {
+        let scope = Scope {
+            owner_tags: owner.tags(&world.scope().cluster_arn()),
+            ..world.scope()
+        };
+        account.owned(owner, &scope, &BTreeSet::new(), false).await
+    };
+    let ours = owned(&world.owner).await;
+    if let Some(failure) = ours.failure {
+        return Err(failure.to_string());
+    }
+    if !ours.keys.contains(&world.key()) {
+        return Err(format!("not among {:?}", ours.keys));
+    }
+    let another = Owner {
+        name: "another".to_owned(),
+        uid: "another".to_owned(),
+        ..world.owner.clone()
+    };
+    let theirs = owned(&another).await;
+    match theirs.keys.contains(&world.key()) {
+        false => Ok(()),
+        true => Err("found by another owner".to_owned()),
     }
 }
 

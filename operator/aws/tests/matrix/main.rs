@@ -37,6 +37,7 @@ const PROPERTIES: &[&str] = &[
     "silent",
     "outputs",
     "listed",
+    "found",
     "changed",
     "repaired",
     "reported",

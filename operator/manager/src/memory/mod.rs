@@ -19,10 +19,12 @@ use crate::names::Names;
 mod attempts;
 mod objects;
 mod refusals;
+mod searches;
 mod silence;
 
 use objects::Written;
 pub use refusals::Attempt;
+pub use searches::Search;
 pub use silence::CONFIRMATION;
 
 /// For how long a look may go on over several passes, before what it saw first counts as old.
@@ -62,6 +64,8 @@ struct Remembered {
     deletions: HashMap<ResourceKey, (Instant, u32)>,
     /// What a person has to mend before it is worth trying again.
     refusals: HashMap<ResourceKey, refusals::Refusal>,
+    /// What was searched for that no inventory has.
+    searches: searches::Searches,
     /// What was tried last with each resource that is not at rest, and how often in a row it was the same.
     attempts: HashMap<ResourceKey, (String, u32)>,
 }

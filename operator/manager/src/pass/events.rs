@@ -1,7 +1,5 @@
 //! Events: what was done and what became of it, for `kubectl describe`.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::ObjectReference;
 use shopkeeper_api::{
     Managed,
@@ -11,18 +9,18 @@ use shopkeeper_kube::events::{Event, Severity};
 use shopkeeper_plan::{
     aws::Holding,
     blueprint::Blueprint,
+    failure::Failure,
     inventory,
+    names::OWNER_UID_TAG,
     observed::{Observed, Weight},
     plan::{Action, DeleteMode, Operation, Plan, Step},
     planner::{DeletionPolicy, Inventory},
     report::{self, ConditionDraft, Report},
+    resolve::platform::KeyNeed,
     resource::ResourceKind,
 };
 
 use super::{Subject, execute::Executed};
-
-/// How many custom resources a note names before it counts.
-const NAMED: usize = 8;
 
 /// Tells of the steps on AWS resources that were taken, and of what somebody changed in the cluster and is set back. Kubernetes objects have
 /// events of their own; one for each would bury the rest.
@@ -161,29 +159,42 @@ pub(super) async fn retained<K: Managed>(
     stays(subject, &plan.steps, policy).await;
 }
 
-/// Tells that the key of a Platform stays although the policy asks to delete it, and for whose data.
-pub(super) async fn key_kept<K: Managed>(
-    subject: &Subject<'_, K>,
-    retained: &BTreeMap<String, String>,
-) {
-    let named: Vec<String> = retained
-        .iter()
-        .take(NAMED)
-        .map(|(owner, policy)| format!("{owner} (under {policy})"))
-        .collect();
-    let more = match retained.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+/// Tells that the key of a Platform stays although the policy asks to delete it, and why.
+pub(super) async fn key_kept<K: Managed>(subject: &Subject<'_, K>, need: &KeyNeed) {
     let note = format!(
-        "the KMS key is kept although policy.deletion is Delete, since what these left in AWS cannot be read without it: {}{more}. \
-         To do: delete the key in KMS once none of that is needed",
-        named.join(", ")
+        "the KMS key is kept although policy.deletion is Delete, since {}. To do: delete the key in KMS once nothing needs it",
+        need.describe()
     );
     let regarding: ObjectReference = subject.object.object_ref(&());
     let event = event(Severity::Warning, "Retained", note);
     let recorder = &subject.world.recorder;
     recorder.publish_in_any_case(&regarding, &event).await;
+}
+
+/// Tells what was found by its tags and is wanted by nobody. What is declared is nothing that anybody would miss.
+pub(super) async fn found<K: Managed>(
+    subject: &Subject<'_, K>,
+    found: &Inventory,
+    draft: &Blueprint,
+) {
+    for key in found.keys().filter(|key| draft.get(key).is_none()) {
+        tracing::warn!(resource = %key, "found by its tags, and in no inventory");
+        let note = format!(
+            "{key} carries the tags of this custom resource and was not in its inventory: it is taken back, and goes by policy.deletion \
+             as what is not declared any more"
+        );
+        send(subject, Severity::Warning, "Found", note).await;
+    }
+}
+
+/// Tells that AWS does not let us search for what may have been left.
+pub(super) async fn not_searched<K: Managed>(subject: &Subject<'_, K>, failure: &Failure) {
+    let note = format!(
+        "what carries the tags of this custom resource could not be searched for: {failure}. To do: look for the tag \
+         {OWNER_UID_TAG}={} in AWS",
+        subject.owner.uid
+    );
+    send(subject, Severity::Warning, "NotSearched", note).await;
 }
 
 async fn stays<'a, K: Managed>(
@@ -198,6 +209,8 @@ async fn stays<'a, K: Managed>(
         } else {
             (Severity::Normal, "Retained")
         };
+        // Events of a namespace go with it.
+        tracing::info!(note = %staying.note, "stays in AWS");
         let event = event(severity, reason, staying.note);
         let recorder = &subject.world.recorder;
         recorder.publish_in_any_case(&regarding, &event).await;

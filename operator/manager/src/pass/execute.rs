@@ -16,6 +16,7 @@ use shopkeeper_plan::{
         surplus::{removal, surplus},
         without_values,
     },
+    names::{OWNER_UID_TAG, RETAINED_TAG},
     observed::{Lifecycle, Observed, Present},
     plan::{Action, Blocker, Operation, Plan, Step},
     planner::{DriftPolicy, Policies, foreign_object},
@@ -83,7 +84,7 @@ pub(super) async fn execute<K: Scoped>(
         // Whatever AWS answered, a lost answer included, what was known before is not to be trusted any more. Where the budget let
         // out nothing, it is: reading it anew would take the tokens that the next try needs, each time.
         let untouched = matches!(&result, Err(failure) if failure.is_budget_spent());
-        if changes_aws(step) && (has_written || !untouched) {
+        if has_written || (changes_aws(step) && !untouched) {
             site.session.observer.forget(&step.key);
         }
         let label = result
@@ -170,8 +171,34 @@ async fn take<K: Managed>(
             Some(group) => drain::uncordon(writer, group).await,
             None => Ok(()),
         },
-        Operation::Forget | Operation::LeaveBehind(_) | Operation::Wait => Ok(()),
+        Operation::Forget | Operation::LeaveBehind(_) => keep(subject, site, step, observed).await,
+        Operation::Wait => Ok(()),
     }
+}
+
+/// Tells in AWS that a resource of ours is kept on purpose: it carries our tags, and would be taken for one that an inventory lost. Once
+/// its custom resource is gone nobody takes it for that.
+async fn keep<K: Managed>(
+    subject: &Subject<'_, K>,
+    site: &Site<'_>,
+    step: &Step,
+    observed: &Observed,
+) -> Result<(), Failure> {
+    let Some(present) = observed.present(&step.key) else {
+        return Ok(());
+    };
+    let tags = present.tags();
+    // What is not ours is left as it is, and so is what has no tags.
+    let is_ours = tags.get(OWNER_UID_TAG) == Some(&subject.owner.uid);
+    let is_ending = subject.object.meta().deletion_timestamp.is_some();
+    if !is_ours || is_ending || tags.contains_key(RETAINED_TAG) {
+        return Ok(());
+    }
+    let mut marked = present.resource.clone();
+    let tags = marked.tags_mut();
+    tags.insert(RETAINED_TAG.to_owned(), "true".to_owned());
+    let account = &site.session.account;
+    account.update(&marked, present, &["tags".to_owned()]).await
 }
 
 /// Whether a step asks AWS for a change.

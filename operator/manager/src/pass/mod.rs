@@ -26,10 +26,12 @@ use shopkeeper_kube::{
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource, Holding},
     blueprint::Blueprint,
-    budget, decisions, inventory,
+    budget, decisions,
+    failure::{Class, Failure},
+    inventory,
     last_seen::last_seen,
     names::Owner,
-    observed::Observed,
+    observed::{Observed, held_by},
     plan::{Action, Blocker, DeleteMode, Operation, Plan, Step},
     planner::{self, Inventory, Policies},
     quota::Quotas,
@@ -53,6 +55,7 @@ use crate::{
 mod drain;
 mod events;
 mod execute;
+mod key_need;
 mod names;
 mod observe;
 mod outcome;
@@ -62,6 +65,7 @@ mod pods;
 mod references;
 mod reporting;
 mod retained;
+mod search;
 pub mod service;
 mod status;
 mod unreadable;
@@ -177,7 +181,13 @@ impl<K: Scoped> Subject<'_, K> {
         self.world.memory.begin(&self.owner.uid);
         match add_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await? {
             FinalizerChange::TooLate => Ok(None),
-            FinalizerChange::Unchanged | FinalizerChange::Changed(_) => Ok(Some(())),
+            FinalizerChange::Unchanged => Ok(Some(())),
+            // Nothing was ever made for it.
+            FinalizerChange::Changed(_) => {
+                let (memory, uid) = (&self.world.memory, &self.owner.uid);
+                memory.was_searched(uid, memory::Search::InventoryIsLost);
+                Ok(Some(()))
+            }
         }
     }
 
@@ -185,6 +195,21 @@ impl<K: Scoped> Subject<'_, K> {
         remove_finalizer(&self.api(), self.object, shopkeeper_api::FINALIZER).await?;
         self.world.memory.forget(&self.owner.uid);
         Ok(Outcome::done())
+    }
+
+    /// Ours is the last but those of others: nobody else would say what the deletion waits for.
+    async fn tell_who_holds_it(&self) -> Result<(), shopkeeper_kube::Error> {
+        let finalizers = self.object.finalizers().iter().map(String::as_str);
+        let Some(held) = held_by(finalizers) else {
+            return Ok(());
+        };
+        let failure = Failure::new(
+            Class::NotReady,
+            format!("all that was made for it is taken down; it is {held}"),
+        )
+        .with_remedy("see to whoever put that there, or take it off with kubectl edit");
+        let report = report::of_failure(&failure, true);
+        self.write_report(&report).await
     }
 
     /// What a pass remembered of a custom resource that went meanwhile would stay for good: its watch has told of it.
@@ -197,7 +222,7 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// Observes, plans, executes and reports.
     async fn reconcile(&self, site: &Site<'_>) -> Result<Outcome, shopkeeper_kube::Error> {
-        let inventory = self.inventory();
+        let known = self.inventory();
         let requested = self.requested();
         let at_rest = match (&requested, self.pass.lane) {
             (Some(_), _) => Duration::ZERO,
@@ -226,6 +251,12 @@ impl<K: Scoped> Subject<'_, K> {
                 .world
                 .memory
                 .looking_since(&self.owner.uid, requested.as_deref()),
+        };
+        let inventory = match self.with_lost(site, known.clone(), age).await {
+            Ok(inventory) => inventory,
+            // It goes on with the next tokens.
+            Err(failure) if failure.is_budget_spent() => return Ok(self.failed(&failure)),
+            Err(failure) => return self.report_silence(&failure).await,
         };
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
@@ -261,7 +292,7 @@ impl<K: Scoped> Subject<'_, K> {
             .decisions
             .approved()
             .any(|decision| !decided.contains(decision));
-        if intended != inventory || approved {
+        if intended != known || approved {
             self.write_intentions(&intended, &plan, &observed, site)
                 .await?;
         }
@@ -313,6 +344,7 @@ impl<K: Scoped> Subject<'_, K> {
                 let report = report::of_plan(&plan, &blueprint, &observed, true);
                 self.write_report(&report).await?;
             }
+            self.tell_who_holds_it().await?;
             return self.let_go().await;
         }
         let report = report::of_plan(&plan, &blueprint, &observed, self.deleting());

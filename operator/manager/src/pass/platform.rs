@@ -8,7 +8,7 @@ use shopkeeper_api::{Platform, platform::ExistingNetwork, status::Status};
 use shopkeeper_aws::{
     Scope,
     budget::with_urgency,
-    eks, iam,
+    eks, iam, kms,
     parts::{Since, part},
     servicequotas,
 };
@@ -19,7 +19,6 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
-    aws::AwsKind,
     blueprint::Blueprint,
     build,
     facts::SubnetFacts,
@@ -31,7 +30,9 @@ use shopkeeper_plan::{
     report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{self, AGENT_MISSING, PlatformLookups, cluster_arn, known_quotas, resolve},
+        platform::{
+            self, AGENT_MISSING, KeyNeed, PlatformLookups, cluster_arn, known_quotas, resolve,
+        },
         policies,
     },
     resource::{ResourceKey, ResourceKind},
@@ -130,6 +131,12 @@ impl Subject<'_, Platform> {
             return Ok(Outcome::done());
         }
         let mut policies = policies(Some(&policy), None);
+        let scope = Scope {
+            account_id: spec.aws.account_id.clone(),
+            region: spec.aws.region.clone(),
+            cluster: spec.cluster.name.clone(),
+            owner_tags: self.owner.tags(&cluster_arn(self.object)),
+        };
         let mut retained = self
             .object
             .status
@@ -137,12 +144,16 @@ impl Subject<'_, Platform> {
             .map(|status| status.retained.clone())
             .unwrap_or_default();
         if self.deleting() && policies.deletion == DeletionPolicy::Delete {
-            retained = self.retained().await?;
-            policies.deletion = platform::deletion_of_key(policies.deletion, &retained);
-            let key = ResourceKind::Aws(AwsKind::KmsKey);
-            let has_key = self.inventory().keys().any(|owned| owned.kind == key);
-            if has_key && policies.deletion != DeletionPolicy::Delete {
-                events::key_kept(self, &retained).await;
+            let need = match self.key_need(&session, &scope).await? {
+                Ok(need) => need,
+                Err(failure) => return self.report_silence(&failure).await,
+            };
+            policies.deletion = platform::deletion_of_key(policies.deletion, need.as_ref());
+            if let Some(need) = &need {
+                events::key_kept(self, need).await;
+            }
+            if let Some(KeyNeed::Retained(known)) = need {
+                retained = known;
             }
         }
         let blueprint = |_: &Observed| {
@@ -177,12 +188,7 @@ impl Subject<'_, Platform> {
         };
         let site = Site {
             platform: None,
-            scope: Scope {
-                account_id: spec.aws.account_id.clone(),
-                region: spec.aws.region.clone(),
-                cluster: spec.cluster.name.clone(),
-                owner_tags: self.owner.tags(&cluster_arn(self.object)),
-            },
+            scope,
             policies,
             quotas: None,
             // A Platform has no pods of its own.
@@ -217,6 +223,11 @@ impl Subject<'_, Platform> {
             quotas: self.quotas(session).await,
             ..PlatformLookups::default()
         };
+        if let Some(arn) = platform::existing_key_arn(self.object) {
+            let key = kms::key_facts(&session.account, arn);
+            let key = part("existing key", key).await;
+            lookups.existing_key = key.map_err(platform::existing_key_denied)?;
+        }
         let Some(network) = &spec.network.existing else {
             return Ok(lookups);
         };

@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
 
-use super::{Scoped, Site, Subject, World, failure_of, references, unreadable};
+use super::{Scoped, Site, Subject, World, events, failure_of, references, unreadable};
 use crate::stores::Stores;
 
 /// What the manager needs to know of a kind.
@@ -220,11 +220,15 @@ impl<K: Reconciled> Subject<'_, K> {
         {
             return self.report_silence(&failure).await;
         }
+        let is_there = found.is_ok();
         let facts = found.and_then(|platform| platform::facts(&platform));
         let facts = match facts {
             Ok(facts) => facts,
-            // Nothing was ever made in AWS, since nothing is without a Platform.
-            Err(_) if self.inventory().is_empty() => return self.let_go().await,
+            // There is nowhere to look. Either nothing was ever made, or the status is lost together with the Platform.
+            Err(failure) if self.inventory().is_empty() && !is_there => {
+                events::not_searched(self, &failure).await;
+                return self.let_go().await;
+            }
             Err(failure) => return self.report_failure(&failure).await,
         };
         let resolved = self

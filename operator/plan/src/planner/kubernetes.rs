@@ -44,7 +44,8 @@ impl Planner<'_> {
             return self.refuse(key, Action::Adopt, failure);
         }
         if found.is_terminating() {
-            return self.wait(key, "is being deleted; it is made again afterwards");
+            let ending = found.ending();
+            return self.wait(key, &format!("{ending}; it is made again afterwards"));
         }
         let mut differences = desired.differences(&found.body);
         let is_added = |to: &Value| to.is_null();

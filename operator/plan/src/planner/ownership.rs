@@ -6,7 +6,7 @@ use super::{AdoptionPolicy, Input};
 use crate::{
     aws::{AwsKind, AwsResource, SnsSubscription, Tags},
     failure::{Class, Failure},
-    kubernetes::object::SHOPKEEPER,
+    kubernetes::{KubernetesKind, object::SHOPKEEPER},
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
     observed::{Observation, Present},
     resource::{ResourceKey, ResourceKind},
@@ -92,6 +92,12 @@ pub(super) fn lost(key: &ResourceKey, present: &Present, input: &Input<'_>) -> F
 #[must_use]
 pub fn foreign_object(key: &ResourceKey, body: &Value) -> Failure {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+    // That of a binding, which may be called otherwise without renaming all the rest.
+    let another_name = if key.kind == ResourceKind::Kubernetes(KubernetesKind::Secret) {
+        "give the binding another secretName"
+    } else {
+        "give this custom resource another name"
+    };
     let references = body.pointer("/metadata/ownerReferences");
     let owner = references.and_then(Value::as_array).and_then(|references| {
         let controls = |reference: &&Value| reference["controller"] == true;
@@ -109,9 +115,9 @@ pub fn foreign_object(key: &ResourceKey, body: &Value) -> Failure {
                 text("name")
             ),
             if of_ours {
-                "give this custom resource another name, or delete the other one"
+                "delete the other one"
             } else {
-                "give this custom resource another name, or delete that object with what it belongs to"
+                "delete that object with what it belongs to"
             },
         )
     } else {
@@ -121,12 +127,12 @@ pub fn foreign_object(key: &ResourceKey, body: &Value) -> Failure {
                 Some(manager) => format!("is managed by {manager}"),
                 None => "belongs to no custom resource".to_owned(),
             },
-            "give this custom resource another name, or delete that object",
+            "delete that object",
         )
     };
     Failure::new(Class::Invalid, format!("{key} exists and {whose}"))
         .with_code("NotOurs")
-        .with_remedy(remedy)
+        .with_remedy(format!("{another_name}, or {remedy}"))
 }
 
 /// Whose a resource is under the adoption policy.

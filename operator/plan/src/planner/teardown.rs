@@ -290,7 +290,7 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
             }
             // Deleting it again would do nothing but make the next pass believe that something happened.
             found => pods::left(key, input)
-                .or_else(|| found.map(|_| waiting(key, "is being deleted", 0))),
+                .or_else(|| found.map(|object| waiting(key, &object.ending(), 0))),
         },
         ResourceKind::Aws(kind) => match input.observed.aws.get(key) {
             None => Some(waiting(key, "was not observed yet", 0)),

@@ -233,6 +233,21 @@ fn a_foreign_object_in_kubernetes_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn the_remedy_for_a_foreign_secret_of_a_binding_names_the_field() {
+    let mut world = World::settled(want("octank", &read("octank", "orders")));
+    let key = ResourceKey::kubernetes(
+        shopkeeper_plan::kubernetes::KubernetesKind::Secret,
+        "orders-database",
+    );
+    world.kubernetes.get_mut(&key).unwrap().ours = false;
+    let remedy = refusal(&world, &key).remedy;
+    assert!(
+        remedy.starts_with("give the binding another secretName, or delete"),
+        "{remedy}"
+    );
+}
+
+#[test]
 fn what_is_on_its_way_out_is_not_adopted() {
     let (mut world, key) = with_table([None, None, None]);
     world.policies.adoption = AdoptionPolicy::Adopt;

@@ -82,6 +82,7 @@ pub fn lookups(cluster: &str) -> PlatformLookups {
         private_subnets: subnets("private", 0),
         public_subnets: subnets("public", 100),
         quotas: Some(Quotas::default()),
+        existing_key: None,
     }
 }
 

@@ -20,6 +20,7 @@ mod groups;
 mod identity;
 mod invariants;
 mod losses;
+mod lost_inventories;
 mod media;
 mod names;
 mod names_of_others;

@@ -53,7 +53,11 @@ fn an_object_of_somebody_else_is_told_with_its_owner_and_left_alone() {
             "delete the other one",
         ),
         (&of_chart, "is managed by Helm", "delete that object"),
-        (&json!({}), "belongs to no custom resource", "another name"),
+        (
+            &json!({}),
+            "belongs to no custom resource",
+            "delete that object",
+        ),
     ];
     for (metadata, whose, remedy) in table {
         for (kind, name) in [
@@ -71,6 +75,11 @@ fn an_object_of_somebody_else_is_told_with_its_owner_and_left_alone() {
             assert_eq!(failure.code.as_deref(), Some("NotOurs"));
             let said = failure.describe();
             assert!(said.contains(whose) && said.contains(remedy), "{said}");
+            let instead = match kind {
+                KubernetesKind::Secret => "give the binding another secretName",
+                _ => "give this custom resource another name",
+            };
+            assert!(said.contains(instead), "{said}");
             assert!(!said.contains("c2VjcmV0"), "{said}");
             assert_eq!(world.kubernetes[&key].uid, "theirs");
             let observed = world.observe();

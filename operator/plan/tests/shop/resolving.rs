@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront, reference::ServiceKind};
 use shopkeeper_plan::{
+    facts::KeyFacts,
     failure::{Class, Failure},
     resolve::{Resolve, platform},
 };
@@ -352,6 +353,85 @@ fn of_a_platform() {
         "Platform octank",
         "not ready",
         "kubectl describe platform octank",
+    );
+}
+
+#[test]
+fn of_a_key_that_is_brought_along() {
+    const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/1";
+    let mut object = read("octank", "platform");
+    object["spec"]["encryption"] = json!({"type": "Existing", "existing": {"keyArn": KEY}});
+    let object: Platform = typed(&object);
+    let usable = KeyFacts {
+        state: "Enabled".into(),
+        usage: "ENCRYPT_DECRYPT".into(),
+        spec: "SYMMETRIC_DEFAULT".into(),
+        is_managed_by_aws: false,
+    };
+    let resolved = |key: Option<KeyFacts>| {
+        let mut lookups = lookups("octank-prod");
+        lookups.existing_key = key;
+        platform::resolve(&object, &lookups).map(|resolved| resolved.existing_key_arn)
+    };
+    assert_eq!(
+        resolved(Some(usable.clone())).unwrap().as_deref(),
+        Some(KEY)
+    );
+    let with = |change: &dyn Fn(&mut KeyFacts)| {
+        let mut key = usable.clone();
+        change(&mut key);
+        Some(key)
+    };
+    for (key, problem, remedy) in [
+        (None, "no key that KMS has", "correct the ARN"),
+        (
+            with(&|key| key.state = "Disabled".into()),
+            "is Disabled",
+            "enable it",
+        ),
+        (
+            with(&|key| key.state = "PendingDeletion".into()),
+            "is PendingDeletion",
+            "cancel its deletion",
+        ),
+        (
+            with(&|key| key.state = "PendingImport".into()),
+            "is PendingImport",
+            "import its key material",
+        ),
+        (
+            with(&|key| key.spec = "RSA_2048".into()),
+            "is a key RSA_2048",
+            "SYMMETRIC_DEFAULT",
+        ),
+        (
+            with(&|key| key.usage = "GENERATE_VERIFY_MAC".into()),
+            "GENERATE_VERIFY_MAC",
+            "ENCRYPT_DECRYPT",
+        ),
+        (
+            with(&|key| key.is_managed_by_aws = true),
+            "managed by AWS",
+            "customer managed key",
+        ),
+    ] {
+        let failure = resolved(key).unwrap_err();
+        says(
+            &failure,
+            Class::Invalid,
+            "spec.encryption.existing.keyArn",
+            problem,
+            remedy,
+        );
+    }
+    let denied = Failure::new(Class::Denied, "DescribeKey: AccessDeniedException");
+    let denied = platform::existing_key_denied(denied);
+    says(
+        &denied,
+        Class::Denied,
+        "spec.encryption.existing.keyArn",
+        "AccessDenied",
+        "kms:DescribeKey",
     );
 }
 

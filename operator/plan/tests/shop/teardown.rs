@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     plan::{Action, Blocker, Plan},
     planner::{ChangePolicy, DeletionPolicy, DriftPolicy, leaves_data},
     report,
-    resolve::platform,
+    resolve::platform::{self, KeyNeed},
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -231,17 +231,23 @@ fn the_key_goes_by_the_policy_of_the_platform_and_not_before_what_needs_it() {
     let own = policy(delete(), json!({}));
     assert_eq!(own.deletion, Some(DeletionPolicy::Delete));
 
-    let nothing = BTreeMap::new();
     let retained = BTreeMap::from([("OrderService/shop/orders".to_owned(), "Snapshot".to_owned())]);
+    let retained = KeyNeed::Retained(retained);
     use DeletionPolicy::{Delete, Retain, Snapshot};
     for (declared, retained, expected) in [
-        (Delete, &nothing, Delete),
-        (Delete, &retained, Snapshot),
-        (Snapshot, &nothing, Snapshot),
-        (Retain, &retained, Retain),
+        (Delete, None, Delete),
+        (Delete, Some(&retained), Snapshot),
+        (Delete, Some(&KeyNeed::IsOlder), Snapshot),
+        (Snapshot, None, Snapshot),
+        (Retain, Some(&retained), Retain),
     ] {
         assert_eq!(platform::deletion_of_key(declared, retained), expected);
     }
+    let told = retained.describe();
+    assert!(
+        told.ends_with("OrderService/shop/orders (under Snapshot)"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -491,4 +497,22 @@ fn a_database_that_was_stopped_says_so_while_it_holds_up_the_end() {
         assert!(ready.message.contains(part), "{}", ready.message);
     }
     assert_eq!(report.conditions[1].r#type, "Stalled");
+}
+
+#[test]
+fn a_finalizer_of_others_is_named() {
+    let mut world = ending("octank", "catalog", DeletionPolicy::Delete);
+    let key = ResourceKey::kubernetes(
+        shopkeeper_plan::kubernetes::KubernetesKind::Service,
+        "catalog",
+    );
+    let metadata = &mut world.kubernetes.get_mut(&key).unwrap().body["metadata"];
+    metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    metadata["finalizers"] = json!(["foregroundDeletion", "example.com/audit"]);
+    let plan = world.plan();
+    let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+    assert_eq!(
+        step.changes[0].from,
+        "is being deleted, held by the finalizer example.com/audit"
+    );
 }

@@ -22,7 +22,7 @@ const NAMESPACE: &str = "deletion";
 
 #[tokio::test]
 async fn deletion_follows_the_policy() -> Result<()> {
-    let shop = Shop::open("deletion").await?;
+    let mut shop = Shop::open("deletion").await?;
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     run_together(vec![
@@ -72,6 +72,8 @@ async fn deletion_follows_the_policy() -> Result<()> {
     platform::the_key_is_kept_under_retain(&shop).await?;
     platform::the_key_is_deleted_under_delete(&shop).await?;
     platform::the_key_is_kept_for_what_others_left(&shop).await?;
+    platform::the_key_is_kept_for_what_it_is_seen_to_encrypt(&shop).await?;
+    platform::the_key_is_kept_when_the_status_is_lost(&mut shop).await?;
     shop.close().await
 }
 

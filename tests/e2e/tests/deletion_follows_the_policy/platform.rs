@@ -109,8 +109,8 @@ pub async fn the_key_is_kept_under_retain(shop: &Shop) -> Result<()> {
     shop.until_gone(&subject).await
 }
 
-/// Under Delete the deletion of the key is scheduled, as KMS deletes no key at once, and the alias is free: a Platform of the same
-/// name gets a key of its own meanwhile.
+/// Under Delete the deletion of the key is scheduled, as KMS deletes no key at once. A Platform of the same name brings it back: what it
+/// encrypted would be lost with it. Its own deletion leaves it, since it does not know what that was.
 pub async fn the_key_is_deleted_under_delete(shop: &Shop) -> Result<()> {
     let alias = "alias/shopkeeper-eraser";
     let subject = platform(shop, "eraser", "Delete").await?;
@@ -131,22 +131,89 @@ pub async fn the_key_is_deleted_under_delete(shop: &Shop) -> Result<()> {
     );
     is_pending_deletion(shop, &first).await?;
 
+    let again = shop.mark().await?;
     platform(shop, "eraser", "Delete").await?;
-    let second = key(shop, alias).await?;
-    ensure!(
-        second != first,
-        "the key that is about to be deleted is used"
-    );
+    equals("the key that is used", key(shop, alias).await?, first)?;
     includes(
-        "the new key",
+        "the key",
         &shop.aws.key(alias).await?,
         &json!({"state": "Enabled", "rotation": true}),
     )?;
-    // It is not called off for the new one.
-    is_pending_deletion(shop, &first).await?;
+    in_order(
+        shop,
+        again,
+        "",
+        &[
+            "kms:CancelKeyDeletion",
+            "kms:TagResource",
+            "kms:EnableKey",
+            "kms:CreateAlias",
+        ],
+    )
+    .await?;
+    shop.second_pass_is_silent(&subject).await?;
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await?;
-    is_pending_deletion(shop, &second).await
+    includes(
+        "the key that is older than its Platform",
+        &shop.aws.key(alias).await?,
+        &json!({"state": "Enabled"}),
+    )?;
+    is_told(shop, "it is older than this Platform").await
+}
+
+/// A status that is lost takes with it what is known to be left: the key is kept.
+pub async fn the_key_is_kept_when_the_status_is_lost(shop: &mut Shop) -> Result<()> {
+    let alias = "alias/shopkeeper-forgetful";
+    let subject = platform(shop, "forgetful", "Delete").await?;
+    shop.stop_operator().await?;
+    shop.lose_status(&subject).await?;
+    shop.delete(&subject).await?;
+    shop.operator = Some(shop.start_operator("after the loss").await?);
+    shop.until_gone(&subject).await?;
+    includes(
+        "the key",
+        &shop.aws.key(alias).await?,
+        &json!({"state": "Enabled"}),
+    )?;
+    is_told(shop, "the status of this Platform was lost").await
+}
+
+/// Somebody else's table is encrypted by it: so it was told by its tags, which are those of a custom resource that nobody knows.
+pub async fn the_key_is_kept_for_what_it_is_seen_to_encrypt(shop: &Shop) -> Result<()> {
+    let alias = "alias/shopkeeper-watchful";
+    let subject = platform(shop, "watchful", "Delete").await?;
+    let queue = shop.aws.sqs.create_queue().queue_name("watchful-left");
+    queue
+        .attributes(
+            aws_sdk_sqs::types::QueueAttributeName::KmsMasterKeyId,
+            key(shop, alias).await?,
+        )
+        .tags("shopkeeper.dev/owner", "OrderService/shop/gone")
+        .tags(
+            "shopkeeper.dev/cluster",
+            "arn:aws:eks:eu-west-1:123456789012:cluster/octank-prod",
+        )
+        .send()
+        .await?;
+    shop.delete(&subject).await?;
+    shop.until_gone(&subject).await?;
+    includes(
+        "the key",
+        &shop.aws.key(alias).await?,
+        &json!({"state": "Enabled"}),
+    )?;
+    is_told(shop, "these are encrypted by it: SQS queue watchful-left").await
+}
+
+async fn is_told(shop: &Shop, what: &str) -> Result<()> {
+    let events = shop.list("Event", "default", "").await?;
+    let is_told = |event: &Value| {
+        let note = event["note"].as_str().or_else(|| event["message"].as_str());
+        note.is_some_and(|note| note.contains("the KMS key is kept") && note.contains(what))
+    };
+    ensure!(events.iter().any(is_told), "it is not told that {what}");
+    Ok(())
 }
 
 /// Under Delete the key is kept all the same while data is known to have been left that needs it, and it is said whose.
@@ -184,15 +251,7 @@ spec:
         &shop.aws.key(alias).await?,
         &json!({"state": "Enabled"}),
     )?;
-    let events = shop.list("Event", "default", "").await?;
-    ensure!(
-        events.iter().any(|event| {
-            let note = event["note"].as_str().or_else(|| event["message"].as_str());
-            note.is_some_and(|note| note.contains("the KMS key is kept") && note.contains(&owner))
-        }),
-        "it is not said for whose data the key is kept"
-    );
-    Ok(())
+    is_told(shop, &owner).await
 }
 
 async fn key(shop: &Shop, alias: &str) -> Result<String> {

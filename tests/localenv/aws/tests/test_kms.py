@@ -123,3 +123,10 @@ def test_tags_replace_each_other(kms, key):
         kms.tag_resource(KeyId=key, Tags=[{"TagKey": "a", "TagValue": value}])
     assert kms.list_resource_tags(KeyId=key)["Tags"] == [{"TagKey": "a", "TagValue": "2"}]
     assert code(kms.create_key, Tags=[{"TagKey": "a", "TagValue": "1"}, {"TagKey": "a", "TagValue": "2"}]) == "TagException"
+
+
+def test_a_key_that_is_made_with_nothing_said_encrypts(kms):
+    metadata = kms.create_key()["KeyMetadata"]
+    assert (metadata["KeyUsage"], metadata["KeySpec"]) == ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
+    signs = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="RSA_2048")["KeyMetadata"]
+    assert (signs["KeyUsage"], signs["KeySpec"]) == ("SIGN_VERIFY", "RSA_2048")

@@ -195,6 +195,8 @@ def _install_rotation() -> None:
     @replaces(models.Key)
     def __init__(before, self, *args, **kwargs):
         before(self, *args, **kwargs)
+        # moto tells no usage where none was asked for.
+        self.key_usage = self.key_usage or "ENCRYPT_DECRYPT"
         self.rotation_period = 365
         self.rotation_since: datetime.datetime | None = None
 
