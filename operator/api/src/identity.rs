@@ -15,7 +15,9 @@ use crate::{pattern, schema};
     validation = Rule::new("has(self.existing) == (self.type == 'Existing')")
         .message("existing must be set when type is Existing, and left out otherwise"),
     validation = Rule::new("!has(self.statements) || self.type in ['PodIdentity', 'IRSA']")
-        .message("statements are added to a role that Shopkeeper makes: choose type PodIdentity or IRSA, or add them to your role yourself")
+        .message("statements are added to a role that Shopkeeper makes: choose type PodIdentity or IRSA, or add them to your role yourself"),
+    validation = Rule::new("!has(self.serviceAccountAnnotations) || !('eks.amazonaws.com/role-arn' in self.serviceAccountAnnotations)")
+        .message("the annotation eks.amazonaws.com/role-arn is not for serviceAccountAnnotations: choose type Existing with existing.roleArn and mode IRSA")
 )]
 pub struct Identity {
     /// `PodIdentity` makes a role and an EKS Pod Identity association, `IRSA` a role trusted through the cluster's OIDC provider,

@@ -195,6 +195,9 @@ pub struct InventoryItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub applied: Option<String>,
+    /// True where it was there before this inventory: taken over, or found by its tags. Absent where it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
     /// Hash of what was wanted when AWS gave up on it and it was deleted to be made again, and AWS's id of the one that was deleted. If
     /// the next one fails as well a person has to act, and there is no id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

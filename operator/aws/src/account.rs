@@ -13,6 +13,7 @@ use crate::{
     secretsmanager::Passwords,
     servicequotas::KnownQuotas,
     sns::TopicSubscriptions,
+    sqs::Emptied,
     tenure::{Tenure, Unlimited},
 };
 
@@ -62,6 +63,7 @@ pub struct Account {
     pub(crate) listings: Arc<Listings>,
     pub(crate) topic_subscriptions: Arc<TopicSubscriptions>,
     pub(crate) made: Arc<MadeLately>,
+    pub(crate) emptied: Arc<Emptied>,
     recorder: CallRecorder,
     configuration: SdkConfig,
 }
@@ -97,12 +99,14 @@ impl Account {
     /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
     ///
     /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
-    /// Calls that change something are made while the tenure lasts.
+    /// Calls that change something are made while the tenure lasts. `queue_counts_lag` is how long SQS's counts of messages may lag
+    /// behind, [`COUNTS_LAG`](crate::sqs::COUNTS_LAG) in AWS.
     pub async fn connect(
         region: &str,
         observer: Arc<dyn CallObserver>,
         budgets: Budgets,
         tenure: Arc<dyn Tenure>,
+        queue_counts_lag: Duration,
     ) -> Self {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
@@ -116,11 +120,14 @@ impl Account {
             .load()
             .await;
         let recorder = CallRecorder::new(observer, Some(budgets), tenure);
-        Self::from_recorder(configuration, recorder)
+        Self {
+            emptied: Arc::new(Emptied::new(queue_counts_lag)),
+            ..Self::from_recorder(configuration, recorder)
+        }
     }
 
     /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
-    /// [`Self::connect`]. Without budgets their calls are not limited.
+    /// [`Self::connect`]. Without budgets their calls are not limited, and counts of messages are taken as they are.
     #[must_use]
     pub fn from_configuration(
         configuration: SdkConfig,
@@ -171,6 +178,7 @@ impl Account {
             listings: Arc::default(),
             topic_subscriptions: Arc::default(),
             made: Arc::default(),
+            emptied: Arc::default(),
             recorder,
             configuration,
         }

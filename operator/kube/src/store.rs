@@ -234,6 +234,20 @@ impl<K> Store<K> {
         self.inner.read().invalid.get(key).cloned()
     }
 
+    /// The objects of which no version could be read since the watch began: nobody knows what they say.
+    #[must_use]
+    pub fn unread(&self) -> Vec<ObjectKey> {
+        let content = self.inner.read();
+        let mut keys: Vec<ObjectKey> = content
+            .invalid
+            .keys()
+            .filter(|key| !content.objects.contains_key(*key))
+            .cloned()
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// How many objects there are.
     #[must_use]
     pub fn len(&self) -> usize {

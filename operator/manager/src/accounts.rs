@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use shopkeeper_api::Platform;
@@ -73,16 +74,18 @@ pub struct Accounts {
     tenure: Arc<Leadership>,
     /// Those of no region, whose global ones all regions share.
     budgets: Budgets,
+    queue_counts_lag: Duration,
 }
 
 impl Accounts {
     /// No sessions yet.
-    pub fn new(metrics: ShopMetrics, tenure: Tenure) -> Self {
+    pub fn new(metrics: ShopMetrics, tenure: Tenure, queue_counts_lag: Duration) -> Self {
         Self {
             sessions: Mutex::default(),
             metrics,
             tenure: Arc::new(Leadership(tenure)),
             budgets: Budgets::default(),
+            queue_counts_lag,
         }
     }
 
@@ -98,7 +101,14 @@ impl Accounts {
         self.metrics.show_budgets(region, &budgets);
         let calls = Arc::new(self.metrics.clone());
         let tenure = Arc::clone(&self.tenure);
-        let account = Account::connect(region, calls, budgets.clone(), tenure).await;
+        let account = Account::connect(
+            region,
+            calls,
+            budgets.clone(),
+            tenure,
+            self.queue_counts_lag,
+        )
+        .await;
         let session = Arc::new(Session {
             observer: Observer::new(account.clone()),
             network: Network::new(&account),

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -47,9 +47,20 @@ pub struct RunOptions {
     /// Passes of one kind that run at once.
     #[arg(long, env = "SHOPKEEPER_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=256))]
     pub concurrency: u16,
+    /// Seconds for which SQS's counts of messages may lag behind. A queue that is to lose nothing is deleted once it was empty for as long.
+    #[arg(long, env = "SHOPKEEPER_QUEUE_COUNTS_LAG_SECONDS", default_value_t = shopkeeper_aws::sqs::COUNTS_LAG.as_secs())]
+    pub queue_counts_lag_seconds: u64,
     /// Form of the log. Levels by RUST_LOG, by default info.
     #[arg(long, env = "SHOPKEEPER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
+}
+
+impl RunOptions {
+    /// How long SQS's counts of messages may lag behind.
+    #[must_use]
+    pub fn queue_counts_lag(&self) -> Duration {
+        Duration::from_secs(self.queue_counts_lag_seconds)
+    }
 }
 
 /// Form of the log.

@@ -277,6 +277,14 @@ impl Stores {
         ))
     }
 
+    /// Custom resources that run workloads, as far as is known, and cannot be read.
+    pub fn unread_workloads(&self) -> Vec<(Kind, ObjectKey)> {
+        in_workload_stores!(self, |kind, store| store
+            .unread()
+            .into_iter()
+            .map(move |key| (kind, key)))
+    }
+
     /// Custom resources on a Platform: those that were made on it, and those that name it or, where there is only one, none.
     pub fn dependents(&self, platform: &str) -> Vec<(Kind, ObjectKey)> {
         let only = self.platforms.len() <= 1;

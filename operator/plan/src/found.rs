@@ -47,7 +47,13 @@ pub fn entries(
     seen.iter()
         .filter(|(key, _)| !is_known(key, inventory, draft))
         .filter(|(key, observation)| is_ours(key, observation))
-        .map(|(key, _)| (key.clone(), InventoryEntry::new(&role(key, draft))))
+        .map(|(key, _)| {
+            let entry = InventoryEntry {
+                adopted: true,
+                ..InventoryEntry::new(&role(key, draft))
+            };
+            (key.clone(), entry)
+        })
         .collect()
 }
 

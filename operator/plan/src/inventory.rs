@@ -33,6 +33,7 @@ pub fn from_status(status: &Status) -> Inventory {
                     role: item.role.clone(),
                     applied: item.applied.clone(),
                     remade_for: item.remade_for.as_deref().map(Remade::from_status),
+                    adopted: item.adopted == Some(true),
                 },
             ))
         })
@@ -73,6 +74,7 @@ pub fn to_status(
                 note: report::note(key, observed).or_else(|| known?.note.clone()),
                 drifted: plan.drifted().any(|step| step.key == *key).then_some(true),
                 applied: entry.applied.clone(),
+                adopted: entry.adopted.then_some(true),
                 remade_for: entry.remade_for.as_ref().map(Remade::to_string),
             }
         })
@@ -143,6 +145,11 @@ pub fn with_intentions(
         let entry = intended
             .entry(step.key.clone())
             .or_insert_with(|| InventoryEntry::new(&node.role));
+        entry.adopted = match step.operation {
+            Operation::AwsAdopt { .. } => true,
+            Operation::AwsCreate { .. } => false,
+            _ => entry.adopted,
+        };
         if remade {
             let failed = observed.present(&step.key);
             entry.remade_for = failed

@@ -356,6 +356,8 @@ impl LocalEnvironment {
                 ("AWS_ACCESS_KEY_ID", "test".into()),
                 ("AWS_SECRET_ACCESS_KEY", "test".into()),
                 ("AWS_EC2_METADATA_DISABLED", "true".into()),
+                // The double counts messages as they come.
+                ("SHOPKEEPER_QUEUE_COUNTS_LAG_SECONDS", "1".into()),
                 // The user's own settings must not reach in, nor a test reach out.
                 ("AWS_CONFIG_FILE", "/dev/null".into()),
                 ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),

@@ -177,6 +177,7 @@ pub const CASES: &[Case] = &[
     create("OrderService", "callers", "set exactly one of service", "callers: [{namespace: shop, cidr: 10.0.0.0/8}]", "callers: [{namespace: shop}, {cidr: 10.0.0.0/8}]"),
     create("OrderService", "cidr", "cidr must be a network", "callers: [{cidr: 10.0.0.300/8}]", "callers: [{cidr: 10.0.0.0/8}]"),
     create("OrderService", "identity", "existing must be set", "identity: {type: Existing}", "identity: {type: Existing, existing: {roleArn: 'arn:aws:iam::123456789012:role/orders'}}"),
+    create("OrderService", "identity", "the annotation eks.amazonaws.com/role-arn is not for", "identity: {type: None, serviceAccountAnnotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::123456789012:role/admin'}}", "identity: {type: None, serviceAccountAnnotations: {example.com/team: orders}}"),
     create("OrderService", "identity", "statements are added to a role", "identity: {type: None, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}", "identity: {type: IRSA, statements: [{actions: ['ses:SendEmail'], resources: ['*']}]}"),
 
     // Network

@@ -121,8 +121,8 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
         Err(nothing_to_change("SQS queue", fields))
     }
 
-    /// SQS has no copy of messages: a queue that is to lose nothing only goes while it is empty, and a message may have come
-    /// since it was looked at.
+    /// SQS has no copy of messages: a queue that is to lose nothing only goes once it has been empty for as long as its counts may lag, and
+    /// a message may have come since it was looked at.
     async fn delete(
         &self,
         found: &Found<SqsQueue>,
@@ -133,12 +133,19 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             match self.attributes(url).await? {
                 None => return Ok(()),
                 Some(attributes) if messages(&attributes)? > 0 => {
+                    self.0.emptied.forget(url);
                     return Err(Failure::new(
                         Class::NotReady,
                         "the queue holds messages by now, and SQS has no copy of them",
                     ));
                 }
-                Some(_) => {}
+                Some(_) if !self.0.emptied.has_lasted(url) => {
+                    return Err(Failure::new(
+                        Class::NotReady,
+                        "is empty as SQS counts, a minute late: it goes once it was so for as long",
+                    ));
+                }
+                Some(_) => self.0.emptied.forget(url),
             }
         }
         match self

@@ -28,6 +28,7 @@ pub(super) async fn publish<K: Managed>(
     subject: &Subject<'_, K>,
     plan: &Plan,
     executed: &Executed,
+    before: &Status,
     policy: DeletionPolicy,
 ) {
     let accepted: Vec<&Step> = executed
@@ -37,7 +38,13 @@ pub(super) async fn publish<K: Managed>(
         .filter(|step| matches!(step.key.kind, ResourceKind::Aws(_)))
         .collect();
     for step in accepted.iter().filter(|step| step.action != Action::Retain) {
-        if step.action == Action::Create && step.is_repair {
+        if step.action == Action::Create && holds_data(step) && was_there(step, before) {
+            let note = format!(
+                "{}: creating it anew, and empty. What was there before is in its last snapshot or backup, if policy.deletion left one",
+                step.key
+            );
+            send(subject, Severity::Warning, "MadeAnew", note).await;
+        } else if step.action == Action::Create && step.is_repair {
             send(subject, Severity::Warning, GONE, report::describe(step)).await;
         } else {
             let (reason, note) = words(step);
@@ -144,6 +151,13 @@ fn words(step: &Step) -> (&'static str, String) {
         (_, Action::Adopt) => ("Adopted", format!("{}: adopted", step.key)),
         (_, Action::Retain | Action::Wait) => ("Retained", format!("{}: kept", step.key)),
     }
+}
+
+/// Whether a resource was seen in the last pass, on its way out.
+fn was_there(step: &Step, before: &Status) -> bool {
+    before.inventory.iter().any(|item| {
+        item.kind == step.key.kind.id() && item.name == step.key.name && item.state.is_some()
+    })
 }
 
 fn holds_data(step: &Step) -> bool {

@@ -24,7 +24,6 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Holding},
     blueprint::Blueprint,
     budget, decisions,
     failure::{Class, Failure},
@@ -32,11 +31,11 @@ use shopkeeper_plan::{
     last_seen::last_seen,
     names::Owner,
     observed::{Observed, held_by},
-    plan::{Action, Blocker, DeleteMode, Operation, Plan, Step},
+    plan::{Action, Plan},
     planner::{self, Inventory, Policies},
     quota::Quotas,
     report,
-    resource::{ResourceKey, ResourceKind},
+    resource::ResourceKind,
 };
 
 pub(crate) use self::outcome::failure_of;
@@ -56,6 +55,7 @@ mod drain;
 mod events;
 mod execute;
 mod key_need;
+mod look_again;
 mod names;
 mod observe;
 mod outcome;
@@ -101,9 +101,6 @@ impl World {
 
 /// For how long a look that was sent away goes on before that is told.
 const UNTOLD: Duration = Duration::from_secs(30);
-
-/// What is deleted was seen within this time, however long a look goes on: eleven calls of a bucket with a token a second.
-const BEFORE_DELETION: Duration = Duration::from_secs(30);
 
 /// A kind whose objects can be addressed: kube tells namespaced and cluster-scoped kinds apart by type.
 pub trait Scoped: Managed {
@@ -311,7 +308,7 @@ impl<K: Scoped> Subject<'_, K> {
             }
         }
         events::approvals(self, &before, &plan).await;
-        events::publish(self, &plan, &executed, site.policies.deletion).await;
+        events::publish(self, &plan, &executed, &before, site.policies.deletion).await;
 
         // AWS may say for some seconds that something is not there which is: gone is what was not there twice.
         let absent = inventory::absent(&intended, &observed);
@@ -397,51 +394,6 @@ impl<K: Scoped> Subject<'_, K> {
         }
     }
 
-    /// Forgets what was seen before a moment of what is about to be changed; says whether there is any.
-    async fn forget_older(&self, site: &Site<'_>, plan: &Plan, moment: Instant) -> bool {
-        let changes = plan.free_steps().filter(|step| {
-            matches!(
-                step.operation,
-                Operation::AwsUpdate { .. }
-                    | Operation::AwsAdopt { .. }
-                    | Operation::AwsDelete { .. }
-                    | Operation::Forget
-                    | Operation::LeaveBehind(_)
-            )
-        });
-        // Whether a queue is empty decides whether it goes: that has to be seen now, or nearly so.
-        let lately = Instant::now()
-            .checked_sub(BEFORE_DELETION)
-            .map_or(moment, |lately| lately.max(moment));
-        let mut any = false;
-        for step in changes {
-            let observer = &site.session.observer;
-            let moment = match step.operation {
-                Operation::AwsDelete { .. } | Operation::Forget | Operation::LeaveBehind(_) => {
-                    lately
-                }
-                _ => moment,
-            };
-            any |= observer.forget_older(&step.key, &site.scope, moment).await;
-        }
-        // What people decide on is not to rest on an old look either: one that is not empty is kept.
-        let shown = decisions::shown(&self.status(), &self.owner).hash;
-        let is_asked_first = plan.decisions.hash.is_some() && plan.decisions.hash != shown;
-        for step in plan
-            .steps
-            .iter()
-            .filter(|step| is_asked_first && goes_if_empty(step))
-        {
-            let observer = &site.session.observer;
-            any |= observer.forget_older(&step.key, &site.scope, lately).await;
-        }
-        for key in taken_over(plan) {
-            let observer = &site.session.observer;
-            any |= observer.forget_older(key, &site.scope, moment).await;
-        }
-        any
-    }
-
     /// What the pass is for: whether it goes ahead of others in what it may ask of AWS.
     pub(super) fn urgency(&self) -> Urgency {
         let status = self.status();
@@ -506,37 +458,4 @@ impl<K: Scoped> Subject<'_, K> {
     fn was_ready(&self) -> bool {
         status::is_ready(&self.status(), self.object.meta().generation)
     }
-}
-
-/// Whether a step waits for approval that only deletes what is empty.
-fn goes_if_empty(step: &Step) -> bool {
-    let holds_data =
-        matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::UnsavedData);
-    let is_deleted = matches!(
-        step.operation,
-        Operation::AwsDelete {
-            mode: DeleteMode::Snapshot
-        }
-    );
-    holds_data && is_deleted && step.blocked_by.contains(&Blocker::Approval)
-}
-
-/// Node groups whose place another one takes: it begins with as many nodes as they have now, which an autoscaler may have changed a moment
-/// ago.
-fn taken_over(plan: &Plan) -> impl Iterator<Item = &ResourceKey> {
-    let begins = plan.free_steps().any(|step| {
-        matches!(
-            &step.operation,
-            Operation::AwsCreate { desired }
-                if matches!(&**desired, AwsResource::NodeGroup(group) if group.desired_size.is_some())
-        )
-    });
-    plan.steps
-        .iter()
-        .filter(move |step| {
-            begins
-                && step.key.kind == ResourceKind::Aws(AwsKind::NodeGroup)
-                && !matches!(step.operation, Operation::AwsCreate { .. })
-        })
-        .map(|step| &step.key)
 }

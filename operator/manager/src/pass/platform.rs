@@ -35,7 +35,7 @@ use shopkeeper_plan::{
         },
         policies,
     },
-    resource::{ResourceKey, ResourceKind},
+    resource::ResourceKey,
 };
 
 use super::{
@@ -90,6 +90,17 @@ impl Subject<'_, Platform> {
             return self.report_silence(&failure).await;
         }
         let resolved = if self.deleting() {
+            if let Some((kind, key)) = self.world.stores.unread_workloads().first() {
+                let failure = Failure::new(
+                    Class::NotReady,
+                    format!(
+                        "{} {key} cannot be read, and may run on this Platform",
+                        kind.name()
+                    ),
+                )
+                .with_remedy("correct it with kubectl edit, or delete it first");
+                return self.report_failure(&failure).await;
+            }
             let dependents = self.world.stores.dependents(&self.owner.name);
             if let Some((kind, key)) = dependents.first() {
                 let others = match dependents.len() - 1 {
@@ -345,7 +356,7 @@ fn made_key(key: &ResourceKey, observed: &Observed, uid: &str, known: &Value) ->
 #[cfg(test)]
 mod tests {
     use shopkeeper_plan::{
-        aws::{AwsResource, KmsKey},
+        aws::{AwsKind, AwsResource, KmsKey},
         observed::{Lifecycle, Present},
         outputs::Outputs,
     };

@@ -238,8 +238,10 @@ pub(super) fn references<K: Resolve>(
             stores,
         )
     });
+    let routes_unknown = service_kind.and_then(|_| routes_unknown(&namespace, stores));
     References {
         services,
+        routes_unknown,
         absent: absent_callers(object, &namespace, stores),
         routed_from,
         operator_role,
@@ -330,6 +332,20 @@ fn told<K: Managed + HasPorts>(service: &K) -> (Vec<ServicePort>, bool) {
     (
         service.service_ports(),
         service.meta().deletion_timestamp.is_some(),
+    )
+}
+
+/// Why nobody knows which routes lead to the services of a namespace: a Storefront that cannot be read may have some.
+fn routes_unknown(namespace: &str, stores: &Stores) -> Option<Failure> {
+    let unread = stores.storefronts.unread();
+    let of_namespace = |key: &&ObjectKey| key.namespace.as_deref() == Some(namespace);
+    let storefront = unread.iter().find(of_namespace)?;
+    Some(
+        Failure::new(
+            Class::NotReady,
+            format!("Storefront {storefront} cannot be read, and may route to this service: what lets its load balancers in stays as it is"),
+        )
+        .with_remedy("correct it with kubectl edit"),
     )
 }
 

@@ -102,7 +102,7 @@ impl Unreadable {
                 "its deletion waits for that. To do: correct the field with kubectl edit"
             }
             (false, _) => {
-                "the last version that could be read holds. To do: correct the field with kubectl edit"
+                "what it made stays as it is, or as the last version said that could be read. To do: correct the field with kubectl edit"
             }
         };
         format!("{field} cannot be read: {problem}; {then}")

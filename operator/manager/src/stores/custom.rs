@@ -44,7 +44,7 @@ where
         })
         .on_change(move |change: &Change<K>| {
             forget_what_is_gone(&memory, change);
-            if change.is_intent() {
+            if change.is_intent() || lost_its_status(change) {
                 queues.add(kind, change.key.clone(), change.lane());
             }
             let appeared = change.before.is_none() || change.after.is_none();
@@ -59,6 +59,19 @@ where
             }
         })
         .start(metrics, shutdown.clone())
+}
+
+/// Whether somebody emptied a status. Everything that refers to it goes by that, and it is written again at once.
+fn lost_its_status<K: Managed>(change: &Change<K>) -> bool {
+    let says_nothing = |object: &K| {
+        object
+            .shared_status()
+            .is_none_or(|status| status.conditions.is_empty())
+    };
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => !says_nothing(before) && says_nothing(after),
+        _ => false,
+    }
 }
 
 /// Whatever took it away: its own end, or somebody who took our finalizer off. Another one of its name is another one.
@@ -89,7 +102,7 @@ pub(super) fn start_platforms(
         })
         .on_change(move |change: &Change<Platform>| {
             forget_what_is_gone(&memory, change);
-            if change.is_intent() {
+            if change.is_intent() || lost_its_status(change) {
                 queues.add(Kind::Platform, change.key.clone(), change.lane());
             }
             let facts: Vec<_> = change
@@ -161,7 +174,8 @@ pub(super) fn keys_where<K: Resource>(
     keys(kind, objects)
 }
 
-/// Whether a custom resource was made on a Platform; of a new one, whether it names it or, where it is the `only` one, none.
+/// Whether a custom resource was made on a Platform; of a new one, whether it names it or, where it is the `only` one, none. One that has
+/// made something and whose status was lost may be on any of them.
 pub(super) fn is_on(object: &impl Managed, platform: &str, only: bool) -> bool {
     let in_use = object
         .shared_status()
@@ -170,8 +184,17 @@ pub(super) fn is_on(object: &impl Managed, platform: &str, only: bool) -> bool {
         Some(in_use) => in_use.name == platform,
         None => object
             .platform_ref()
-            .map_or(only, |reference| reference.name == platform),
+            .map_or(only || is_held(object), |reference| {
+                reference.name == platform
+            }),
     }
+}
+
+fn is_held(object: &impl Managed) -> bool {
+    let finalizers = object.meta().finalizers.iter().flatten();
+    finalizers
+        .into_iter()
+        .any(|finalizer| finalizer == shopkeeper_api::FINALIZER)
 }
 
 pub(super) fn is_held_by_quota(object: &impl Managed) -> bool {
@@ -223,6 +246,36 @@ mod tests {
         far.metadata.namespace = Some("n".repeat(63));
         let label = nodes::label(&"n".repeat(63), "octank-web");
         assert!(label.len() <= 63 && owns_nodes(&far, &label), "{label}");
+    }
+
+    #[test]
+    fn an_emptied_status_is_seen_and_what_made_something_may_be_on_any_platform() {
+        let storefront = |status: serde_json::Value| -> Arc<Storefront> {
+            let object = json!({
+                "apiVersion": "shopkeeper.dev/v1alpha1",
+                "kind": "Storefront",
+                "metadata": {"name": "octank", "namespace": "shop", "finalizers": [shopkeeper_api::FINALIZER]},
+                "spec": {"routes": [{"path": "/", "frontend": "web"}]},
+                "status": status,
+            });
+            Arc::new(serde_json::from_value(object).unwrap())
+        };
+        let condition = json!({"type": "Ready", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let told = storefront(json!({"conditions": [condition]}));
+        let emptied = storefront(json!({}));
+        let change = |before: &Arc<Storefront>, after: &Arc<Storefront>| Change {
+            key: ObjectKey::namespaced("shop", "octank"),
+            before: Some(Arc::clone(before)),
+            after: Some(Arc::clone(after)),
+            relisted: false,
+        };
+        assert!(lost_its_status(&change(&told, &emptied)));
+        assert!(!lost_its_status(&change(&told, &told)));
+        assert!(!lost_its_status(&change(&emptied, &told)));
+        assert!(is_on(&*emptied, "octank", false));
+        let mut new = (*emptied).clone();
+        new.metadata.finalizers = None;
+        assert!(!is_on(&new, "octank", false) && is_on(&new, "octank", true));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use crate::{
     blueprint::{Blueprint, MissingOutput, Section},
     failure::{Class, Failure},
     kubernetes::{
-        KubernetesKind, bindings, deployment, horizontal_pod_autoscaler, http_route, ingress,
-        network_policy, object::Frame, pod, pod_disruption_budget, service, service_account,
-        service_monitor,
+        KubernetesKind, KubernetesObject, bindings, deployment, horizontal_pod_autoscaler,
+        http_route, ingress, network_policy, object::Frame, pod, pod_disruption_budget, service,
+        service_account, service_monitor,
     },
     observed::Observed,
     outputs::Outputs,
@@ -195,19 +195,11 @@ impl ComponentBuilder<'_> {
                 .aws(Section::Workload, part, association, &before)
         });
         if !component.workload.ports.is_empty() {
-            self.blueprint.kubernetes(
-                Section::Workload,
-                role("service"),
-                service::build(&frame, component, &self.resolved.platform),
-                &[],
-            );
+            let service = service::build(&frame, component, &self.resolved.platform);
+            self.by_routes(role("service"), service);
         }
-        self.blueprint.kubernetes(
-            Section::Workload,
-            role("networkPolicy"),
-            network_policy::build(&frame, component, &self.resolved.platform),
-            &[],
-        );
+        let network_policy = network_policy::build(&frame, component, &self.resolved.platform);
+        self.by_routes(role("networkPolicy"), network_policy);
         let (binding_keys, mut bound, missing) = self.bindings(&frame, data);
         let (groups, of_groups, no_groups) = self.security_groups(&frame);
         let lost = self.lost_endpoints();
@@ -289,6 +281,22 @@ impl ComponentBuilder<'_> {
         }
         for remark in &component.remarks {
             self.blueprint.remark(remark.clone());
+        }
+    }
+
+    /// What goes by the routes that lead here. While those are not known it stays as it is: a rule that is taken out closes a shop.
+    fn by_routes(&mut self, role: String, object: KubernetesObject) {
+        let key = ResourceKey::kubernetes(object.kind, object.name.clone());
+        let is_there = self.observed.kubernetes.contains_key(&key);
+        match &self.component.routes_unknown {
+            Some(failure) if is_there => {
+                let failure = failure.clone();
+                self.blueprint.held(Section::Workload, role, key, failure);
+            }
+            _ => {
+                self.blueprint
+                    .kubernetes(Section::Workload, role, object, &[]);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    DriftPolicy, Input, Planner,
+    DriftPolicy, Input, InventoryEntry, Planner,
     ownership::{self, Ownership},
     places, scaling, step,
 };
@@ -12,7 +12,7 @@ use crate::{
     blueprint::Node,
     difference::{self, Difference, show},
     failure::{Class, Failure},
-    observed::{Lifecycle, NodeGroupNodes, Observation, Present, Weight},
+    observed::{Lifecycle, NodeGroupNodes, Observation, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Step},
     resource::{ResourceKey, ResourceKind},
 };
@@ -239,8 +239,11 @@ impl Planner<'_> {
                 fields,
             },
         );
-        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set.
-        let holds_nothing = present.empty == Some(true) && !self.was_applied(key);
+        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set. Of what was there
+        // before that is not said: DynamoDB counts items every six hours.
+        let was_made = |entry: &InventoryEntry| entry.applied.is_none() && !entry.adopted;
+        let holds_nothing =
+            present.empty == Some(true) && self.input.inventory.get(key).is_some_and(was_made);
         for difference in differences {
             let (effect, reversible, minutes) = match difference.field.change {
                 Change::InPlace {

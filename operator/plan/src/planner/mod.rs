@@ -65,6 +65,8 @@ pub struct InventoryEntry {
     /// That AWS gave up on it and it was deleted to be made again. If the same fails once more before it was seen to be as desired,
     /// a person has to act.
     pub remade_for: Option<Remade>,
+    /// Whether it was there before this inventory, taken over or found by its tags: nobody here knows what is in it.
+    pub adopted: bool,
 }
 
 impl InventoryEntry {
@@ -74,6 +76,7 @@ impl InventoryEntry {
             role: role.to_owned(),
             applied: None,
             remade_for: None,
+            adopted: false,
         }
     }
 }

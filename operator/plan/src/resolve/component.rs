@@ -64,6 +64,8 @@ pub struct Component {
     pub exposures: Vec<ResolvedExposure>,
     /// Where the packets of those come from who serve the routes of Storefronts that lead here; empty where none does.
     pub routed_from: BTreeSet<TrafficSource>,
+    /// Why that is not known. What goes by it stays as it is.
+    pub routes_unknown: Option<Failure>,
     /// Whose identity they have in AWS.
     pub identity: ComponentIdentity,
     /// What it uses and nobody makes.
@@ -114,6 +116,7 @@ pub(super) struct Place<'a> {
     /// Path of its part in the specification, for errors: `spec`, `spec.frontends[web]`.
     pub field: &'a str,
     pub routed_from: &'a BTreeSet<TrafficSource>,
+    pub routes_unknown: Option<&'a Failure>,
     pub health_path: Option<&'a str>,
 }
 
@@ -178,6 +181,7 @@ pub(super) fn component(
         service,
         exposures,
         routed_from: place.routed_from.clone(),
+        routes_unknown: place.routes_unknown.cloned(),
         identity: identity::identity(
             context,
             place,

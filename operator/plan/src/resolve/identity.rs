@@ -10,6 +10,7 @@ use crate::{
     aws::IamRole,
     facts::OidcProvider,
     failure::{Class, Failure},
+    kubernetes::service_account::ROLE_ANNOTATION,
 };
 
 /// Name of the inline policy.
@@ -110,6 +111,16 @@ pub(super) fn identity(
             statements,
         ))
     };
+    if let Some(role) =
+        declared.and_then(|identity| identity.service_account_annotations.get(ROLE_ANNOTATION))
+    {
+        // Stored before admission refused it: it would get around what the Platform allows.
+        return Err(Failure::invalid(
+            &format!("{}.identity.serviceAccountAnnotations", place.field),
+            &format!("{ROLE_ANNOTATION} names the role {role}"),
+            "choose type Existing with existing.roleArn and mode IRSA",
+        ));
+    }
     match declared.map(|identity| identity.type_) {
         Some(IdentityType::None) => Ok(ComponentIdentity::None),
         Some(IdentityType::Existing) => {

@@ -357,6 +357,8 @@ pub struct References {
     pub services: BTreeMap<ServiceKey, ServiceFacts>,
     /// Where the packets of those come from who serve the routes of Storefronts that lead to this service; empty where none does.
     pub routed_from: BTreeSet<TrafficSource>,
+    /// Why that is not known, where a Storefront cannot be read.
+    pub routes_unknown: Option<Failure>,
     /// Name of the role that the operator itself has in the account, where it has one.
     pub operator_role: Option<String>,
     /// Callers that are named and do not exist.
@@ -508,6 +510,7 @@ fn service_component(context: Context<'_>, tier: &Tier<'_>) -> Result<Component,
         role: "",
         field: "spec",
         routed_from: &context.references.routed_from,
+        routes_unknown: context.references.routes_unknown.as_ref(),
         health_path: None,
     };
     component::component(context, &place, tier)

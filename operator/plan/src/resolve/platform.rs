@@ -198,7 +198,7 @@ fn cluster(platform: &Platform, lookups: &PlatformLookups) -> Result<ClusterFact
                 "there is no EKS cluster {name} in {}",
                 platform.spec.aws.region
             ),
-            "make it, or delete this Platform and apply it with the right cluster and region: neither can be changed",
+            "make it; or delete this Platform and apply it with the right cluster.name and spec.aws.region, neither of which can be changed",
         )
     })?;
     if cluster.status != "ACTIVE" && cluster.status != "UPDATING" {

@@ -195,6 +195,7 @@ fn frontend_component(
         role: &role(frontend),
         field: &format!("spec.frontends[{}]", frontend.name),
         routed_from: &BTreeSet::from([routed_from]),
+        routes_unknown: None,
         health_path: frontend.health_path.as_deref(),
     };
     component::component(context, &place, &frontend.tier())

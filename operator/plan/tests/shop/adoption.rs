@@ -2,12 +2,12 @@
 
 use serde_json::json;
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource},
+    aws::{AwsKind, AwsResource, PointInTimeRecovery},
     blueprint::Wanted,
     failure::{Class, Failure},
     names::{CLUSTER_TAG, OWNER_TAG, OWNER_UID_TAG},
     plan::{Action, Blocker, Operation},
-    planner::AdoptionPolicy,
+    planner::{AdoptionPolicy, ChangePolicy},
     resource::ResourceKey,
 };
 
@@ -258,6 +258,36 @@ fn what_is_on_its_way_out_is_not_adopted() {
     world.aws.remove(&key);
     assert!(world.run().is_empty());
     assert_eq!(world.key(AwsKind::DynamoDbTable, ""), key);
+}
+
+#[test]
+fn what_is_taken_over_is_not_taken_for_empty() {
+    let (mut world, key) = with_table([None, None, None]);
+    let mut object = read("octank", "catalog");
+    object["spec"]["products"]["recoveryPeriodDays"] = json!(7);
+    world.wanted = want("octank", &object);
+    world.policies.adoption = AdoptionPolicy::Adopt;
+    world.policies.changes = ChangePolicy::ApproveDisruptive;
+    let thing = world.thing(&key);
+    // As DynamoDB says of a table that was filled in the last hours.
+    thing.present.empty = Some(true);
+    let AwsResource::DynamoDbTable(table) = &mut thing.present.resource else {
+        unreachable!()
+    };
+    let longer = PointInTimeRecovery {
+        enabled: true,
+        days: Some(35),
+    };
+    table.point_in_time_recovery = longer;
+    let plan = world.run();
+    let shorter = |step: &&shopkeeper_plan::plan::Step| {
+        step.key == key && step.blocked_by.contains(&Blocker::Approval)
+    };
+    assert!(plan.steps.iter().any(|step| shorter(&step)), "{plan:#?}");
+    let AwsResource::DynamoDbTable(table) = &world.thing(&key).present.resource else {
+        unreachable!()
+    };
+    assert_eq!(table.point_in_time_recovery, longer);
 }
 
 /// The orders, whose database lost these tags.

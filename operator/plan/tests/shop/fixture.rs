@@ -140,6 +140,7 @@ pub fn references(shop: &str) -> References {
         )
     };
     References {
+        routes_unknown: None,
         services: [
             facts(
                 ServiceKind::CatalogService,

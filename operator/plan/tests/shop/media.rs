@@ -5,7 +5,7 @@ use shopkeeper_api::{CatalogService, Platform};
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
     build,
-    facts::PlatformFacts,
+    facts::{KeyFacts, PlatformFacts},
     failure::{Class, Failure},
     plan::Effect,
     resolve::{Resolve, Resolved, platform},
@@ -133,7 +133,14 @@ fn platform_key(region: &str, encryption: Value) -> Option<Value> {
     object["spec"]["aws"]["region"] = json!(region);
     object["spec"]["encryption"] = encryption;
     let declared: Platform = typed(&object);
-    let resolved = platform::resolve(&declared, &lookups("octank-prod")).unwrap();
+    let mut lookups = lookups("octank-prod");
+    lookups.existing_key = Some(KeyFacts {
+        state: "Enabled".into(),
+        usage: "ENCRYPT_DECRYPT".into(),
+        spec: "SYMMETRIC_DEFAULT".into(),
+        is_managed_by_aws: false,
+    });
+    let resolved = platform::resolve(&declared, &lookups).unwrap();
     let blueprint = build::platform_blueprint(&resolved);
     let mut keys = blueprint.iter().filter_map(|(_, node)| match &node.wanted {
         shopkeeper_plan::blueprint::Wanted::Aws(resource) => match &**resource {

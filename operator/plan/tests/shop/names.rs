@@ -192,6 +192,7 @@ fn names_meet_across_kinds_and_fields() {
 fn who_has_begun_has_the_name() {
     let held = |claims: &[Claim], key: ResourceKey, role: &str| {
         let entry = InventoryEntry {
+            adopted: false,
             role: role.to_owned(),
             applied: None,
             remade_for: None,

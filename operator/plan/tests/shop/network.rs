@@ -1,9 +1,11 @@
 //! The place of pods in the network: the Service in front of them, their security groups, and the web ACL of a load balancer.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use shopkeeper_api::OrderService;
+use shopkeeper_api::{CatalogService, OrderService};
 use shopkeeper_plan::{
-    failure::Class,
+    failure::{Class, Failure},
     kubernetes::KubernetesKind,
     plan::{Action, Effect},
     resolve::{References, Resolve},
@@ -11,7 +13,7 @@ use shopkeeper_plan::{
 };
 
 use crate::{
-    fixture::{facts, lost, read, references, resolve, typed, want},
+    fixture::{facts, lost, read, references, resolve, typed, want, wanted},
     world::World,
 };
 
@@ -313,4 +315,31 @@ fn a_web_acl_that_is_taken_out_is_taken_off() {
     assert!(world.run().is_empty() && world.log.is_empty());
     settle(&mut world, &with(json!(ACL)));
     assert_eq!(acl(&world), ACL);
+}
+
+#[test]
+fn what_lets_load_balancers_in_stays_while_nobody_knows_the_routes() {
+    let object = read("octank", "catalog");
+    let mut world = World::settled(want("octank", &object));
+    let key = ResourceKey::kubernetes(KubernetesKind::NetworkPolicy, "catalog");
+    let before = world.kubernetes[&key].body["spec"].clone();
+    let unread = "Storefront shop/octank cannot be read";
+    let mut unknown = References {
+        routes_unknown: Some(Failure::new(Class::NotReady, unread)),
+        routed_from: BTreeSet::new(),
+        ..references("octank")
+    };
+    let wanted_with = |references: &References| {
+        let resolved = typed::<CatalogService>(&object).resolve(&facts("octank"), references);
+        wanted(resolved.unwrap())
+    };
+    world.wanted = wanted_with(&unknown);
+    world.run();
+    assert_eq!(world.kubernetes[&key].body["spec"], before);
+    assert!(format!("{:?}", world.plan()).contains(unread));
+    // Once it is known that none leads here, the rule goes.
+    unknown.routes_unknown = None;
+    world.wanted = wanted_with(&unknown);
+    assert!(world.run().is_empty());
+    assert_ne!(world.kubernetes[&key].body["spec"], before);
 }

@@ -293,6 +293,7 @@ fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
             inventory.insert(
                 key.clone(),
                 InventoryEntry {
+                    adopted: false,
                     role: world.inventory[key].role.clone(),
                     applied,
                     remade_for: None,

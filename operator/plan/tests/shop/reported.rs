@@ -164,7 +164,8 @@ fn of_a_major_upgrade_that_waits_for_approval() {
     let told = line(&world, "Ready");
     assert!(
         told.starts_with(
-            "Ready=False ApprovalRequired: 1 change: 1 downtime. Approve with the annotation"
+            "Ready=False ApprovalRequired: 1 change: 1 downtime; RDS instance octank-shop-orders: engineVersion 17.6 -> 18, parameterGroup \
+             octank-shop-orders-postgres17 -> octank-shop-orders-postgres18 (Downtime). Approve with the annotation"
         ),
         "{told}"
     );

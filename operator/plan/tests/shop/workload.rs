@@ -320,7 +320,7 @@ fn annotations_of_the_service_account_stand_beside_that_of_the_role() {
     object["spec"]["identity"] = json!({
         "type": "IRSA",
         "statements": [{"actions": ["bedrock:InvokeModel"], "resources": ["*"]}],
-        "serviceAccountAnnotations": {"team": "catalog", "eks.amazonaws.com/role-arn": "ours wins"},
+        "serviceAccountAnnotations": {"team": "catalog"},
     });
     let world = World::settled(want("minimal", &object));
     let account = &world.kubernetes[&key(&world, KubernetesKind::ServiceAccount)].body;
@@ -332,6 +332,21 @@ fn annotations_of_the_service_account_stand_beside_that_of_the_role() {
             .unwrap()
             .starts_with("arn:aws:iam::"),
         "{annotations:?}"
+    );
+}
+
+#[test]
+fn no_annotation_gives_pods_a_role() {
+    let mut object = read("octank", "catalog");
+    let annotation = json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/admin"});
+    object["spec"]["identity"] = json!({"type": "None", "serviceAccountAnnotations": annotation});
+    let refused = typed::<CatalogService>(&object).resolve(&facts("octank"), &references("octank"));
+    let failure = refused.unwrap_err();
+    assert!(
+        failure
+            .message
+            .starts_with("spec.identity.serviceAccountAnnotations: "),
+        "{failure:?}"
     );
 }
 

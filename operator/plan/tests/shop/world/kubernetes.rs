@@ -1,6 +1,6 @@
 //! What the API server and the controllers do with a step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shopkeeper_plan::{
@@ -40,6 +40,17 @@ impl World {
                 AwsResource::NodeGroup(group) => Some(group.name.clone()),
                 _ => None,
             });
+        // Where the Deployments want their pods: of two frontends one may be on Fargate.
+        let wanted: BTreeSet<String> = self
+            .kubernetes
+            .iter()
+            .filter(|(key, _)| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment))
+            .filter_map(|(_, object)| {
+                let labels = &object.body["spec"]["template"]["metadata"]["labels"];
+                let profile = labels[FARGATE_LABEL].as_str().map(str::to_owned);
+                profile.or_else(|| group.clone())
+            })
+            .collect();
         for (key, object) in &mut self.kubernetes {
             let status = match key.kind {
                 ResourceKind::Kubernetes(KubernetesKind::Deployment) => {
@@ -63,11 +74,15 @@ impl World {
                     };
                     let moves = match &profile {
                         Some(profile) => !self.pods.contains_key(profile),
-                        None => self.pods.keys().any(on_fargate),
+                        None => self
+                            .pods
+                            .keys()
+                            .any(|place| on_fargate(place) && !wanted.contains(place)),
                     };
                     if moves && let Some(place) = profile.as_ref().or(group.as_ref()) {
                         let count = usize::try_from(replicas.as_u64().unwrap()).unwrap();
-                        self.pods = BTreeMap::from([(place.clone(), count)]);
+                        self.pods.retain(|place, _| wanted.contains(place));
+                        self.pods.insert(place.clone(), count);
                         moved = true;
                     }
                     if let (Some(group), true) = (&group, self.pods.values().sum::<usize>() == 0) {
