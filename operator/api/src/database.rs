@@ -89,7 +89,8 @@ pub struct Rds {
     /// Type of the volume: `gp3` or `io2`. Default: gp3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_type: Option<StorageType>,
-    /// Operations a second of the volume. Default for gp3: what its size includes. Needed for io2.
+    /// Operations a second of the volume. Default for gp3: what its size includes. Needed for io2. Taken out, the last value stays: write
+    /// 12000 to have what a gp3 volume of 400Gi or more includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1000, max = 256_000))]
     pub iops: Option<i32>,

@@ -95,11 +95,12 @@ async fn definitions_are_checked() -> Result<()> {
     // Taken back under a running operator: told as well, and mended as well.
     make_older(&shop).await?;
     is_told(&shop, &address, "OrderService", 0).await?;
-    equals(
-        "the status of /readyz",
-        get(&address, "/readyz").await?.0,
-        503,
-    )?;
+    // Each is told by itself.
+    shop.until("/readyz says so", PATIENCE, async || {
+        let (status, _) = get(&address, "/readyz").await?;
+        equals("the status of /readyz", status, 503)
+    })
+    .await?;
     shop.environment
         .kubectl(&["apply", "--server-side", "-f", CRDS])
         .await?;

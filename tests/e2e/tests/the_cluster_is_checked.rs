@@ -54,7 +54,7 @@ async fn the_cluster_is_checked() -> Result<()> {
         .await?;
     for part in [
         "spec.cluster.name: there is no EKS cluster octank-late in eu-west-1",
-        "To do: correct the name or spec.aws.region",
+        "To do: make it; or delete this Platform and apply it with the right cluster.name and spec.aws.region",
     ] {
         ensure!(message.contains(part), "{message} does not say: {part}");
     }

@@ -335,6 +335,12 @@ pub(super) async fn readiness<K: Managed>(subject: &Subject<'_, K>, report: &Rep
     }
 }
 
+/// Tells that the API server does not take the status: it stays as it was.
+pub(super) async fn status_refused<K: Managed>(subject: &Subject<'_, K>, why: &str) {
+    let note = format!("its status is not written, and stays as it was: {why}");
+    send(subject, Severity::Warning, "StatusRefused", note).await;
+}
+
 async fn send<K: Managed>(
     subject: &Subject<'_, K>,
     severity: Severity,

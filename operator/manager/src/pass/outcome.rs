@@ -12,7 +12,7 @@ use shopkeeper_plan::{
 };
 
 use super::{
-    Scoped, Subject,
+    Scoped, Subject, events,
     pace::{refused, spread, to_next_look, unasked},
 };
 
@@ -89,6 +89,15 @@ impl<K: Scoped> Subject<'_, K> {
             (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
             (None, None) => Outcome::requeue_after(self.next_resync(interval), Lane::Resync),
         }
+    }
+
+    /// A pass that broke off. What the API server finds invalid is a status that it does not take: nobody would see that in the status.
+    pub(super) async fn not_completed(&self, error: &shopkeeper_kube::Error) -> Outcome {
+        tracing::warn!(%error, "pass not completed");
+        if let shopkeeper_kube::Error::Invalid(text) = error {
+            events::status_refused(self, text).await;
+        }
+        self.failed(&failure_of(error))
     }
 
     pub(super) fn failed(&self, failure: &Failure) -> Outcome {

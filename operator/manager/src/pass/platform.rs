@@ -38,9 +38,7 @@ use shopkeeper_plan::{
     resource::ResourceKey,
 };
 
-use super::{
-    Scoped, Site, Subject, World, events, failure_of, service::drift_interval, status, unreadable,
-};
+use super::{Scoped, Site, Subject, World, events, service::drift_interval, status, unreadable};
 use crate::accounts::Session;
 
 /// For how long the quotas of an account are taken to be what they were: they change by a request that AWS takes days for.
@@ -63,10 +61,7 @@ pub async fn run(world: Arc<World>, pass: Pass<ObjectKey>) -> Outcome {
     let outcome = match with_urgency(subject.urgency(), subject.run_platform()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
-        Err(error) => {
-            tracing::warn!(%error, "pass not completed");
-            subject.failed(&failure_of(&error))
-        }
+        Err(error) => subject.not_completed(&error).await,
     };
     subject.forget_if_gone(world.stores.platforms.get(&pass.key));
     outcome

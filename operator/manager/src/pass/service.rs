@@ -25,7 +25,7 @@ use shopkeeper_plan::{
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
 
-use super::{Scoped, Site, Subject, World, events, failure_of, references, unreadable};
+use super::{Scoped, Site, Subject, World, events, references, unreadable};
 use crate::stores::Stores;
 
 /// What the manager needs to know of a kind.
@@ -132,10 +132,7 @@ pub async fn run<K: Reconciled>(world: Arc<World>, pass: Pass<ObjectKey>) -> Out
     let outcome = match with_urgency(subject.urgency(), subject.run()).await {
         Ok(outcome) => outcome,
         Err(Error::NotFound(_)) => Outcome::done(),
-        Err(error) => {
-            tracing::warn!(%error, "pass not completed");
-            subject.failed(&failure_of(&error))
-        }
+        Err(error) => subject.not_completed(&error).await,
     };
     subject.forget_if_gone(K::store(&world.stores).get(&pass.key));
     outcome

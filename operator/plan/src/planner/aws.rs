@@ -239,9 +239,11 @@ impl Planner<'_> {
                 fields,
             },
         );
-        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set. Of what was there
-        // before that is not said: DynamoDB counts items every six hours.
-        let was_made = |entry: &InventoryEntry| entry.applied.is_none() && !entry.adopted;
+        // What was never complete and is empty is being made, and has nothing to lose by what creating it does not set. Of a table that was
+        // there before that is not said: DynamoDB counts items every six hours.
+        let counts_late = desired.kind() == AwsKind::DynamoDbTable;
+        let was_made =
+            |entry: &InventoryEntry| entry.applied.is_none() && !(entry.adopted && counts_late);
         let holds_nothing =
             present.empty == Some(true) && self.input.inventory.get(key).is_some_and(was_made);
         for difference in differences {

@@ -95,7 +95,9 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
                     json!("allkeys-lru"),
                     &cache,
                     json!({"parameterGroup": format!("{id}-redis7")}),
-                ),
+                )
+                // The default group is that of the engine, which stays.
+                .that_stays(),
             ],
         )
         .await?;

@@ -14,7 +14,8 @@ pub async fn edited(shop: &Shop, definition: &Definition) -> Result<Fields> {
     let specification = json!({
         "workload": workload("catalog"),
         "nodes": {"type": "None"},
-        "media": {},
+        // Not `{}`: what a server-side apply leaves of that, once it had members, is null.
+        "media": {"versioning": "Enabled"},
         "tables": [{"name": "visits", "table": {"keys": keys}}],
     });
     let mut edited = Edited::made(shop, definition, subject, specification).await?;

@@ -177,26 +177,34 @@ async fn moved_to_shared_nodes(edited: &mut Edited<'_>) -> Result<()> {
     edited
         .edit(
             Approval::None,
-            vec![edit(
-                "/nodes",
-                json!({"type": "Shared", "shared": {"name": group}}),
-                &deployment,
-                pods(json!({
-                    "nodeSelector": {"eks.amazonaws.com/nodegroup": group},
-                    "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
-                })),
-            )],
+            vec![
+                edit(
+                    "/nodes",
+                    json!({"type": "Shared", "shared": {"name": group}}),
+                    &deployment,
+                    pods(json!({
+                        "nodeSelector": {"eks.amazonaws.com/nodegroup": group},
+                        "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
+                    })),
+                )
+                // It is looked at first when its nodes have other taints than they began with.
+                .that_stays(),
+            ],
         )
         .await?;
     edited
         .edit(
             Approval::None,
-            vec![edit(
-                "/nodes/shared/tolerateTaints",
-                json!("Disabled"),
-                &deployment,
-                pods(json!({"tolerations": null})),
-            )],
+            vec![
+                edit(
+                    "/nodes/shared/tolerateTaints",
+                    json!("Disabled"),
+                    &deployment,
+                    pods(json!({"tolerations": null})),
+                )
+                // Likewise.
+                .that_stays(),
+            ],
         )
         .await?;
     equals(

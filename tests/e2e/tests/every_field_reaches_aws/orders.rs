@@ -141,13 +141,17 @@ async fn of_database(shop: &Shop, subject: &Subject) -> Result<Vec<Edit>> {
             json!("io2"),
             json!({"storageType": "io2"}),
         ),
-        edit("/database/rds/iops", json!(20_000), json!({"iops": 20_000})),
+        edit("/database/rds/iops", json!(20_000), json!({"iops": 20_000}))
+            // As the field says: RDS has no word for what a size includes.
+            .that_stays(),
         super::edit(
             "/database/rds/transitEncryption",
             json!("Preferred"),
             &parameters,
             json!({"rds.force_ssl": "0"}),
-        ),
+        )
+        // The group of the next major version takes the place of this one.
+        .that_stays(),
         super::edit(
             "/database/rds/parameters",
             json!([{"name": "log_min_duration_statement", "value": "500"}]),
