@@ -122,7 +122,8 @@ async fn who_may_use_it(shop: &Shop, edited: &mut Edited<'_>) -> Result<()> {
             false,
         ),
     ] {
-        let edit = edit("/allowedNamespaces", allowed, &namespace, labels.clone());
+        // It shows in no resource: the labels are set below.
+        let edit = edit("/allowedNamespaces", allowed, &namespace, labels.clone()).that_stays();
         edited.make(Approval::None, &[edit]).await?;
         if is_allowed {
             shop.until_ready(&service).await?;
