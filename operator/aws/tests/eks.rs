@@ -209,10 +209,13 @@ async fn all_settings_of_a_node_group_go_in_one_call_and_its_version_in_another(
 async fn another_release_is_one_of_the_version_that_the_group_has() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();
-    let mut desired = node_group(&seed, node_role(&double, &account).await);
+    let mut desired = NodeGroup {
+        release_version: Some("1.35.0-20260101".into()),
+        ..node_group(&seed, node_role(&double, &account).await)
+    };
     converge(&double, &account, desired.clone()).await;
     // The cluster is a version ahead, and EKS would take that one if it was told none.
-    let release = "1.35.0-20260101";
+    let release = "1.35.0-20260201";
     let present = change(&double, &account, &mut desired, |group| {
         group.release_version = Some(release.into());
     })
