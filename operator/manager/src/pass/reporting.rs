@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     observed::Observed,
     plan::Plan,
     planner::Inventory,
-    report::{self, Report},
+    report::{self, ConditionDraft, Report},
 };
 
 use super::{Scoped, Site, Subject, events, status};
@@ -69,8 +69,11 @@ impl<K: Scoped> Subject<'_, K> {
         let generation = self.object.meta().generation;
         let status = status::reported(&before, report, generation, self.requested());
         extend(&mut whole, to_json(&status)?);
-        // Nothing is planned now. What was approved stays.
-        if let Some(waiting) = whole.pointer_mut("/plan/waitingForApproval") {
+        // Nothing is planned before a person has seen to it. What was approved stays.
+        let is_stalled = |draft: &ConditionDraft| draft.r#type == condition::STALLED;
+        if report.conditions.iter().any(is_stalled)
+            && let Some(waiting) = whole.pointer_mut("/plan/waitingForApproval")
+        {
             *waiting = Value::Bool(false);
         }
         self.write(whole).await?;
