@@ -158,7 +158,8 @@ fn owner_tags(scope: &Scope) -> Tags {
         .collect()
 }
 
-fn has(tags: &Tags, wanted: &Tags) -> bool {
+/// Whether all of these tags are among others.
+pub(crate) fn has(tags: &Tags, wanted: &Tags) -> bool {
     wanted
         .iter()
         .all(|(key, value)| tags.get(key) == Some(value))

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{aws::AwsKind, kubernetes::KubernetesKind};
+use crate::{
+    aws::{AwsKind, Holding},
+    kubernetes::KubernetesKind,
+};
 
 /// A kind of resource that Shopkeeper makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +106,12 @@ impl ResourceKey {
             kind: ResourceKind::Kubernetes(kind),
             name: name.into(),
         }
+    }
+
+    /// Whether it is a resource of AWS that holds this.
+    #[must_use]
+    pub fn holds(&self, what: Holding) -> bool {
+        matches!(self.kind, ResourceKind::Aws(kind) if kind.holding() == what)
     }
 }
 

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_iam::types::{EntityType, RoleDetail};
-use shopkeeper_plan::{aws::IamRole, names::OWNER_TAG};
+use shopkeeper_plan::{
+    aws::{IamRole, Tags},
+    failure::Failure,
+    names::OWNER_TAG,
+};
 
 use super::role::document;
 use crate::{
@@ -33,27 +37,14 @@ pub(super) async fn listed_role(account: &Account, name: &str) -> Option<ListedR
 /// what a role may do leaves out its description.
 async fn all(account: Account) -> Option<Pages<ListedRole>> {
     let mut listed = Pages::default();
-    let mut details = account
-        .iam
-        .get_account_authorization_details()
-        .filter(EntityType::Role)
-        .max_items(PAGE)
-        .into_paginator()
-        .send();
-    while let Some(page) = details.next().await {
-        let page = page
-            .map_err(|error| unlisted(&classify("GetAccountAuthorizationDetails", &error)))
-            .ok()?;
-        listed.pages += 1;
-        let roles = page.role_detail_list.unwrap_or_default();
+    let resources = &mut listed.resources;
+    let described = each_role(&account, |role| {
         // One that cannot be read is asked for by its name, which tells why.
-        listed
-            .resources
-            .extend(roles.into_iter().filter_map(|role| {
-                let role = listed_as(role)?;
-                Some((role.resource.name.clone(), role))
-            }));
-    }
+        if let Some(role) = listed_as(role) {
+            resources.insert(role.resource.name.clone(), role);
+        }
+    });
+    listed.pages += described.await.map_err(|failure| unlisted(&failure)).ok()?;
     if listed.resources.is_empty() {
         return Some(listed);
     }
@@ -88,13 +79,36 @@ async fn all(account: Account) -> Option<Pages<ListedRole>> {
     Some(listed)
 }
 
-fn listed_as(role: RoleDetail) -> Option<ListedRole> {
-    let tags: shopkeeper_plan::aws::Tags = role
-        .tags
-        .unwrap_or_default()
-        .into_iter()
-        .map(|tag| (tag.key, tag.value))
-        .collect();
+/// Describes all roles of an account; gives how many calls that took.
+pub(super) async fn each_role(
+    account: &Account,
+    mut tell: impl FnMut(RoleDetail),
+) -> Result<usize, Failure> {
+    let mut calls = 0;
+    let mut pages = account
+        .iam
+        .get_account_authorization_details()
+        .filter(EntityType::Role)
+        .max_items(PAGE)
+        .into_paginator()
+        .send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| classify("GetAccountAuthorizationDetails", &error))?;
+        calls += 1;
+        let roles = page.role_detail_list.unwrap_or_default();
+        roles.into_iter().for_each(&mut tell);
+    }
+    Ok(calls)
+}
+
+/// Takes the tags of a role.
+pub(super) fn tags_of(role: &mut RoleDetail) -> Tags {
+    let tags = role.tags.take().unwrap_or_default();
+    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+fn listed_as(mut role: RoleDetail) -> Option<ListedRole> {
+    let tags = tags_of(&mut role);
     if !tags.contains_key(OWNER_TAG) {
         return None;
     }

@@ -38,7 +38,8 @@ pub(super) async fn publish<K: Managed>(
         .filter(|step| matches!(step.key.kind, ResourceKind::Aws(_)))
         .collect();
     for step in accepted.iter().filter(|step| step.action != Action::Retain) {
-        if step.action == Action::Create && holds_data(step) && was_there(step, before) {
+        if step.action == Action::Create && step.key.holds(Holding::Data) && was_there(step, before)
+        {
             let note = format!(
                 "{}: creating it anew, and empty. What was there before is in its last snapshot or backup, if policy.deletion left one",
                 step.key
@@ -135,7 +136,7 @@ fn words(step: &Step) -> (&'static str, String) {
             format!("{}: deleting what was replaced{usually}", step.key),
         ),
         (Operation::AwsDelete { mode }, Action::Delete)
-            if *mode == DeleteMode::Snapshot && holds_data(step) =>
+            if *mode == DeleteMode::Snapshot && step.key.holds(Holding::Data) =>
         {
             // AWS cuts long names, and adds what tells this deletion from others: the log has it in full.
             let last = format!(
@@ -158,10 +159,6 @@ fn was_there(step: &Step, before: &Status) -> bool {
     before.inventory.iter().any(|item| {
         item.kind == step.key.kind.id() && item.name == step.key.name && item.state.is_some()
     })
-}
-
-fn holds_data(step: &Step) -> bool {
-    matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::Data)
 }
 
 /// Tells what stays in AWS although the custom resource goes: as the policy asks, or because it is not ours any more.

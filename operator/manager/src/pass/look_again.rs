@@ -17,28 +17,19 @@ const BEFORE_DELETION: Duration = Duration::from_secs(30);
 impl<K: Scoped> Subject<'_, K> {
     /// Forgets what was seen before a moment of what is about to be changed; says whether there is any.
     pub(super) async fn forget_older(&self, site: &Site<'_>, plan: &Plan, moment: Instant) -> bool {
-        let changes = plan.free_steps().filter(|step| {
-            matches!(
-                step.operation,
-                Operation::AwsUpdate { .. }
-                    | Operation::AwsAdopt { .. }
-                    | Operation::AwsDelete { .. }
-                    | Operation::Forget
-                    | Operation::LeaveBehind(_)
-            )
-        });
         // Whether a queue is empty decides whether it goes: that has to be seen now, or nearly so.
         let lately = Instant::now()
             .checked_sub(BEFORE_DELETION)
             .map_or(moment, |lately| lately.max(moment));
+        let observer = &site.session.observer;
         let mut any = false;
-        for step in changes {
-            let observer = &site.session.observer;
+        for step in plan.free_steps() {
             let moment = match step.operation {
+                Operation::AwsUpdate { .. } | Operation::AwsAdopt { .. } => moment,
                 Operation::AwsDelete { .. } | Operation::Forget | Operation::LeaveBehind(_) => {
                     lately
                 }
-                _ => moment,
+                _ => continue,
             };
             any |= observer.forget_older(&step.key, &site.scope, moment).await;
         }
@@ -50,11 +41,9 @@ impl<K: Scoped> Subject<'_, K> {
             .iter()
             .filter(|step| is_asked_first && goes_if_empty(step))
         {
-            let observer = &site.session.observer;
             any |= observer.forget_older(&step.key, &site.scope, lately).await;
         }
         for key in taken_over(plan) {
-            let observer = &site.session.observer;
             any |= observer.forget_older(key, &site.scope, moment).await;
         }
         any
@@ -63,15 +52,15 @@ impl<K: Scoped> Subject<'_, K> {
 
 /// Whether a step waits for approval that only deletes what is empty.
 fn goes_if_empty(step: &Step) -> bool {
-    let holds_data =
-        matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::UnsavedData);
     let is_deleted = matches!(
         step.operation,
         Operation::AwsDelete {
             mode: DeleteMode::Snapshot
         }
     );
-    holds_data && is_deleted && step.blocked_by.contains(&Blocker::Approval)
+    step.key.holds(Holding::UnsavedData)
+        && is_deleted
+        && step.blocked_by.contains(&Blocker::Approval)
 }
 
 /// Node groups whose place another one takes: it begins with as many nodes as they have now, which an autoscaler may have changed a moment

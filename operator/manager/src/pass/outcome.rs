@@ -117,11 +117,9 @@ impl<K: Scoped> Subject<'_, K> {
         if is_missing(plan, failure) {
             return retry_after(Class::Invalid, failures, seed);
         }
-        let of_steps = match failure.class.needs_a_person() {
-            true => self.world.memory.next_try(&self.owner.uid, seed),
-            false => None,
-        };
-        of_steps.unwrap_or_else(|| retry_after(failure.class, failures, seed))
+        let of_steps = || self.world.memory.next_try(&self.owner.uid, seed);
+        let refused = failure.class.needs_a_person().then(of_steps).flatten();
+        refused.unwrap_or_else(|| retry_after(failure.class, failures, seed))
     }
 }
 

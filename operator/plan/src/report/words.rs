@@ -4,7 +4,6 @@ use super::{NAMED, shorten_to};
 use crate::{
     aws::Holding,
     plan::{Action, DeleteMode, Effect, Operation, Plan, Step},
-    resource::ResourceKind,
 };
 
 /// Longest text of what a person decides on, in characters.
@@ -76,24 +75,21 @@ fn words(step: &Step) -> (String, String) {
                 format!("to be deleted again ({why})"),
             );
         }
-        (Operation::AwsDelete { mode }, Action::Delete) if holds_data(step) => match mode {
-            DeleteMode::Snapshot => (
-                "deleting after a last snapshot or backup",
-                "to be deleted after a last snapshot or backup",
-            ),
-            DeleteMode::Everything => ("deleting with its data", "to be deleted with its data"),
-        },
+        (Operation::AwsDelete { mode }, Action::Delete) if step.key.holds(Holding::Data) => {
+            match mode {
+                DeleteMode::Snapshot => (
+                    "deleting after a last snapshot or backup",
+                    "to be deleted after a last snapshot or backup",
+                ),
+                DeleteMode::Everything => ("deleting with its data", "to be deleted with its data"),
+            }
+        }
         (_, Action::Delete) => ("deleting", "to be deleted"),
         (_, Action::Adopt) => ("adopting", "to be adopted"),
         (_, Action::Retain) => ("keeping", "to be kept"),
         (_, Action::Wait) => ("waiting", "waiting"),
     };
     (doing.to_owned(), to_do.to_owned())
-}
-
-/// Whether there is data in it that AWS can save.
-fn holds_data(step: &Step) -> bool {
-    matches!(step.key.kind, ResourceKind::Aws(kind) if kind.holding() == Holding::Data)
 }
 
 /// What a person decides on: `instanceClass db.r7g.large -> db.r7g.xlarge`, or `to be deleted`.

@@ -154,12 +154,7 @@ pub async fn the_key_is_deleted_under_delete(shop: &Shop) -> Result<()> {
     shop.second_pass_is_silent(&subject).await?;
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await?;
-    includes(
-        "the key that is older than its Platform",
-        &shop.aws.key(alias).await?,
-        &json!({"state": "Enabled"}),
-    )?;
-    is_told(shop, "it is older than this Platform").await
+    is_kept(shop, alias, "it is older than this Platform").await
 }
 
 /// A status that is lost takes with it what is known to be left: the key is kept.
@@ -171,12 +166,7 @@ pub async fn the_key_is_kept_when_the_status_is_lost(shop: &mut Shop) -> Result<
     shop.delete(&subject).await?;
     shop.operator = Some(shop.start_operator("after the loss").await?);
     shop.until_gone(&subject).await?;
-    includes(
-        "the key",
-        &shop.aws.key(alias).await?,
-        &json!({"state": "Enabled"}),
-    )?;
-    is_told(shop, "the status of this Platform was lost").await
+    is_kept(shop, alias, "the status of this Platform was lost").await
 }
 
 /// Somebody else's table is encrypted by it: so it was told by its tags, which are those of a custom resource that nobody knows.
@@ -198,12 +188,19 @@ pub async fn the_key_is_kept_for_what_it_is_seen_to_encrypt(shop: &Shop) -> Resu
         .await?;
     shop.delete(&subject).await?;
     shop.until_gone(&subject).await?;
-    includes(
-        "the key",
-        &shop.aws.key(alias).await?,
-        &json!({"state": "Enabled"}),
-    )?;
-    is_told(shop, "these are encrypted by it: SQS queue watchful-left").await
+    is_kept(
+        shop,
+        alias,
+        "these are encrypted by it: SQS queue watchful-left",
+    )
+    .await
+}
+
+/// A key is as it was, and it is told why.
+async fn is_kept(shop: &Shop, alias: &str, why: &str) -> Result<()> {
+    let key = shop.aws.key(alias).await?;
+    includes("the key", &key, &json!({"state": "Enabled"}))?;
+    is_told(shop, why).await
 }
 
 async fn is_told(shop: &Shop, what: &str) -> Result<()> {
