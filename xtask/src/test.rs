@@ -3,6 +3,7 @@
 mod architecture;
 mod contract;
 mod double;
+mod programs;
 mod suites;
 
 use std::{

@@ -45,6 +45,8 @@ pub const ARN: &str = "^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}|aws)?:.+
 pub const ROLE_ARN: &str = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$";
 /// ARNs of IAM roles, with `*` for any text.
 pub const ROLE_ARNS: &str = r"^arn:aws[a-z*-]*:iam::([0-9]{12}|\*):role/.+$";
+/// Names of AWS resources, with `*` for any text.
+pub const RESOURCE_NAMES: &str = r"^[A-Za-z0-9._*/-]+$";
 /// ARN of a KMS key; an alias can be pointed elsewhere, so it does not do.
 pub const KEY_ARN: &str = "^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]+$";
 /// ARN of an ACM certificate.

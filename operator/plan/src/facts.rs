@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{aws::Tags, quota::Quotas};
+use crate::{allowed::Allowed, aws::Tags, quota::Quotas};
 
 /// An existing VPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,8 +148,10 @@ pub struct PlatformFacts {
     pub data_security_groups: Vec<String>,
     /// Whether the cluster has the Pod Identity agent, without which associations give pods no credentials.
     pub pod_identity_agent: bool,
-    /// Patterns of the ARNs of roles that workloads may bring along; `None` for all.
-    pub allowed_roles: Option<Vec<String>>,
+    /// ARNs of the roles that workloads may bring along.
+    pub allowed_roles: Allowed,
+    /// Names of the AWS resources without an owner tag that custom resources may take over.
+    pub adoptable: Allowed,
     /// ARN of the KMS key that encrypts everything.
     pub key_arn: String,
     /// Whether Shopkeeper makes that key, and says who may use it.

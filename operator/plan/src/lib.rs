@@ -11,6 +11,7 @@
 //! [`report`] says in conditions what the plan and the observation mean.
 
 pub mod account;
+pub mod allowed;
 pub mod attempts;
 pub mod aws;
 pub mod blueprint;

@@ -2,8 +2,8 @@
 //!
 //! Proves for a table, a bucket, a database and an object of the cluster that has the name that Shopkeeper would choose: the
 //! custom resource is Stalled with what to do, nothing is changed on the other's resource, and everything else goes on; that
-//! `adoption: Adopt` takes it over, and that deletion afterwards treats it as its own; and that what an earlier custom
-//! resource of the same name has left is taken up again without asking.
+//! `adoption: Adopt` takes it over as far as the Platform lets it, and that deletion afterwards treats it as its own; and that what
+//! an earlier custom resource of the same name has left is taken up again without asking.
 //!
 //! Rows R3, R11, R13, R29 of `docs/coverage.md`.
 
@@ -241,7 +241,27 @@ async fn a_bucket(shop: &Shop) -> Result<()> {
         shop.steps_since(mark, name).await?,
         Vec::<String>::new(),
     )?;
-    adopt(shop, &subject).await?;
+    let platform = Subject::new("Platform", "", "octank");
+    let allow = async |names: Value| {
+        let patch = json!({"spec": {"adoption": {"allowedNames": names}}});
+        shop.merge(&platform, patch).await?;
+        shop.until_ready(&platform).await.map(drop)
+    };
+    allow(json!(["octank-foreign-*"])).await?;
+    shop.merge(&subject, json!({"spec": {"policy": {"adoption": "Adopt"}}}))
+        .await?;
+    let message = shop
+        .until_condition(&subject, "Stalled", "True", "AdoptionRequired")
+        .await?;
+    ensure!(message.contains("spec.adoption.allowedNames"), "{message}");
+    equals(
+        "what was done to it",
+        shop.steps_since(mark, name).await?,
+        Vec::<String>::new(),
+    )?;
+    // The list of a Platform is heard by those that wait for it.
+    allow(json!(["octank-foreign-*", "octank-pictures-*"])).await?;
+    shop.until_ready(&subject).await?;
     let expected = json!({"versioning": "Enabled", "publicAccessBlocked": true, "encryption": "aws:kms", "tags": {"shopkeeper.dev/owner": subject.path()}});
     includes(
         "the adopted bucket",

@@ -4,14 +4,27 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Outcome, Session};
+use super::{Outcome, Session, programs};
 use crate::repository;
 
-/// Each scenario has a control plane of its own, about 0.6 GB of memory and most of a core while it starts.
+/// Files of scenarios that run at once. Each scenario has a control plane of its own, about 0.6 GB of memory and most of a core while it
+/// starts; then it waits more than it works.
+const FILES_AT_ONCE: usize = 3;
+
+/// Scenarios of one file that run at once.
 const SCENARIOS_AT_ONCE: &str = "2";
 
-/// Tests that start a server each; more of them at once only wait for each other.
+/// The file of scenarios that takes longest.
+const LONGEST_FILE: &str = "operator_is_killed";
+
+/// Programs of other tests that run at once.
+const PROGRAMS_AT_ONCE: usize = 2;
+
+/// Tests of a program that run at once. Many start a server each; more of them would only wait for each other.
 const TEST_THREADS: &str = "2";
+
+/// The programs of other tests that take longest: one computes, the other waits for a server.
+const LONGEST_PROGRAMS: [&str; 2] = ["shop", "matrix"];
 
 /// clippy over every target of every crate.
 pub(super) fn lint() -> Result<Outcome> {
@@ -29,15 +42,21 @@ pub(super) fn lint() -> Result<Outcome> {
 /// Every test but the scenarios.
 pub(super) fn unit(session: &mut Session) -> Result<Outcome> {
     let python = session.python()?;
-    let mut command = repository::cargo(&["test", "--workspace", "--exclude", "shopkeeper-e2e"])?;
-    command
-        .env("SHOPKEEPER_PYTHON", python)
-        .env("RUST_TEST_THREADS", TEST_THREADS);
-    if let Some(filter) = &session.filter {
-        command.arg("--").arg(filter);
-    }
-    repository::run(&mut command)?;
-    Ok(Outcome::Passed(String::new()))
+    let workspace = ["--workspace", "--exclude", "shopkeeper-e2e"];
+    let chosen = programs::build(&workspace)?;
+    let count = chosen.len();
+    let filter = session.filter.clone();
+    programs::run(chosen, PROGRAMS_AT_ONCE, &LONGEST_PROGRAMS, |command| {
+        command
+            .env("SHOPKEEPER_PYTHON", &python)
+            .env("RUST_TEST_THREADS", TEST_THREADS)
+            .args(&filter);
+    })?;
+    // Examples in documentation are no programs that cargo tells of.
+    let mut examples = repository::cargo(&["test", "--doc"])?;
+    examples.args(workspace);
+    repository::run(&mut examples)?;
+    Ok(Outcome::Passed(format!("{count} programs")))
 }
 
 /// The double's own tests.
@@ -75,25 +94,20 @@ pub(super) fn e2e(session: &mut Session) -> Result<Outcome> {
     if chosen.is_empty() {
         bail!("no scenario has that name; there are {}", all.join(", "));
     }
-    let with_chosen = |arguments: &[&str]| -> Result<Command> {
-        let mut command = repository::cargo(arguments)?;
-        for scenario in &chosen {
-            command.args(["--test", scenario]);
-        }
-        Ok(command)
-    };
-    repository::run(&mut with_chosen(&[
-        "build",
-        "--workspace",
-        "--bin",
-        "shopkeeper",
-    ])?)?;
+    // With the scenarios, or cargo would settle other features for the operator alone.
+    let mut arguments = vec!["--workspace"];
+    for scenario in &chosen {
+        arguments.extend(["--test", scenario]);
+    }
+    let mut operator = repository::cargo(&["build", "--bin", "shopkeeper"])?;
+    repository::run(operator.args(&arguments))?;
+    let files = programs::build(&arguments)?;
     let python = session.python()?;
-    let mut command = with_chosen(&["test", "--workspace", "--no-fail-fast"])?;
-    command
-        .env("SHOPKEEPER_PYTHON", python)
-        .args(["--", "--test-threads", SCENARIOS_AT_ONCE]);
-    repository::run(&mut command)?;
+    programs::run(files, FILES_AT_ONCE, &[LONGEST_FILE], |command| {
+        command
+            .env("SHOPKEEPER_PYTHON", &python)
+            .args(["--test-threads", SCENARIOS_AT_ONCE]);
+    })?;
     Ok(Outcome::Passed(format!(
         "{} of {} files of scenarios",
         chosen.len(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_aws::{Account, DeletionToken, Scope};
 use shopkeeper_plan::{
+    allowed::Allowed,
     aws::{AwsKind, AwsResource},
     blueprint::{Blueprint, Section},
     difference,
@@ -258,6 +259,7 @@ impl<'a> World<'a> {
             observed,
             inventory: &self.inventory,
             policies: self.policies,
+            adoptable: Allowed::ALL,
             approved: None,
             last_approval: None,
             decisions: &[],

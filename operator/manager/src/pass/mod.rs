@@ -24,6 +24,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    allowed::Allowed,
     blueprint::Blueprint,
     budget, decisions,
     failure::{Class, Failure},
@@ -123,6 +124,8 @@ pub(crate) struct Site<'a> {
     pub session: Arc<Session>,
     pub scope: Scope,
     pub policies: Policies,
+    /// Names of what may be taken over under [`planner::AdoptionPolicy::Adopt`].
+    pub adoptable: Allowed,
     /// What the account may have, where that is known.
     pub quotas: Option<Quotas>,
     /// Whether Pod Identity associations give pods their credentials.
@@ -442,6 +445,7 @@ impl<K: Scoped> Subject<'_, K> {
             observed: &observed,
             inventory,
             policies: site.policies,
+            adoptable: &site.adoptable,
             approved: self
                 .object
                 .annotations()

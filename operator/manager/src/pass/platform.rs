@@ -19,6 +19,7 @@ use shopkeeper_kube::{
     store::ObjectKey,
 };
 use shopkeeper_plan::{
+    allowed::Allowed,
     blueprint::Blueprint,
     build,
     facts::SubnetFacts,
@@ -196,6 +197,8 @@ impl Subject<'_, Platform> {
             platform: None,
             scope,
             policies,
+            // Who writes a Platform says what may be taken over.
+            adoptable: Allowed::default(),
             quotas: None,
             // A Platform has no pods of its own.
             pod_identity_agent: true,

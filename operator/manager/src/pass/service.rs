@@ -270,6 +270,7 @@ impl<K: Reconciled> Subject<'_, K> {
                 owner_tags: self.owner.tags(&facts.cluster_arn()),
             },
             policies: policies(Some(policy), None),
+            adoptable: facts.adoptable.clone(),
             quotas: facts.quotas,
             pod_identity_agent: facts.pod_identity_agent,
             interval: drift_interval(policy),

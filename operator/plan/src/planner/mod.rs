@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    allowed::Allowed,
     blueprint::{Blueprint, Node, Wanted},
     difference,
     facts::ClusterArn,
@@ -99,6 +100,8 @@ pub struct Input<'a> {
     pub inventory: &'a Inventory,
     /// The policies.
     pub policies: Policies,
+    /// Names of what [`AdoptionPolicy::Adopt`] may take over.
+    pub adoptable: &'a Allowed,
     /// The plan hash that a person approved.
     pub approved: Option<&'a str>,
     /// The plan hash that was approved last; approving it again approves nothing.

@@ -156,7 +156,7 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
     let allowed = match input.policies.adoption {
         AdoptionPolicy::Never => false,
         AdoptionPolicy::IfTagged => same_owner,
-        AdoptionPolicy::Adopt => same_owner || !owned,
+        AdoptionPolicy::Adopt => same_owner || (!owned && input.adoptable.contains(&key.name)),
     };
     if allowed {
         return Ownership::Adoptable;
@@ -178,6 +178,9 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
         "give this custom resource another name, or delete the other one".to_owned()
     } else if same_owner {
         "set policy.adoption to IfTagged to take it over".to_owned()
+    } else if input.policies.adoption == AdoptionPolicy::Adopt {
+        "have its name added to spec.adoption.allowedNames of the Platform to take it over"
+            .to_owned()
     } else if matches!(key.kind, ResourceKind::Aws(_)) {
         format!(
             "set policy.adoption to Adopt to take it over, or tag it {OWNER_TAG}={path} and {CLUSTER_TAG}={}",

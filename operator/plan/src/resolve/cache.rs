@@ -198,6 +198,7 @@ fn family(engine: api::CacheEngine, version: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
+        allowed::Allowed,
         facts::{PlatformFacts, VpcFacts},
         names::Owner,
         resolve::References,
@@ -214,7 +215,8 @@ mod tests {
         };
         let platform = PlatformFacts {
             pod_identity_agent: true,
-            allowed_roles: None,
+            allowed_roles: Allowed::default(),
+            adoptable: Allowed::default(),
             name: "octank".into(),
             account_id: "123456789012".into(),
             region: "eu-west-1".into(),

@@ -217,11 +217,7 @@ fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result
             "name a role that may do what these pods need",
         ));
     }
-    let is_allowed = platform
-        .allowed_roles
-        .as_ref()
-        .is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, role)));
-    if !is_allowed {
+    if !platform.allowed_roles.contains(role) {
         return Err(Failure::invalid(
             field,
             &format!(
@@ -232,23 +228,6 @@ fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result
         ));
     }
     Ok(())
-}
-
-/// Whether a text is as a pattern says, in which `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let begins = parts.next().and_then(|first| text.strip_prefix(first));
-    let Some(mut rest) = begins else { return false };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// Whether IAM knows the issuer of the cluster's tokens: before, every request of the pods for credentials would be refused. A cluster

@@ -1,37 +1,26 @@
 //! From a custom resource and what it refers to, to a typed value on which nothing fails any more: defaults applied,
 //! references looked up, names derived. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::{
-    Managed, Tier,
-    bindings::Endpoint,
-    exposures::TrafficSource,
-    external::External,
-    network::Caller,
-    policy::Policy,
-    reference::{FrontendReference, ServiceKind, ServiceReference},
-    resource::Service,
+    Managed, Tier, bindings::Endpoint, external::External, network::Caller, policy::Policy,
+    reference::ServiceReference, resource::Service,
 };
 
 use crate::{
-    aws::AwsResource,
-    blueprint::Remark,
     claims::{self, Claim, Name},
     facts::PlatformFacts,
     failure::Failure,
     names::Owner,
     planner::Policies,
-    resource::ResourceKey,
 };
 
 mod cache;
 mod catalog_service;
 mod component;
 mod container;
+mod data;
 mod database;
 mod edge;
 mod endpoints;
@@ -50,6 +39,7 @@ pub(crate) mod permissions;
 pub mod platform;
 mod pod_template_patch;
 mod promised;
+mod references;
 mod remarks;
 mod replicas;
 pub mod site;
@@ -59,6 +49,7 @@ mod variables;
 
 pub use component::{Component, Placement, Replicas, ResolvedBinding, ResolvedMetrics, selector};
 pub(crate) use component::{secret_name, service_account};
+pub use data::{BindingPart, DataResource};
 pub use edge::{Backend, IngressClass, LoadBalancer, ResolvedSettings, ResolvedTls, Rule};
 pub use endpoints::ResolvedEndpoint;
 pub(crate) use exposures::object_name as exposure_name;
@@ -70,6 +61,7 @@ pub use network::{ResolvedService, ResolvedServiceLoadBalancer};
 pub(crate) use notifications::DEAD_LETTERS;
 pub use platform::ResolvedPlatform;
 pub use promised::promised_outputs;
+pub use references::{AbsentCallers, References, ServiceFacts, ServiceKey, ServicePort};
 pub use remarks::frontend_of;
 pub use shopkeeper_api::identity::IdentityMode;
 pub use storefront::routes_come_from;
@@ -229,165 +221,6 @@ impl Resolved {
             )),
         }
     }
-}
-
-/// A resource of the data tier, and how applications hear of it.
-#[derive(Clone, Debug)]
-pub struct DataResource {
-    /// Its role: `database`, `products`, `topics.buy`.
-    pub role: String,
-    /// What is desired of it.
-    pub resource: AwsResource,
-    /// What has to be usable before.
-    pub depends_on: Vec<ResourceKey>,
-    /// The binding it belongs to and the prefix of its outputs there; `None` for what applications do not see.
-    pub binding: Option<BindingPart>,
-    /// What people should hear of, though it stops nothing.
-    pub remarks: Vec<Remark>,
-}
-
-/// The part of a binding that one resource fills.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindingPart {
-    /// Name of the binding: `database`, `notifications`.
-    pub name: String,
-    /// Prefix of the outputs: empty, or `topics.buy`.
-    pub prefix: String,
-}
-
-impl DataResource {
-    fn hidden(role: impl Into<String>, resource: impl Into<AwsResource>) -> Self {
-        Self {
-            role: role.into(),
-            resource: resource.into(),
-            depends_on: Vec::new(),
-            binding: None,
-            remarks: Vec::new(),
-        }
-    }
-
-    fn bound(
-        name: &str,
-        prefix: impl Into<String>,
-        role: impl Into<String>,
-        resource: impl Into<AwsResource>,
-    ) -> Self {
-        let binding = Some(BindingPart {
-            name: name.to_owned(),
-            prefix: prefix.into(),
-        });
-        Self {
-            role: role.into(),
-            resource: resource.into(),
-            depends_on: Vec::new(),
-            binding,
-            remarks: Vec::new(),
-        }
-    }
-
-    fn after(mut self, depends_on: &[ResourceKey]) -> Self {
-        self.depends_on.extend_from_slice(depends_on);
-        self
-    }
-
-    /// Its key.
-    #[must_use]
-    pub fn key(&self) -> ResourceKey {
-        self.resource.key()
-    }
-}
-
-/// Another service, as far as it matters to those that refer to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceFacts {
-    /// Its ports on its Service, in order.
-    pub ports: Vec<ServicePort>,
-    /// Who has its name, where that is not the service itself: whatever is called so leads to the pods of that one.
-    pub name_taken_by: Option<String>,
-    /// Whether it is being deleted: its pods go first.
-    pub is_going: bool,
-}
-
-/// A port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePort {
-    /// Name.
-    pub name: String,
-    /// Number on the Service.
-    pub number: i32,
-    /// Whether it speaks TLS, as far as its name or application protocol says.
-    pub tls: bool,
-}
-
-/// Identifies a service of the shop.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServiceKey {
-    /// Kind.
-    pub kind: ServiceKind,
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl ServiceKey {
-    /// The service that is meant in a namespace.
-    #[must_use]
-    pub fn of(reference: &ServiceReference, namespace: &str) -> Self {
-        let named = reference.namespace.as_deref();
-        Self {
-            kind: reference.kind,
-            namespace: named.unwrap_or(namespace).to_owned(),
-            name: reference.name.clone(),
-        }
-    }
-}
-
-impl fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = self.kind.as_str();
-        write!(f, "{kind} {}/{}", self.namespace, self.name)
-    }
-}
-
-/// What a custom resource refers to, as observed.
-#[derive(Clone, Debug, Default)]
-pub struct References {
-    /// Services by key; one that is not in here does not exist.
-    pub services: BTreeMap<ServiceKey, ServiceFacts>,
-    /// Where the packets of those come from who serve the routes of Storefronts that lead to this service; empty where none does.
-    pub routed_from: BTreeSet<TrafficSource>,
-    /// Why that is not known, where a Storefront cannot be read.
-    pub routes_unknown: Option<Failure>,
-    /// Name of the role that the operator itself has in the account, where it has one.
-    pub operator_role: Option<String>,
-    /// Callers that are named and do not exist.
-    pub absent: AbsentCallers,
-    /// Members of the groups of load balancers that it asks for, which other Storefronts have.
-    pub group_members: Vec<GroupMember>,
-    /// Whether the cluster has the ServiceMonitor kind.
-    pub service_monitors: bool,
-    /// Whether the cluster has the HTTPRoute kind.
-    pub http_routes: bool,
-    /// Whether the cluster has the SecurityGroupPolicy kind.
-    pub security_group_policies: bool,
-}
-
-impl References {
-    /// The members of a group that other Storefronts have.
-    fn others_in<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a GroupMember> {
-        let members = self.group_members.iter();
-        members.filter(move |member| member.membership.group == group)
-    }
-}
-
-/// Callers that are named and do not exist; services that do not are those that are not among the references.
-#[derive(Clone, Debug, Default)]
-pub struct AbsentCallers {
-    /// Namespaces.
-    pub namespaces: BTreeSet<String>,
-    /// Frontends, with their namespaces.
-    pub frontends: BTreeSet<FrontendReference>,
 }
 
 /// What every resolve function needs.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use shopkeeper_plan::{
+    allowed::Allowed,
     aws::{AwsKind, AwsResource, PointInTimeRecovery},
     blueprint::Wanted,
     failure::{Class, Failure},
@@ -132,6 +133,35 @@ fn each_policy_takes_over_what_it_says_and_nothing_else() {
                     panic!("{what} under {policy:?}: {expected:?} and not {steps:#?}")
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_platform_bounds_what_may_be_taken_over() {
+    let path = "CatalogService/shop/catalog";
+    let nobody = [None, None, None];
+    let tagged = [Some(path), Some(CLUSTER), None];
+    let table = [
+        ("*", nobody, true),
+        ("octank-shop-*", nobody, true),
+        ("legacy-*", nobody, false),
+        // Who may tag it in AWS needs no leave of the Platform.
+        ("legacy-*", tagged, true),
+    ];
+    for (pattern, tags, expected) in table {
+        let (mut world, key) = with_table(tags);
+        world.policies.adoption = AdoptionPolicy::Adopt;
+        world.adoptable = Allowed::of(Some(vec![pattern.to_owned()]));
+        let plan = world.plan();
+        let step = plan.steps.iter().find(|step| step.key == key).unwrap();
+        assert_eq!(step.is_free(), expected, "{pattern} {tags:?}: {step:#?}");
+        if !expected {
+            let Blocker::Refused(failure) = &step.blocked_by[0] else {
+                panic!("{step:#?}")
+            };
+            let told = failure.describe();
+            assert!(told.contains("spec.adoption.allowedNames"), "{told}");
         }
     }
 }

@@ -10,6 +10,7 @@ use shopkeeper_api::{
     reference::ServiceKind,
 };
 use shopkeeper_plan::{
+    allowed::Allowed,
     blueprint::Blueprint,
     build,
     facts::{ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts},
@@ -92,7 +93,8 @@ pub fn facts(shop: &str) -> PlatformFacts {
     let found = lookups(&declared.spec.cluster.name);
     PlatformFacts {
         pod_identity_agent: true,
-        allowed_roles: None,
+        allowed_roles: Allowed::default(),
+        adoptable: Allowed::default(),
         name: declared.metadata.name.clone().unwrap(),
         account_id: declared.spec.aws.account_id.clone(),
         region: declared.spec.aws.region.clone(),

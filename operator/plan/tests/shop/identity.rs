@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use shopkeeper_api::OrderService;
 use shopkeeper_plan::{
+    allowed::Allowed,
     aws::{AwsKind, AwsResource},
     facts::OidcProvider,
     failure::Class,
@@ -247,8 +248,9 @@ fn roles_that_a_workload_may_not_bring_along_are_refused() {
     let resolve = |role: &str, mode: &str, allowed: Option<&[&str]>| {
         let identity = json!({"type": "Existing", "existing": {"roleArn": role, "mode": mode}});
         let mut platform = facts("octank");
-        platform.allowed_roles =
-            allowed.map(|allowed| allowed.iter().map(|role| (*role).to_owned()).collect());
+        platform.allowed_roles = Allowed::of(
+            allowed.map(|allowed| allowed.iter().map(|role| (*role).to_owned()).collect()),
+        );
         typed::<OrderService>(&orders(identity))
             .resolve(&platform, &references("octank"))
             .map(drop)

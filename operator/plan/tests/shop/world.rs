@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shopkeeper_api::status::Status;
 use shopkeeper_plan::{
+    allowed::Allowed,
     aws::{AwsKind, AwsResource, NodeGroup},
     blueprint::Blueprint,
     decisions,
@@ -98,6 +99,8 @@ pub struct World {
     pub pods_fail: bool,
     pub inventory: Inventory,
     pub policies: Policies,
+    /// What the Platform lets be taken over.
+    pub adoptable: Allowed,
     pub approved: Option<String>,
     /// The hash that was approved last, as the status keeps it.
     pub last_approval: Option<String>,
@@ -158,6 +161,7 @@ impl World {
             pods_fail: false,
             inventory: Inventory::new(),
             policies: Policies::default(),
+            adoptable: Allowed::default(),
             approved: None,
             last_approval: None,
             decisions: Vec::new(),
@@ -311,6 +315,7 @@ impl World {
             observed,
             inventory: &self.inventory,
             policies: self.policies,
+            adoptable: &self.adoptable,
             approved: self.approved.as_deref(),
             last_approval: self.last_approval.as_deref(),
             decisions: &self.decisions,

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import botocore.session
+from botocore.model import ServiceModel
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.request import Request
-from moto.core.routing import get_service_router
+from moto.core.routing import ServiceOperationRouter, get_service_router
 from moto.core.utils import get_service_model
 
 #: Names in a signature's scope that are not the names of botocore's service models.
@@ -90,6 +92,19 @@ def _new_identifier() -> str:
 @functools.lru_cache(maxsize=1)
 def _known_services() -> frozenset[str]:
     return frozenset(botocore.session.get_session().get_available_services())
+
+
+_loading = threading.Lock()
+
+
+def _model_and_router(service: str) -> tuple[ServiceModel, ServiceOperationRouter]:
+    """A service's model, and what finds its operations. Loading them takes half a second or more, and is kept.
+
+    One at a time: moto's cache lets every thread that asks before the first answer load them again, and an operator that starts asks
+    with many at once.
+    """
+    with _loading:
+        return get_service_model(service), get_service_router(service)
 
 
 def _signature(headers: Mapping[str, str], query: str, path: str) -> tuple[str, str, str]:
@@ -171,9 +186,10 @@ def identify(environ: dict[str, Any], body: bytes) -> Call:
         if service == "elbv2" and form.get("Version", [""])[0] == "2012-06-01":
             call.service = "elb"
     elif service in _known_services():
-        call.protocol = str(get_service_model(service).protocol)
+        model, router = _model_and_router(service)
+        call.protocol = str(model.protocol)
         try:
-            operation, uri_parameters = get_service_router(service).match(request)
+            operation, uri_parameters = router.match(request)
             call.operation = str(operation.name)
             parameters = dict(uri_parameters)
         except Exception:  # no such path in the model: left without an operation, answered as not implemented

@@ -1,0 +1,177 @@
+//! Test programs that cargo has built, run several at once.
+//!
+//! `cargo test` runs one after the other. Most of ours wait most of the time, for a server that starts or for states of AWS that last,
+//! and two cores do several in the time of one.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::repository;
+
+/// A program full of tests: those of a library, of a binary, or a file of `tests/`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TestProgram {
+    /// Name of its target, which is that of its file in `tests/`.
+    pub(super) name: String,
+    executable: PathBuf,
+    /// The folder of its package, where cargo runs it.
+    folder: PathBuf,
+}
+
+/// Builds the test programs that `cargo test` would run with these arguments.
+pub(super) fn build(arguments: &[&str]) -> Result<Vec<TestProgram>> {
+    let mut command = repository::cargo(&["test", "--no-run"])?;
+    command
+        .args(arguments)
+        .args(["--message-format", "json-render-diagnostics"])
+        // Progress and errors of the compiler go to the terminal.
+        .stderr(Stdio::inherit());
+    let messages = repository::read(&mut command)?;
+    let programs: Vec<TestProgram> = messages.lines().filter_map(program_of).collect();
+    if programs.is_empty() {
+        bail!("cargo built no test programs");
+    }
+    Ok(programs)
+}
+
+/// The program that a message of cargo tells of, if it tells of one.
+fn program_of(message: &str) -> Option<TestProgram> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+    if text("/reason") != Some("compiler-artifact") || message["profile"]["test"] != true {
+        return None;
+    }
+    Some(TestProgram {
+        name: text("/target/name")?.to_owned(),
+        executable: PathBuf::from(text("/executable")?),
+        folder: Path::new(text("/manifest_path")?).parent()?.to_owned(),
+    })
+}
+
+/// Runs test programs, so many at once, those that are named `first` before the others: what takes longest and begins last ends alone.
+/// `prepare` adds what they need to know. What one prints is shown when it has ended. Fails with the names of all that failed.
+pub(super) fn run(
+    programs: Vec<TestProgram>,
+    at_once: usize,
+    first: &[&str],
+    prepare: impl Fn(&mut Command) + Sync,
+) -> Result<()> {
+    let (mut ordered, others): (Vec<_>, Vec<_>) = programs
+        .into_iter()
+        .partition(|program| first.contains(&program.name.as_str()));
+    ordered.extend(others);
+    let count = ordered.len();
+    let waiting = Mutex::new(VecDeque::from(ordered));
+    let next = || {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.pop_front()
+    };
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(program) = next() {
+                    if let Err(error) = run_one(&program, &prepare) {
+                        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        failed.push(format!("{} ({error:#})", program.name));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failed.is_empty() {
+        bail!("{} of {count} failed: {}", failed.len(), failed.join(", "));
+    }
+    Ok(())
+}
+
+fn run_one(program: &TestProgram, prepare: &impl Fn(&mut Command)) -> Result<()> {
+    let mut command = Command::new(&program.executable);
+    command
+        .current_dir(&program.folder)
+        // As cargo sets it.
+        .env("CARGO_MANIFEST_DIR", &program.folder)
+        .stdin(Stdio::null());
+    prepare(&mut command);
+    let began = Instant::now();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .with_context(|| format!("cannot run {}", program.executable.display()))?;
+    // In one call: what others print does not come between.
+    println!(
+        "\n-- {} ({:.1} s)\n{}{}",
+        program.name,
+        began.elapsed().as_secs_f64(),
+        String::from_utf8_lossy(&stdout).trim(),
+        String::from_utf8_lossy(&stderr)
+    );
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn test_programs_are_told_from_what_else_is_built() {
+        let message = |test: bool, executable: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/shop/tests/e2e/Cargo.toml","target":{{"kind":["test"],"name":"first_light"}},"profile":{{"test":{test}}},"executable":{executable}}}"#
+            )
+        };
+        let expected = TestProgram {
+            name: "first_light".into(),
+            executable: "/target/first_light-1".into(),
+            folder: "/shop/tests/e2e".into(),
+        };
+        let executable = r#""/target/first_light-1""#;
+        assert_eq!(program_of(&message(true, executable)), Some(expected));
+        assert_eq!(program_of(&message(false, executable)), None);
+        assert_eq!(program_of(&message(true, "null")), None);
+        assert_eq!(
+            program_of(r#"{"reason":"build-finished","success":true}"#),
+            None
+        );
+        assert_eq!(program_of("no JSON"), None);
+    }
+
+    #[test]
+    fn all_run_and_those_that_fail_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str| TestProgram {
+            name: name.into(),
+            executable: "/bin/sh".into(),
+            folder: folder.path().to_owned(),
+        };
+        let programs = vec![program("one"), program("two"), program("three")];
+        // One at a time, so that the file tells the order.
+        let script = "echo ran >> order; test $(wc -l < order) -ne 2";
+        let error = run(programs, 1, &["three"], |command| {
+            command.args(["-c", script]);
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(error.starts_with("1 of 3 failed: one ("), "{error}");
+        let order = fs::read_to_string(folder.path().join("order")).unwrap();
+        assert_eq!(order.lines().count(), 3);
+    }
+}
