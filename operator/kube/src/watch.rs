@@ -310,7 +310,7 @@ where
         self.metrics
             .objects
             .set(i64::try_from(self.writer.len()).unwrap_or(i64::MAX));
-        if let Some(Unreadable { key, reason }) = invalid {
+        for Unreadable { key, reason } in invalid {
             self.metrics.invalid.inc();
             tracing::warn!(kind = %self.watch.kind, %key, %reason, "object cannot be read");
             for on_invalid in &self.watch.on_invalid {

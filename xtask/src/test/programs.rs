@@ -27,9 +27,51 @@ pub(super) struct TestProgram {
     folder: PathBuf,
 }
 
+/// Cargo, with clippy in place of the compiler for our own crates.
+///
+/// `cargo clippy` only checks, and has the dependencies checked for that, which are then built once more for the tests: of the AWS SDKs
+/// either takes a quarter of an hour. Here they are built once, and ours are linted where they are built. Everything that the tests
+/// build has to be built so, or it is built twice.
+pub(super) fn cargo(arguments: &[&str]) -> Result<Command> {
+    let mut command = repository::cargo(arguments)?;
+    command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
+    Ok(command)
+}
+
+/// Builds what `cargo build` builds with these arguments, shows its warnings and says whether there are any. Fails on errors.
+///
+/// They are not denied: who tries something out wants its tests to run although an import is left over.
+pub(super) fn has_warnings(arguments: &[&str]) -> Result<bool> {
+    let mut command = cargo(&["build", "--message-format", "json"])?;
+    let output = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let shown: Vec<String> = messages.lines().filter_map(diagnostic).collect();
+    for diagnostic in &shown {
+        eprintln!("{diagnostic}");
+    }
+    if !output.status.success() {
+        bail!("cargo build failed ({})", output.status);
+    }
+    Ok(!shown.is_empty())
+}
+
+/// What the compiler says, if a message of cargo tells of that, as it shows it to people.
+fn diagnostic(message: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    if message["reason"] != "compiler-message" {
+        return None;
+    }
+    message["message"]["rendered"].as_str().map(str::to_owned)
+}
+
 /// Builds the test programs that `cargo test` would run with these arguments.
 pub(super) fn build(arguments: &[&str]) -> Result<Vec<TestProgram>> {
-    let mut command = repository::cargo(&["test", "--no-run"])?;
+    let mut command = cargo(&["test", "--no-run"])?;
     command
         .args(arguments)
         .args(["--message-format", "json-render-diagnostics"])
@@ -152,6 +194,19 @@ mod tests {
             None
         );
         assert_eq!(program_of("no JSON"), None);
+    }
+
+    #[test]
+    fn what_the_compiler_says_is_shown() {
+        let warning = r#"{"reason":"compiler-message","message":{"level":"warning","rendered":"warning: unused import"}}"#;
+        assert_eq!(
+            diagnostic(warning).as_deref(),
+            Some("warning: unused import")
+        );
+        assert_eq!(
+            diagnostic(r#"{"reason":"build-finished","success":true}"#),
+            None
+        );
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn an_unreadable_object_is_reported_and_neither_breaks_the_list_nor_counts_as_de
         ],
     );
     let observed = writer.observe(Event::Apply(Err(unreadable("one"))));
-    assert_eq!(observed.invalid, Some(unreadable("one")));
+    assert_eq!(observed.invalid, [unreadable("one")]);
     assert!(store.get(&key).is_some() && store.invalid(&key).is_some());
 
     let changes = list(
@@ -166,6 +166,18 @@ fn an_unreadable_object_is_reported_and_neither_breaks_the_list_nor_counts_as_de
         .changes;
     assert_eq!(repaired.len(), 1);
     assert_eq!(store.invalid(&key), None);
+}
+
+#[test]
+fn what_a_listing_could_not_read_is_told_when_the_store_says_so() {
+    let mut writer = writer();
+    let store = writer.store();
+    writer.observe(Event::Init);
+    let listed = writer.observe(Event::InitApply(Err(unreadable("one"))));
+    assert!(listed.invalid.is_empty(), "a pass would not find it yet");
+    let listed = writer.observe(Event::InitDone);
+    assert_eq!(listed.invalid, [unreadable("one")]);
+    assert_eq!(store.unread(), [ObjectKey::namespaced("shop", "one")]);
 }
 
 #[test]

@@ -43,14 +43,15 @@ struct Listing<K> {
 /// What one event did to the store.
 pub(crate) struct Observed<K> {
     pub(crate) changes: Vec<Change<K>>,
-    pub(crate) invalid: Option<Unreadable>,
+    /// What could not be read. The store says so as well by now, also of what a listing had: whoever is told looks there next.
+    pub(crate) invalid: Vec<Unreadable>,
 }
 
 impl<K> Default for Observed<K> {
     fn default() -> Self {
         Self {
             changes: Vec::new(),
-            invalid: None,
+            invalid: Vec::new(),
         }
     }
 }
@@ -135,18 +136,12 @@ impl<K: Resource> StoreWriter<K> {
                 listing
                     .objects
                     .insert(ObjectKey::of(&object), Arc::new(object));
-                Observed::default()
             }
-            Err(unreadable) => {
-                listing
-                    .invalid
-                    .insert(unreadable.key.clone(), unreadable.reason.clone());
-                Observed {
-                    changes: Vec::new(),
-                    invalid: Some(unreadable),
-                }
+            Err(Unreadable { key, reason }) => {
+                listing.invalid.insert(key, reason);
             }
         }
+        Observed::default()
     }
 
     fn finish_listing(&mut self) -> Observed<K> {
@@ -154,6 +149,14 @@ impl<K: Resource> StoreWriter<K> {
             return Observed::default();
         };
         let mut changes = Vec::new();
+        let invalid: Vec<Unreadable> = listing
+            .invalid
+            .iter()
+            .map(|(key, reason)| Unreadable {
+                key: key.clone(),
+                reason: reason.clone(),
+            })
+            .collect();
         {
             let mut contents = self
                 .inner
@@ -192,10 +195,7 @@ impl<K: Resource> StoreWriter<K> {
             }
         }
         self.readiness.send_replace(Readiness::Ready);
-        Observed {
-            changes,
-            invalid: None,
-        }
+        Observed { changes, invalid }
     }
 
     fn put(&mut self, object: K) -> Observed<K> {
@@ -225,7 +225,7 @@ impl<K: Resource> StoreWriter<K> {
         reindex(&self.inner.index_by, &mut contents, &change);
         Observed {
             changes: vec![change],
-            invalid: None,
+            invalid: Vec::new(),
         }
     }
 
@@ -240,7 +240,7 @@ impl<K: Resource> StoreWriter<K> {
             .insert(unreadable.key.clone(), unreadable.reason.clone());
         Observed {
             changes: Vec::new(),
-            invalid: Some(unreadable),
+            invalid: vec![unreadable],
         }
     }
 
@@ -265,7 +265,7 @@ impl<K: Resource> StoreWriter<K> {
         }
         Observed {
             changes: vec![change],
-            invalid: None,
+            invalid: Vec::new(),
         }
     }
 }

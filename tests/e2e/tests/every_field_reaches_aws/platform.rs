@@ -20,6 +20,10 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     ("aws.budgets", "tests/e2e/tests/budgets_are_kept.rs"),
     ("identity", "tests/e2e/tests/bad_input_is_named/main.rs"),
     (
+        "adoption",
+        "tests/e2e/tests/foreign_resources_are_left_alone.rs",
+    ),
+    (
         "defaults.imageTag",
         "tests/e2e/tests/edits_reach_aws/workload.rs",
     ),
