@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
 use shopkeeper_plan::{
@@ -261,8 +262,11 @@ where
             .with_code(SPENT)
             .with_retry_after(spent.retry_after);
     }
+    if let Some(error) = caused_by::<CredentialsError>(error) {
+        return without_credentials(operation, error);
+    }
     match error {
-        // No credentials, or a value that the SDK refuses to send.
+        // A value that the SDK refuses to send.
         SdkError::ConstructionFailure(_) => Failure::new(
             Class::Bug,
             format!(
@@ -273,11 +277,6 @@ where
         SdkError::TimeoutError(_) => {
             Failure::new(Class::Transient, format!("{operation}: no answer in time"))
         }
-        SdkError::DispatchFailure(failure) if failure.is_user() => Failure::new(
-            Class::Denied,
-            format!("{operation}: the request could not be signed"),
-        )
-        .with_remedy("give the operator valid AWS credentials"),
         SdkError::DispatchFailure(_) => Failure::new(
             Class::Transient,
             format!("{operation}: AWS could not be reached"),
@@ -286,6 +285,31 @@ where
         _ => Failure::new(
             Class::Transient,
             format!("{operation}: the answer could not be read"),
+        ),
+    }
+}
+
+/// A call that could not be signed. The SDK asks for credentials while it sends, so that it looks as if AWS had not been reached.
+fn without_credentials(operation: &str, error: &CredentialsError) -> Failure {
+    // Without the fields that `DisplayErrorContext` adds: among them are request ids.
+    let told: Vec<String> = std::iter::successors(
+        Some(error as &(dyn Error + 'static)),
+        |error: &&(dyn Error + 'static)| (*error).source(),
+    )
+    .map(|error| steady(&error.to_string()))
+    .collect();
+    match error {
+        CredentialsError::ProviderTimedOut(_) => Failure::new(
+            Class::Transient,
+            format!("{operation}: no credentials in time"),
+        ),
+        _ => Failure::new(
+            Class::Denied,
+            format!("{operation}: no credentials: {}", told.join(": ")),
+        )
+        .with_remedy(
+            "give the operator's ServiceAccount a role by a Pod Identity association, and see that the role lets pods have it; pods \
+             that run already have to be replaced",
         ),
     }
 }
@@ -349,6 +373,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::provider::{ProvideCredentials, future};
+
     use super::*;
 
     #[test]
@@ -393,6 +419,35 @@ mod tests {
         assert_eq!(of_code("Odd", Some(503)).0, Class::Transient);
         assert_eq!(of_code("Odd", Some(429)).0, Class::Throttled);
         assert_eq!(of_code("Odd", Some(400)).0, Class::Invalid);
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_missing_are_told_as_that() {
+        #[derive(Debug)]
+        struct Refused;
+        impl ProvideCredentials for Refused {
+            fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                let refusal = CredentialsError::provider_error("the role trusts somebody else");
+                future::ProvideCredentials::ready(Err(refusal))
+            }
+        }
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::new("eu-west-1"))
+            .credentials_provider(Refused)
+            .build();
+        let call = aws_sdk_sts::Client::from_conf(config).get_caller_identity();
+        let failure = classify("GetCallerIdentity", &call.send().await.unwrap_err());
+        assert_eq!(failure.class, Class::Denied, "{failure:?}");
+        assert!(
+            failure.message.contains("no credentials")
+                && failure.message.contains("the role trusts somebody else")
+                && failure.remedy.contains("association"),
+            "{failure:?}"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use shopkeeper_api::Platform;
@@ -33,9 +33,14 @@ pub struct Session {
     /// Looks up VPCs and subnets.
     pub network: Network,
     budgets: Budgets,
-    /// Whom the credentials belong to, once it was the account of a Platform: wrong credentials are asked about again.
-    caller: Mutex<Option<Caller>>,
+    /// Whom the credentials belong to, once it was the account of a Platform, and when that was asked: wrong credentials are asked about
+    /// again.
+    caller: Mutex<Option<(Caller, Instant)>>,
 }
+
+/// For how long credentials are taken to be of the account that they were of. They are renewed in a running process, and then follow the
+/// association of the operator's ServiceAccount, which somebody may have given a role of another account.
+const CALLER_FRESHNESS: Duration = Duration::from_secs(5 * 60);
 
 impl Session {
     /// Makes sure that the credentials are for the account of a Platform, and gives whose they are. Before that nothing may be looked
@@ -45,13 +50,16 @@ impl Session {
     /// They are for another one, or AWS does not tell.
     pub async fn check_account(&self, platform: &Platform) -> Result<Caller, Failure> {
         let mut known = self.caller.lock().await;
-        let is_of_platform = |caller: &&Caller| caller.account_id == platform.spec.aws.account_id;
-        if let Some(caller) = known.as_ref().filter(is_of_platform) {
+        if let Some((caller, asked)) = known.as_ref()
+            && caller.account_id == platform.spec.aws.account_id
+            && asked.elapsed() < CALLER_FRESHNESS
+        {
             return Ok(caller.clone());
         }
+        let asked = Instant::now();
         let actual = sts::caller(&self.account).await?;
         account::check(platform, &actual.account_id)?;
-        *known = Some(actual.clone());
+        *known = Some((actual.clone(), asked));
         Ok(actual)
     }
 }

@@ -101,7 +101,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
     let memory: Arc<Memory> = Arc::default();
     let stores = Stores::start(&reader, &queues, &memory, &metrics.watch, &watches);
     if shutdown
-        .run_until_cancelled(stores.wait_until_ready())
+        .run_until_cancelled(stores.wait_until_ready(|kind| health.set_waiting_for(kind)))
         .await
         .is_none()
     {

@@ -22,6 +22,7 @@ pub struct Health {
     registry: Arc<Registry>,
     ready: Arc<AtomicBool>,
     problem: Arc<Mutex<Option<String>>>,
+    waiting_for: Arc<Mutex<&'static str>>,
 }
 
 impl Health {
@@ -31,12 +32,28 @@ impl Health {
             registry: Arc::new(registry),
             ready: Arc::default(),
             problem: Arc::default(),
+            waiting_for: Arc::default(),
         }
     }
 
     /// The caches are filled: this replica could lead.
     pub fn set_ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// The kind whose objects have to be listed before this replica is ready.
+    pub fn set_waiting_for(&self, kind: &'static str) {
+        *self
+            .waiting_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = kind;
+    }
+
+    fn waiting_for(&self) -> &'static str {
+        *self
+            .waiting_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something keeps this replica from working as it should, whatever else is ready; `None` takes it back.
@@ -98,7 +115,10 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            "caches are being filled".to_owned(),
+            match health.waiting_for() {
+                "" => "starting".to_owned(),
+                kind => format!("caches are being filled: {kind} is not listed yet"),
+            },
         )
     }
 }

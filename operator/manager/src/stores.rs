@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
 use kube::{
     Client, ResourceExt,
@@ -182,16 +183,30 @@ impl Stores {
         }
     }
 
-    /// Resolves when every store holds what there was at the start.
-    pub async fn wait_until_ready(&self) {
-        self.platforms.wait_until_ready().await;
-        self.storefronts.wait_until_ready().await;
-        self.catalog_services.wait_until_ready().await;
-        self.order_services.wait_until_ready().await;
-        self.nodes.wait_until_ready().await;
-        self.namespaces.wait_until_ready().await;
-        self.secrets.wait_until_ready().await;
-        for store in self.children.values() {
+    /// Resolves when every store holds what there was at the start. Tells what it waits for: a kind that may not be listed keeps the
+    /// whole operator from its work, since what is not known must not pass for gone.
+    pub async fn wait_until_ready(&self, waiting_for: impl Fn(&'static str)) {
+        let required = [
+            ("Platform", self.platforms.wait_until_ready().boxed()),
+            ("Storefront", self.storefronts.wait_until_ready().boxed()),
+            (
+                "CatalogService",
+                self.catalog_services.wait_until_ready().boxed(),
+            ),
+            (
+                "OrderService",
+                self.order_services.wait_until_ready().boxed(),
+            ),
+            ("Node", self.nodes.wait_until_ready().boxed()),
+            ("Namespace", self.namespaces.wait_until_ready().boxed()),
+            ("Secret", self.secrets.wait_until_ready().boxed()),
+        ];
+        for (kind, ready) in required {
+            waiting_for(kind);
+            ready.await;
+        }
+        for (kind, store) in &self.children {
+            waiting_for(kind.id());
             store.wait_until_ready().await;
         }
     }

@@ -5,17 +5,24 @@
 
 use std::{
     collections::VecDeque,
+    fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::repository;
+
+/// A program that takes longer hangs. The longest takes a quarter of an hour on two cores.
+const HANGS: Duration = Duration::from_secs(45 * 60);
+
+/// How often it is looked whether a program has ended.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A program full of tests: those of a library, of a binary, or a file of `tests/`.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,32 +152,48 @@ fn run_one(program: &TestProgram, prepare: &impl Fn(&mut Command)) -> Result<()>
         .env("CARGO_MANIFEST_DIR", &program.folder)
         .stdin(Stdio::null());
     prepare(&mut command);
+    let logs = repository::target_directory()?.join("test-programs");
+    fs::create_dir_all(&logs)?;
+    let log = logs.join(format!("{}.log", program.name));
+    let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stderr(file.try_clone()?).stdout(file);
+    println!("-- {} begins, into {}", program.name, log.display());
     let began = Instant::now();
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
+    let mut child = command
+        .spawn()
         .with_context(|| format!("cannot run {}", program.executable.display()))?;
+    let status = ended(&mut child, began + HANGS)?;
     // In one call: what others print does not come between.
     println!(
-        "\n-- {} ({:.1} s)\n{}{}",
+        "\n-- {} ({:.1} s)\n{}",
         program.name,
         began.elapsed().as_secs_f64(),
-        String::from_utf8_lossy(&stdout).trim(),
-        String::from_utf8_lossy(&stderr)
+        String::from_utf8_lossy(&fs::read(&log)?).trim(),
     );
-    if !status.success() {
-        bail!("{status}");
+    match status {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("{status}"),
+        None => bail!("it had not ended after {} min", HANGS.as_secs() / 60),
     }
-    Ok(())
+}
+
+/// How a program ended; `None` if it had to be killed.
+fn ended(child: &mut Child, latest: Instant) -> Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= latest {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -207,6 +230,15 @@ mod tests {
             diagnostic(r#"{"reason":"build-finished","success":true}"#),
             None
         );
+    }
+
+    #[test]
+    fn what_hangs_is_killed() {
+        let mut hanging = Command::new("sleep").arg("1000").spawn().unwrap();
+        assert!(ended(&mut hanging, Instant::now()).unwrap().is_none());
+        let mut ending = Command::new("true").spawn().unwrap();
+        let latest = Instant::now() + HANGS;
+        assert!(ended(&mut ending, latest).unwrap().unwrap().success());
     }
 
     #[test]

@@ -13,28 +13,48 @@ pub const COUNTS_LAG: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Emptied {
     lag: Duration,
-    since: Mutex<HashMap<String, Instant>>,
+    seen: Mutex<HashMap<String, Seen>>,
 }
+
+/// A queue that was seen to be empty whenever its deletion was tried.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: Instant,
+    last: Instant,
+}
+
+/// Between two tries of a deletion that goes on there are a few seconds. After so many times the lag without one it was given up, and the
+/// queue may have been used since.
+const GIVEN_UP: u32 = 5;
 
 impl Emptied {
     /// With the time for which counts may lag behind.
     pub(crate) fn new(lag: Duration) -> Self {
         Self {
             lag,
-            since: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// A queue is empty now: whether it has been so for as long as counts may lag.
     pub(crate) fn has_lasted(&self, url: &str) -> bool {
-        let mut all = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = all.entry(url.to_owned()).or_insert_with(Instant::now);
-        since.elapsed() >= self.lag
+        self.has_lasted_at(url, Instant::now())
+    }
+
+    fn has_lasted_at(&self, url: &str, now: Instant) -> bool {
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, seen| now.duration_since(seen.last) <= self.lag * GIVEN_UP);
+        let seen = all.entry(url.to_owned()).or_insert(Seen {
+            first: now,
+            last: now,
+        });
+        seen.last = now;
+        now.duration_since(seen.first) >= self.lag
     }
 
     /// A queue is gone, or is not empty.
     pub(crate) fn forget(&self, url: &str) {
-        let mut all = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(url);
     }
 }
@@ -45,13 +65,24 @@ mod tests {
 
     #[test]
     fn a_queue_is_taken_for_empty_once_it_was_so_for_as_long_as_counts_may_lag() {
-        let emptied = Emptied::new(Duration::from_millis(20));
-        assert!(!emptied.has_lasted("orders"));
-        std::thread::sleep(Duration::from_millis(20));
-        assert!(emptied.has_lasted("orders"));
+        let emptied = Emptied::new(COUNTS_LAG);
+        let start = Instant::now();
+        let after = |lags: u32| start + COUNTS_LAG * lags;
+        assert!(!emptied.has_lasted_at("orders", start));
+        assert!(emptied.has_lasted_at("orders", after(1)));
         // A message came.
         emptied.forget("orders");
-        assert!(!emptied.has_lasted("orders"));
+        assert!(!emptied.has_lasted_at("orders", after(1)));
         assert!(Emptied::default().has_lasted("orders"));
+    }
+
+    #[test]
+    fn an_earlier_deletion_that_was_given_up_says_nothing() {
+        let emptied = Emptied::new(COUNTS_LAG);
+        let start = Instant::now();
+        let later = start + COUNTS_LAG * (GIVEN_UP + 1);
+        assert!(!emptied.has_lasted_at("orders", start));
+        assert!(!emptied.has_lasted_at("orders", later));
+        assert!(emptied.has_lasted_at("orders", later + COUNTS_LAG));
     }
 }
