@@ -8,6 +8,7 @@ use shopkeeper_plan::{aws::Tags, facts::ClusterArn};
 use crate::{
     budget::Budgets,
     calls::{CallObserver, CallRecorder},
+    eks::BegunUpdates,
     listing::Listing,
     made::MadeLately,
     secretsmanager::Passwords,
@@ -64,6 +65,8 @@ pub struct Account {
     pub(crate) topic_subscriptions: Arc<TopicSubscriptions>,
     pub(crate) made: Arc<MadeLately>,
     pub(crate) emptied: Arc<Emptied>,
+    /// Updates of node groups that this process began.
+    pub(crate) begun_updates: Arc<BegunUpdates>,
     recorder: CallRecorder,
     configuration: SdkConfig,
 }
@@ -122,6 +125,7 @@ impl Account {
         let recorder = CallRecorder::new(observer, Some(budgets), tenure);
         Self {
             emptied: Arc::new(Emptied::new(queue_counts_lag)),
+            begun_updates: Arc::default(),
             ..Self::from_recorder(configuration, recorder)
         }
     }
@@ -179,6 +183,7 @@ impl Account {
             topic_subscriptions: Arc::default(),
             made: Arc::default(),
             emptied: Arc::default(),
+            begun_updates: Arc::default(),
             recorder,
             configuration,
         }

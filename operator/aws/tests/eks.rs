@@ -206,6 +206,49 @@ async fn all_settings_of_a_node_group_go_in_one_call_and_its_version_in_another(
 }
 
 #[tokio::test]
+async fn an_update_that_failed_is_told_and_not_begun_again_at_once() {
+    let (double, seed) = Double::start_seeded();
+    let account = double.account();
+    let mut desired = node_group(&seed, node_role(&double, &account).await);
+    converge(&double, &account, desired.clone()).await;
+    desired.version = Some("1.36".into());
+    double.outcome_telling(
+        "eks.nodegroup.updating",
+        "ACTIVE",
+        &json!({
+            "errorCode": "PodEvictionFailure",
+            "errorMessage": "Reached max retries while trying to evict pods",
+        }),
+    );
+    let version = ["version".to_owned()];
+    let present = look(&account, AwsKind::NodeGroup, &desired.name)
+        .await
+        .unwrap();
+    let update = async |desired: &NodeGroup| {
+        account
+            .update(&desired.clone().into(), &present, &version)
+            .await
+    };
+    double.forget_calls();
+    update(&desired).await.unwrap();
+    double.settle();
+    // EKS went back to the old version, and says no more in the group itself.
+    let failure = update(&desired).await.unwrap_err();
+    assert_eq!(failure.class, Class::Invalid);
+    assert_eq!(failure.code.as_deref(), Some("PodEvictionFailure"));
+    assert!(
+        failure.message.contains("Reached max retries") && failure.remedy.contains("force"),
+        "{failure:?}"
+    );
+    assert_eq!(double.writes(), ["UpdateNodegroupVersion"]);
+
+    // One that goes past disruption budgets is another one.
+    desired.force_update = true;
+    update(&desired).await.unwrap();
+    assert_eq!(double.writes(), ["UpdateNodegroupVersion"; 2]);
+}
+
+#[tokio::test]
 async fn another_release_is_one_of_the_version_that_the_group_has() {
     let (double, seed) = Double::start_seeded();
     let account = double.account();

@@ -1,6 +1,6 @@
 //! What AWS gives up on is told with what AWS says of it and what to do, and goes on when that was done: a node group is made again
-//! once and not without end, also by another process; one that could not be deleted is deleted again later; a failed database with
-//! deletion protection holds up its own end, and no other.
+//! once and not without end, also by another process; an update of one that EKS gives up on is not begun again at once; one that could not
+//! be deleted is deleted again later; a failed database with deletion protection holds up its own end, and no other.
 //!
 //! Rows R10 and R13 of `docs/coverage.md`.
 
@@ -16,7 +16,7 @@ kind: CatalogService
 metadata: {name: catalog, namespace: shop}
 spec:
   workload: {image: registry.example/catalog:1, ports: [{name: http, containerPort: 8080}]}
-  nodes: {type: NodeGroup, nodeGroup: {instanceTypes: [m7g.large], min: 1, max: 3}}
+  nodes: {type: NodeGroup, nodeGroup: {instanceTypes: [m7g.large], min: 1, max: 3, version: '1.35'}}
   products: {keys: {partition: {name: id, type: String}}}
 ---
 apiVersion: shopkeeper.dev/v1alpha1
@@ -44,6 +44,7 @@ async fn failures_are_told() -> Result<()> {
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     shop.apply(SHOP).await?;
     a_node_group_is_made_twice(&mut shop).await?;
+    an_update_of_a_node_group_is_not_begun_without_end(&shop).await?;
     a_failed_database_holds_up_its_own_end(&shop).await?;
     a_node_group_that_stays_is_told_and_deleted_again(&shop).await?;
     shop.close().await
@@ -97,6 +98,52 @@ async fn a_node_group_is_made_twice(shop: &mut Shop) -> Result<()> {
     )
     .await?;
     shop.until_ready(&catalog).await.map(drop)
+}
+
+/// EKS goes back to the old version and says so in the update alone.
+async fn an_update_of_a_node_group_is_not_begun_without_end(shop: &Shop) -> Result<()> {
+    let catalog = Subject::new("CatalogService", "shop", "catalog");
+    let gives_up = Outcome::new("eks.nodegroup.updating", "ACTIVE").telling(json!({
+        "errorCode": "PodEvictionFailure",
+        "errorMessage": "Reached max retries while trying to evict pods from nodes",
+    }));
+    let control = shop.environment.aws_control()?;
+    control.script_outcome(&gives_up.times(1)).await?;
+    let mark = shop.mark().await?;
+    let edit = async |node_group: serde_json::Value| {
+        let patch = json!({"spec": {"nodes": {"nodeGroup": node_group}}});
+        shop.merge(&catalog, patch).await
+    };
+    edit(json!({"version": "1.36"})).await?;
+    let message = shop
+        .until_condition(&catalog, "Stalled", "True", "Failed")
+        .await?;
+    for part in [
+        "PodEvictionFailure: Reached max retries",
+        "To do: ",
+        "poddisruptionbudgets",
+        "nodes.nodeGroup.update.force",
+    ] {
+        ensure!(
+            message.contains(part),
+            "the message does not contain {part:?}: {message}"
+        );
+    }
+    shop.request_pass(&catalog, "2026-11-24T11:00:00Z").await?;
+    let updates = async || {
+        let calls = shop.aws_writes_since(mark).await?;
+        let operations = calls.into_iter().filter_map(|call| call.operation);
+        anyhow::Ok(
+            operations
+                .filter(|operation| operation == "UpdateNodegroupVersion")
+                .count(),
+        )
+    };
+    equals("updates that were begun", updates().await?, 1)?;
+    // Somebody decides to go past the budget.
+    edit(json!({"update": {"force": "Enabled"}})).await?;
+    shop.until_ready(&catalog).await?;
+    equals("updates that were begun", updates().await?, 2)
 }
 
 async fn a_failed_database_holds_up_its_own_end(shop: &Shop) -> Result<()> {

@@ -8,6 +8,7 @@ use shopkeeper_plan::{
 use crate::{account::Account, error::classify, iam::purpose_of_role};
 
 mod associations_of;
+mod begun_updates;
 mod cluster;
 mod fargate_profile;
 mod node_group;
@@ -15,6 +16,7 @@ mod node_group_description;
 mod pod_identity_association;
 
 pub(crate) use associations_of::associations_of;
+pub(crate) use begun_updates::BegunUpdates;
 pub use cluster::{cluster_facts, count_fargate_profiles, count_node_groups};
 pub(crate) use fargate_profile::FargateProfileApi;
 pub(crate) use node_group::NodeGroupApi;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, NodegroupScalingConfig, NodegroupUpdateConfig, UpdateLabelsPayload,
-    UpdateTaintsPayload,
+    AmiTypes, CapacityTypes, ErrorCode, NodegroupScalingConfig, NodegroupUpdateConfig, Update,
+    UpdateLabelsPayload, UpdateStatus, UpdateTaintsPayload,
 };
 use shopkeeper_plan::{
     aws::{CapacityType, NodeGroup, NodeGroupUpdate, Taint, TaintEffect},
@@ -12,7 +12,7 @@ use shopkeeper_plan::{
     plan::DeleteMode,
 };
 
-use super::{NOT_FOUND, node_group_description::found, tag, unless_role_is_new};
+use super::{NOT_FOUND, node_group_description::found, tag, told, unless_role_is_new, with_issues};
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
@@ -144,9 +144,17 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
 }
 
 impl NodeGroupApi<'_> {
-    /// With the version always: without one EKS takes that of the cluster.
+    /// With the version always: without one EKS takes that of the cluster. One that has failed is not begun again at once, unless it is to
+    /// go past disruption budgets by now.
     async fn update_version(&self, desired: &NodeGroup) -> Result<(), Failure> {
-        self.0
+        let begun = &self.0.begun_updates;
+        if let Some(id) = begun.of_the_same(desired).filter(|_| !desired.force_update)
+            && let Some(failure) = self.failed_update(desired, &id).await?
+        {
+            return Err(failure);
+        }
+        let answer = self
+            .0
             .eks
             .update_nodegroup_version()
             .cluster_name(&desired.cluster)
@@ -158,7 +166,31 @@ impl NodeGroupApi<'_> {
             .send()
             .await
             .map_err(|error| classify("UpdateNodegroupVersion", &error))?;
+        if let Some(id) = answer.update().and_then(|update| update.id()) {
+            begun.begin(desired, id.to_owned());
+        }
         Ok(())
+    }
+
+    /// Why an update failed, if it did.
+    async fn failed_update(&self, group: &NodeGroup, id: &str) -> Result<Option<Failure>, Failure> {
+        let answer = self
+            .0
+            .eks
+            .describe_update()
+            .name(&group.cluster)
+            .nodegroup_name(&group.name)
+            .update_id(id)
+            .send()
+            .await;
+        let update = match answer {
+            Ok(answer) => answer.update,
+            Err(error) if is_code(&error, NOT_FOUND) => None,
+            Err(error) => return Err(classify("DescribeUpdate", &error)),
+        };
+        Ok(update
+            .filter(|update| update.status() == Some(&UpdateStatus::Failed))
+            .map(|update| gave_up(&update)))
     }
 
     async fn update_configuration(
@@ -191,6 +223,32 @@ impl NodeGroupApi<'_> {
             .map_err(|error| classify("UpdateNodegroupConfig", &error))?;
         Ok(())
     }
+}
+
+/// An update that EKS gave up on. The group has its old version again.
+fn gave_up(update: &Update) -> Failure {
+    let errors = update.errors();
+    let why = told(errors.iter().map(|error| {
+        let code = error.error_code().map(|code| code.as_str());
+        (code, error.error_message())
+    }));
+    let code = errors.first().and_then(|error| error.error_code());
+    let evicted = code == Some(&ErrorCode::PodEvictionFailure);
+    let remedy = if evicted {
+        "see which disruption budget lets no pod go (kubectl get poddisruptionbudgets -A) and mend it, or set \
+         nodes.nodeGroup.update.force to Enabled to go past it; it is tried again within the hour"
+    } else {
+        "mend what EKS tells of; it is tried again within the hour"
+    };
+    let failure = Failure::new(
+        Class::Invalid,
+        with_issues("EKS gave up on the update", &why),
+    );
+    match code {
+        Some(code) => failure.with_code(code.as_str()),
+        None => failure,
+    }
+    .with_remedy(remedy)
 }
 
 /// EKS takes labels as changes: leaving one out keeps it.
@@ -284,10 +342,10 @@ fn eks_taint(taint: &Taint) -> aws_sdk_eks::types::Taint {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{super::node_group_description::DEFAULT_UPDATE, *};
 
-    fn group(min: i32, max: i32, nodes: impl Into<Option<i32>>) -> NodeGroup {
+    pub fn group(min: i32, max: i32, nodes: impl Into<Option<i32>>) -> NodeGroup {
         NodeGroup {
             cluster: "shop".into(),
             name: "orders".into(),

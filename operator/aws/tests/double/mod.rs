@@ -208,10 +208,19 @@ impl Double {
 
     /// Makes the next transition of that name (`eks.nodegroup.creating`) end in another state than it would.
     pub fn outcome(&self, transition: &str, state: &str) {
+        self.outcome_telling(transition, state, &Value::Null);
+    }
+
+    /// As [`Self::outcome`], with what the service tells of it.
+    pub fn outcome_telling(&self, transition: &str, state: &str, detail: &Value) {
+        let mut outcome = json!({"then": state, "count": 1});
+        if !detail.is_null() {
+            outcome["detail"] = detail.clone();
+        }
         self.control(
             "PUT",
             "config",
-            &json!({ "outcomes": { transition: { "then": state, "count": 1 } } }),
+            &json!({ "outcomes": { transition: outcome } }),
         );
     }
 

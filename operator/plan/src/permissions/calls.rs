@@ -118,6 +118,7 @@ const IAM_ROLE: &[Call] = &[
 
 const NODE_GROUP: &[Call] = &[
     look("eks", "DescribeNodegroup"),
+    look("eks", "DescribeUpdate"),
     look("eks", "ListNodegroups"),
     make("eks", "CreateNodegroup"),
     make("eks", "TagResource"),
