@@ -4,6 +4,7 @@
 
 mod double;
 
+use aws_sdk_eks::types::{ComputeConfigRequest, VpcConfigRequest};
 use double::{CLUSTER, Double, Seed, change, converge, differing, look, owner_tags, remove, token};
 use serde_json::json;
 use shopkeeper_aws::{Account, eks::cluster_facts};
@@ -12,6 +13,7 @@ use shopkeeper_plan::{
         AwsKind, AwsResource, CapacityType, FargateProfile, FargateSelector, IamRole, NodeGroup,
         NodeGroupUpdate, PodIdentityAssociation, Taint, TaintEffect,
     },
+    facts::PodIdentityAgent,
     failure::{Class, Failure},
     observed::Lifecycle,
     plan::DeleteMode,
@@ -426,7 +428,7 @@ async fn the_facts_of_a_cluster() {
     );
     assert_eq!(facts.oidc_issuer.as_deref(), Some(seed.text("oidc_issuer")));
     assert!(facts.endpoint.starts_with("https://"));
-    assert!(facts.pod_identity_agent);
+    assert_eq!(facts.pod_identity_agent, PodIdentityAgent::AddOn);
 
     let eks = aws_sdk_eks::Client::new(&double.configuration());
     eks.delete_addon()
@@ -435,13 +437,27 @@ async fn the_facts_of_a_cluster() {
         .send()
         .await
         .unwrap();
-    assert!(
-        !cluster_facts(&account, CLUSTER)
-            .await
-            .unwrap()
-            .unwrap()
-            .pod_identity_agent
-    );
+    let agent = async |cluster: &str| {
+        let facts = cluster_facts(&account, cluster).await.unwrap();
+        facts.unwrap().pod_identity_agent
+    };
+    assert_eq!(agent(CLUSTER).await, PodIdentityAgent::Missing);
+
+    // Its nodes have the agent built in, and no others.
+    eks.create_cluster()
+        .name("auto")
+        .role_arn(node_role(&double, &account).await)
+        .resources_vpc_config(
+            VpcConfigRequest::builder()
+                .set_subnet_ids(Some(seed.private_subnets()))
+                .build(),
+        )
+        .compute_config(ComputeConfigRequest::builder().enabled(true).build())
+        .send()
+        .await
+        .unwrap();
+    double.settle();
+    assert_eq!(agent("auto").await, PodIdentityAgent::AutoModeNodes);
 }
 
 #[tokio::test]

@@ -138,6 +138,8 @@ pub enum Readiness {
     Pending,
     /// The kind is optional and the API server does not serve it; the store is empty for good reason.
     NotServed,
+    /// The kind is optional, and the API server does not let us list it; nobody knows what there is.
+    Refused,
     /// The store holds what the API server listed.
     Ready,
     /// The watch ended with the process.
@@ -266,8 +268,8 @@ impl<K> Store<K> {
         *self.readiness.borrow()
     }
 
-    /// Waits until the store can be relied on: ready, or empty since its kind is not served. Passes must not start before, or
-    /// they would take what is not listed yet for missing.
+    /// Waits until it is known how far the store can be relied on: ready, or of an optional kind that is not served or not to be listed.
+    /// Passes must not start before, or they would take what is not listed yet for missing.
     pub async fn wait_until_ready(&self) -> Readiness {
         let mut readiness = self.readiness.clone();
         // Bound to a name so that the borrow ends before `readiness` does.

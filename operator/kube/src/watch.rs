@@ -154,8 +154,8 @@ where
         self
     }
 
-    /// The API server may not serve this kind (its CRD belongs to someone else): the watch starts once it does, and the store
-    /// counts as settled until then.
+    /// The API server may not serve this kind (its CRD belongs to someone else), or not to us: the watch starts once it does, and the
+    /// store counts as settled until then.
     #[must_use]
     pub fn optional(mut self, client: Client, kind: GroupVersionKind) -> Self {
         self.optional = Some((client, kind));
@@ -276,8 +276,13 @@ where
                 }
                 Some(Err(error)) => {
                     self.count_error(&error_chain(&error));
-                    if self.watch.optional.is_some() && is_not_found(&error) {
-                        return;
+                    if self.watch.optional.is_some() {
+                        match status_code(&error) {
+                            Some(404) => return,
+                            // The others need not wait for a right that may never be granted.
+                            Some(403) => self.writer.refused(),
+                            _ => {}
+                        }
                     }
                     // kube's watcher lists anew where a watch tells of it in an event, and would ask for the same version for good
                     // where the request itself is answered so.
@@ -351,12 +356,12 @@ async fn is_served(client: &Client, kind: &GroupVersionKind) -> Result<bool, kub
     }
 }
 
-fn is_not_found(error: &watcher::Error) -> bool {
+fn status_code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     }
 }
 

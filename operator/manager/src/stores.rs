@@ -4,7 +4,7 @@
 //! found by its owner reference, that of a node by its label, that of a Platform by who refers to it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -184,7 +184,8 @@ impl Stores {
     }
 
     /// Resolves when every store holds what there was at the start. Tells what it waits for: a kind that may not be listed keeps the
-    /// whole operator from its work, since what is not known must not pass for gone.
+    /// whole operator from its work, since what is not known must not pass for gone. Only an optional one does not: what is of that
+    /// kind is left alone.
     pub async fn wait_until_ready(&self, waiting_for: impl Fn(&'static str)) {
         let required = [
             ("Platform", self.platforms.wait_until_ready().boxed()),
@@ -308,10 +309,20 @@ impl Stores {
         )))
     }
 
-    /// Whether the cluster has an optional kind, as far as is known.
+    /// Whether the cluster has an optional kind, as far as is known: also one that may not be listed, since that says that it is there.
     pub fn has(&self, kind: KubernetesKind) -> bool {
-        self.children
-            .get(&kind)
-            .is_some_and(|store| store.readiness() == Readiness::Ready)
+        let is = |readiness| self.readiness_of(kind) == Some(readiness);
+        is(Readiness::Ready) || is(Readiness::Refused)
+    }
+
+    /// Kinds that may not be listed, and never were since the process began.
+    pub fn unlisted(&self) -> BTreeSet<KubernetesKind> {
+        let mut kinds: BTreeSet<KubernetesKind> = self.children.keys().copied().collect();
+        kinds.retain(|kind| self.readiness_of(*kind) == Some(Readiness::Refused));
+        kinds
+    }
+
+    fn readiness_of(&self, kind: KubernetesKind) -> Option<Readiness> {
+        Some(self.children.get(&kind)?.readiness())
     }
 }

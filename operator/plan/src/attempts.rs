@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     aws::AwsKind,
+    failure::{Class, Failure},
     observed::Observed,
     plan::{FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
@@ -56,6 +57,31 @@ pub fn attempt_of(step: &Step) -> String {
     fingerprint(format!("{operation}\n{desired}\n{changes:?}").as_bytes())
 }
 
+/// How often in a row AWS accepts the same change, before it is told that it is in vain. With the waits of a transient failure in between
+/// these tries take half a minute at least: SQS and IAM may show for some seconds what was there before a change.
+const ACCEPTED_IN_VAIN: u32 = 7;
+
+/// What a change that AWS accepted tells a person, where the same one was accepted `times` in a row before, and AWS goes on showing what was
+/// there: somebody puts it back at once, or AWS keeps the value in another spelling.
+#[must_use]
+pub fn in_vain(step: &Step, times: u32) -> Option<Failure> {
+    if !matches!(step.operation, Operation::AwsUpdate { .. }) || times < ACCEPTED_IN_VAIN {
+        return None;
+    }
+    let shown: Vec<String> = step
+        .changes
+        .iter()
+        .map(|change| format!("{} as {}", change.field, change.from))
+        .collect();
+    let message = format!(
+        "AWS accepts the change each time, and goes on showing {}",
+        shown.join(", ")
+    );
+    let remedy = "see in CloudTrail who puts it back, and stop that; where it is AWS that writes the value in another way, write it so \
+                  in the specification; or set policy.drift to Report";
+    Some(Failure::new(Class::Invalid, message).with_remedy(remedy))
+}
+
 /// Whether each time is another part of the work (pods go as their disruption budget allows, a bucket is emptied page by page), or
 /// there is none.
 fn is_one_of_many(step: &Step, observed: &Observed) -> bool {
@@ -68,5 +94,52 @@ fn is_one_of_many(step: &Step, observed: &Observed) -> bool {
                     .is_some_and(|present| present.empty == Some(false))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        aws::{SqsQueue, Tags},
+        plan::{Action, DeleteMode, Effect},
+        planner::step,
+    };
+
+    #[test]
+    fn only_a_change_that_was_accepted_many_times_is_in_vain() {
+        let key = ResourceKey::aws(AwsKind::SqsQueue, "fulfilment");
+        let queue = SqsQueue {
+            name: "fulfilment".into(),
+            fifo: false,
+            content_based_deduplication: false,
+            visibility_timeout_seconds: 30,
+            retention_seconds: 345_600,
+            delay_seconds: 5,
+            receive_wait_seconds: 20,
+            kms_key_arn: None,
+            redrive: None,
+            policy: None,
+            tags: Tags::new(),
+        };
+        let operation = Operation::AwsUpdate {
+            desired: Box::new(queue.into()),
+            fields: vec!["delaySeconds".into()],
+        };
+        let mut change = step(&key, Action::Update, operation);
+        change.changes.push(FieldChange {
+            field: "delaySeconds".into(),
+            from: "0".into(),
+            to: "5".into(),
+            effect: Effect::None,
+        });
+        assert_eq!(in_vain(&change, ACCEPTED_IN_VAIN - 1), None);
+        let failure = in_vain(&change, ACCEPTED_IN_VAIN).unwrap();
+        assert_eq!(failure.class, Class::Invalid);
+        assert!(failure.message.ends_with("showing delaySeconds as 0"));
+        // A deletion that AWS goes on showing has ways of its own.
+        let mode = DeleteMode::Everything;
+        let deletion = step(&key, Action::Delete, Operation::AwsDelete { mode });
+        assert_eq!(in_vain(&deletion, ACCEPTED_IN_VAIN), None);
     }
 }

@@ -59,6 +59,48 @@ impl OidcProvider {
     }
 }
 
+/// Where in a cluster pods find the Pod Identity agent, without which associations give them no credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PodIdentityAgent {
+    /// On all nodes: it is there as an add-on.
+    AddOn,
+    /// On nodes of EKS Auto Mode, which have it built in, and not on those of node groups.
+    AutoModeNodes,
+    /// Nowhere.
+    Missing,
+}
+
+impl PodIdentityAgent {
+    /// As the status of a Platform has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AddOn => "ACTIVE",
+            Self::AutoModeNodes => "AutoModeNodes",
+            Self::Missing => "Missing",
+        }
+    }
+
+    /// From the status of a Platform. Where it does not say, nothing is missed.
+    #[must_use]
+    pub fn from_status(text: Option<&str>) -> Self {
+        [Self::AutoModeNodes, Self::Missing]
+            .into_iter()
+            .find(|agent| Some(agent.as_str()) == text)
+            .unwrap_or(Self::AddOn)
+    }
+
+    /// Whether pods find it where they run, which is on nodes of node groups or elsewhere.
+    #[must_use]
+    pub const fn serves(self, on_node_groups: bool) -> bool {
+        match self {
+            Self::AddOn => true,
+            Self::AutoModeNodes => !on_node_groups,
+            Self::Missing => false,
+        }
+    }
+}
+
 /// The ARN of an EKS cluster: the one name of it that no other cluster has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterArn(String);
@@ -106,8 +148,8 @@ pub struct ClusterFacts {
     pub oidc_issuer: Option<String>,
     /// The identity provider in IAM for the issuer, as far as that is known.
     pub oidc_provider: Option<OidcProvider>,
-    /// Whether the Pod Identity agent is installed as an add-on.
-    pub pod_identity_agent: bool,
+    /// Where pods find the Pod Identity agent.
+    pub pod_identity_agent: PodIdentityAgent,
 }
 
 /// A KMS key that is brought along, in KMS's words.
@@ -146,8 +188,8 @@ pub struct PlatformFacts {
     pub public_subnets: Vec<SubnetFacts>,
     /// Security groups of data tiers: those the Platform names, else the cluster's own, which is open to the pods.
     pub data_security_groups: Vec<String>,
-    /// Whether the cluster has the Pod Identity agent, without which associations give pods no credentials.
-    pub pod_identity_agent: bool,
+    /// Where pods find the Pod Identity agent.
+    pub pod_identity_agent: PodIdentityAgent,
     /// ARNs of the roles that workloads may bring along.
     pub allowed_roles: Allowed,
     /// Names of the AWS resources without an owner tag that custom resources may take over.

@@ -52,7 +52,8 @@ pub fn to_status(
         .iter()
         .map(|(key, entry)| {
             // Of what could not be observed now, what was known is still the best that is known.
-            let unknown = matches!(observed.aws.get(key), Some(Observation::Unknown(_)));
+            let unknown = matches!(observed.aws.get(key), Some(Observation::Unknown(_)))
+                || observed.unlisted(key).is_some();
             let known = before
                 .iter()
                 .find(|item| unknown && item.kind == key.kind.id() && item.name == key.name);
@@ -192,7 +193,9 @@ pub fn after(
             ResourceKind::Aws(_) => gone.contains(key),
             // Its pods may outlive it, and are found by it.
             ResourceKind::Kubernetes(_) => {
-                !observed.kubernetes.contains_key(key) && !observed.pods.contains_key(key)
+                !observed.kubernetes.contains_key(key)
+                    && !observed.pods.contains_key(key)
+                    && observed.unlisted(key).is_none()
             }
         };
         let being_made =

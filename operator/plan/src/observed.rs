@@ -11,6 +11,7 @@ use crate::{
     aws::{AwsKind, AwsResource, Tags},
     blueprint::{Blueprint, Wanted},
     failure::{Class, Failure},
+    kubernetes::KubernetesKind,
     last_seen::LastSeen,
     outputs::Outputs,
     quota::QuotaUse,
@@ -308,8 +309,10 @@ pub type Secrets = BTreeMap<String, Result<BTreeMap<String, Sensitive>, Failure>
 pub struct Observed {
     /// AWS resources, by key. A key that is not in here was not looked at, and counts as unknown.
     pub aws: BTreeMap<ResourceKey, Observation>,
-    /// Kubernetes objects, by key. A key that is not in here does not exist.
+    /// Kubernetes objects, by key. A key that is not in here does not exist, unless its kind is [`unlisted`](Self::unlisted).
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
+    /// Kinds that the API server does not let the operator list: nobody knows what there is of them.
+    pub unlisted: BTreeSet<KubernetesKind>,
     /// Secrets of others that bindings read, by name. One that is not in here does not exist.
     pub secrets: Secrets,
     /// Nodes of node groups, by the name of the group, and the pods that a drain has to move.
@@ -404,6 +407,21 @@ pub struct WorkloadPod {
 }
 
 impl Observed {
+    /// Why nobody knows whether an object is there, where that is so.
+    #[must_use]
+    pub fn unlisted(&self, key: &ResourceKey) -> Option<Failure> {
+        let ResourceKind::Kubernetes(kind) = key.kind else {
+            return None;
+        };
+        self.unlisted.contains(&kind).then(|| {
+            Failure::new(
+                Class::Denied,
+                format!("{key}: the operator may not list {}", kind.plural()),
+            )
+            .with_remedy("apply config/rbac.yaml of the operator's version")
+        })
+    }
+
     /// Notes of each Pod Identity association that the cluster has no agent for them.
     pub fn miss_pod_identity_agent(&mut self) {
         for (key, observation) in &mut self.aws {

@@ -52,20 +52,15 @@ impl ResourceKind {
         Self::all().find(|kind| kind.id() == id)
     }
 
-    /// Whether a resource of this kind may need one of the other kind, which goes after it, for as long as it is there. Where that
-    /// is not known it does.
+    /// Whether a resource of this kind needs one of the other kind, which goes after it, for as long as it is there.
     #[must_use]
     pub const fn rests_on(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Aws(AwsKind::RdsInstance), Self::Aws(other)) => matches!(
-                other,
-                AwsKind::RdsSubnetGroup | AwsKind::RdsParameterGroup | AwsKind::KmsKey
-            ),
-            (Self::Aws(AwsKind::CacheReplicationGroup), Self::Aws(other)) => matches!(
-                other,
-                AwsKind::CacheSubnetGroup | AwsKind::CacheParameterGroup | AwsKind::KmsKey
-            ),
-            _ => true,
+            (Self::Kubernetes(own), Self::Kubernetes(other)) => own.rests_on(other),
+            // Pods use all that there is. What leads to them needs them, and they hold up the rest.
+            (Self::Kubernetes(own), Self::Aws(_)) => matches!(own, KubernetesKind::Deployment),
+            (Self::Aws(own), Self::Aws(other)) => own.rests_on(other),
+            (Self::Aws(_), Self::Kubernetes(_)) => false,
         }
     }
 
@@ -144,6 +139,21 @@ impl<'de> Deserialize<'de> for ResourceKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_needed_goes_later() {
+        for kind in ResourceKind::all() {
+            for other in ResourceKind::all().filter(|other| kind.rests_on(*other)) {
+                assert!(
+                    kind.teardown_stage() <= other.teardown_stage()
+                        || kind == ResourceKind::Kubernetes(KubernetesKind::Deployment),
+                    "{} needs {}, which goes first",
+                    kind.id(),
+                    other.id()
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_kind_is_found_by_its_identifier() {

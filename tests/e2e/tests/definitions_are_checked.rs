@@ -1,6 +1,4 @@
 //! An operator with definitions that are missing or older than it is says so, does nothing, and goes on by itself once they are right.
-//!
-//! Rows R30, R31 of `docs/coverage.md`.
 
 use anyhow::{Context as _, Result, ensure};
 use shopkeeper_e2e::{OPERATOR_NAMESPACE, PATIENCE, Shop, Subject, equals, get, read_example};

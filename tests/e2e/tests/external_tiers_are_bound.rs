@@ -3,8 +3,6 @@
 //! Proves that a Secret which is not there, or lacks an entry, is named with its field and what to do, and waited for; that it takes
 //! hold by itself once it is there; that another password replaces the pods and reaches them, and is told nowhere; that a Secret
 //! which goes leaves the pods as they are; and that at the end nothing is left but what was there before.
-//!
-//! Rows R8, R29 of `docs/coverage.md`.
 
 use std::collections::BTreeSet;
 

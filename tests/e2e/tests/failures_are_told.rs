@@ -1,13 +1,12 @@
 //! What AWS gives up on is told with what AWS says of it and what to do, and goes on when that was done: a node group is made again
 //! once and not without end, also by another process; an update of one that EKS gives up on is not begun again at once; one that could not
-//! be deleted is deleted again later; a failed database with deletion protection holds up its own end, and no other.
-//!
-//! Rows R10 and R13 of `docs/coverage.md`.
+//! be deleted is deleted again later; a change that AWS accepts and does not show is told, and not made for ever; a failed database with
+//! deletion protection holds up its own end, and no other.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example};
-use shopkeeper_localenv::Outcome;
+use shopkeeper_localenv::{AwsFault, FaultKind, Outcome};
 
 const DATABASE: &str = "octank-shop-orders";
 
@@ -45,6 +44,7 @@ async fn failures_are_told() -> Result<()> {
     shop.apply(SHOP).await?;
     a_node_group_is_made_twice(&mut shop).await?;
     an_update_of_a_node_group_is_not_begun_without_end(&shop).await?;
+    a_change_that_is_put_back_is_told(&shop).await?;
     a_failed_database_holds_up_its_own_end(&shop).await?;
     a_node_group_that_stays_is_told_and_deleted_again(&shop).await?;
     shop.close().await
@@ -144,6 +144,39 @@ async fn an_update_of_a_node_group_is_not_begun_without_end(shop: &Shop) -> Resu
     edit(json!({"update": {"force": "Enabled"}})).await?;
     shop.until_ready(&catalog).await?;
     equals("updates that were begun", updates().await?, 2)
+}
+
+/// Whether somebody puts it back or AWS spells it in another way, the operator sees the same.
+async fn a_change_that_is_put_back_is_told(shop: &Shop) -> Result<()> {
+    let orders = Subject::new("OrderService", "shop", "orders");
+    shop.until_ready(&orders).await?;
+    let control = shop.environment.aws_control()?;
+    let put_back = AwsFault::new(FaultKind::PutBack, "sqs", "SetQueueAttributes");
+    control.add_fault(&put_back).await?;
+    let queue = json!([{"name": "fulfilment", "visibilityTimeoutSeconds": 90}]);
+    shop.merge(
+        &orders,
+        json!({"spec": {"notifications": {"queues": queue}}}),
+    )
+    .await?;
+    let message = shop
+        .until_condition(&orders, "Stalled", "True", "Failed")
+        .await?;
+    for part in [
+        "SQS queue octank-shop-orders-fulfilment",
+        "goes on showing visibilityTimeoutSeconds as 30",
+        "To do: ",
+        "CloudTrail",
+    ] {
+        ensure!(
+            message.contains(part),
+            "the message does not contain {part:?}: {message}"
+        );
+    }
+    // Whoever put it back stops.
+    control.clear_faults().await?;
+    shop.request_pass(&orders, "2026-11-24T12:00:00Z").await?;
+    shop.until_ready(&orders).await.map(drop)
 }
 
 async fn a_failed_database_holds_up_its_own_end(shop: &Shop) -> Result<()> {

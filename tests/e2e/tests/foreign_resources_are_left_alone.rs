@@ -4,8 +4,6 @@
 //! custom resource is Stalled with what to do, nothing is changed on the other's resource, and everything else goes on; that
 //! `adoption: Adopt` takes it over as far as the Platform lets it, and that deletion afterwards treats it as its own; and that what
 //! an earlier custom resource of the same name has left is taken up again without asking.
-//!
-//! Rows R3, R11, R13, R29 of `docs/coverage.md`.
 
 use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::types::{

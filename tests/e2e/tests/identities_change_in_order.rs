@@ -4,8 +4,6 @@
 //! Proves that a provider which IAM does not have is named with what to do, and that the service goes on once it is there; that the
 //! role trusts the ServiceAccount of the pods through it and nobody else; that a change of mode replaces the pods, and leaves neither an
 //! association, nor an annotation, nor a trust of before; and that nothing outlives the service.
-//!
-//! Rows R8, R29 of `docs/coverage.md`.
 
 use std::collections::BTreeSet;
 

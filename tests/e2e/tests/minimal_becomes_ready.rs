@@ -3,8 +3,6 @@
 //! Proves that the defaults alone make a shop that works and is safe: encrypted, backed up, protected, in two zones or three,
 //! and that a second pass over it writes nothing. The cluster and the network are others than in the other scenarios, so
 //! that nothing can hang on their names.
-//!
-//! Rows R8, R10, R11, R13, R19, R20, R21, R22, R29 of `docs/coverage.md`.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -5,8 +5,6 @@
 //! Pod Identity gives the role of their own custom resource; that the other takes the name up once it is free, and keeps it over a
 //! restart that writes nothing. For a frontend that is added to an older Storefront under the name of a service, that the
 //! service keeps its name, and that the Storefront's other frontend is left as it is.
-//!
-//! Rows R6, R8, R29 of `docs/coverage.md`.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};

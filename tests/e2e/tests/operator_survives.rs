@@ -3,8 +3,6 @@
 //! Proves that a SIGKILL in the middle of making a shop leaves nothing behind that is made twice or forgotten, that SIGTERM ends it
 //! in time with the Lease given back, that a second replica waits and then takes over, and that a restart of the API server
 //! is survived without a restart of the operator. And that no password was told on the way.
-//!
-//! Rows R8, R31 of `docs/coverage.md`.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;

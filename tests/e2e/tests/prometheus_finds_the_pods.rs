@@ -1,14 +1,13 @@
 //! Prometheus is told where the metrics of an application are, in the way that the cluster knows.
 //!
 //! Proves that pods have annotations; that a ServiceMonitor says the same when that kind comes, and no pod is replaced for it; that an edit
-//! of it replaces no pods where it is the only style; that what somebody else does to it is undone; and that it goes with the metrics, with
-//! another style and with its owner.
-//!
-//! Rows R8, R30 of `docs/coverage.md`.
+//! of it replaces no pods where it is the only style; that what somebody else does to it is undone; that it goes with the metrics, with
+//! another style and with its owner; and that an operator which may not list the kind says so, leaves it alone, and goes on with the rest.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
+use shopkeeper_localenv::Refusal;
 
 const NAMESPACE: &str = "scraped";
 
@@ -49,7 +48,7 @@ spec:
 
 #[tokio::test]
 async fn prometheus_finds_the_pods() -> Result<()> {
-    let shop = Shop::open("scraped").await?;
+    let mut shop = Shop::open("scraped").await?;
     shop.namespace(NAMESPACE).await?;
     shop.apply(&read_example("octank/platform.yaml")?).await?;
     let orders = Subject::new("OrderService", NAMESPACE, "orders");
@@ -65,6 +64,7 @@ async fn prometheus_finds_the_pods() -> Result<()> {
     drift_is_undone(&shop, &orders, &monitor).await?;
     shop.second_pass_is_silent(&orders).await?;
     styles_change(&shop, &orders, &monitor).await?;
+    a_kind_that_may_not_be_listed_stops_nothing_else(&mut shop, &orders, &monitor).await?;
 
     shop.delete(&orders).await?;
     shop.until_gone(&orders).await?;
@@ -283,5 +283,54 @@ async fn styles_change(shop: &Shop, orders: &Subject, monitor: &Subject) -> Resu
             is_monitored,
         )?;
     }
+    Ok(())
+}
+
+/// The rights are those of an operator that did not know the kind yet, and it starts anew.
+async fn a_kind_that_may_not_be_listed_stops_nothing_else(
+    shop: &mut Shop,
+    orders: &Subject,
+    monitor: &Subject,
+) -> Result<()> {
+    let uid = |found: Option<Value>| found.map(|found| found["metadata"]["uid"].clone());
+    let made = uid(shop.find(monitor).await?);
+    shop.stop_operator().await?;
+    let proxy = shop.environment.proxy_for_operator().await?;
+    proxy.refuse(Refusal::new("/servicemonitors", 403, 1000)?);
+    let kubeconfig = proxy.kubeconfig().display().to_string();
+    let operator = shop
+        .start_operator_with("unentitled", &[], &[("KUBECONFIG", &kubeconfig)])
+        .await?;
+    shop.operator = Some(operator);
+    shop.until("what may not be listed is named", PATIENCE, async || {
+        let found = shop.get(orders.kind, NAMESPACE, "orders").await?;
+        let conditions = found["status"]["conditions"].to_string();
+        ensure!(
+            conditions.contains("the operator may not list servicemonitors")
+                && conditions.contains("apply config/rbac.yaml"),
+            "{conditions}"
+        );
+        Ok(())
+    })
+    .await?;
+    let another = Subject::new("OrderService", NAMESPACE, "another");
+    let yaml = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "OrderService",
+        "metadata": {"name": "another", "namespace": NAMESPACE},
+        "spec": {
+            "workload": {"image": "registry.example/orders:1", "ports": [{"name": "http", "containerPort": 8080}]},
+            "nodes": {"type": "None"},
+        },
+    });
+    shop.apply(&yaml.to_string()).await?;
+    shop.until_ready(&another).await?;
+    shop.delete(&another).await?;
+    shop.until_gone(&another).await?;
+    equals("the ServiceMonitor", uid(shop.find(monitor).await?), made)?;
+    proxy.relent();
+    shop.until_ready(orders).await?;
+    // The proxy ends here.
+    shop.stop_operator().await?;
+    shop.operator = Some(shop.start_operator("entitled").await?);
     Ok(())
 }

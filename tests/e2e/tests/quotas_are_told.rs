@@ -1,7 +1,5 @@
 //! A reached quota of AWS is told with what to do, stops nobody else, and is recovered from: of databases when a person asks for it,
 //! after AWS refused; of node groups by itself as soon as there is room, before AWS refuses.
-//!
-//! Row R10 of `docs/coverage.md`.
 
 use anyhow::{Result, ensure};
 use serde_json::json;

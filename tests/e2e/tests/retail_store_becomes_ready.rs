@@ -3,8 +3,6 @@
 //!
 //! Proves that they get what they ask for by the names they ask by, and that a second pass over them writes nothing. That every
 //! field of the objects is the sample's, or why not, is shown by `operator/plan/tests/shop/retail_store`.
-//!
-//! Rows R8, R13, R19 of `docs/coverage.md`.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;

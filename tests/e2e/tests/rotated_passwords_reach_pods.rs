@@ -3,8 +3,6 @@
 //! Proves for the master password, which RDS rotates by itself, that its rotation is followed while RDS says that it goes on; and for the
 //! password of a cache's user, which people and rotation functions change in Secrets Manager, that the user takes it and the pods
 //! have it once it is read again, as after a restart. Pods read their environment once: each of them is replaced.
-//!
-//! Rows R12, R13, R29 of `docs/coverage.md`.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -5,8 +5,6 @@
 //! groups wait for a cluster that knows them and say so, take hold by replaced pods, and go again; that further ways to one service come
 //! beside its Service, are changed, set back and taken away one by one, and leave the Service of the pods alone; and that nothing is left
 //! at the end.
-//!
-//! Rows R8, R29 of `docs/coverage.md`.
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};

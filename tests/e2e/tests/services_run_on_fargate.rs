@@ -5,8 +5,6 @@
 //! disruption budget asks for; that a profile which somebody deletes is made anew, its pods too, and that tags are put back; that pods
 //! move from a node group to Fargate and back, the old place going last; that nothing outlives the service; and that a second pass
 //! writes nothing.
-//!
-//! Rows R9, R8, R29 of `docs/coverage.md`.
 
 use std::cell::Cell;
 

@@ -3,8 +3,6 @@
 //! Proves that a cluster which is not there, and a Pod Identity agent that somebody took away, are each told with the field or the
 //! add-on and with what to do; that nothing is made meanwhile, or taken away; and that both come right by themselves once they are
 //! there. And that a KMS key which is brought along is looked at likewise.
-//!
-//! Row R20 of `docs/coverage.md`.
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};

@@ -143,6 +143,35 @@ fn targets_in(folder: &Path) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
+    /// What is between backquotes in the last column of the tables of docs/coverage.md.
+    fn shown_by() -> Vec<String> {
+        let page = repository::root().unwrap().join("docs/coverage.md");
+        let page = fs::read_to_string(page).unwrap();
+        let columns = page
+            .lines()
+            .filter_map(|line| line.strip_suffix(" |")?.rsplit("| ").next());
+        let quoted = columns.flat_map(|column| column.split('`').skip(1).step_by(2));
+        quoted.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn coverage_names_every_scenario_and_nothing_that_is_not_there() {
+        let (shown, scenarios) = (shown_by(), scenarios().unwrap());
+        let is_unnamed = |name: &&String| !shown.contains(name);
+        let unnamed: Vec<_> = scenarios.iter().filter(is_unnamed).collect();
+        assert!(
+            unnamed.is_empty(),
+            "docs/coverage.md does not name {unnamed:?}"
+        );
+        let root = repository::root().unwrap();
+        let is_lost = |name: &&String| !scenarios.contains(name) && !root.join(name).exists();
+        let lost: Vec<_> = shown.iter().filter(is_lost).collect();
+        assert!(
+            lost.is_empty(),
+            "docs/coverage.md names {lost:?}, which is not there"
+        );
+    }
+
     #[test]
     fn a_scenario_in_a_folder_is_one_as_well() {
         let folder = tempfile::tempdir().unwrap();

@@ -111,7 +111,8 @@ pub struct ClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub security_group_id: Option<String>,
-    /// State of the add-on that gives pods their identity: `ACTIVE`, or `Missing`.
+    /// State of the add-on that gives pods their identity: `ACTIVE`, `Missing`, or `AutoModeNodes` where it is missing and the nodes of EKS
+    /// Auto Mode, which have it built in, are the only ones with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub pod_identity_agent: Option<String>,

@@ -3,7 +3,7 @@
 use aws_sdk_eks::types::AddonStatus;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shopkeeper_plan::{
-    facts::ClusterFacts,
+    facts::{ClusterFacts, PodIdentityAgent},
     failure::{Class, Failure},
 };
 
@@ -54,7 +54,7 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
             format!("DescribeCluster: the cluster {name} is {status} and has no endpoint yet"),
         ));
     };
-    // EKS Auto Mode runs the agent on its nodes by itself, and lists no add-on for it.
+    // EKS Auto Mode has the agent built into its own nodes, and lists no add-on for it. The nodes of node groups get nothing of it.
     let auto_mode = cluster
         .compute_config()
         .and_then(|compute| compute.enabled())
@@ -75,7 +75,11 @@ pub async fn cluster_facts(account: &Account, name: &str) -> Result<Option<Clust
             .map(str::to_owned),
         // That is IAM's to say.
         oidc_provider: None,
-        pod_identity_agent: agent || auto_mode,
+        pod_identity_agent: match (agent, auto_mode) {
+            (true, _) => PodIdentityAgent::AddOn,
+            (false, true) => PodIdentityAgent::AutoModeNodes,
+            (false, false) => PodIdentityAgent::Missing,
+        },
     }))
 }
 

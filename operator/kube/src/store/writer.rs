@@ -122,6 +122,17 @@ impl<K: Resource> StoreWriter<K> {
         changes
     }
 
+    /// The kind may not be listed. What was listed before that stays, as with any watch that fails.
+    pub(crate) fn refused(&self) {
+        self.readiness.send_if_modified(|readiness| {
+            let is_new = matches!(readiness, Readiness::Pending | Readiness::NotServed);
+            if is_new {
+                *readiness = Readiness::Refused;
+            }
+            is_new
+        });
+    }
+
     pub(crate) fn stopped(&self) {
         self.readiness.send_replace(Readiness::Stopped);
     }

@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
 };
 
@@ -277,63 +277,81 @@ async fn metadata_watches_work_alike() {
     assert!(store.get(&ObjectKey::namespaced("shop", "one")).is_some());
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_optional_kind_is_watched_once_it_is_served_and_emptied_when_it_is_not() {
-    let served = Arc::new(AtomicBool::new(false));
-    let (client, _) = client({
-        let served = Arc::clone(&served);
-        move |request| {
-            let served = served.load(Ordering::SeqCst);
-            match request.path.as_str() {
-                "/apis/monitoring.coreos.com/v1" if served => Some((
-                    200,
-                    json!({
-                        "kind": "APIResourceList", "groupVersion": "monitoring.coreos.com/v1", "resources": [
-                            {"name": "servicemonitors", "singularName": "servicemonitor", "namespaced": true, "kind": "ServiceMonitor", "verbs": ["list", "watch"]},
-                        ],
-                    }),
-                )),
-                "/apis/monitoring.coreos.com/v1/servicemonitors"
-                    if served && request.query.contains("watch=true") =>
-                {
-                    // The watch ends at once: the watcher asks again, and finds the kind gone in time.
-                    failure(410, "Expired")
-                }
-                "/apis/monitoring.coreos.com/v1/servicemonitors" if served => Some((
-                    200,
-                    json!({
-                        "kind": "ServiceMonitorList", "apiVersion": "monitoring.coreos.com/v1", "metadata": {"resourceVersion": "10"},
-                        "items": [{"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"namespace": "shop", "name": "one"}}],
-                    }),
-                )),
-                _ => no_such_path(),
-            }
+/// A cluster whose optional kind is listed with this status: 404 where it does not serve it, 403 where we may not list it.
+fn with_monitors(listed_with: &Arc<AtomicU16>) -> Client {
+    let listed_with = Arc::clone(listed_with);
+    let (client, _) = client(move |request| {
+        let status = listed_with.load(Ordering::SeqCst);
+        match (request.path.as_str(), status) {
+            (_, 404) => no_such_path(),
+            ("/apis/monitoring.coreos.com/v1", _) => Some((
+                200,
+                json!({
+                    "kind": "APIResourceList", "groupVersion": "monitoring.coreos.com/v1", "resources": [
+                        {"name": "servicemonitors", "singularName": "servicemonitor", "namespaced": true, "kind": "ServiceMonitor", "verbs": ["list", "watch"]},
+                    ],
+                }),
+            )),
+            (_, 403) => failure(403, "Forbidden"),
+            // The watch ends at once: the watcher asks again, and finds the kind gone in time.
+            _ if request.query.contains("watch=true") => failure(410, "Expired"),
+            _ => Some((
+                200,
+                json!({
+                    "kind": "ServiceMonitorList", "apiVersion": "monitoring.coreos.com/v1", "metadata": {"resourceVersion": "10"},
+                    "items": [{"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"namespace": "shop", "name": "one"}}],
+                }),
+            )),
         }
     });
+    client
+}
+
+fn monitors(client: Client, queue: &Queue<String>) -> Store<kube::core::DynamicObject> {
     let kind = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "ServiceMonitor");
     let resource = kube::core::ApiResource::from_gvk(&kind);
+    Watch::<kube::core::DynamicObject>::objects(Api::all_with(client.clone(), &resource), &resource)
+        .optional(client, kind)
+        .on_change(adding_to(queue, |change| {
+            let key = format!("{} deleted={}", change.key, change.is_deletion());
+            vec![(key, Lane::Edit)]
+        }))
+        .start(&metrics().1, CancellationToken::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_kind_is_watched_once_it_is_served_and_emptied_when_it_is_not() {
+    let status = Arc::new(AtomicU16::new(404));
     let queue = queue();
-    let store = Watch::<kube::core::DynamicObject>::objects(
-        Api::all_with(client.clone(), &resource),
-        &resource,
-    )
-    .optional(client, kind)
-    .on_change(adding_to(&queue, |change| {
-        let key = format!("{} deleted={}", change.key, change.is_deletion());
-        vec![(key, Lane::Edit)]
-    }))
-    .start(&metrics().1, CancellationToken::new());
+    let store = monitors(with_monitors(&status), &queue);
     assert_eq!(
         store.wait_until_ready().await,
         Readiness::NotServed,
         "settled although absent"
     );
 
-    served.store(true, Ordering::SeqCst);
+    status.store(200, Ordering::SeqCst);
     assert_eq!(queue.next().await.key, "shop/one deleted=false");
     assert_eq!((store.readiness(), store.len()), (Readiness::Ready, 1));
 
-    served.store(false, Ordering::SeqCst);
+    status.store(404, Ordering::SeqCst);
     assert_eq!(queue.next().await.key, "shop/one deleted=true");
     assert!(store.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_kind_that_may_not_be_listed_is_settled_and_watched_once_it_may() {
+    let status = Arc::new(AtomicU16::new(403));
+    let queue = queue();
+    let store = monitors(with_monitors(&status), &queue);
+    assert_eq!(store.wait_until_ready().await, Readiness::Refused);
+
+    status.store(200, Ordering::SeqCst);
+    assert_eq!(queue.next().await.key, "shop/one deleted=false");
+    assert_eq!(store.readiness(), Readiness::Ready);
+
+    // What it has known it keeps, as any watch that fails.
+    status.store(403, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!((store.readiness(), store.len()), (Readiness::Ready, 1));
 }

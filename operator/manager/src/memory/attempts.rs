@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     resource::ResourceKey,
 };
 
-use super::Memory;
+use super::{Attempt, Memory};
 
 impl Memory {
     /// Counts another wait in a row.
@@ -48,6 +48,23 @@ impl Memory {
             least = Some(least.map_or(*times, |least: u32| least.min(*times)));
         }
         least.unwrap_or(0)
+    }
+
+    /// How often in a row the same as this was tried before with its resource. Whoever asks for a pass after a refusal has mended
+    /// something: what was before that does not count.
+    pub fn tried_before(&self, uid: &str, attempt: &Attempt) -> u32 {
+        let all = self.lock();
+        let Some(remembered) = all.get(uid) else {
+            return 0;
+        };
+        let refusal = remembered.refusals.get(&attempt.key);
+        if refusal.is_some_and(|refusal| attempt.is_asked_for_after(refusal)) {
+            return 0;
+        }
+        match remembered.attempts.get(&attempt.key) {
+            Some((what, times)) if *what == attempt.what => times.saturating_add(1),
+            _ => 0,
+        }
     }
 
     /// Those of what AWS could not delete that are not to be deleted again yet: the first time after some seconds, so that it is told
@@ -93,7 +110,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use shopkeeper_plan::kubernetes::KubernetesKind;
+    use shopkeeper_plan::{failure::Failure, kubernetes::KubernetesKind};
 
     use super::*;
 
@@ -112,6 +129,25 @@ mod tests {
         // AWS works on it, and shows the old value afterwards.
         assert_eq!(repeated(&[("a", None)]), 0);
         assert_eq!(repeated(&[("a", Some("one"))]), 2);
+        let before = |what: &str| {
+            let attempt = Attempt {
+                key: key("a"),
+                what: what.to_owned(),
+                requested: None,
+            };
+            memory.tried_before("shop", &attempt)
+        };
+        assert_eq!((before("one"), before("other")), (3, 0));
+        let mut asked = Attempt {
+            key: key("a"),
+            what: "one".into(),
+            requested: Some("first".into()),
+        };
+        let refused = Failure::new(Class::Invalid, "is put back");
+        memory.was_tried("shop", asked.clone(), Some(&refused));
+        assert_eq!(memory.tried_before("shop", &asked), 3);
+        asked.requested = Some("again".into());
+        assert_eq!(memory.tried_before("shop", &asked), 0);
         // Something else is new, and what follows from it must not wait.
         assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 0);
         assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 1);

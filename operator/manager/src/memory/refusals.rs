@@ -21,6 +21,14 @@ pub struct Attempt {
     pub requested: Option<String>,
 }
 
+impl Attempt {
+    /// Whether somebody asked for it since it was refused. Who asked for a pass was answered by it: the next passes of nobody's asking are
+    /// no new request.
+    pub(super) fn is_asked_for_after(&self, refusal: &Refusal) -> bool {
+        self.requested.is_some() && self.requested != refusal.attempt.requested
+    }
+}
+
 /// A refusal.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -32,11 +40,9 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether an attempt is the one that was refused. Who asked for a pass was answered by it: the next passes of nobody's asking are no
-    /// new request.
+    /// Whether an attempt is the one that was refused.
     fn is_of(&self, attempt: &Attempt) -> bool {
-        self.attempt.what == attempt.what
-            && (attempt.requested.is_none() || attempt.requested == self.attempt.requested)
+        self.attempt.what == attempt.what && !attempt.is_asked_for_after(self)
     }
 
     /// How long it is too early to try again.

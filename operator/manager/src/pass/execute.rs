@@ -9,7 +9,7 @@ use shopkeeper_api::Managed;
 use shopkeeper_aws::{DeletionToken, calls::noting_writes};
 use shopkeeper_kube::apply::ObjectIdentity;
 use shopkeeper_plan::{
-    attempts::attempt_of,
+    attempts::{attempt_of, in_vain},
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
@@ -87,6 +87,9 @@ pub(super) async fn execute<K: Scoped>(
         if has_written || (changes_aws(step) && !untouched) {
             site.session.observer.forget(&step.key);
         }
+        // Taken once more all the same: whoever put it back may have stopped.
+        let result = result
+            .and_then(|()| in_vain(step, memory.tried_before(uid, &attempt)).map_or(Ok(()), Err));
         let label = result
             .as_ref()
             .map_or_else(|failure| failure.class.label(), |()| "ok");

@@ -27,6 +27,7 @@ use shopkeeper_plan::{
     allowed::Allowed,
     blueprint::Blueprint,
     budget, decisions,
+    facts::PodIdentityAgent,
     failure::{Class, Failure},
     inventory,
     last_seen::last_seen,
@@ -128,8 +129,8 @@ pub(crate) struct Site<'a> {
     pub adoptable: Allowed,
     /// What the account may have, where that is known.
     pub quotas: Option<Quotas>,
-    /// Whether Pod Identity associations give pods their credentials.
-    pub pod_identity_agent: bool,
+    /// Where pods find the agent through which Pod Identity associations give them credentials.
+    pub pod_identity_agent: PodIdentityAgent,
     /// Between two looks at AWS when nothing happens.
     pub interval: Duration,
     /// The blueprint for what was observed.

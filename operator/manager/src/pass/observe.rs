@@ -69,7 +69,11 @@ pub(super) async fn observe<K: Managed>(
     }
     observed.note_newer_versions(&draft);
     observed.missing_node_groups = missing_node_groups(subject, site, &draft, age).await;
-    if !site.pod_identity_agent {
+    let on_node_groups = draft.shared_node_groups().next().is_some()
+        || draft
+            .keys()
+            .any(|key| key.kind == ResourceKind::Aws(AwsKind::NodeGroup));
+    if !site.pod_identity_agent.serves(on_node_groups) {
         observed.miss_pod_identity_agent();
     }
     kubernetes(subject, &keys, inventory, &mut observed);
@@ -237,6 +241,7 @@ fn kubernetes<K: Managed>(
 ) {
     let world = subject.world;
     let uid = &subject.owner.uid;
+    observed.unlisted = world.stores.unlisted();
     for (kind, store) in &world.stores.children {
         let owned = store.indexed(OWNER_INDEX, uid);
         let mut names: BTreeSet<String> = owned.iter().map(|object| object.name_any()).collect();

@@ -22,7 +22,7 @@ use shopkeeper_plan::{
     allowed::Allowed,
     blueprint::Blueprint,
     build,
-    facts::SubnetFacts,
+    facts::{PodIdentityAgent, SubnetFacts},
     failure::{Class, Failure},
     names::OWNER_UID_TAG,
     observed::{Observation, Observed},
@@ -31,9 +31,7 @@ use shopkeeper_plan::{
     report,
     resolve::{
         ResolvedPlatform, owner_of,
-        platform::{
-            self, AGENT_MISSING, KeyNeed, PlatformLookups, cluster_arn, known_quotas, resolve,
-        },
+        platform::{self, KeyNeed, PlatformLookups, cluster_arn, known_quotas, resolve},
         policies,
     },
     resource::ResourceKey,
@@ -201,7 +199,7 @@ impl Subject<'_, Platform> {
             adoptable: Allowed::default(),
             quotas: None,
             // A Platform has no pods of its own.
-            pod_identity_agent: true,
+            pod_identity_agent: PodIdentityAgent::AddOn,
             interval: drift_interval(&policy),
             session,
             blueprint: &blueprint,
@@ -311,7 +309,7 @@ fn extension(resolved: &ResolvedPlatform) -> Value {
             "endpoint": resolved.cluster.endpoint,
             "oidcIssuer": resolved.cluster.oidc_issuer,
             "securityGroupId": resolved.cluster.security_group_id,
-            "podIdentityAgent": if resolved.cluster.pod_identity_agent { "ACTIVE" } else { AGENT_MISSING },
+            "podIdentityAgent": resolved.cluster.pod_identity_agent.as_str(),
         },
     });
     if let Some(provider) = resolved.cluster.oidc_provider {

@@ -307,6 +307,45 @@ registry! {
 }
 
 impl AwsKind {
+    /// Whether one of this kind needs one of the other for as long as it is there. A cache without its user group is open to whoever
+    /// reaches it; a database without its key cannot be read any more.
+    #[must_use]
+    pub const fn rests_on(self, other: Self) -> bool {
+        match self {
+            Self::NodeGroup | Self::FargateProfile | Self::PodIdentityAssociation => {
+                matches!(other, Self::IamRole)
+            }
+            Self::RdsInstance => matches!(
+                other,
+                Self::RdsSubnetGroup | Self::RdsParameterGroup | Self::KmsKey
+            ),
+            Self::CacheReplicationGroup => matches!(
+                other,
+                Self::CacheSubnetGroup
+                    | Self::CacheParameterGroup
+                    | Self::CacheUserGroup
+                    | Self::CacheUser
+                    | Self::SecretsManagerSecret
+                    | Self::KmsKey
+            ),
+            Self::CacheUserGroup => matches!(other, Self::CacheUser | Self::SecretsManagerSecret),
+            Self::CacheUser => matches!(other, Self::SecretsManagerSecret),
+            Self::ScalableTarget => matches!(other, Self::DynamoDbTable),
+            // Their dead letters are in queues.
+            Self::SnsSubscription => matches!(other, Self::SnsTopic | Self::SqsQueue),
+            Self::SnsTopic => matches!(other, Self::SqsQueue | Self::KmsKey),
+            Self::DynamoDbTable | Self::S3Bucket | Self::SqsQueue | Self::SecretsManagerSecret => {
+                matches!(other, Self::KmsKey)
+            }
+            Self::KmsKey
+            | Self::IamRole
+            | Self::CacheSubnetGroup
+            | Self::CacheParameterGroup
+            | Self::RdsSubnetGroup
+            | Self::RdsParameterGroup => false,
+        }
+    }
+
     /// Whether pods run on it. It holds nothing, is made again once where EKS gives up on it, and goes after the pods have left.
     #[must_use]
     pub const fn is_place(self) -> bool {

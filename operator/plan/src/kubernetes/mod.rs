@@ -103,6 +103,26 @@ kinds! {
 }
 
 impl KubernetesKind {
+    /// Whether one of this kind needs one of the other for as long as it is there.
+    #[must_use]
+    pub const fn rests_on(self, other: Self) -> bool {
+        match self {
+            // Pods without their network policy are open to anybody, and without their Secret they do not start.
+            Self::Deployment => true,
+            // Whoever comes by them would be answered with errors.
+            Self::Ingress | Self::HTTPRoute => matches!(other, Self::Deployment | Self::Service),
+            Self::HorizontalPodAutoscaler => matches!(other, Self::Deployment),
+            Self::ServiceMonitor
+            | Self::Service
+            | Self::PodDisruptionBudget
+            | Self::NetworkPolicy
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::SecurityGroupPolicy
+            | Self::ServiceAccount => false,
+        }
+    }
+
     /// Whether its definition belongs to somebody else, and may not be there.
     #[must_use]
     pub const fn is_optional(self) -> bool {

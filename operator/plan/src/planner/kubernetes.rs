@@ -27,6 +27,9 @@ impl Planner<'_> {
         let apply = || Operation::KubernetesApply {
             desired: Box::new(desired.clone()),
         };
+        if let Some(failure) = self.input.observed.unlisted(key) {
+            return self.refuse(key, Action::Wait, failure);
+        }
         let Some(found) = self.input.observed.kubernetes.get(key) else {
             let mut step = step(key, Action::Create, apply());
             step.blocked_by = self.unmet_at_creation(node);

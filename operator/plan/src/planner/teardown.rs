@@ -282,6 +282,14 @@ fn is_stuck(step: &Step) -> bool {
 
 /// The step that brings one resource nearer to its end; `None` where it is gone, or not ours to touch.
 fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Step> {
+    // What was never made need not be looked for.
+    if let Some(failure) = input.observed.unlisted(key) {
+        return input.inventory.contains_key(key).then(|| {
+            let mut step = step(key, Action::Wait, Operation::Wait);
+            step.blocked_by = vec![Blocker::Refused(failure)];
+            step
+        });
+    }
     match key.kind {
         ResourceKind::Kubernetes(_) => match input.observed.kubernetes.get(key) {
             Some(object) if !object.ours => None,

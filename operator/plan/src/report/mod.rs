@@ -6,6 +6,7 @@ use shopkeeper_api::status::{condition, reason};
 
 use crate::{
     blueprint::{Blueprint, Section},
+    facts::PodIdentityAgent,
     failure::{Class, Failure},
     kubernetes::{KubernetesKind, readiness},
     observed::{NO_AGENT, Observed, Present, Weight},
@@ -383,19 +384,27 @@ pub fn of_silence(failure: &Failure, drift: Option<&str>) -> Report {
 
 /// The condition of a Platform that says whether its cluster has the Pod Identity agent. It is Ready without: a shop may use IRSA.
 #[must_use]
-pub fn of_pod_identity_agent(installed: bool) -> ConditionDraft {
-    let (status, reason, message) = if installed {
-        (
+pub fn of_pod_identity_agent(agent: PodIdentityAgent) -> ConditionDraft {
+    let remedy = "add it (aws eks create-addon --addon-name eks-pod-identity-agent), or set identity.type of the workloads to IRSA";
+    let (status, reason, message) = match agent {
+        PodIdentityAgent::AddOn => (
             "True",
             reason::SUCCEEDED,
             "the cluster has the agent".to_owned(),
-        )
-    } else {
-        let message = format!(
-            "{NO_AGENT}: pods get no credentials through Pod Identity. To do: add it (aws eks create-addon --addon-name \
-             eks-pod-identity-agent), or set identity.type of the workloads to IRSA"
-        );
-        ("False", reason::AGENT_MISSING, message)
+        ),
+        PodIdentityAgent::AutoModeNodes => (
+            "False",
+            reason::AGENT_MISSING,
+            format!(
+                "{NO_AGENT}: pods get no credentials through Pod Identity on node groups, only on the nodes of EKS Auto Mode, which have \
+                 the agent built in. To do: {remedy}, or set nodes.type of the workloads to None"
+            ),
+        ),
+        PodIdentityAgent::Missing => (
+            "False",
+            reason::AGENT_MISSING,
+            format!("{NO_AGENT}: pods get no credentials through Pod Identity. To do: {remedy}"),
+        ),
     };
     ConditionDraft {
         r#type: condition::POD_IDENTITY_READY,

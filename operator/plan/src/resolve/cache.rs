@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::{
         allowed::Allowed,
-        facts::{PlatformFacts, VpcFacts},
+        facts::{PlatformFacts, PodIdentityAgent, VpcFacts},
         names::Owner,
         resolve::References,
     };
@@ -214,7 +214,7 @@ mod tests {
             generation: 1,
         };
         let platform = PlatformFacts {
-            pod_identity_agent: true,
+            pod_identity_agent: PodIdentityAgent::AddOn,
             allowed_roles: Allowed::default(),
             adoptable: Allowed::default(),
             name: "octank".into(),

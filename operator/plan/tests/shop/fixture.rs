@@ -13,7 +13,10 @@ use shopkeeper_plan::{
     allowed::Allowed,
     blueprint::Blueprint,
     build,
-    facts::{ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts},
+    facts::{
+        ClusterArn, ClusterFacts, OidcProvider, PlatformFacts, PodIdentityAgent, SubnetFacts,
+        VpcFacts,
+    },
     failure::Failure,
     names::Owner,
     observed::Observed,
@@ -74,7 +77,7 @@ pub fn lookups(cluster: &str) -> PlatformLookups {
             security_group_id: Some("sg-cluster".into()),
             oidc_issuer: Some("https://oidc.eks.eu-west-1.amazonaws.com/id/ABC".into()),
             oidc_provider: Some(OidcProvider::Active),
-            pod_identity_agent: true,
+            pod_identity_agent: PodIdentityAgent::AddOn,
         }),
         vpcs: vec![VpcFacts {
             id: "vpc-1".into(),
@@ -92,7 +95,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
     let declared: Platform = typed(&read(shop, "platform"));
     let found = lookups(&declared.spec.cluster.name);
     PlatformFacts {
-        pod_identity_agent: true,
+        pod_identity_agent: PodIdentityAgent::AddOn,
         allowed_roles: Allowed::default(),
         adoptable: Allowed::default(),
         name: declared.metadata.name.clone().unwrap(),

@@ -45,6 +45,7 @@ mod retail_store;
 mod scaling;
 mod subscriptions;
 mod teardown;
+mod unlisted;
 mod versions;
 mod workload;
 mod world;

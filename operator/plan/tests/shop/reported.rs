@@ -4,6 +4,7 @@ use serde_json::json;
 use shopkeeper_api::status::InventoryItem;
 use shopkeeper_plan::{
     aws::{AwsKind, AwsResource},
+    facts::PodIdentityAgent,
     failure::{Class, Failure},
     names::{OWNER_TAG, OWNER_UID_TAG},
     observed::{Lifecycle, Note},
@@ -320,9 +321,19 @@ fn of_a_cluster_without_the_pod_identity_agent() {
             && line.contains("eks-pod-identity-agent"),
         "{told:#?}"
     );
-    let agent = report::of_pod_identity_agent(false);
+    let agent = report::of_pod_identity_agent(PodIdentityAgent::Missing);
     assert_eq!((agent.status, agent.reason), ("False", "AgentMissing"));
     assert!(agent.message.contains("To do: "), "{agent:?}");
+}
+
+#[test]
+fn of_a_cluster_in_auto_mode_without_the_pod_identity_agent() {
+    let agent = PodIdentityAgent::AutoModeNodes;
+    assert!(agent.serves(false) && !agent.serves(true));
+    assert_eq!(PodIdentityAgent::from_status(Some(agent.as_str())), agent);
+    let told = report::of_pod_identity_agent(agent);
+    assert_eq!((told.status, told.reason), ("False", "AgentMissing"));
+    assert!(told.message.contains("on node groups"), "{told:?}");
 }
 
 #[test]

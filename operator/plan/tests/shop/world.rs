@@ -11,7 +11,7 @@ use shopkeeper_plan::{
     decisions,
     failure::Failure,
     inventory,
-    kubernetes::KubernetesObject,
+    kubernetes::{KubernetesKind, KubernetesObject},
     last_seen::LastSeen,
     observed::{
         Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject,
@@ -73,6 +73,8 @@ pub struct World {
     applied: BTreeMap<ResourceKey, KubernetesObject>,
     /// What cannot be observed now.
     pub unknown: BTreeMap<ResourceKey, Failure>,
+    /// Kinds that may not be listed.
+    pub unlisted: BTreeSet<KubernetesKind>,
     /// What was as desired a moment ago, of what cannot be observed now.
     pub lately: BTreeMap<ResourceKey, LastSeen>,
     /// What the account may have, and the node groups of others.
@@ -143,6 +145,7 @@ impl World {
             kubernetes: BTreeMap::new(),
             applied: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             lately: BTreeMap::new(),
             quotas: QuotaUse {
                 fargate_profiles: None,
@@ -184,10 +187,20 @@ impl World {
         (self.wanted.blueprint)(&Observed::default())
     }
 
+    fn is_unlisted(&self, key: &ResourceKey) -> bool {
+        matches!(key.kind, ResourceKind::Kubernetes(kind) if self.unlisted.contains(&kind))
+    }
+
     pub fn observe(&self) -> Observed {
         let draft = self.draft();
         let mut observed = Observed {
-            kubernetes: self.kubernetes.clone(),
+            kubernetes: self
+                .kubernetes
+                .iter()
+                .filter(|(key, _)| !self.is_unlisted(key))
+                .map(|(key, object)| (key.clone(), object.clone()))
+                .collect(),
+            unlisted: self.unlisted.clone(),
             secrets: draft
                 .secrets()
                 .filter_map(|name| {

@@ -1,7 +1,5 @@
 //! A specification that cannot be right is refused by the API server with the field's name, and what only AWS can refuse
 //! becomes Stalled with AWS's code, while everything else goes on.
-//!
-//! Rows R8, R10, R11, R12, R13, R18, R19, R20, R21, R29, R31 of `docs/coverage.md`.
 
 mod admission;
 

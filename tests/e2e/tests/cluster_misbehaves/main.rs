@@ -6,8 +6,6 @@
 //! whose times come from a wrong clock is neither respected for ever nor taken from who renews it.
 //!
 //! A restart of the API server is in `operator_survives`, definitions that are missing at the start are in `definitions_are_checked`.
-//!
-//! Rows R8, R31 of `docs/coverage.md`.
 
 mod connection;
 mod elections;

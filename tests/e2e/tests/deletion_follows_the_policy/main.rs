@@ -5,8 +5,6 @@
 //! Platform waits for those that run on it, and its key goes by the policy; that a part that is taken out of a specification goes by the
 //! policy, too, after approval, and that its last backup is one of that time; and that nothing which pods use goes before the last of
 //! them has ended.
-//!
-//! Rows R3, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
 mod catalog;
 mod orders;

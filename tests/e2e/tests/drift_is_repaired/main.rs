@@ -3,8 +3,6 @@
 //! Proves for AWS and for the cluster that a change made outside is repaired at the next look, field by field; and that under
 //! `drift: Report` it is told of in the condition Ready with the reason Drifted, and nothing is written. What held data and is gone
 //! is not made anew before a person has approved that, and under `Report` not at all.
-//!
-//! Rows R3, R4, R10, R11, R12, R13, R18, R22, R29 of `docs/coverage.md`.
 
 mod catalog;
 mod lost;

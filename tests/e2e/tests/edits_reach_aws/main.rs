@@ -5,8 +5,6 @@
 //! fields which EKS cannot change bring a new node group, to which the pods move before the old one goes. What people approve is
 //! what they were shown, and what changes after that is told. What the API server
 //! stores in another form than it was sent is no drift.
-//!
-//! Rows R3, R4, R6, R8, R10, R11, R12, R13, R18 of `docs/coverage.md`.
 
 mod approvals;
 mod catalog;

@@ -4,8 +4,6 @@
 //! is edited and seen in what AWS describes, once the custom resource says of the edited generation that it is Ready and after
 //! approval where it needs one; or it is immutable, and the API server refuses the edit; or another test is named that shows it. In the end
 //! all edits are taken back, and AWS is as it was but for what it cannot take back.
-//!
-//! Rows R3, R4, R10, R11, R12, R13, R18, R22 of `docs/coverage.md`.
 
 mod cache;
 mod media;

@@ -3,8 +3,6 @@
 //! Proves that one apply is enough, that `kubectl wait --for=condition=Ready` is right the first time, that what stands then
 //! has the right fields in AWS and in Kubernetes, that the database's password is in its Secret and nowhere else, and that a
 //! second pass over the unchanged shop writes nothing.
-//!
-//! Rows R3, R4, R6, R7, R8, R10, R11, R12, R13, R18, R19, R20, R21, R22, R29, R31 of `docs/coverage.md`.
 
 mod data;
 mod edge;

@@ -4,8 +4,6 @@
 //! field of the definition is left out; that what somebody else changes or deletes is set back, or only told of under
 //! `drift: Report`; that a change reaches those who name what has changed; and that a deletion takes away traffic, then pods, then
 //! nodes, each after the one before is gone.
-//!
-//! Rows R6, R7, R19 of `docs/coverage.md`.
 
 mod deletion;
 mod drift;

@@ -204,6 +204,18 @@ class TestFaults:
         lost = next(each for each in double.calls() if each["operation"] == "CreateQueue")
         assert (lost["status"], lost["fault"]) == (None, "lost_response")
 
+    def test_what_a_call_did_is_put_back(self, double: Any) -> None:
+        sqs = double.client("sqs")
+        url = sqs.create_queue(QueueName="orders")["QueueUrl"]
+        double.fault(kind="put_back", service="sqs", operation="SetQueueAttributes", count=1)
+
+        def delay() -> str:
+            return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["DelaySeconds"])["Attributes"]["DelaySeconds"]
+
+        for shown in ("0", "5"):
+            sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "5"})
+            assert delay() == shown
+
     def test_a_timeout_takes_no_effect(self, double: Any) -> None:
         double.fault(kind="timeout", service="sqs", operation="CreateQueue", count=1)
         with pytest.raises(ReadTimeoutError):

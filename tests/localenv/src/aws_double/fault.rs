@@ -34,6 +34,8 @@ pub enum FaultKind {
     ExpiredCredentials,
     /// Refused as a reached quota, with the code of this operation.
     Quota,
+    /// The call is answered as ever, and what it did is put back at once.
+    PutBack,
     /// Reads are answered as before a write; see [`AwsFault::stale`].
     Stale,
     /// The call waits until it is released; see [`super::AwsControl::hold_write`].

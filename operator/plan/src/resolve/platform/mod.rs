@@ -11,15 +11,13 @@ use crate::{
     allowed::Allowed,
     aws::KmsKey,
     facts::{
-        ClusterArn, ClusterFacts, KeyFacts, OidcProvider, PlatformFacts, SubnetFacts, VpcFacts,
+        ClusterArn, ClusterFacts, KeyFacts, OidcProvider, PlatformFacts, PodIdentityAgent,
+        SubnetFacts, VpcFacts,
     },
     failure::{Class, Failure},
     names::Owner,
     quota::{FARGATE_PROFILES_PER_CLUSTER, Quotas},
 };
-
-/// What `status.cluster.podIdentityAgent` says of a cluster without the agent.
-pub const AGENT_MISSING: &str = "Missing";
 
 /// What was looked up in AWS for a Platform.
 #[derive(Clone, Debug, Default)]
@@ -283,7 +281,7 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
         } else {
             declared
         },
-        pod_identity_agent: cluster.pod_identity_agent.as_deref() != Some(AGENT_MISSING),
+        pod_identity_agent: PodIdentityAgent::from_status(cluster.pod_identity_agent.as_deref()),
         allowed_roles: Allowed::of(
             platform
                 .spec

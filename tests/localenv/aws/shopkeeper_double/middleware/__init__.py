@@ -29,7 +29,7 @@ from .errors import (
 )
 from .faults import Faults, Rule
 from .record import CallRecord
-from .stale import Staleness
+from .stale import Staleness, put_back
 from .throttle import Throttle
 
 #: Calls that may wait inside moto (long polling), so they do not take turns.
@@ -123,6 +123,8 @@ class Middleware:
                     rule, response = None, self._perform_by_moto(call, environ)
                 else:
                     response = self.stale.answer(window, lambda: self._perform_by_moto(call, environ))
+            elif rule is not None and rule.kind == "put_back":
+                response = put_back(call, lambda: self._perform_by_moto(call, environ))
             else:
                 stale = self.faults.stale() if call.is_write else []
                 windows = self.stale.before_write(call, stale) if stale else []

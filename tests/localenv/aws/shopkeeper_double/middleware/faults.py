@@ -24,6 +24,7 @@ KINDS = (
     "lost_response",  # the call takes effect, then the connection is reset
     "truncated",  # the call takes effect, and the connection is closed half way through the answer
     "truncated_body",  # the call takes effect, and the answer is half of its document in valid HTTP
+    "put_back",  # the call is answered as ever, and what it did is put back at once
     "stale",  # reads are answered as before a write: see stale.py
     "access_denied",  # refused as IAM refuses
     "expired_credentials",  # refused as a session whose credentials have expired
