@@ -79,6 +79,19 @@ pub struct Probe {
     pub termination_grace_period_seconds: Option<i64>,
 }
 
+impl Probe {
+    /// The port that it asks at, where that is named.
+    #[must_use]
+    pub fn port_name(&self) -> Option<&str> {
+        let http = self.http_get.as_ref().and_then(|http| http.port.as_ref());
+        let tcp = self.tcp_socket.as_ref().and_then(|tcp| tcp.port.as_ref());
+        match http.or(tcp)? {
+            IntOrString::String(name) => Some(name),
+            IntOrString::Int(_) => None,
+        }
+    }
+}
+
 /// An HTTP probe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,13 +1,15 @@
 //! What a pass tries. One that tries just what the one before tried got nowhere by it: AWS accepts a change and keeps the old
 //! value, or accepts a deletion and goes on showing the resource, SQS for up to a minute. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
 
 use crate::{
     aws::AwsKind,
     failure::{Class, Failure},
     observed::Observed,
-    plan::{FieldChange, Operation, Plan, Step},
+    plan::{Action, FieldChange, Operation, Plan, Step},
     resource::{ResourceKey, ResourceKind},
     sensitive::fingerprint,
 };
@@ -21,19 +23,25 @@ pub fn attempts(plan: &Plan, observed: &Observed) -> BTreeMap<ResourceKey, Optio
     for step in &plan.steps {
         let attempt = attempts.entry(step.key.clone()).or_default();
         if step.is_free() && !is_one_of_many(step, observed) {
-            *attempt = Some(attempt_of(step));
+            *attempt = Some(attempt_of(step, observed));
         }
     }
     attempts
 }
 
-/// What a step tries: a fingerprint of the operation, of what is desired, and of each field that differs with its values.
+/// What a step tries: a fingerprint of the operation, of what is desired, and of each field that differs with its values. Those of a plan are
+/// shortened for people: of an index that is added to many only the whole value tells that it is another one than the last.
 #[must_use]
-pub fn attempt_of(step: &Step) -> String {
+pub fn attempt_of(step: &Step, observed: &Observed) -> String {
     let (operation, desired) = match &step.operation {
         Operation::AwsCreate { desired } => ("create", desired.intent()),
         Operation::AwsUpdate { desired, fields } => {
-            ("update", format!("{}\n{fields:?}", desired.intent()))
+            let found = observed
+                .present(&step.key)
+                .map_or(Value::Null, |present| present.resource.to_value());
+            let found: Vec<&Value> = fields.iter().map(|field| &found[field]).collect();
+            let update = format!("{}\n{fields:?}\n{found:?}", desired.intent());
+            ("update", update)
         }
         Operation::AwsAdopt { desired } => ("adopt", desired.intent()),
         Operation::AwsDelete { mode } => ("delete", format!("{mode:?}")),
@@ -57,15 +65,25 @@ pub fn attempt_of(step: &Step) -> String {
     fingerprint(format!("{operation}\n{desired}\n{changes:?}").as_bytes())
 }
 
-/// How often in a row AWS accepts the same change, before it is told that it is in vain. With the waits of a transient failure in between
-/// these tries take half a minute at least: SQS and IAM may show for some seconds what was there before a change.
-const ACCEPTED_IN_VAIN: u32 = 7;
+/// How often in a row AWS accepts the same change, at least, before it is told that it is in vain.
+const ACCEPTED_IN_VAIN: u32 = 4;
 
-/// What a change that AWS accepted tells a person, where the same one was accepted `times` in a row before, and AWS goes on showing what was
-/// there: somebody puts it back at once, or AWS keeps the value in another spelling.
+/// For how long AWS may show what was there before a change that it accepted: SQS says so of the attributes of queues.
+const CHANGES_SHOW_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a change that was accepted tells a person, where the same one was accepted `times` in a row before, within the time `lasted`, and what was
+/// there is still shown: somebody puts it back at once, or AWS or the API server keeps the value in another spelling.
 #[must_use]
-pub fn in_vain(step: &Step, times: u32) -> Option<Failure> {
-    if !matches!(step.operation, Operation::AwsUpdate { .. }) || times < ACCEPTED_IN_VAIN {
+pub fn in_vain(step: &Step, times: u32, lasted: Duration) -> Option<Failure> {
+    let (who, whose_words) = match step.operation {
+        Operation::AwsUpdate { .. } => ("AWS", "see in CloudTrail who puts it back"),
+        Operation::KubernetesApply { .. } if step.action == Action::Update => (
+            "the API server",
+            "see in metadata.managedFields who puts it back",
+        ),
+        _ => return None,
+    };
+    if times < ACCEPTED_IN_VAIN || lasted <= CHANGES_SHOW_WITHIN {
         return None;
     }
     let shown: Vec<String> = step
@@ -74,11 +92,15 @@ pub fn in_vain(step: &Step, times: u32) -> Option<Failure> {
         .map(|change| format!("{} as {}", change.field, change.from))
         .collect();
     let message = format!(
-        "AWS accepts the change each time, and goes on showing {}",
+        "{who} accepts the change each time, and goes on showing {}",
         shown.join(", ")
     );
-    let remedy = "see in CloudTrail who puts it back, and stop that; where it is AWS that writes the value in another way, write it so \
-                  in the specification; or set policy.drift to Report";
+    let mut remedy = format!(
+        "{whose_words}, and stop that; where the value is only written in another way, write it so in the specification"
+    );
+    if step.is_repair {
+        remedy.push_str("; or set policy.drift to Report");
+    }
     Some(Failure::new(Class::Invalid, message).with_remedy(remedy))
 }
 
@@ -102,7 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         aws::{SqsQueue, Tags},
-        plan::{Action, DeleteMode, Effect},
+        plan::{DeleteMode, Effect},
         planner::step,
     };
 
@@ -133,13 +155,20 @@ mod tests {
             to: "5".into(),
             effect: Effect::None,
         });
-        assert_eq!(in_vain(&change, ACCEPTED_IN_VAIN - 1), None);
-        let failure = in_vain(&change, ACCEPTED_IN_VAIN).unwrap();
+        let long = CHANGES_SHOW_WITHIN + Duration::from_secs(1);
+        assert_eq!(in_vain(&change, ACCEPTED_IN_VAIN - 1, long), None);
+        let soon = CHANGES_SHOW_WITHIN;
+        assert_eq!(in_vain(&change, ACCEPTED_IN_VAIN, soon), None);
+        let failure = in_vain(&change, ACCEPTED_IN_VAIN, long).unwrap();
         assert_eq!(failure.class, Class::Invalid);
         assert!(failure.message.ends_with("showing delaySeconds as 0"));
+        assert!(!failure.remedy.contains("policy.drift"));
+        change.is_repair = true;
+        let failure = in_vain(&change, ACCEPTED_IN_VAIN, long).unwrap();
+        assert!(failure.remedy.contains("policy.drift"));
         // A deletion that AWS goes on showing has ways of its own.
         let mode = DeleteMode::Everything;
         let deletion = step(&key, Action::Delete, Operation::AwsDelete { mode });
-        assert_eq!(in_vain(&deletion, ACCEPTED_IN_VAIN), None);
+        assert_eq!(in_vain(&deletion, ACCEPTED_IN_VAIN, long), None);
     }
 }

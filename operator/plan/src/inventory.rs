@@ -7,6 +7,7 @@ use shopkeeper_api::status::{InventoryItem, Status};
 use crate::{
     aws::{AwsKind, sns_subscription::shortened_name},
     blueprint::Blueprint,
+    failure::{Class, Failure},
     observed::{Observation, Observed},
     plan::{Action, Blocker, Operation, Plan, Step},
     planner::{Inventory, InventoryEntry, Remade, is_remade},
@@ -40,7 +41,30 @@ pub fn from_status(status: &Status) -> Inventory {
         .collect()
 }
 
-/// The inventory for a status that had `before`.
+/// Items of a kind that this version does not know: a later one made them, and was rolled back.
+fn of_unknown_kinds(items: &[InventoryItem]) -> impl Iterator<Item = &InventoryItem> {
+    let is_unknown = |item: &&InventoryItem| ResourceKind::from_id(&item.kind).is_none();
+    items.iter().filter(is_unknown)
+}
+
+/// Why a custom resource may not end: nobody would take down what a later version made.
+#[must_use]
+pub fn made_by_a_newer_version(status: &Status) -> Option<Failure> {
+    let names =
+        of_unknown_kinds(&status.inventory).map(|item| format!("{} {}", item.kind, item.name));
+    let names: Vec<String> = names.take(3).collect();
+    (!names.is_empty()).then(|| {
+        Failure::new(
+            Class::Invalid,
+            format!("{}: made by a later version of the operator", names.join(", ")),
+        )
+        .with_remedy(
+            "run that version again until this is gone; or delete it in AWS and take it out of status.inventory",
+        )
+    })
+}
+
+/// The inventory for a status that had `before`. What that has of kinds that this version does not know stays as it was.
 #[must_use]
 pub fn to_status(
     inventory: &Inventory,
@@ -79,6 +103,7 @@ pub fn to_status(
                 remade_for: entry.remade_for.as_ref().map(Remade::to_string),
             }
         })
+        .chain(of_unknown_kinds(before).cloned())
         .collect()
 }
 
@@ -188,7 +213,7 @@ pub fn after(
     let mut next = Inventory::new();
     for (key, entry) in intended {
         let step = plan.steps.iter().find(|step| step.key == *key);
-        let wanted = blueprint.get(key).is_some();
+        let wanted = !deleting && blueprint.get(key).is_some();
         let is_gone = match key.kind {
             ResourceKind::Aws(_) => gone.contains(key),
             // Its pods may outlive it, and are found by it.

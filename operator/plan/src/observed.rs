@@ -325,6 +325,8 @@ pub struct Observed {
     pub quotas: QuotaUse,
     /// What AWS could not delete, and is not asked to delete again yet.
     pub not_yet: BTreeSet<ResourceKey>,
+    /// What AWS refused to delete for a reason that a person has to mend.
+    pub refused_deletions: BTreeSet<ResourceKey>,
     /// What was as desired a moment ago and AWS does not tell of just now: it counts as it was then. Nothing is written on the strength
     /// of that.
     pub lately: BTreeMap<ResourceKey, LastSeen>,

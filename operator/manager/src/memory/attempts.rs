@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use shopkeeper_plan::{
@@ -12,6 +12,17 @@ use shopkeeper_plan::{
 };
 
 use super::{Attempt, Memory};
+
+/// What was tried last with a resource.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// The attempt, as [`attempts`](shopkeeper_plan::attempts::attempts) tells it.
+    what: String,
+    /// When it was tried first.
+    since: Instant,
+    /// How often in a row it was tried since.
+    times: u32,
+}
 
 impl Memory {
     /// Counts another wait in a row.
@@ -39,31 +50,39 @@ impl Memory {
         for (key, attempt) in tried {
             // It waits for something: what was tried before may be tried again afterwards.
             let Some(attempt) = attempt else { continue };
-            let (last, times) = attempts.entry(key).or_default();
-            if *last == attempt {
-                *times = times.saturating_add(1);
-            } else {
-                (*last, *times) = (attempt, 0);
-            }
-            least = Some(least.map_or(*times, |least: u32| least.min(*times)));
+            let tried = match attempts.remove(&key) {
+                Some(tried) if tried.what == attempt => Tried {
+                    times: tried.times.saturating_add(1),
+                    ..tried
+                },
+                _ => Tried {
+                    what: attempt,
+                    since: Instant::now(),
+                    times: 0,
+                },
+            };
+            least = Some(least.map_or(tried.times, |least: u32| least.min(tried.times)));
+            attempts.insert(key, tried);
         }
         least.unwrap_or(0)
     }
 
-    /// How often in a row the same as this was tried before with its resource. Whoever asks for a pass after a refusal has mended
-    /// something: what was before that does not count.
-    pub fn tried_before(&self, uid: &str, attempt: &Attempt) -> u32 {
+    /// How often in a row the same as this was tried before with its resource, and for how long. Whoever asks for a pass after a refusal
+    /// has mended something: what was before that does not count.
+    pub fn tried_before(&self, uid: &str, attempt: &Attempt) -> (u32, Duration) {
         let all = self.lock();
         let Some(remembered) = all.get(uid) else {
-            return 0;
+            return Default::default();
         };
         let refusal = remembered.refusals.get(&attempt.key);
         if refusal.is_some_and(|refusal| attempt.is_asked_for_after(refusal)) {
-            return 0;
+            return Default::default();
         }
         match remembered.attempts.get(&attempt.key) {
-            Some((what, times)) if *what == attempt.what => times.saturating_add(1),
-            _ => 0,
+            Some(tried) if tried.what == attempt.what => {
+                (tried.times.saturating_add(1), tried.since.elapsed())
+            }
+            _ => Default::default(),
         }
     }
 
@@ -134,20 +153,22 @@ mod tests {
                 key: key("a"),
                 what: what.to_owned(),
                 requested: None,
+                deletes: false,
             };
-            memory.tried_before("shop", &attempt)
+            memory.tried_before("shop", &attempt).0
         };
         assert_eq!((before("one"), before("other")), (3, 0));
         let mut asked = Attempt {
             key: key("a"),
             what: "one".into(),
             requested: Some("first".into()),
+            deletes: false,
         };
         let refused = Failure::new(Class::Invalid, "is put back");
         memory.was_tried("shop", asked.clone(), Some(&refused));
-        assert_eq!(memory.tried_before("shop", &asked), 3);
+        assert_eq!(memory.tried_before("shop", &asked).0, 3);
         asked.requested = Some("again".into());
-        assert_eq!(memory.tried_before("shop", &asked), 0);
+        assert_eq!(memory.tried_before("shop", &asked).0, 0);
         // Something else is new, and what follows from it must not wait.
         assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 0);
         assert_eq!(repeated(&[("a", Some("one")), ("b", Some("one"))]), 1);

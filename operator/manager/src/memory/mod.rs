@@ -23,7 +23,7 @@ mod searches;
 mod silence;
 
 use objects::Written;
-pub use refusals::Attempt;
+pub use refusals::{Attempt, is_remembered};
 pub use searches::Search;
 pub use silence::CONFIRMATION;
 
@@ -66,8 +66,8 @@ struct Remembered {
     refusals: HashMap<ResourceKey, refusals::Refusal>,
     /// What was searched for that no inventory has.
     searches: searches::Searches,
-    /// What was tried last with each resource that is not at rest, and how often in a row it was the same.
-    attempts: HashMap<ResourceKey, (String, u32)>,
+    /// What was tried last with each resource that is not at rest.
+    attempts: HashMap<ResourceKey, attempts::Tried>,
 }
 
 /// Memory by the uid of the custom resource.

@@ -1,10 +1,13 @@
 //! Steps that were refused for a reason that waiting does not mend, and when each is tried again. A custom resource has other things that
 //! bring its passes back within seconds, such as a Deployment whose pods wait for just that; AWS is not told the same each time.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use shopkeeper_plan::{
-    failure::{Failure, retry_after},
+    failure::{Class, Failure, retry_after},
     resource::ResourceKey,
 };
 
@@ -19,6 +22,8 @@ pub struct Attempt {
     pub what: String,
     /// The request that the pass answers: whoever asks for one has mended something, and is not kept waiting.
     pub requested: Option<String>,
+    /// Whether the resource is to be deleted.
+    pub deletes: bool,
 }
 
 impl Attempt {
@@ -27,6 +32,13 @@ impl Attempt {
     pub(super) fn is_asked_for_after(&self, refusal: &Refusal) -> bool {
         self.requested.is_some() && self.requested != refusal.attempt.requested
     }
+}
+
+/// Whether a step that failed so is not taken with every pass: a person has to act first, or the API asked for fewer calls. What the budget
+/// held back was not sent at all.
+pub fn is_remembered(failure: &Failure) -> bool {
+    let is_throttled = failure.class == Class::Throttled && !failure.is_budget_spent();
+    failure.class.needs_a_person() || is_throttled
 }
 
 /// A refusal.
@@ -47,7 +59,9 @@ impl Refusal {
 
     /// How long it is too early to try again.
     fn rest(&self, seed: u64) -> Duration {
-        retry_after(self.failure.class, self.times, seed).saturating_sub(self.since.elapsed())
+        let wait = retry_after(self.failure.class, self.times, seed);
+        wait.max(self.failure.retry_after.unwrap_or_default())
+            .saturating_sub(self.since.elapsed())
     }
 }
 
@@ -69,12 +83,21 @@ impl Memory {
         rests.filter(|rest| !rest.is_zero()).min()
     }
 
+    /// Deletions that were refused for a reason that a person has to mend: they hold up only what they need.
+    pub fn refused_deletions(&self, uid: &str) -> BTreeSet<ResourceKey> {
+        let all = self.lock();
+        let refusals = all.get(uid).into_iter().flat_map(|of| of.refusals.values());
+        let lasting = refusals
+            .filter(|refusal| refusal.attempt.deletes && refusal.failure.class.needs_a_person());
+        lasting.map(|refusal| refusal.attempt.key.clone()).collect()
+    }
+
     /// What came of an attempt. Whatever mends itself is forgotten: it comes back as the pass does.
     pub fn was_tried(&self, uid: &str, attempt: Attempt, failure: Option<&Failure>) {
         let mut all = self.lock();
         let refusals = &mut all.entry(uid.to_owned()).or_default().refusals;
         let before = refusals.remove(&attempt.key);
-        let Some(failure) = failure.filter(|failure| failure.class.needs_a_person()) else {
+        let Some(failure) = failure.filter(|failure| is_remembered(failure)) else {
             return;
         };
         let times = before
@@ -93,7 +116,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use shopkeeper_plan::{aws::AwsKind, failure::Class};
+    use shopkeeper_plan::aws::AwsKind;
 
     use super::*;
 
@@ -105,6 +128,7 @@ mod tests {
             key: key.clone(),
             what: what.to_owned(),
             requested: requested.map(str::to_owned),
+            deletes: what == "delete",
         };
         let lately = |attempt: &Attempt| memory.refused_lately("shop", attempt, 7);
         let refused = Failure::new(Class::Invalid, "no such class");
@@ -129,6 +153,13 @@ mod tests {
         assert_eq!(lately(&first), Some(refused.clone()));
         let wait = memory.next_try("shop", 7);
         assert!(wait.is_some_and(|wait| wait > half_a_minute), "{wait:?}");
+        assert!(memory.refused_deletions("shop").is_empty());
+        memory.was_tried("shop", attempt("delete", None), Some(&refused));
+        assert!(memory.refused_deletions("shop").contains(&key));
+        // The API asked for fewer calls.
+        let throttled = Failure::new(Class::Throttled, "Rate exceeded");
+        memory.was_tried("shop", first.clone(), Some(&throttled));
+        assert_eq!(lately(&first), Some(throttled));
         // What mends itself is tried as often as passes come, and what was accepted is no refusal.
         let busy = Failure::new(Class::NotReady, "is being modified");
         for outcome in [Some(&busy), None] {

@@ -57,8 +57,9 @@ pub(super) async fn execute<K: Scoped>(
     {
         let attempt = Attempt {
             key: step.key.clone(),
-            what: attempt_of(step),
+            what: attempt_of(step, observed),
             requested: requested.clone(),
+            deletes: matches!(step.operation, Operation::AwsDelete { .. }),
         };
         if let Some(failure) = memory.refused_lately(uid, &attempt, subject.seed()) {
             known.push((position, failure));
@@ -88,8 +89,10 @@ pub(super) async fn execute<K: Scoped>(
             site.session.observer.forget(&step.key);
         }
         // Taken once more all the same: whoever put it back may have stopped.
-        let result = result
-            .and_then(|()| in_vain(step, memory.tried_before(uid, &attempt)).map_or(Ok(()), Err));
+        let result = result.and_then(|()| {
+            let (times, lasted) = memory.tried_before(uid, &attempt);
+            in_vain(step, times, lasted).map_or(Ok(()), Err)
+        });
         let label = result
             .as_ref()
             .map_or_else(|failure| failure.class.label(), |()| "ok");

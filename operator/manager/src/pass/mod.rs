@@ -210,7 +210,7 @@ impl<K: Scoped> Subject<'_, K> {
         )
         .with_remedy("see to whoever put that there, or take it off with kubectl edit");
         let report = report::of_failure(&failure, true);
-        self.write_report(&report).await
+        self.write_report(&report, self.requested()).await
     }
 
     /// What a pass remembered of a custom resource that went meanwhile would stay for good: its watch has told of it.
@@ -253,17 +253,17 @@ impl<K: Scoped> Subject<'_, K> {
                 .memory
                 .looking_since(&self.owner.uid, requested.as_deref()),
         };
-        let inventory = match self.with_lost(site, known.clone(), age).await {
-            Ok(inventory) => inventory,
+        let (inventory, search) = match self.with_lost(site, known.clone(), age).await {
+            Ok(found) => found,
             // It goes on with the next tokens.
             Err(failure) if failure.is_budget_spent() => return Ok(self.failed(&failure)),
             Err(failure) => return self.report_silence(&failure).await,
         };
         let (mut observed, mut blueprint, mut plan) =
             self.look_and_plan(site, &inventory, age).await?;
-        // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be
-        // changed, taken over, deleted or left for good, and what people are asked to have deleted, is looked at once more, unless this look saw it: of a look that goes on, an earlier pass may have
-        // done so, or a resource that takes more calls than there are tokens could never be changed.
+        // Whose a resource is, what it holds and what differs may have changed since it was looked at: what is about to be changed, taken
+        // over, deleted or left for good, and what people are asked to have deleted, is looked at once more, unless this look saw it. Of a
+        // look that goes on, an earlier pass may have: a resource that takes more calls than there are tokens could never be changed else.
         if self.forget_older(site, &plan, age.since).await {
             (observed, blueprint, plan) = self.look_and_plan(site, &inventory, age).await?;
         }
@@ -296,6 +296,9 @@ impl<K: Scoped> Subject<'_, K> {
         if intended != known || approved {
             self.write_intentions(&intended, &plan, &observed, site)
                 .await?;
+        }
+        if let Some(search) = search {
+            self.world.memory.was_searched(&self.owner.uid, search);
         }
         self.note_retained(site, &plan).await?;
         self.world.memory.saw(
@@ -343,7 +346,10 @@ impl<K: Scoped> Subject<'_, K> {
             if !plan.steps.is_empty() {
                 // For those who watch it go.
                 let report = report::of_plan(&plan, &blueprint, &observed, true);
-                self.write_report(&report).await?;
+                self.write_report(&report, self.requested()).await?;
+            }
+            if let Some(failure) = inventory::made_by_a_newer_version(&self.status()) {
+                return self.report_failure(&failure).await;
             }
             self.tell_who_holds_it().await?;
             return self.let_go().await;
@@ -433,6 +439,7 @@ impl<K: Scoped> Subject<'_, K> {
             .world
             .memory
             .not_yet(&self.owner.uid, &observed, self.seed());
+        observed.refused_deletions = self.world.memory.refused_deletions(&self.owner.uid);
         observed.lately = self
             .world
             .memory

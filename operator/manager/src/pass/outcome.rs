@@ -15,6 +15,7 @@ use super::{
     Scoped, Subject, events,
     pace::{refused, spread, to_next_look, unasked},
 };
+use crate::memory::is_remembered;
 
 /// Polls of what AWS works on: the first after a second, then less and less often.
 const UNDER_WAY: Class = Class::NotReady;
@@ -85,7 +86,11 @@ impl<K: Scoped> Subject<'_, K> {
         };
         match (progress, retry) {
             (Some(progress), Some(retry)) => Outcome::failed_after(progress.min(retry), Lane::Edit),
-            (None, Some(retry)) => Outcome::failed_after(retry, lane),
+            // What is refused for long does not put off the look for drift at the rest.
+            (None, Some(retry)) => match self.next_resync(interval) {
+                resync if resync < retry => Outcome::failed_after(resync, Lane::Resync),
+                _ => Outcome::failed_after(retry, lane),
+            },
             (Some(progress), None) => Outcome::requeue_after(progress, Lane::Edit),
             (None, None) => Outcome::requeue_after(self.next_resync(interval), Lane::Resync),
         }
@@ -118,8 +123,9 @@ impl<K: Scoped> Subject<'_, K> {
             return retry_after(Class::Invalid, failures, seed);
         }
         let of_steps = || self.world.memory.next_try(&self.owner.uid, seed);
-        let refused = failure.class.needs_a_person().then(of_steps).flatten();
-        refused.unwrap_or_else(|| retry_after(failure.class, failures, seed))
+        let refused = is_remembered(failure).then(of_steps).flatten();
+        let retry = refused.unwrap_or_else(|| retry_after(failure.class, failures, seed));
+        retry.max(failure.retry_after.unwrap_or_default())
     }
 }
 

@@ -52,22 +52,29 @@ impl<K: Scoped> Subject<'_, K> {
         failure: &Failure,
         report: Report,
     ) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report).await?;
+        // Where AWS told nothing, the pass that was asked for is still to come.
+        let answered = self.requested().filter(|_| !failure.class.is_silence());
+        self.write_report(&report, answered).await?;
         Ok(self.failed(failure))
     }
 
     pub(super) async fn report_suspension(&self) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report::of_suspension()).await?;
+        self.write_report(&report::of_suspension(), self.requested())
+            .await?;
         Ok(Outcome::done())
     }
 
     /// Writes conditions and leaves everything else of the status as it was, the conditions of the phases included: nothing was
-    /// learnt of them.
-    pub(super) async fn write_report(&self, report: &Report) -> Result<(), shopkeeper_kube::Error> {
+    /// learnt of them. `answered` is the request that the pass was the answer to.
+    pub(super) async fn write_report(
+        &self,
+        report: &Report,
+        answered: Option<String>,
+    ) -> Result<(), shopkeeper_kube::Error> {
         let mut whole = self.status_json();
         let before = self.status();
         let generation = self.object.meta().generation;
-        let status = status::reported(&before, report, generation, self.requested());
+        let status = status::reported(&before, report, generation, answered);
         extend(&mut whole, to_json(&status)?);
         // Nothing is planned before a person has seen to it. What was approved stays.
         let is_stalled = |draft: &ConditionDraft| draft.r#type == condition::STALLED;

@@ -18,7 +18,8 @@ use super::{Scoped, Site, Subject, events};
 use crate::memory::Search;
 
 impl<K: Scoped> Subject<'_, K> {
-    /// The inventory, with what it has lost.
+    /// The inventory, with what it has lost, and the search that was made for it. That is noted once what it found is in the status: a
+    /// pass that breaks off before leaves nothing behind but what AWS knows.
     ///
     /// # Errors
     /// AWS does not tell just now whether anything was lost, and that has to be known first.
@@ -27,15 +28,16 @@ impl<K: Scoped> Subject<'_, K> {
         site: &Site<'_>,
         inventory: Inventory,
         age: Age,
-    ) -> Result<Inventory, Failure> {
-        let lost = match self.search(&inventory) {
-            Some(search) => self.searched(search, site, &inventory, age).await?,
-            None if self.deleting() => return Ok(inventory),
+    ) -> Result<(Inventory, Option<Search>), Failure> {
+        let search = self.search(&inventory);
+        let lost = match search {
+            Some(_) => self.searched(site, &inventory, age).await?,
+            None if self.deleting() => return Ok((inventory, None)),
             None => self.compared(site, &inventory, age).await,
         };
         let mut whole = inventory;
         whole.extend(lost);
-        Ok(whole)
+        Ok((whole, search))
     }
 
     /// The search that has to be made before anything is planned, if one has to.
@@ -57,7 +59,6 @@ impl<K: Scoped> Subject<'_, K> {
     /// Asks AWS for all that carries its tags.
     async fn searched(
         &self,
-        search: Search,
         site: &Site<'_>,
         inventory: &Inventory,
         age: Age,
@@ -81,7 +82,6 @@ impl<K: Scoped> Subject<'_, K> {
             tracing::warn!(class = failure.class.label(), %failure, "not all that carries our tags could be searched for");
             events::not_searched(self, &failure).await;
         }
-        memory.was_searched(uid, search);
         events::found(self, &entries, &draft).await;
         Ok(entries)
     }

@@ -20,7 +20,7 @@ use shopkeeper_plan::{
     blueprint::Blueprint,
     build,
     facts::PlatformFacts,
-    failure::Failure,
+    failure::{Class, Failure},
     observed::Observed,
     resolve::{Resolve, Resolved, owner_of, platform, policies},
 };
@@ -217,12 +217,17 @@ impl<K: Reconciled> Subject<'_, K> {
         {
             return self.report_silence(&failure).await;
         }
-        let is_there = found.is_ok();
+        // One that is not named, or cannot be read, may be there all the same.
+        let platforms = &self.world.stores.platforms;
+        let is_gone = found
+            .as_ref()
+            .is_err_and(|failure| failure.class == Class::NotReady)
+            && platforms.unread().is_empty();
         let facts = found.and_then(|platform| platform::facts(&platform));
         let facts = match facts {
             Ok(facts) => facts,
             // There is nowhere to look. Either nothing was ever made, or the status is lost together with the Platform.
-            Err(failure) if self.inventory().is_empty() && !is_there => {
+            Err(failure) if self.inventory().is_empty() && is_gone => {
                 events::not_searched(self, &failure).await;
                 return self.let_go().await;
             }

@@ -116,25 +116,27 @@ fn deployment(body: &Value, autoscaled: Option<Autoscaled>) -> Readiness {
     if !is_seen && !autoscaled.is_some_and(|autoscaled| autoscaled.rolled_out) {
         return Readiness::Progressing("the new version is not rolled out yet".to_owned());
     }
-    let given_up = body
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .and_then(|conditions| {
-            conditions.iter().find(|condition| {
-                condition["type"] == "Progressing"
-                    && condition["reason"] == "ProgressDeadlineExceeded"
-                    && condition["status"] == "False"
-            })
-        });
+    let condition = |kind: &str, status: &str| {
+        let conditions = body.pointer("/status/conditions")?.as_array()?;
+        let is_meant = |it: &&Value| it["type"] == kind && it["status"] == status;
+        conditions.iter().find(is_meant)
+    };
+    // A quota, an admission policy or a priority class that is missing refuses the pods, and not the Deployment.
+    let refused = condition("ReplicaFailure", "True")
+        .and_then(|it| it["message"].as_str())
+        .map(|message| format!("; the API server refuses pods: {message}"))
+        .unwrap_or_default();
+    let given_up =
+        condition("Progressing", "False").filter(|it| it["reason"] == "ProgressDeadlineExceeded");
     if given_up.is_some() {
         return Readiness::Failed(format!(
-            "the rollout made no progress within its deadline: {} of {wanted} replicas are available",
+            "the rollout made no progress within its deadline: {} of {wanted} replicas are available{refused}",
             of_status("availableReplicas")
         ));
     }
     if of_status("updatedReplicas") < wanted {
         return Readiness::Progressing(format!(
-            "{} of {wanted} replicas have the new version",
+            "{} of {wanted} replicas have the new version{refused}",
             of_status("updatedReplicas")
         ));
     }
@@ -165,6 +167,31 @@ mod tests {
             &json!({"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": status}),
             None,
         )
+    }
+
+    #[test]
+    fn why_pods_are_refused_is_told() {
+        let refused = |progressing: Value| {
+            deployment_with(
+                1,
+                json!({"observedGeneration": 1, "conditions": [
+                    {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: pods"},
+                    progressing,
+                ]}),
+            )
+        };
+        let on_its_way = refused(json!({"type": "Progressing", "status": "True"}));
+        assert_eq!(
+            on_its_way,
+            Readiness::Progressing(
+                "0 of 3 replicas have the new version; the API server refuses pods: exceeded quota: pods".into()
+            )
+        );
+        let reason = "ProgressDeadlineExceeded";
+        let given_up = refused(json!({"type": "Progressing", "status": "False", "reason": reason}));
+        assert!(
+            matches!(given_up, Readiness::Failed(told) if told.ends_with("exceeded quota: pods"))
+        );
     }
 
     #[test]

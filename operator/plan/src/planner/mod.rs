@@ -16,6 +16,7 @@ use crate::{
 
 mod approval;
 mod aws;
+mod dead_letters;
 mod kubernetes;
 mod outdated;
 mod ownership;
@@ -92,7 +93,7 @@ pub struct Input<'a> {
     pub owner: &'a Owner,
     /// The EKS cluster the owner lives in.
     pub cluster: &'a ClusterArn,
-    /// What is desired; empty where the custom resource is being deleted.
+    /// What is desired; empty where a custom resource that is being deleted cannot be resolved.
     pub blueprint: &'a Blueprint,
     /// What was found.
     pub observed: &'a Observed,

@@ -175,7 +175,9 @@ pub(super) fn judge(key: &ResourceKey, present: &Present, input: &Input<'_>) -> 
         None => "was not made by Shopkeeper".to_owned(),
     };
     let remedy = if owned && !same_owner {
-        "give this custom resource another name, or delete the other one".to_owned()
+        "give this custom resource another name (or, where a field of its specification names it, such as tableName or bucketName, \
+         another name there), or delete the other one"
+            .to_owned()
     } else if same_owner {
         "set policy.adoption to IfTagged to take it over".to_owned()
     } else if input.policies.adoption == AdoptionPolicy::Adopt {

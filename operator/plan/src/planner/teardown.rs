@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     DeletionPolicy, Input, Ownership,
     aws::{delete_again, with_note},
+    dead_letters::{keep_dead_letters, takes_dead_letters},
     ownership, places, pods,
     scaling::{self, End},
     step, waiting,
@@ -15,7 +16,6 @@ use crate::{
     kubernetes::KubernetesKind,
     observed::{Lifecycle, NodeGroupNodes, Observation, ObservedPod, Present},
     plan::{Action, Blocker, DeleteMode, Effect, FieldChange, Operation, Plan, Step},
-    resolve::DEAD_LETTERS,
     resource::{ResourceKey, ResourceKind},
 };
 
@@ -51,7 +51,7 @@ pub(super) fn plan(input: &Input<'_>) -> Plan {
         .collect();
     keep_what_is_needed(&mut steps);
     keep_dead_letters(&mut steps, input);
-    order_by_stage(&mut steps);
+    order_by_stage(&mut steps, input);
     Plan {
         steps,
         ..Plan::default()
@@ -121,7 +121,7 @@ pub(super) fn plan_leftovers(
             step.blocked_by.extend(pods::of_before(&step.key, input));
         }
     }
-    order_by_stage(&mut added);
+    order_by_stage(&mut added, input);
     steps.append(&mut added);
 }
 
@@ -175,81 +175,12 @@ fn keep_what_is_needed(steps: &mut [Step]) {
     }
 }
 
-/// A queue that stays needs the one for its dead letters: without it SQS never gives up on a message, or drops it unseen. Which of the two
-/// is empty says nothing about the other. One that goes, goes first: until then messages come from it.
-fn keep_dead_letters(steps: &mut [Step], input: &Input<'_>) {
-    let queues: Vec<(ResourceKey, bool)> = steps
-        .iter()
-        .filter(|step| step.key.kind == ResourceKind::Aws(AwsKind::SqsQueue))
-        .map(|step| (step.key.clone(), step.action == Action::Retain))
-        .collect();
-    for step in steps
-        .iter_mut()
-        .filter(|step| matches!(step.operation, Operation::AwsDelete { .. }))
-    {
-        let source = queues
-            .iter()
-            .find(|(queue, _)| takes_dead_letters_of(&step.key, queue, input));
-        match source {
-            Some((queue, true)) => {
-                let failure = Failure::new(
-                    Class::NotReady,
-                    format!("left in AWS, since {queue} is left there and moves messages to it"),
-                )
-                .with_remedy("delete the queue after that");
-                *step = self::step(&step.key, Action::Retain, Operation::LeaveBehind(failure));
-            }
-            Some((queue, false)) => step.blocked_by.push(Blocker::Resource(queue.clone())),
-            None => {}
-        }
-    }
-    // Once the queue is handed back nobody knows whose dead letters those are.
-    let undecided: Vec<ResourceKey> = steps
-        .iter()
-        .filter(|step| matches!(step.operation, Operation::Wait))
-        .map(|step| step.key.clone())
-        .collect();
-    for step in steps
-        .iter_mut()
-        .filter(|step| step.action == Action::Retain)
-    {
-        let dead = undecided
-            .iter()
-            .find(|dead| takes_dead_letters_of(dead, &step.key, input));
-        step.blocked_by.extend(dead.cloned().map(Blocker::Resource));
-    }
-}
-
-/// Whether it was made for dead letters and nothing else.
-fn takes_dead_letters(key: &ResourceKey, input: &Input<'_>) -> bool {
-    let entry = input.inventory.get(key);
-    key.kind == ResourceKind::Aws(AwsKind::SqsQueue)
-        && entry.is_some_and(|entry| entry.role.ends_with(DEAD_LETTERS))
-}
-
-/// Whether a queue takes the dead letters of another: as AWS tells, or where AWS does not tell of that one, as the inventory does.
-fn takes_dead_letters_of(key: &ResourceKey, queue: &ResourceKey, input: &Input<'_>) -> bool {
-    if let Some(present) = input.observed.present(queue) {
-        let AwsResource::SqsQueue(found) = &present.resource else {
-            return false;
-        };
-        let redrive = found.redrive.as_ref();
-        let named = redrive.and_then(|redrive| redrive.dead_letter_arn.rsplit(':').next());
-        return named == Some(key.name.as_str());
-    }
-    let role = |key: &ResourceKey| Some(input.inventory.get(key)?.role.as_str());
-    match (role(key), role(queue)) {
-        (Some(own), Some(other)) => own.strip_suffix(DEAD_LETTERS) == Some(other),
-        _ => false,
-    }
-}
-
 /// A later stage waits until the earlier ones are gone. What is retained holds nobody up, and what is stuck only those that it needs.
-fn order_by_stage(steps: &mut [Step]) {
+fn order_by_stage(steps: &mut [Step], input: &Input<'_>) {
     let going: Vec<(ResourceKey, bool)> = steps
         .iter()
         .filter(|step| step.action != Action::Retain)
-        .map(|step| (step.key.clone(), is_stuck(step)))
+        .map(|step| (step.key.clone(), is_stuck(step, input)))
         .collect();
     for step in steps
         .iter_mut()
@@ -274,10 +205,11 @@ fn order_by_stage(steps: &mut [Step]) {
 }
 
 /// Whether a person has to act before it can go.
-fn is_stuck(step: &Step) -> bool {
-    step.blocked_by.iter().any(
-        |blocker| matches!(blocker, Blocker::Refused(failure) if failure.class.needs_a_person()),
-    )
+fn is_stuck(step: &Step, input: &Input<'_>) -> bool {
+    input.observed.refused_deletions.contains(&step.key)
+        || step.blocked_by.iter().any(
+            |blocker| matches!(blocker, Blocker::Refused(failure) if failure.class.needs_a_person()),
+        )
 }
 
 /// The step that brings one resource nearer to its end; `None` where it is gone, or not ours to touch.
@@ -419,6 +351,8 @@ fn take_down_aws(
             Effect::Downtime
         }
         (Holding::Nothing, _) if action == Action::Replace => exchange,
+        // Publishers are refused, and whoever confirmed a subscription has to do so again.
+        (Holding::Wiring, _) if kind == AwsKind::SnsTopic => Effect::Downtime,
         _ => Effect::None,
     };
     step.reversible = step.effect < Effect::Downtime;
@@ -443,8 +377,9 @@ fn is_in_use(group: &ResourceKey, input: &Input<'_>) -> bool {
     }
 }
 
-/// Moves the pods off a place: the nodes of a group, or a Fargate profile, which takes its pods with it when it goes. Where all were told to go and no further one can come, there is only to wait for them:
-/// telling them again would do nothing but make the next pass believe that something happened.
+/// Moves the pods off a place: the nodes of a group, or a Fargate profile, which takes its pods with it when it goes. Where all were told to
+/// go and no further one can come, there is only to wait for them: telling them again would do nothing but make the next pass believe that
+/// something happened.
 fn drain(
     key: &ResourceKey,
     nodes: &NodeGroupNodes,

@@ -174,6 +174,11 @@ pub(super) fn explained<'a>(plan: &'a Plan, blueprint: &Blueprint) -> Cow<'a, Pl
 
 /// The failure with what to do; `None` where it says so already, or where the specification has no part in it.
 fn with_remedy(step: &Step, role: &str, failure: &Failure) -> Option<Failure> {
+    if let (ResourceKind::Kubernetes(kind), Operation::KubernetesApply { .. }) =
+        (step.key.kind, &step.operation)
+    {
+        return of_objects::with_remedy(kind, role, failure);
+    }
     let asked = matches!(
         step.operation,
         Operation::AwsCreate { .. } | Operation::AwsUpdate { .. } | Operation::AwsAdopt { .. }
@@ -269,5 +274,6 @@ fn of_table(field: String, below: &[&str]) -> Option<(Part, String)> {
     }
 }
 
+mod of_objects;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ const HUGE_PAGES: &str = "hugepages-";
 /// `Invalid` with the field and the remedy.
 pub(super) fn check(field: &str, workload: &Workload) -> Result<(), Failure> {
     ports(field, workload)?;
+    probed_ports(field, workload)?;
     if let Some(declared) = &workload.resources {
         resources(&format!("{field}.resources"), declared)?;
     }
@@ -55,6 +56,30 @@ fn ports(field: &str, workload: &Workload) -> Result<(), Failure> {
                     port.effective_service_port()
                 ),
                 "give one of them another servicePort",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A probe of a port that nobody named would fail for ever, and the pods would never be ready.
+fn probed_ports(field: &str, workload: &Workload) -> Result<(), Failure> {
+    let Some(probes) = &workload.probes else {
+        return Ok(());
+    };
+    for (name, probe) in [
+        ("startup", &probes.startup),
+        ("readiness", &probes.readiness),
+        ("liveness", &probes.liveness),
+    ] {
+        let Some(named) = probe.as_ref().and_then(|probe| probe.port_name()) else {
+            continue;
+        };
+        if workload.ports.iter().all(|port| port.name != named) {
+            return Err(Failure::invalid(
+                &format!("{field}.probes.{name}"),
+                &format!("asks at the port {named}, which is no member of {field}.ports"),
+                "name one of the ports, or write its number",
             ));
         }
     }
@@ -117,6 +142,10 @@ mod tests {
     fn what_no_container_can_have_is_told_with_its_field() {
         let port = |name: &str, protocol: &str| json!({"name": name, "containerPort": 80, "protocol": protocol});
         for (workload, part) in [
+            (
+                json!({"ports": [port("http", "TCP")], "probes": {"readiness": {"httpGet": {"port": "admin"}}}}),
+                "spec.workload.probes.readiness: asks at the port admin, which is no member of spec.workload.ports. To do: ",
+            ),
             (
                 json!({"ports": [port("a", "TCP"), {"name": "b", "containerPort": 80}]}),
                 "spec.workload.ports[b].containerPort: 80 is the port of another member",

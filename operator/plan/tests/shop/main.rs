@@ -47,5 +47,6 @@ mod subscriptions;
 mod teardown;
 mod unlisted;
 mod versions;
+mod what_stays;
 mod workload;
 mod world;

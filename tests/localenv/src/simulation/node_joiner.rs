@@ -75,9 +75,10 @@ impl NodeJoiner {
         }
         for group in &groups {
             let members = members.remove(&group.key).unwrap_or_default();
-            self.keep(&api, group, members)
-                .await
-                .with_context(|| format!("node group {}", group.key))?;
+            // One that cannot be played (labels that no node may have) must not keep the nodes of the others away.
+            if let Err(error) = self.keep(&api, group, members).await {
+                tracing::warn!(group = %group.key, error = format!("{error:#}"), "its nodes are not played");
+            }
         }
         // Whatever is left belongs to groups that are gone, and so are their instances.
         for node in members.into_values().flatten() {
