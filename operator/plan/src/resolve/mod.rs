@@ -45,6 +45,7 @@ mod replicas;
 pub mod site;
 mod storefront;
 mod table;
+mod utilization;
 mod variables;
 
 pub use component::{Component, Placement, Replicas, ResolvedBinding, ResolvedMetrics, selector};
