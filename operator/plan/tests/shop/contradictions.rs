@@ -1,11 +1,11 @@
 //! What is declared in two ways at once, which AWS would take in one of them or refuse for ever.
 
 use serde_json::{Value, json};
-use shopkeeper_api::CatalogService;
-use shopkeeper_plan::failure::Class;
+use shopkeeper_api::{CatalogService, Platform};
+use shopkeeper_plan::{failure::Class, resolve::platform};
 
 use crate::{
-    fixture::{read, resolve},
+    fixture::{lookups, read, resolve, typed},
     resolving::says,
 };
 
@@ -95,4 +95,30 @@ fn keys_of_a_table() {
         resolve::<CatalogService>("octank", &shared).is_ok(),
         "one type each"
     );
+}
+
+#[test]
+fn subnets_that_are_private_and_public() {
+    let mut object = read("octank", "platform");
+    let mut found = lookups("octank-prod");
+    found.public_subnets.push(found.private_subnets[1].clone());
+    let refused =
+        |object: &Value| platform::resolve(&typed::<Platform>(object), &found).map(|_| ());
+    says(
+        &refused(&object).unwrap_err(),
+        Class::Invalid,
+        "spec.network.existing.publicSubnets",
+        "subnet-private-b by the tag tier=public, which privateSubnets finds by the tag tier=private",
+        "kubernetes.io/role/internal-elb",
+    );
+    object["spec"]["network"]["existing"]["privateSubnets"] =
+        json!({"ids": ["subnet-private-a", "subnet-private-b"]});
+    let by_id = refused(&object).unwrap_err();
+    assert!(
+        by_id.message.contains("privateSubnets finds by its id"),
+        "{by_id}"
+    );
+    // What is not asked for is not looked at.
+    crate::fixture::without(&mut object, "/spec/network/existing/publicSubnets");
+    assert_eq!(refused(&object), Ok(()));
 }
