@@ -8,7 +8,7 @@ use shopkeeper_api::{
     defaults,
 };
 
-use super::{Context, DataResource};
+use super::{Context, DataResource, database_name::database_name};
 use crate::{
     aws::{RdsInstance, RdsParameterGroup, RdsSubnetGroup},
     failure::Failure,
@@ -54,7 +54,7 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
     let database_name = declared
         .database_name
         .clone()
-        .unwrap_or_else(|| database_name(&context.owner.name));
+        .unwrap_or_else(|| database_name(declared.engine, &context.owner.name));
     check_username(declared.engine, declared.username.as_deref())?;
     let instance = RdsInstance {
         engine: declared.engine.rds_name().to_owned(),
@@ -166,20 +166,6 @@ fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-/// RDS wants a letter first and no hyphens.
-fn database_name(name: &str) -> String {
-    let text: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .take(63)
-        .collect();
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        text
-    } else {
-        format!("d{text}").chars().take(63).collect()
-    }
-}
-
 /// A size such as `200Gi` or `2Ti` in GiB, the unit of RDS.
 fn gibibytes(field: &str, text: &str) -> Result<i32, Failure> {
     let (number, factor) = match (text.strip_suffix("Gi"), text.strip_suffix("Ti")) {
@@ -260,11 +246,5 @@ mod tests {
                 "{engine:?} {name:?}"
             );
         }
-    }
-
-    #[test]
-    fn database_names_suit_rds() {
-        assert_eq!(database_name("my-orders"), "my_orders");
-        assert_eq!(database_name("1st"), "d1st");
     }
 }

@@ -22,6 +22,7 @@ mod component;
 mod container;
 mod data;
 mod database;
+mod database_name;
 mod edge;
 mod endpoints;
 mod exposures;
