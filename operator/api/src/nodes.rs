@@ -22,7 +22,8 @@ use crate::{Toggle, pattern, schema};
 pub struct Nodes {
     /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `Fargate` makes a
     /// Fargate profile that takes the pods of this workload, `None` leaves placement to the cluster. On Fargate there are no host
-    /// ports, privileged containers, volumes of EBS, GPUs, Arm processors, or DaemonSets beside the pods.
+    /// ports, privileged containers, volumes of EBS, GPUs, Arm processors, or DaemonSets beside the pods. EKS enforces no NetworkPolicy
+    /// there either: who may connect is up to `network.securityGroupIds`, and `callers` alone keep nobody out.
     #[serde(rename = "type")]
     pub type_: NodesType,
     /// The node group, for type NodeGroup. Everything in it has a default.

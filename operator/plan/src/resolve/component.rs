@@ -218,6 +218,9 @@ pub(super) fn component(
     pod_template_patch::check(context.owner, &component, place.field)?;
     utilization::complete(context.owner, &mut component, place.field);
     fargate::check(context.owner, &component, place.field)?;
+    component
+        .remarks
+        .extend(fargate::unenforced(&component, place.field));
     Ok(component)
 }
 

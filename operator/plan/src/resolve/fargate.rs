@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shopkeeper_api::nodes as api;
+use shopkeeper_api::{exposures::TrafficSource, nodes as api, storefront::Exposure};
 
 use super::{Component, Context, Placement, component::Place, nodes::LONGEST_BASE, site::Site};
 use crate::{
     aws::{FargateProfile, FargateSelector, IamRole},
+    blueprint::{Remark, Section},
     difference::quantity,
     facts::SubnetFacts,
     failure::Failure,
@@ -172,6 +173,43 @@ pub(super) fn check(owner: &Owner, component: &Component, field: &str) -> Result
             "take it out, of podTemplatePatch too, or choose another nodes.type",
         )),
     }
+}
+
+/// What people should hear of who mean to let in some alone: for pods on Fargate EKS enforces no NetworkPolicy, and security groups of
+/// their own are what is left.
+pub(super) fn unenforced(component: &Component, field: &str) -> Option<Remark> {
+    let on_fargate = matches!(component.placement, Placement::Fargate(_));
+    let has_groups = !matches!(&component.security_groups, Ok(groups) if groups.is_empty());
+    if !on_fargate || has_groups {
+        return None;
+    }
+    let internal = component
+        .exposures
+        .iter()
+        .find(|exposure| exposure.traffic_from != TrafficSource::PublicSubnets);
+    let meant = if !component.callers.is_empty() {
+        format!("{field}.callers")
+    } else if component.service.entered_from() == Some(Exposure::Internal) {
+        format!("{field}.network.service")
+    } else if let Some(exposure) = internal {
+        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        format!("{field}.network.exposures[{name}]")
+    } else if component
+        .routed_from
+        .contains(&TrafficSource::PrivateSubnets)
+    {
+        "the load balancer that is Internal".to_owned()
+    } else {
+        return None;
+    };
+    Some(Remark {
+        section: Section::Workload,
+        reason: "NetworkPolicyNotEnforced",
+        text: format!(
+            "{field}.nodes.type: EKS enforces no NetworkPolicy for pods on Fargate, so that not only {meant} but all of the VPC may reach \
+             their ports: set {field}.network.securityGroupIds, or choose another nodes.type"
+        ),
+    })
 }
 
 /// The first thing that Fargate does not have, by its path in a pod's specification, and why.
