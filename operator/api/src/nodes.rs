@@ -236,7 +236,7 @@ pub(crate) mod fargate {
     /// What is said of that.
     pub const WORKLOAD_MESSAGE: &str = "Fargate runs no privileged containers and attaches no volumes of its own: take securityContext.privileged and volumes with ephemeral or csi out of workload, or choose another nodes.type";
     /// How it may be published.
-    pub const SERVICE: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.network) || !has(self.network.service) || (self.network.service.type != 'NodePort' && !has(self.network.service.nodePorts))";
+    pub const SERVICE: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.network) || ((!has(self.network.service) || (self.network.service.type != 'NodePort' && !has(self.network.service.nodePorts))) && (!has(self.network.exposures) || self.network.exposures.all(e, !has(e.service) || (e.service.type != 'NodePort' && !has(e.service.nodePorts)))))";
     /// What is said of that.
-    pub const SERVICE_MESSAGE: &str = "pods on Fargate have no ports at nodes: set network.service.type to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out";
+    pub const SERVICE_MESSAGE: &str = "pods on Fargate have no ports at nodes: set the type of network.service, and of the service of each of network.exposures, to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out";
 }

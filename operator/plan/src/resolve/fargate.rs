@@ -5,9 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shopkeeper_api::{exposures::TrafficSource, nodes as api, storefront::Exposure};
+use shopkeeper_api::{
+    exposures::TrafficSource, network::ServiceType, nodes as api, storefront::Exposure,
+};
 
-use super::{Component, Context, Placement, component::Place, nodes::LONGEST_BASE, site::Site};
+use super::{
+    Component, Context, Placement, ResolvedService, Way, component::Place, nodes::LONGEST_BASE,
+    site::Site,
+};
 use crate::{
     aws::{FargateProfile, FargateSelector, IamRole},
     blueprint::{Remark, Section},
@@ -160,6 +165,13 @@ pub(super) fn check(owner: &Owner, component: &Component, field: &str) -> Result
     if !matches!(component.placement, Placement::Fargate(_)) {
         return Ok(());
     }
+    if let Some(place) = at_nodes(component) {
+        return Err(Failure::invalid(
+            &format!("{field}.network.{place}"),
+            "pods on Fargate have no ports at nodes",
+            "set its type to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out",
+        ));
+    }
     let frame = Frame {
         owner,
         component: &component.name,
@@ -173,6 +185,25 @@ pub(super) fn check(owner: &Owner, component: &Component, field: &str) -> Result
             "take it out, of podTemplatePatch too, or choose another nodes.type",
         )),
     }
+}
+
+/// The first Service that is published at ports of nodes, by its place in `network`.
+fn at_nodes(component: &Component) -> Option<String> {
+    let is_at_nodes = |service: &ResolvedService| {
+        service.type_ == ServiceType::NodePort || !service.node_ports.is_empty()
+    };
+    if is_at_nodes(&component.service) {
+        return Some("service".to_owned());
+    }
+    component.exposures.iter().find_map(|exposure| {
+        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        match &exposure.way {
+            Way::Service(service) if is_at_nodes(service) => {
+                Some(format!("exposures[{name}].service"))
+            }
+            _ => None,
+        }
+    })
 }
 
 /// What people should hear of who mean to let in some alone: for pods on Fargate EKS enforces no NetworkPolicy, and security groups of

@@ -311,3 +311,44 @@ fn who_lets_in_some_alone_is_told_that_no_policy_is_enforced() {
     elsewhere["spec"]["network"] = json!({});
     assert!(!told(&elsewhere).contains(text));
 }
+
+#[test]
+fn ports_at_nodes_are_refused() {
+    let with = |network: Value| {
+        let mut object = on_fargate();
+        object["spec"]["network"] = network;
+        typed::<OrderService>(&object)
+            .resolve(&facts("octank"), &references("octank"))
+            .map(drop)
+    };
+    let exposed = |service: Value| json!({"exposures": [{"name": "nodes", "type": "Service", "service": service}]});
+    let pinned = json!({"type": "LoadBalancer", "nodePorts": {"http": 30080}});
+    for (network, field) in [
+        (
+            json!({"service": {"type": "NodePort"}}),
+            "spec.network.service:",
+        ),
+        (json!({"service": pinned}), "spec.network.service:"),
+        (
+            exposed(json!({"type": "NodePort"})),
+            "spec.network.exposures[nodes].service:",
+        ),
+        (
+            exposed(pinned.clone()),
+            "spec.network.exposures[nodes].service:",
+        ),
+    ] {
+        let refused = with(network).unwrap_err();
+        assert!(refused.message.starts_with(field), "{refused}");
+        assert!(
+            refused.remedy.contains("ClusterIP or LoadBalancer"),
+            "{refused}"
+        );
+    }
+    for service in [
+        json!({"type": "ClusterIP"}),
+        json!({"type": "LoadBalancer"}),
+    ] {
+        assert_eq!(with(exposed(service)), Ok(()));
+    }
+}
