@@ -160,7 +160,8 @@ fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), 
         return Err(Failure::invalid(
             "spec.database.rds.username",
             &format!("{name} is a name that RDS or the engine keeps for itself"),
-            "choose another one; it cannot be changed, so delete this custom resource, for which no database was made, and make it again",
+            "choose another one; it cannot be changed, and no database was made: take spec.database and its binding out, apply, and write them \
+             again",
         ));
     }
     Ok(())
