@@ -123,7 +123,8 @@ pub struct Rds {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<DatabaseParameter>,
-    /// Name of the database to make with the instance. Default: the name of the custom resource, with `-` as `_`. Immutable.
+    /// Name of the database to make with the instance. Default: the name of the custom resource, with `-` as `_`, and with `_db` behind
+    /// it where that would be a word that the engine reserves, such as `order`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_]*$"))]
     pub database_name: Option<String>,

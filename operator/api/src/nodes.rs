@@ -22,7 +22,8 @@ use crate::{Toggle, pattern, schema};
 pub struct Nodes {
     /// `NodeGroup` makes a managed node group for this workload alone, `Shared` uses a node group that exists, `Fargate` makes a
     /// Fargate profile that takes the pods of this workload, `None` leaves placement to the cluster. On Fargate there are no host
-    /// ports, privileged containers, volumes of EBS, GPUs, Arm processors, or DaemonSets beside the pods.
+    /// ports, privileged containers, volumes of EBS, GPUs, Arm processors, or DaemonSets beside the pods. EKS enforces no NetworkPolicy
+    /// there either: who may connect is up to `network.securityGroupIds`, and `callers` alone keep nobody out.
     #[serde(rename = "type")]
     pub type_: NodesType,
     /// The node group, for type NodeGroup. Everything in it has a default.
@@ -235,7 +236,7 @@ pub(crate) mod fargate {
     /// What is said of that.
     pub const WORKLOAD_MESSAGE: &str = "Fargate runs no privileged containers and attaches no volumes of its own: take securityContext.privileged and volumes with ephemeral or csi out of workload, or choose another nodes.type";
     /// How it may be published.
-    pub const SERVICE: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.network) || !has(self.network.service) || (self.network.service.type != 'NodePort' && !has(self.network.service.nodePorts))";
+    pub const SERVICE: &str = "!has(self.nodes) || self.nodes.type != 'Fargate' || !has(self.network) || ((!has(self.network.service) || (self.network.service.type != 'NodePort' && !has(self.network.service.nodePorts))) && (!has(self.network.exposures) || self.network.exposures.all(e, !has(e.service) || (e.service.type != 'NodePort' && !has(e.service.nodePorts)))))";
     /// What is said of that.
-    pub const SERVICE_MESSAGE: &str = "pods on Fargate have no ports at nodes: set network.service.type to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out";
+    pub const SERVICE_MESSAGE: &str = "pods on Fargate have no ports at nodes: set the type of network.service, and of the service of each of network.exposures, to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out";
 }

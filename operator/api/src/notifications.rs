@@ -118,7 +118,8 @@ pub struct Subscriber {
         regex(pattern = "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:endpoint/.+$")
     )]
     pub push: Option<String>,
-    /// Message attributes and the values that let a message pass. Default: every message passes.
+    /// Message attributes and the values that let a message pass. The numbers of values of all attributes, multiplied, may be 150: 5
+    /// values of one and 30 of another. Default: every message passes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::filter_policy")]
     pub filter_policy: BTreeMap<String, Vec<String>>,

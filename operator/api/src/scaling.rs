@@ -59,11 +59,13 @@ pub struct Autoscale {
     /// Most replicas.
     #[schemars(range(min = 1, max = 1000))]
     pub max: i32,
-    /// Target of CPU use, in percent of the request. Default: 60 when neither cpu nor memory nor metrics is set.
+    /// Target of CPU use, in percent of the request. Where `workload.resources` says nothing of cpu, the request is 100m. Default: 60
+    /// when neither cpu nor memory nor metrics is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub cpu: Option<i32>,
-    /// Target of memory use, in percent of the request.
+    /// Target of memory use, in percent of the request. It needs a request or a limit of memory in `workload.resources`, where those are
+    /// set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub memory: Option<i32>,

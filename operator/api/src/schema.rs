@@ -91,7 +91,8 @@ pub(crate) fn volume_attributes(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it.
+/// A filter policy of SNS: message attributes and the values that pass. At most 5 attributes, as SNS has it. That the numbers of their
+/// values, multiplied, are at most 150 is left to SNS: a rule cannot multiply what it goes through.
 pub(crate) fn filter_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

@@ -27,14 +27,14 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 255), regex(pattern = pattern::TABLE_NAME))]
     pub table_name: Option<String>,
-    /// Primary key. Immutable.
+    /// Primary key. Immutable. An attribute has one type in all keys of the table and its indexes.
     #[x_kube(validation = Rule::new("self == oldSelf").message("keys are immutable: DynamoDB cannot change a primary key; declare a new table and move the data"))]
     pub keys: Keys,
     /// Global secondary indexes. They can be added and removed, one at a time, while the table is in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub indexes: Vec<Index>,
-    /// Local secondary indexes. Immutable.
+    /// Local secondary indexes, with other names than `indexes` have. Immutable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub local_indexes: Vec<LocalIndex>,

@@ -101,7 +101,7 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
     /// What the main container asks for and may use at most. Default: requests of 100m cpu and 128Mi memory, and a memory limit
-    /// of 128Mi.
+    /// of 128Mi. Where `scaling.autoscale` has a target of cpu, a block that says nothing of cpu has that request of 100m too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new(below("cpu")).message("requests.cpu is more than limits.cpu: raise the limit, or ask for less"),

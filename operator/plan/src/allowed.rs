@@ -21,6 +21,12 @@ impl Allowed {
             .as_ref()
             .is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern, text)))
     }
+
+    /// Whether a text is let through because a pattern says so, and not for want of a list.
+    #[must_use]
+    pub fn lists(&self, text: &str) -> bool {
+        self.0.is_some() && self.contains(text)
+    }
 }
 
 /// Whether a text is as a pattern says.
@@ -65,5 +71,7 @@ mod tests {
         }
         assert!(!Allowed::of(Some(Vec::new())).contains("legacy"));
         assert!(Allowed::ALL.contains("legacy"));
+        assert!(!Allowed::ALL.lists("legacy"));
+        assert!(Allowed::of(Some(vec!["leg*".to_owned()])).lists("legacy"));
     }
 }

@@ -118,7 +118,7 @@ pub struct Cluster {
 pub struct PlatformIdentity {
     /// ARNs of the roles that `identity.existing.roleArn` of a workload may name, with `*` for any text:
     /// `arn:aws:iam::123456789012:role/shop/*`. Whoever may write a custom resource may run pods with any of them. An empty list: none.
-    /// Default: all of the account but the operator's own.
+    /// Default: all of the Platform's account but the operator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARNS)), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_roles: Option<Vec<String>>,

@@ -95,8 +95,9 @@ pub struct CacheReplicationGroup {
     pub snapshot_window: Option<String>,
     /// Weekly window for maintenance in UTC, `sun:05:00-sun:06:00`.
     pub maintenance_window: Option<String>,
-    /// Whether changes wait for the maintenance window is not offered: every change is applied at once, within the
-    /// approval that the policy asks for.
+    /// Whether ElastiCache installs new minor versions by itself, in the maintenance window; `None` leaves that to ElastiCache and does
+    /// not manage it. What is asked for here never waits for that window: every change is applied at once, within the approval that the
+    /// policy asks for.
     pub auto_minor_version_upgrade: Option<bool>,
     /// Tags.
     pub tags: Tags,

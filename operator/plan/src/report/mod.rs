@@ -8,10 +8,9 @@ use crate::{
     blueprint::{Blueprint, Section},
     facts::PodIdentityAgent,
     failure::{Class, Failure},
-    kubernetes::{KubernetesKind, readiness},
     observed::{NO_AGENT, Observed, Present, Weight},
     plan::{Action, Blocker, Plan, Step},
-    resource::{ResourceKey, ResourceKind},
+    resource::ResourceKey,
 };
 
 mod approvals;
@@ -25,6 +24,7 @@ mod words;
 use refusals::{reason_of, reason_to_retry, reason_to_stall, refusal, told};
 pub use remarks::new_remarks;
 use remarks::remarked;
+use resources::{idle_autoscalers, scaling_out};
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
 pub use words::{change, describe, summary};
@@ -340,10 +340,11 @@ fn of_section(
             "True",
             reason::SUCCEEDED,
             format!(
-                "{} of {} resources are ready{}{}",
+                "{} of {} resources are ready{}{}{}",
                 keys.len(),
                 keys.len(),
                 scaling_out(&keys, observed),
+                idle_autoscalers(&keys, observed),
                 dangers(&keys, observed)
             ),
         )
@@ -422,26 +423,6 @@ fn not_observed(plan: &Plan, of: impl Fn(&Step) -> bool) -> Option<String> {
         .filter(|step| of(step))
         .collect();
     (!unseen.is_empty()).then(|| describe_all(&unseen))
-}
-
-/// The Deployments of which an autoscaler wants more replicas than there are.
-fn scaling_out(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
-    let is_deployment =
-        |key: &ResourceKey| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment);
-    keys.iter()
-        .filter(|key| is_deployment(key))
-        .filter_map(|key| {
-            Some((
-                key,
-                readiness::replicas(&observed.kubernetes.get(*key)?.body),
-            ))
-        })
-        .filter(|(_, (available, wanted))| available < wanted)
-        .take(NAMED)
-        .map(|(key, (available, wanted))| {
-            format!("; {key}: scaling out, {available} of {wanted} replicas are available")
-        })
-        .collect()
 }
 
 /// What may make resources stop to work that still do.

@@ -67,6 +67,11 @@ const RDS_VERSION: &str = "choose a version that RDS has for this engine, and th
 const CACHE_VERSION: &str = "choose a version that ElastiCache has for this engine, and none below the present one (aws elasticache \
                              describe-cache-engine-versions lists them)";
 const RESERVED: &str = "choose a name that the engine does not keep for itself";
+// The API server would refuse a correction.
+const RESERVED_ANEW: &str = "it cannot be changed, and nothing was made yet: take spec.database and its binding out, apply, and write them again \
+                             with a name that the engine does not keep for itself";
+const BUCKET_ANEW: &str = "it cannot be changed, and nothing was made yet: take spec.media and its binding out, apply, and write them again with \
+                           another bucketName, since names of buckets are one in the world";
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
@@ -80,8 +85,8 @@ const ROWS: &[Row] = &[
     Row(Part::Database, &["iops"], Here("iops"), "choose what RDS takes for this storage and storageType, or leave it out"),
     Row(Part::Database, &["storage size", "allocatedstorage"], Here("storage"), "choose a size that RDS takes for this engine and storageType"),
     Row(Part::Database, &["storage type", "storagetype"], Here("storageType"), "choose a type that RDS has here for this instanceClass"),
-    Row(Part::Database, &["masterusername", "master user"], Here("username"), RESERVED),
-    Row(Part::Database, &["dbname", "database name"], Here("databaseName"), RESERVED),
+    Row(Part::Database, &["masterusername", "master user"], Here("username"), RESERVED_ANEW),
+    Row(Part::Database, &["dbname", "database name"], Here("databaseName"), RESERVED_ANEW),
     Row(Part::Database, &["log type", "cloudwatchlogs"], Here("logExports"), "name logs that this engine and version write"),
     Row(Part::Database, &["certificate"], Here("caCertificate"), "choose an authority that RDS has here (aws rds describe-certificates lists them)"),
     Row(Part::Database, &["backup window", "backupwindow"], Here("backupWindow"), A_WINDOW),
@@ -124,12 +129,13 @@ const ROWS: &[Row] = &[
         "give each key attribute one type everywhere, indexes included"),
     Row(Part::Table, &["kms", "ssespecification"], KEY, A_USABLE_KEY),
     // S3
-    Row(Part::Media, &["bucketalreadyexists", "invalidbucketname"], Here("bucketName"), "choose another name: those of buckets are one in the world"),
+    Row(Part::Media, &["bucketalreadyexists", "invalidbucketname"], Here("bucketName"), BUCKET_ANEW),
     Row(Part::Media, &["cors", "allowedmethod", "allowedorigin"], Here("cors"), "correct the rule that S3 names"),
     Row(Part::Media, &["kms"], KEY, A_USABLE_KEY),
     // SNS and SQS
     Row(Part::Topic, &["kms"], KEY, A_USABLE_KEY),
-    Row(Part::Subscriber, &["filterpolicy", "filter policy"], Here("filterPolicy"), "write at most five attributes, with at most 150 values together"),
+    Row(Part::Subscriber, &["filterpolicy", "filter policy"], Here("filterPolicy"), 
+        "write at most five attributes, and so few values that their numbers, multiplied, are at most 150"),
     Row(Part::Subscriber, &["email"], Here("email"), "write an address that exists"),
     Row(Part::Subscriber, &["sms", "phone number"], Here("sms"), "write a number that SNS reaches, in E.164 form: +353861234567"),
     Row(Part::Subscriber, &["platformapplication", "application endpoint", "platform endpoint"], Here("push"),

@@ -1,8 +1,10 @@
 //! What is said of single resources: their state and notes in the inventory, and the replicas of all Deployments.
 
+use std::collections::BTreeSet;
+
 use shopkeeper_api::status::InventoryItem;
 
-use super::shorten_to;
+use super::{NAMED, shorten_to, words::few};
 use crate::{
     kubernetes::{KubernetesKind, readiness},
     observed::{Lifecycle, Note, Observation, Observed},
@@ -59,6 +61,59 @@ pub fn new_notes<'a>(
         .filter(|(_, present)| present.lifecycle == Lifecycle::Available)
         .flat_map(|(key, present)| present.notes().map(move |note| (key, note)))
         .filter(move |(key, note)| !known(key, note))
+}
+
+/// The Deployments of which an autoscaler wants more replicas than there are.
+pub(super) fn scaling_out(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let is_deployment =
+        |key: &ResourceKey| key.kind == ResourceKind::Kubernetes(KubernetesKind::Deployment);
+    keys.iter()
+        .filter(|key| is_deployment(key))
+        .filter_map(|key| {
+            Some((
+                key,
+                readiness::replicas(&observed.kubernetes.get(*key)?.body),
+            ))
+        })
+        .filter(|(_, (available, wanted))| available < wanted)
+        .take(NAMED)
+        .map(|(key, (available, wanted))| {
+            format!("; {key}: scaling out, {available} of {wanted} replicas are available")
+        })
+        .collect()
+}
+
+/// The autoscalers that cannot scale, and why in Kubernetes' word. They tell of pods that have only started, and of a metrics server that
+/// lags, in the same way, so that nothing waits for them. Of no replicas none is scaled, as was asked for.
+pub(super) fn idle_autoscalers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
+    let kind = ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler);
+    let why = |key: &ResourceKey| {
+        let conditions = observed
+            .kubernetes
+            .get(key)?
+            .body
+            .pointer("/status/conditions")?
+            .as_array()?;
+        let idle = conditions.iter().find(|condition| {
+            condition["type"] == "ScalingActive"
+                && condition["status"] == "False"
+                && condition["reason"] != "ScalingDisabled"
+        })?;
+        // Its message names a pod, and another one each time.
+        Some(format!(
+            "{key}: does not scale, {}: kubectl describe hpa {} tells why",
+            idle["reason"]
+                .as_str()
+                .unwrap_or("for no reason that it tells"),
+            key.name
+        ))
+    };
+    let found: Vec<String> = keys
+        .iter()
+        .filter(|key| key.kind == kind)
+        .filter_map(|key| why(key))
+        .collect();
+    few(&found, NAMED)
 }
 
 /// Available and wanted replicas of all Deployments, added up.

@@ -22,15 +22,19 @@ impl Resolve for CatalogService {
         };
         let mut data = Vec::new();
         if let Some(products) = &self.spec.products {
-            data.extend(table::table(context, "products", "products", products));
+            let field = "spec.products";
+            data.extend(table::table(
+                context, field, "products", "products", products,
+            )?);
         }
         for named in &self.spec.tables {
             data.extend(table::table(
                 context,
+                &format!("spec.tables[{}].table", named.name),
                 &format!("tables.{}", named.name),
                 &named.name,
                 &named.table,
-            ));
+            )?);
         }
         if let Some(declared) = &self.spec.cache {
             data.extend(cache::cache(context, declared));

@@ -26,7 +26,7 @@ use super::{
     network::ResolvedService,
     nodes, pod_template_patch, remarks,
     replicas::{disruption, replicas},
-    variables,
+    utilization, variables,
 };
 pub use super::{nodes::Placement, replicas::Replicas};
 use crate::{
@@ -171,7 +171,7 @@ pub(super) fn component(
         &service,
         tier.network.map_or(&[], |network| &network.exposures),
     )?;
-    let component = Component {
+    let mut component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
         disruption: disruption(tier.disruption, &replicas),
@@ -216,7 +216,11 @@ pub(super) fn component(
         workload,
     };
     pod_template_patch::check(context.owner, &component, place.field)?;
+    utilization::complete(context.owner, &mut component, place.field);
     fargate::check(context.owner, &component, place.field)?;
+    component
+        .remarks
+        .extend(fargate::unenforced(&component, place.field));
     Ok(component)
 }
 

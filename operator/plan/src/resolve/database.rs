@@ -8,7 +8,7 @@ use shopkeeper_api::{
     defaults,
 };
 
-use super::{Context, DataResource};
+use super::{Context, DataResource, database_name::database_name};
 use crate::{
     aws::{RdsInstance, RdsParameterGroup, RdsSubnetGroup},
     failure::Failure,
@@ -54,7 +54,7 @@ fn instance(context: Context<'_>, declared: &Rds) -> Result<Vec<DataResource>, F
     let database_name = declared
         .database_name
         .clone()
-        .unwrap_or_else(|| database_name(&context.owner.name));
+        .unwrap_or_else(|| database_name(declared.engine, &context.owner.name));
     check_username(declared.engine, declared.username.as_deref())?;
     let instance = RdsInstance {
         engine: declared.engine.rds_name().to_owned(),
@@ -160,24 +160,11 @@ fn check_username(engine: DatabaseEngine, username: Option<&str>) -> Result<(), 
         return Err(Failure::invalid(
             "spec.database.rds.username",
             &format!("{name} is a name that RDS or the engine keeps for itself"),
-            "choose another one; it cannot be changed, so delete this custom resource, for which no database was made, and make it again",
+            "choose another one; it cannot be changed, and no database was made: take spec.database and its binding out, apply, and write them \
+             again",
         ));
     }
     Ok(())
-}
-
-/// RDS wants a letter first and no hyphens.
-fn database_name(name: &str) -> String {
-    let text: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .take(63)
-        .collect();
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        text
-    } else {
-        format!("d{text}").chars().take(63).collect()
-    }
 }
 
 /// A size such as `200Gi` or `2Ti` in GiB, the unit of RDS.
@@ -260,11 +247,5 @@ mod tests {
                 "{engine:?} {name:?}"
             );
         }
-    }
-
-    #[test]
-    fn database_names_suit_rds() {
-        assert_eq!(database_name("my-orders"), "my_orders");
-        assert_eq!(database_name("1st"), "d1st");
     }
 }

@@ -5,11 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shopkeeper_api::nodes as api;
+use shopkeeper_api::{
+    exposures::TrafficSource, network::ServiceType, nodes as api, storefront::Exposure,
+};
 
-use super::{Component, Context, Placement, component::Place, nodes::LONGEST_BASE, site::Site};
+use super::{
+    Component, Context, Placement, ResolvedService, Way, component::Place, nodes::LONGEST_BASE,
+    site::Site,
+};
 use crate::{
     aws::{FargateProfile, FargateSelector, IamRole},
+    blueprint::{Remark, Section},
     difference::quantity,
     facts::SubnetFacts,
     failure::Failure,
@@ -159,6 +165,13 @@ pub(super) fn check(owner: &Owner, component: &Component, field: &str) -> Result
     if !matches!(component.placement, Placement::Fargate(_)) {
         return Ok(());
     }
+    if let Some(place) = at_nodes(component) {
+        return Err(Failure::invalid(
+            &format!("{field}.network.{place}"),
+            "pods on Fargate have no ports at nodes",
+            "set its type to ClusterIP or LoadBalancer, whose targets are the pods, and leave nodePorts out",
+        ));
+    }
     let frame = Frame {
         owner,
         component: &component.name,
@@ -172,6 +185,62 @@ pub(super) fn check(owner: &Owner, component: &Component, field: &str) -> Result
             "take it out, of podTemplatePatch too, or choose another nodes.type",
         )),
     }
+}
+
+/// The first Service that is published at ports of nodes, by its place in `network`.
+fn at_nodes(component: &Component) -> Option<String> {
+    let is_at_nodes = |service: &ResolvedService| {
+        service.type_ == ServiceType::NodePort || !service.node_ports.is_empty()
+    };
+    if is_at_nodes(&component.service) {
+        return Some("service".to_owned());
+    }
+    component.exposures.iter().find_map(|exposure| {
+        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        match &exposure.way {
+            Way::Service(service) if is_at_nodes(service) => {
+                Some(format!("exposures[{name}].service"))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// What people should hear of who mean to let in some alone: for pods on Fargate EKS enforces no NetworkPolicy, and security groups of
+/// their own are what is left.
+pub(super) fn unenforced(component: &Component, field: &str) -> Option<Remark> {
+    let on_fargate = matches!(component.placement, Placement::Fargate(_));
+    let has_groups = !matches!(&component.security_groups, Ok(groups) if groups.is_empty());
+    if !on_fargate || has_groups {
+        return None;
+    }
+    let internal = component
+        .exposures
+        .iter()
+        .find(|exposure| exposure.traffic_from != TrafficSource::PublicSubnets);
+    let meant = if !component.callers.is_empty() {
+        format!("{field}.callers")
+    } else if component.service.entered_from() == Some(Exposure::Internal) {
+        format!("{field}.network.service")
+    } else if let Some(exposure) = internal {
+        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        format!("{field}.network.exposures[{name}]")
+    } else if component
+        .routed_from
+        .contains(&TrafficSource::PrivateSubnets)
+    {
+        "the load balancer that is Internal".to_owned()
+    } else {
+        return None;
+    };
+    Some(Remark {
+        section: Section::Workload,
+        reason: "NetworkPolicyNotEnforced",
+        text: format!(
+            "{field}.nodes.type: EKS enforces no NetworkPolicy for pods on Fargate, so that not only {meant} but all of the VPC may reach \
+             their ports: set {field}.network.securityGroupIds, or choose another nodes.type"
+        ),
+    })
 }
 
 /// The first thing that Fargate does not have, by its path in a pod's specification, and why.

@@ -197,7 +197,7 @@ fn not_on_fargate(field: &str) -> Failure {
 }
 
 /// Whoever may write a custom resource may have any role that it may name. Never the operator's own, which may do to the account what
-/// the operator may, and of the others those that the Platform allows.
+/// the operator may, and of the others those that the Platform allows: without a list, those of its own account.
 fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result<(), Failure> {
     let platform = context.platform;
     let of_account = platform.iam_arn("role/");
@@ -225,6 +225,16 @@ fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result
                 platform.name
             ),
             "name one that it allows, or have it added there",
+        ));
+    }
+    if !role.starts_with(&of_account) && !platform.allowed_roles.lists(role) {
+        return Err(Failure::invalid(
+            field,
+            &format!(
+                "{role} is of another account than Platform {}, which is {}",
+                platform.name, platform.account_id
+            ),
+            "name a role of that account, or have this one listed in spec.identity.allowedRoles of the Platform",
         ));
     }
     Ok(())

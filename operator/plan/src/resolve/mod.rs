@@ -22,6 +22,7 @@ mod component;
 mod container;
 mod data;
 mod database;
+mod database_name;
 mod edge;
 mod endpoints;
 mod exposures;
@@ -45,6 +46,7 @@ mod replicas;
 pub mod site;
 mod storefront;
 mod table;
+mod utilization;
 mod variables;
 
 pub use component::{Component, Placement, Replicas, ResolvedBinding, ResolvedMetrics, selector};

@@ -8,22 +8,29 @@ use shopkeeper_api::{
     },
 };
 
+use std::collections::BTreeMap;
+
 use super::{Context, DataResource};
-use crate::aws::{
-    AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
-    Projection, ScalableTarget, SecondaryIndex, StreamView, TableClass, Throughput, Units,
+use crate::{
+    aws::{
+        AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
+        Projection, ScalableTarget, SecondaryIndex, StreamView, TableClass, Throughput, Units,
+    },
+    failure::Failure,
 };
 
 /// Longest name of a table.
 const LONGEST_NAME: usize = 255;
 
-/// A table for a role such as `products`, and the targets of its autoscaling.
+/// A table for a role such as `products`, declared in a field, and the targets of its autoscaling.
 pub(super) fn table(
     context: Context<'_>,
+    field: &str,
     role: &str,
     name_part: &str,
     declared: &api::Table,
-) -> Vec<DataResource> {
+) -> Result<Vec<DataResource>, Failure> {
+    check(field, declared)?;
     let capacity = capacity(declared);
     let scaled = scaled(declared);
     let table = DynamoDbTable {
@@ -116,7 +123,84 @@ pub(super) fn table(
     let after = [table.key()];
     let mut resources = vec![table];
     resources.extend(targets.into_iter().map(|target| target.after(&after)));
-    resources
+    Ok(resources)
+}
+
+/// What is said of keys that only a table made anew can have otherwise.
+const ANEW: &str = "it cannot be changed, so take the table and its bindings out, apply, and write it again: what it holds by then goes as \
+                    policy.deletion says";
+
+/// Refuses keys that contradict each other. DynamoDB is told the type of an attribute once, for all keys: of two it would be told one, and
+/// a table that is made with the wrong one keeps it.
+fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
+    let keys = &declared.keys;
+    if let Some(global) = declared.indexes.iter().find(|index| {
+        let mut local = declared.local_indexes.iter();
+        local.any(|local| local.name == index.name)
+    }) {
+        return Err(Failure::invalid(
+            &format!("{field}.indexes[{}].name", global.name),
+            "is also the name of one of localIndexes, and a table has one index of a name",
+            "give the index in indexes another name",
+        ));
+    }
+    let of_table = std::iter::once((
+        format!("{field}.keys"),
+        &keys.partition,
+        keys.sort.as_ref(),
+        ANEW,
+    ));
+    let global = declared.indexes.iter().map(|index| {
+        (
+            format!("{field}.indexes[{}]", index.name),
+            &index.partition,
+            index.sort.as_ref(),
+            "keys of an index cannot be changed, so take it out and write it again under another name",
+        )
+    });
+    let local = declared.local_indexes.iter().map(|index| {
+        (
+            format!("{field}.localIndexes[{}]", index.name),
+            &keys.partition,
+            Some(&index.sort),
+            ANEW,
+        )
+    });
+    let mut known: BTreeMap<&str, (AttributeType, String)> = BTreeMap::new();
+    for (place, partition, sort, remedy) in of_table.chain(local).chain(global) {
+        if let Some(sort) = sort.filter(|sort| sort.name == partition.name) {
+            return Err(Failure::invalid(
+                &format!("{place}.sort.name"),
+                &format!(
+                    "{} is the partition key too, and a key has two attributes or one",
+                    sort.name
+                ),
+                &format!("name another attribute, or leave sort out; {remedy}"),
+            ));
+        }
+        let parts = [("partition", Some(partition)), ("sort", sort)];
+        for (part, attribute) in parts {
+            let Some(attribute) = attribute else { continue };
+            let here = format!("{place}.{part}");
+            match known.get(attribute.name.as_str()) {
+                Some((other, there)) if *other != attribute.type_ => {
+                    return Err(Failure::invalid(
+                        &format!("{here}.type"),
+                        &format!(
+                            "{} is {:?} here and {other:?} in {there}, and an attribute of a table has one type in all its keys",
+                            attribute.name, attribute.type_
+                        ),
+                        &format!("write one type in both; {remedy}"),
+                    ));
+                }
+                Some(_) => {}
+                None => {
+                    known.insert(&attribute.name, (attribute.type_, here));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Units that are scaled, and how.

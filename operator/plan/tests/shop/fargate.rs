@@ -257,3 +257,98 @@ fn what_fargate_cannot_do_is_refused_with_its_field() {
         "{told}"
     );
 }
+
+/// What is said of the pods of a custom resource on which everything is ready.
+fn told(object: &Value) -> String {
+    let world = World::settled(want("octank", object));
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let remarks = blueprint.remarks().iter();
+    remarks.map(|remark| remark.text.as_str()).collect()
+}
+
+#[test]
+fn who_lets_in_some_alone_is_told_that_no_policy_is_enforced() {
+    let text =
+        "spec.nodes.type: EKS enforces no NetworkPolicy for pods on Fargate, so that not only";
+    let mut object = on_fargate();
+    let by_callers = told(&object);
+    assert!(
+        by_callers.contains(&format!("{text} spec.callers but all of the VPC")),
+        "{by_callers}"
+    );
+    assert!(
+        by_callers.contains("set spec.network.securityGroupIds"),
+        "{by_callers}"
+    );
+    object["spec"]["network"] = json!({"securityGroupIds": ["sg-0123"]});
+    assert!(
+        !told(&object).contains(text),
+        "who has groups is let in by them"
+    );
+
+    object["spec"]["callers"] = json!([]);
+    object["spec"]["network"] = json!({});
+    assert!(
+        !told(&object).contains(text),
+        "nobody in particular is meant"
+    );
+    for (network, field) in [
+        (
+            json!({"service": {"type": "LoadBalancer"}}),
+            "spec.network.service",
+        ),
+        (
+            json!({"exposures": [{"name": "partners", "type": "Ingress", "ingress": {}}]}),
+            "spec.network.exposures[partners]",
+        ),
+    ] {
+        object["spec"]["network"] = network;
+        let told = told(&object);
+        assert!(told.contains(&format!("{text} {field} but")), "{told}");
+    }
+    let mut elsewhere = orders(json!({"type": "NodeGroup"}));
+    elsewhere["spec"]["network"] = json!({});
+    assert!(!told(&elsewhere).contains(text));
+}
+
+#[test]
+fn ports_at_nodes_are_refused() {
+    let with = |network: Value| {
+        let mut object = on_fargate();
+        object["spec"]["network"] = network;
+        typed::<OrderService>(&object)
+            .resolve(&facts("octank"), &references("octank"))
+            .map(drop)
+    };
+    let exposed = |service: Value| json!({"exposures": [{"name": "nodes", "type": "Service", "service": service}]});
+    let pinned = json!({"type": "LoadBalancer", "nodePorts": {"http": 30080}});
+    for (network, field) in [
+        (
+            json!({"service": {"type": "NodePort"}}),
+            "spec.network.service:",
+        ),
+        (json!({"service": pinned}), "spec.network.service:"),
+        (
+            exposed(json!({"type": "NodePort"})),
+            "spec.network.exposures[nodes].service:",
+        ),
+        (
+            exposed(pinned.clone()),
+            "spec.network.exposures[nodes].service:",
+        ),
+    ] {
+        let refused = with(network).unwrap_err();
+        assert!(refused.message.starts_with(field), "{refused}");
+        assert!(
+            refused.remedy.contains("ClusterIP or LoadBalancer"),
+            "{refused}"
+        );
+    }
+    for service in [
+        json!({"type": "ClusterIP"}),
+        json!({"type": "LoadBalancer"}),
+    ] {
+        assert_eq!(with(exposed(service)), Ok(()));
+    }
+}

@@ -276,7 +276,22 @@ fn roles_that_a_workload_may_not_bring_along_are_refused() {
         assert_eq!(resolve(&of_account(other), "PodIdentity", None), Ok(()));
     }
     let elsewhere = "arn:aws:iam::999999999999:role/shopkeeper";
-    assert_eq!(resolve(elsewhere, "IRSA", None), Ok(()));
+    let told = resolve(elsewhere, "IRSA", None).unwrap_err().describe();
+    for part in [
+        "spec.identity.existing.roleArn",
+        "of another account than Platform octank, which is 123456789012",
+        "spec.identity.allowedRoles",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    for listed in [elsewhere, "arn:aws:iam::999999999999:role/*"] {
+        assert_eq!(resolve(elsewhere, "IRSA", Some(&[listed])), Ok(()));
+    }
+    let of_china = "arn:aws-cn:iam::123456789012:role/orders";
+    assert!(
+        resolve(of_china, "IRSA", None).is_err(),
+        "another partition"
+    );
 
     let allowed = [
         "arn:aws:iam::123456789012:role/orders",

@@ -8,6 +8,7 @@ mod approval;
 mod bounds;
 mod built;
 mod cache_users;
+mod contradictions;
 mod convergence;
 mod dead_letters;
 mod drift;

@@ -120,3 +120,147 @@ fn more_replicas_are_no_rollout() {
     world.pass();
     assert!(told(&world).0);
 }
+
+/// The orders, autoscaled by these targets, with these resources and this patch of their pods.
+fn scaled_by(targets: &Value, resources: &Value, patch: &Value) -> World {
+    let mut object = read("octank", "orders");
+    object["spec"]["scaling"] = json!({"type": "Autoscale", "autoscale": {"min": 1, "max": 3}});
+    let autoscale = object["spec"]["scaling"]["autoscale"].as_object_mut();
+    autoscale
+        .unwrap()
+        .extend(targets.as_object().unwrap().clone());
+    object["spec"]["workload"]["resources"] = resources.clone();
+    object["spec"]["workload"]["podTemplatePatch"] = patch.clone();
+    World::settled(want("octank", &object))
+}
+
+fn workload_ready(world: &World) -> (bool, String) {
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let plan = world.plan_for(&observed, &blueprint);
+    let report = report::of_plan(&plan, &blueprint, &observed, false);
+    let mut conditions = report.conditions.into_iter();
+    let workload = conditions.find(|condition| condition.r#type == "WorkloadReady");
+    (report.ready, workload.unwrap().message)
+}
+
+#[test]
+fn what_an_autoscaler_divides_by_is_requested() {
+    let memory = json!({"requests": {"memory": "256Mi"}, "limits": {"memory": "256Mi"}});
+    let none = json!({});
+    for (targets, resources, patch, cpu) in [
+        (none.clone(), memory.clone(), none.clone(), json!("100m")),
+        (
+            json!({"cpu": 80, "memory": 80}),
+            memory.clone(),
+            none.clone(),
+            json!("100m"),
+        ),
+        // Kubernetes takes a limit for the request.
+        (
+            none.clone(),
+            json!({"limits": {"cpu": "1"}}),
+            none.clone(),
+            Value::Null,
+        ),
+        (
+            none.clone(),
+            json!({"requests": {"cpu": "2"}}),
+            none.clone(),
+            json!("2"),
+        ),
+        (
+            none.clone(),
+            memory.clone(),
+            json!({"spec": {"containers": [{"name": "orders", "resources": {"limits": {"cpu": "50m"}}}]}}),
+            Value::Null,
+        ),
+        // Nothing is added that no target needs.
+        (
+            json!({"memory": 80}),
+            memory.clone(),
+            none.clone(),
+            Value::Null,
+        ),
+        (
+            json!({"memory": 80}),
+            json!({"limits": {"memory": "1Gi"}}),
+            none.clone(),
+            Value::Null,
+        ),
+    ] {
+        let mut world = scaled_by(&targets, &resources, &patch);
+        let container = &deployment(&mut world)["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(
+            container["resources"]["requests"]["cpu"], cpu,
+            "{targets} {resources}"
+        );
+        let (ready, told) = workload_ready(&world);
+        assert!(
+            ready && !told.contains("requests no"),
+            "{targets} {resources}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_target_of_what_is_not_requested_is_told() {
+    let sidecar = json!({"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}]}});
+    for (targets, resources, patch, expected) in [
+        (
+            json!({"memory": 80}),
+            json!({"requests": {"cpu": "1"}}),
+            json!({}),
+            "spec.scaling.autoscale.memory is in percent of what is requested, and container orders requests no memory, so that it does \
+             not scale by that unless a LimitRange gives one: set spec.workload.resources.requests.memory, or take the target out",
+        ),
+        (
+            json!({"cpu": 60}),
+            json!({"requests": {"cpu": "0"}}),
+            json!({}),
+            "set spec.workload.resources.requests.cpu",
+        ),
+        (
+            json!({"cpu": 60}),
+            json!({"requests": {"cpu": "1"}}),
+            sidecar,
+            "container proxy requests no cpu, so that it does not scale by that unless a LimitRange gives one: set it in \
+             spec.workload.podTemplatePatch",
+        ),
+    ] {
+        let (ready, told) = workload_ready(&scaled_by(&targets, &resources, &patch));
+        assert!(ready);
+        assert!(told.contains(expected), "{targets} {resources}: {told}");
+    }
+}
+
+#[test]
+fn an_autoscaler_that_does_not_scale_is_told_and_nothing_waits_for_it() {
+    let mut world = scaled_by(&json!({}), &json!({"requests": {"cpu": "1"}}), &json!({}));
+    let (_, before) = workload_ready(&world);
+    let key = ResourceKey::kubernetes(KubernetesKind::HorizontalPodAutoscaler, "orders");
+    let mut with = |status: &str, reason: &str| {
+        let autoscaler = &mut world.kubernetes.get_mut(&key).unwrap().body;
+        autoscaler["status"]["conditions"] = json!([
+            {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale"},
+            {"type": "ScalingActive", "status": status, "reason": reason, "message": "of Pod orders-1"},
+        ]);
+        workload_ready(&world)
+    };
+    assert_eq!(
+        with("False", "FailedGetResourceMetric"),
+        (
+            true,
+            format!(
+                "{before}; HorizontalPodAutoscaler orders: does not scale, FailedGetResourceMetric: kubectl describe hpa orders tells why"
+            )
+        )
+    );
+    for (status, reason) in [
+        ("False", "ScalingDisabled"),
+        ("Unknown", ""),
+        ("True", "ValidMetricFound"),
+    ] {
+        assert_eq!(with(status, reason), (true, before.clone()), "{reason}");
+    }
+}

@@ -252,6 +252,44 @@ fn what_aws_says_leads_to_the_field() {
 }
 
 #[test]
+fn what_cannot_be_changed_is_written_anew() {
+    use AwsKind::{RdsInstance, S3Bucket, SnsSubscription};
+    for (kind, role, code, said, block) in [
+        (
+            RdsInstance,
+            "database",
+            "InvalidParameterValue",
+            "MasterUsername admin cannot be used as it is a reserved word used by the engine",
+            "take spec.database and its binding out, apply, and write them again",
+        ),
+        (
+            RdsInstance,
+            "database",
+            "InvalidParameterValue",
+            "DBName order cannot be used as it is a reserved word used by the engine",
+            "take spec.database and its binding out, apply, and write them again",
+        ),
+        (
+            S3Bucket,
+            "media",
+            "BucketAlreadyExists",
+            "The requested bucket name is not available.",
+            "take spec.media and its binding out, apply, and write them again",
+        ),
+        (
+            SnsSubscription,
+            "topics.buy.subscribers.0",
+            "InvalidParameter",
+            "Invalid parameter: FilterPolicy: Filter policy is too complex",
+            "their numbers, multiplied, are at most 150",
+        ),
+    ] {
+        let remedy = told(kind, role, code, said);
+        assert!(remedy.contains(block), "{remedy}");
+    }
+}
+
+#[test]
 fn words_are_in_small_letters_and_no_row_is_hidden_by_one_before() {
     for (at, Row(part, words, ..)) in ROWS.iter().enumerate() {
         for word in *words {

@@ -2,7 +2,11 @@
 
 mod key;
 
-use shopkeeper_api::{Platform, policy::Policy};
+use shopkeeper_api::{
+    Platform,
+    platform::{ExistingNetwork, SubnetSelector},
+    policy::Policy,
+};
 
 pub use self::key::{KeyNeed, deletion_of_key, existing_key_arn, existing_key_denied, key_alias};
 use self::key::{check_existing_key, managed_key};
@@ -99,6 +103,9 @@ pub fn resolve(
     } else {
         Vec::new()
     };
+    if let Some(network) = &spec.network.existing {
+        check_one_side(network, &private_subnets, &public_subnets)?;
+    }
     let existing_key_arn = existing_key_arn(platform).map(str::to_owned);
     if let Some(arn) = &existing_key_arn {
         check_existing_key(arn, lookups.existing_key.as_ref())?;
@@ -191,6 +198,42 @@ fn subnets(
     let mut subnets = found.to_vec();
     subnets.sort_by(|one, other| (&one.zone, &one.id).cmp(&(&other.zone, &other.id)));
     Ok(subnets)
+}
+
+/// Refuses a subnet that is private and public at once: nodes and data tiers would be where load balancers are open to the internet.
+fn check_one_side(
+    network: &ExistingNetwork,
+    private: &[SubnetFacts],
+    public: &[SubnetFacts],
+) -> Result<(), Failure> {
+    let both: Vec<&str> = public
+        .iter()
+        .filter(|subnet| private.iter().any(|other| other.id == subnet.id))
+        .map(|subnet| subnet.id.as_str())
+        .collect();
+    if both.is_empty() {
+        return Ok(());
+    }
+    let found_by = |selector: &SubnetSelector| {
+        if selector.tags.is_empty() {
+            return "its id".to_owned();
+        }
+        let tags = selector.tags.iter();
+        let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+        format!("the tag {}", tags.join(", "))
+    };
+    let by_public = network.public_subnets.as_ref().map(found_by);
+    Err(Failure::invalid(
+        "spec.network.existing.publicSubnets",
+        &format!(
+            "finds {} by {}, which privateSubnets finds by {}: a subnet has a way in from the internet or has none",
+            both.join(", "),
+            by_public.unwrap_or_default(),
+            found_by(&network.private_subnets)
+        ),
+        "take each out of the list that it is not of, or the tag off it; EKS tags private ones kubernetes.io/role/internal-elb and public \
+         ones kubernetes.io/role/elb",
+    ))
 }
 
 /// The ARN of the EKS cluster that a Platform names.
