@@ -24,7 +24,7 @@ mod words;
 use refusals::{reason_of, reason_to_retry, reason_to_stall, refusal, told};
 pub use remarks::new_remarks;
 use remarks::remarked;
-use resources::{idle_autoscalers, scaling_out};
+use resources::scaling_out;
 pub use resources::{new_notes, note, replicas, state};
 pub use staying::{Staying, staying};
 pub use words::{change, describe, summary};
@@ -340,11 +340,10 @@ fn of_section(
             "True",
             reason::SUCCEEDED,
             format!(
-                "{} of {} resources are ready{}{}{}",
+                "{} of {} resources are ready{}{}",
                 keys.len(),
                 keys.len(),
                 scaling_out(&keys, observed),
-                idle_autoscalers(&keys, observed),
                 dangers(&keys, observed)
             ),
         )

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shopkeeper_api::status::InventoryItem;
 
-use super::{NAMED, shorten_to, words::few};
+use super::{NAMED, shorten_to};
 use crate::{
     kubernetes::{KubernetesKind, readiness},
     observed::{Lifecycle, Note, Observation, Observed},
@@ -81,39 +81,6 @@ pub(super) fn scaling_out(keys: &BTreeSet<&ResourceKey>, observed: &Observed) ->
             format!("; {key}: scaling out, {available} of {wanted} replicas are available")
         })
         .collect()
-}
-
-/// The autoscalers that cannot scale, and why in Kubernetes' word. They tell of pods that have only started, and of a metrics server that
-/// lags, in the same way, so that nothing waits for them. Of no replicas none is scaled, as was asked for.
-pub(super) fn idle_autoscalers(keys: &BTreeSet<&ResourceKey>, observed: &Observed) -> String {
-    let kind = ResourceKind::Kubernetes(KubernetesKind::HorizontalPodAutoscaler);
-    let why = |key: &ResourceKey| {
-        let conditions = observed
-            .kubernetes
-            .get(key)?
-            .body
-            .pointer("/status/conditions")?
-            .as_array()?;
-        let idle = conditions.iter().find(|condition| {
-            condition["type"] == "ScalingActive"
-                && condition["status"] == "False"
-                && condition["reason"] != "ScalingDisabled"
-        })?;
-        // Its message names a pod, and another one each time.
-        Some(format!(
-            "{key}: does not scale, {}: kubectl describe hpa {} tells why",
-            idle["reason"]
-                .as_str()
-                .unwrap_or("for no reason that it tells"),
-            key.name
-        ))
-    };
-    let found: Vec<String> = keys
-        .iter()
-        .filter(|key| key.kind == kind)
-        .filter_map(|key| why(key))
-        .collect();
-    few(&found, NAMED)
 }
 
 /// Available and wanted replicas of all Deployments, added up.

@@ -233,34 +233,3 @@ fn a_target_of_what_is_not_requested_is_told() {
         assert!(told.contains(expected), "{targets} {resources}: {told}");
     }
 }
-
-#[test]
-fn an_autoscaler_that_does_not_scale_is_told_and_nothing_waits_for_it() {
-    let mut world = scaled_by(&json!({}), &json!({"requests": {"cpu": "1"}}), &json!({}));
-    let (_, before) = workload_ready(&world);
-    let key = ResourceKey::kubernetes(KubernetesKind::HorizontalPodAutoscaler, "orders");
-    let mut with = |status: &str, reason: &str| {
-        let autoscaler = &mut world.kubernetes.get_mut(&key).unwrap().body;
-        autoscaler["status"]["conditions"] = json!([
-            {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale"},
-            {"type": "ScalingActive", "status": status, "reason": reason, "message": "of Pod orders-1"},
-        ]);
-        workload_ready(&world)
-    };
-    assert_eq!(
-        with("False", "FailedGetResourceMetric"),
-        (
-            true,
-            format!(
-                "{before}; HorizontalPodAutoscaler orders: does not scale, FailedGetResourceMetric: kubectl describe hpa orders tells why"
-            )
-        )
-    );
-    for (status, reason) in [
-        ("False", "ScalingDisabled"),
-        ("Unknown", ""),
-        ("True", "ValidMetricFound"),
-    ] {
-        assert_eq!(with(status, reason), (true, before.clone()), "{reason}");
-    }
-}

@@ -91,10 +91,12 @@ fn what_aws_refuses_to_delete_holds_up_only_what_it_needs() {
 
 #[test]
 fn a_topic_that_is_taken_out_waits_for_approval() {
-    let mut world = World::settled(want("octank", &read("octank", "orders")));
-    let mut object = read("octank", "orders");
-    object["spec"]["notifications"]["topics"] = json!([]);
-    world.wanted = want("octank", &object);
+    let orders = read("octank", "orders");
+    let mut with_more = orders.clone();
+    let topics = with_more["spec"]["notifications"]["topics"].as_array_mut();
+    topics.unwrap().push(json!({"name": "returned"}));
+    let mut world = World::settled(want("octank", &with_more));
+    world.wanted = want("octank", &orders);
     world.policies.changes = shopkeeper_plan::planner::ChangePolicy::ApproveDisruptive;
     let plan = world.run();
     let topic = plan
