@@ -213,7 +213,8 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 128), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
-    /// Path that load balancers ask for to see whether a pod is well. Default: the path of its readiness probe, else /.
+    /// Path that load balancers ask for to see whether a pod is well, where requests go to; 200 is well. Default: what its readiness
+    /// probe asks for by httpGet, where and as that does, and 200 to 399 is well; else /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub health_path: Option<String>,

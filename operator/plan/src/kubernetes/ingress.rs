@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    load_balancer::{pairs, shared_tags, subnets, tags},
+    load_balancer::{HEALTH_PATH, of_probe, pairs, shared_tags, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Prefix of the controller's annotations.
-const PREFIX: &str = "alb.ingress.kubernetes.io";
+pub(super) const PREFIX: &str = "alb.ingress.kubernetes.io";
 
 const WEB_ACL: &str = "wafv2-acl-arn";
 const GROUP: &str = "group.name";
@@ -205,8 +205,13 @@ fn of_controller(
     {
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
-    if let Some(path) = &load_balancer.health_path {
-        annotations.push(("healthcheck-path", path.clone()));
+    if let Some(health) = &load_balancer.health {
+        annotations.push((HEALTH_PATH, health.path.clone()));
+        let of_probe = of_probe(health.probe.as_ref()).into_iter();
+        annotations.extend(of_probe.filter(|(name, _)| {
+            let name = format!("{PREFIX}/{name}");
+            !load_balancer.annotations.contains_key(&name)
+        }));
     }
     if let Some(arn) = &settings.waf_acl_arn {
         annotations.push((WEB_ACL, arn.clone()));

@@ -6,7 +6,29 @@ use super::object::Frame;
 use crate::{
     facts::PlatformFacts,
     names::{CLUSTER_TAG, OWNER_TAG},
+    resolve::HealthProbe,
 };
+
+/// The end of the name of the annotation with the path that is asked for.
+pub const HEALTH_PATH: &str = "healthcheck-path";
+
+/// How a readiness probe is asked, beside its path. What Kubernetes takes for ready has to be healthy, and a load balancer takes 200
+/// alone by itself. The port is a number: the controller knows no names of ports that a Service names in its turn.
+pub fn of_probe(probe: Option<&HealthProbe>) -> Vec<(&'static str, String)> {
+    let Some(probe) = probe else {
+        return Vec::new();
+    };
+    let protocol = if probe.tls { "HTTPS" } else { "HTTP" };
+    let port = probe.beside_traffic.then(|| probe.port.to_string());
+    [
+        ("healthcheck-protocol", Some(protocol.to_owned())),
+        ("healthcheck-port", port),
+        ("success-codes", Some("200-399".to_owned())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
 
 /// Its subnets, by id: discovery by tags would find those of other clusters.
 pub fn subnets(platform: &PlatformFacts, public: bool) -> String {

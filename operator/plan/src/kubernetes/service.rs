@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
-    KubernetesKind, KubernetesObject,
-    load_balancer::{pairs, subnets, tags},
+    KubernetesKind, KubernetesObject, ingress,
+    load_balancer::{HEALTH_PATH, of_probe, pairs, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 /// Prefix of the annotations that make a Network Load Balancer.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
 
-/// The name and the address of the pods. The health path of an Ingress is an annotation of the Service, because one load balancer
-/// asks each of its services for another path.
+/// The name and the address of the pods. The health check of an Ingress is in annotations of the Service, because one load balancer
+/// asks each of its services for something else.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
@@ -28,10 +28,15 @@ pub fn build(
 ) -> KubernetesObject {
     let mut ours = Map::new();
     if !component.routed_from.is_empty() {
-        ours.insert(
-            "alb.ingress.kubernetes.io/healthcheck-path".to_owned(),
-            json!(component.health_path),
-        );
+        let prefix = ingress::PREFIX;
+        let health = &component.health;
+        ours.insert(format!("{prefix}/{HEALTH_PATH}"), json!(health.path));
+        for (name, value) in of_probe(health.probe.as_ref()) {
+            let name = format!("{prefix}/{name}");
+            if !component.service.annotations.contains_key(&name) {
+                ours.insert(name, json!(value));
+            }
+        }
     }
     let ports = component.workload.ports.iter().collect::<Vec<_>>();
     of_pods(frame, component, &component.service, &ports, ours, platform)
@@ -99,6 +104,10 @@ fn of_pods(
             // Pods are targets themselves. Ports that nobody uses would be open on every node.
             spec["allocateLoadBalancerNodePorts"] = json!(!service.node_ports.is_empty());
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
+            for (name, value) in of_health(component, service) {
+                let name = format!("{PREFIX}-{name}");
+                annotations.entry(name).or_insert(value);
+            }
         }
     }
     ObjectBuilder::new(frame, KubernetesKind::Service, frame.component)
@@ -130,4 +139,22 @@ fn of_network_load_balancer(
         .into_iter()
         .map(|(name, value)| (format!("{PREFIX}-{name}"), json!(value)))
         .collect()
+}
+
+/// What a Network Load Balancer asks of the pods. By itself it only connects to each port, and cannot do even that where the port is
+/// of UDP.
+fn of_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
+    let Some(probe) = component.health.asked_through(service) else {
+        return Vec::new();
+    };
+    let mut annotations = vec![(HEALTH_PATH.to_owned(), json!(component.health.path))];
+    annotations.extend(
+        of_probe(Some(probe))
+            .into_iter()
+            .map(|(name, value)| match name {
+                "success-codes" => (format!("healthcheck-{name}"), json!(value)),
+                _ => (name.to_owned(), json!(value.to_lowercase())),
+            }),
+    );
+    annotations
 }

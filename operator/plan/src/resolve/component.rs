@@ -11,7 +11,6 @@ use shopkeeper_api::{
     external::External,
     network::Caller,
     nodes::NodesType,
-    pod::Probe,
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
@@ -20,7 +19,9 @@ use super::{
     endpoints::{check_name, endpoints},
     exposures, external,
     external::ResolvedExternal,
-    external_secrets, fargate, identity,
+    external_secrets, fargate,
+    health::{self, HealthCheck},
+    identity,
     identity::ComponentIdentity,
     image, network,
     network::ResolvedService,
@@ -74,8 +75,8 @@ pub struct Component {
     pub bindings: Vec<ResolvedBinding>,
     /// Variables that say where other services are.
     pub endpoints: Vec<ResolvedEndpoint>,
-    /// Path a load balancer asks for.
-    pub health_path: String,
+    /// What load balancers ask of the pods.
+    pub health: HealthCheck,
     /// Where metrics are found.
     pub metrics: Option<ResolvedMetrics>,
     /// What people should hear of, though it stops nothing.
@@ -157,20 +158,18 @@ pub(super) fn component(
     variables::check(place.field, tier)?;
     let replicas = replicas(tier.scaling);
     let service_account = service_account(place.name, &workload);
-    let health_path = place
-        .health_path
-        .map(str::to_owned)
-        .or_else(|| probe_path(&workload))
-        .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
+    let health = health::health_check(&workload, place.health_path);
     let service = network::service(context, place, &workload, tier.network)?;
     let exposures = exposures::exposures(
         context,
         place,
         &workload,
-        &health_path,
+        &health,
         &service,
         tier.network.map_or(&[], |network| &network.exposures),
     )?;
+    let mut remarks = remarks::remarks(context, place, tier, &workload);
+    remarks.extend(health::remark(place, &workload, &exposures));
     let component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
@@ -210,8 +209,8 @@ pub(super) fn component(
             .identity
             .map(|identity| identity.service_account_annotations.clone())
             .unwrap_or_default(),
-        remarks: remarks::remarks(context, place, tier, &workload),
-        health_path,
+        remarks,
+        health,
         replicas,
         workload,
     };
@@ -241,11 +240,6 @@ pub(crate) fn secret_name(component: &str, binding: &Binding) -> String {
     binding.secret_name.clone().unwrap_or_else(|| {
         format!("{component}-{}", binding.resource.replace('.', "-")).to_lowercase()
     })
-}
-
-fn probe_path(workload: &Workload) -> Option<String> {
-    let readiness: &Probe = workload.probes.as_ref()?.readiness.as_ref()?;
-    readiness.http_get.as_ref()?.path.clone()
 }
 
 fn resolve_metrics(

@@ -7,7 +7,7 @@ use shopkeeper_api::{
     storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use super::{Context, LoadBalancerGroup, Referred};
+use super::{Context, HealthCheck, LoadBalancerGroup, Referred};
 use crate::{
     failure::{Class, Failure},
     kubernetes::http_route,
@@ -36,8 +36,8 @@ pub struct LoadBalancer {
     pub class: IngressClass,
     /// Annotations of the user.
     pub annotations: BTreeMap<String, String>,
-    /// Path it asks for to see whether a pod is well, where all of its rules lead to one workload; else each Service says its own.
-    pub health_path: Option<String>,
+    /// What it asks of the pods, where all of its rules lead to one workload; else each Service says its own.
+    pub health: Option<HealthCheck>,
     /// The group that it shares a load balancer with.
     pub group: Option<LoadBalancerGroup>,
 }

@@ -223,7 +223,7 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
             .unwrap_or_default(),
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
-        health_path: None,
+        health: None,
         group: None,
     })
 }
@@ -256,7 +256,7 @@ fn internal(
         gateways: Vec::new(),
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
-        health_path: None,
+        health: None,
         group: None,
     })
 }

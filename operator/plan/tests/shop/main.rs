@@ -17,6 +17,7 @@ mod fargate;
 mod fixture;
 mod gateways;
 mod groups;
+mod health;
 mod identity;
 mod invariants;
 mod losses;
