@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    load_balancer::{HEALTH_PATH, of_probe, pairs, shared_tags, subnets, tags},
+    load_balancer::{HEALTH_PATH, of_health, pairs, shared_tags, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -206,11 +206,10 @@ fn of_controller(
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
     if let Some(health) = &load_balancer.health {
-        annotations.push((HEALTH_PATH, health.path.clone()));
-        let of_probe = of_probe(health.probe.as_ref()).into_iter();
-        annotations.extend(of_probe.filter(|(name, _)| {
-            let name = format!("{PREFIX}/{name}");
-            !load_balancer.annotations.contains_key(&name)
+        let of_health = of_health(health).into_iter();
+        annotations.extend(of_health.filter(|(name, _)| {
+            let full = format!("{PREFIX}/{name}");
+            *name == HEALTH_PATH || !load_balancer.annotations.contains_key(&full)
         }));
     }
     if let Some(arn) = &settings.waf_acl_arn {

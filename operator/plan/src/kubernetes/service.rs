@@ -5,7 +5,9 @@ use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject, ingress,
-    load_balancer::{HEALTH_PATH, of_probe, pairs, subnets, tags},
+    load_balancer::{
+        HEALTH_PATH, SUCCESS_CODES, of_health, of_probe, of_protocol, pairs, subnets, tags,
+    },
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -19,23 +21,25 @@ use crate::{
 /// Prefix of the annotations that make a Network Load Balancer.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
 
-/// The name and the address of the pods. The health check of an Ingress is in annotations of the Service, because one load balancer
-/// asks each of its services for something else.
+/// The name and the address of the pods. How an Ingress asks for their health and speaks to them is in annotations of the Service, because one load
+/// balancer does both otherwise for each of its services.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
     platform: &PlatformFacts,
 ) -> KubernetesObject {
     let mut ours = Map::new();
+    let mut said = Vec::new();
     if !component.routed_from.is_empty() {
-        let prefix = ingress::PREFIX;
-        let health = &component.health;
-        ours.insert(format!("{prefix}/{HEALTH_PATH}"), json!(health.path));
-        for (name, value) in of_probe(health.probe.as_ref()) {
-            let name = format!("{prefix}/{name}");
-            if !component.service.annotations.contains_key(&name) {
-                ours.insert(name, json!(value));
-            }
+        said.extend(of_health(&component.health));
+    }
+    if component.is_routed_to() {
+        said.extend(of_protocol(component.protocol));
+    }
+    for (name, value) in said {
+        let full = format!("{}/{name}", ingress::PREFIX);
+        if name == HEALTH_PATH || !component.service.annotations.contains_key(&full) {
+            ours.insert(full, json!(value));
         }
     }
     let ports = component.workload.ports.iter().collect::<Vec<_>>();
@@ -104,7 +108,7 @@ fn of_pods(
             // Pods are targets themselves. Ports that nobody uses would be open on every node.
             spec["allocateLoadBalancerNodePorts"] = json!(!service.node_ports.is_empty());
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
-            for (name, value) in of_health(component, service) {
+            for (name, value) in of_network_health(component, service) {
                 let name = format!("{PREFIX}-{name}");
                 annotations.entry(name).or_insert(value);
             }
@@ -143,7 +147,7 @@ fn of_network_load_balancer(
 
 /// What a Network Load Balancer asks of the pods. By itself it only connects to each port, and cannot do even that where the port is
 /// of UDP.
-fn of_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
+fn of_network_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
     let Some(probe) = component.health.asked_through(service) else {
         return Vec::new();
     };
@@ -152,7 +156,7 @@ fn of_health(component: &Component, service: &ResolvedService) -> Vec<(String, V
         of_probe(Some(probe))
             .into_iter()
             .map(|(name, value)| match name {
-                "success-codes" => (format!("healthcheck-{name}"), json!(value)),
+                SUCCESS_CODES => (format!("healthcheck-{name}"), json!(value)),
                 _ => (name.to_owned(), json!(value.to_lowercase())),
             }),
     );
