@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     facts::PlatformFacts,
-    resolve::{Component, Way},
+    resolve::{Component, ResolvedService, Way},
 };
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
@@ -54,6 +54,22 @@ pub fn build(
         });
         ports.extend(unnamed.map(|number| json!({"port": number, "protocol": "TCP"})));
         ingress.extend(rule(from, ports));
+    }
+    for (service, published) in services(component) {
+        let from = service.senders(&platform.vpc).into_iter();
+        let from = from
+            .map(|cidr| json!({"ipBlock": {"cidr": cidr}}))
+            .collect();
+        let by_udp: BTreeSet<i32> = published
+            .iter()
+            .filter(|port| is_udp(port))
+            .map(|port| port.effective_service_port())
+            .collect();
+        // A port of both protocols is one of TCP_UDP to the load balancer.
+        let has_sender = |port: &Port| {
+            published.contains(&port) && by_udp.contains(&port.effective_service_port())
+        };
+        ingress.extend(rule(from, ports(component, has_sender)));
     }
     if let Some(metrics) = &component.metrics {
         ingress.push(json!({
@@ -113,6 +129,20 @@ fn entrances(component: &Component) -> BTreeMap<TrafficSource, Entrance<'_>> {
             .add(exposure.ports.iter().map(String::as_str), asked_at);
     }
     entrances
+}
+
+/// The Services in front of the pods, and the ports that each publishes.
+fn services(component: &Component) -> impl Iterator<Item = (&ResolvedService, Vec<&Port>)> {
+    let all = component.workload.ports.iter().collect();
+    let further = component.exposures.iter().filter_map(|exposure| {
+        let Way::Service(service) = &exposure.way else {
+            return None;
+        };
+        let ports = component.workload.ports.iter();
+        let published = ports.filter(|port| exposure.ports.contains(&port.name));
+        Some((service, published.collect()))
+    });
+    [(&component.service, all)].into_iter().chain(further)
 }
 
 fn is_udp(port: &Port) -> bool {
