@@ -84,7 +84,7 @@ use crate::{
         .message("loadBalancerGroups.public shares the load balancer of the routes, of which there is none without routes or with a gateway: leave it out"),
     validation = Rule::new("!has(self.loadBalancerGroups) || !has(self.loadBalancerGroups.internal) || (has(self.frontends) && self.frontends.exists(f, has(f.exposure) && f.exposure == 'Internal'))")
         .message("loadBalancerGroups.internal shares the load balancers of Internal frontends, and there are none: leave it out"),
-    validation = Rule::new("!has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
+    validation = Rule::new("has(self.gateway) || !has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
         .message("routes times hosts must not exceed 100, the rules that an Application Load Balancer takes: let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own")
 )]
 pub struct StorefrontSpec {

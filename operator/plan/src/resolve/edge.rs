@@ -141,7 +141,7 @@ impl LoadBalancer {
         }
         let hosts = self.hosts.len().max(1);
         let rules = self.rules.len() * hosts;
-        if rules > MOST_RULES {
+        if self.is_of_aws() && rules > MOST_RULES {
             return Err(Failure::invalid(
                 field,
                 &format!(
