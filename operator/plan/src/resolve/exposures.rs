@@ -252,6 +252,7 @@ impl Exposing<'_> {
             group: None,
         }
         .within_limits(&format!("{field}.paths"), "exposure")?;
+        load_balancer.check_arns(self.context, &field)?;
         Ok(self.exposure(ports, traffic_from, Way::Route(Box::new(load_balancer))))
     }
 

@@ -60,6 +60,9 @@ impl Resolve for Storefront {
                 load_balancers.push(internal(&self.spec, frontend, component)?);
             }
         }
+        for load_balancer in &load_balancers {
+            load_balancer.check_arns(context, "spec")?;
+        }
         let memberships = groups::memberships(self);
         groups::check_own(self, &memberships)?;
         for membership in memberships {
