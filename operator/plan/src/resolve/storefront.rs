@@ -1,6 +1,6 @@
 //! Storefront.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shopkeeper_api::{
     Storefront, StorefrontSpec, defaults,
@@ -188,16 +188,20 @@ fn frontend_component(
     spec: &StorefrontSpec,
     frontend: &Frontend,
 ) -> Result<Component, Failure> {
+    let named = Some(&frontend.name);
+    let mut routes = spec.routes.iter();
     let routed_from = if is_internal(frontend) {
-        Exposure::Internal.into()
+        Some(Exposure::Internal.into())
     } else {
-        routes_come_from(spec)
+        routes
+            .any(|route| route.frontend.as_ref() == named)
+            .then(|| routes_come_from(spec))
     };
     let place = Place {
         name: &component_name(&context.owner.name, frontend),
         role: &role(frontend),
         field: &format!("spec.frontends[{}]", frontend.name),
-        routed_from: &BTreeSet::from([routed_from]),
+        routed_from: &routed_from.into_iter().collect(),
         routes_unknown: None,
         health_path: frontend.health_path.as_deref(),
     };

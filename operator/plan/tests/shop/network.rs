@@ -407,3 +407,24 @@ fn senders_of_udp_come_through_a_load_balancer_with_their_own_addresses() {
     );
     assert!(entered(exposed(json!(["http", "dns-tcp"])), &ports).is_empty());
 }
+
+#[test]
+fn a_frontend_is_open_to_the_load_balancer_where_a_route_leads_to_it() {
+    let mut object = read("octank", "storefront");
+    let of = |object: &Value| {
+        let world = World::settled(want("octank", object));
+        let policy = body(&world, KubernetesKind::NetworkPolicy, "octank-web").to_string();
+        let service = body(&world, KubernetesKind::Service, "octank-web").to_string();
+        (
+            policy.contains("ipBlock"),
+            service.contains("healthcheck-path"),
+        )
+    };
+    assert_eq!(of(&object), (true, true));
+    let routes = object["spec"]["routes"].as_array_mut().unwrap();
+    routes.retain(|route| route["frontend"].is_null());
+    assert!(!routes.is_empty());
+    assert_eq!(of(&object), (false, false));
+    object["spec"]["routes"] = json!([]);
+    assert_eq!(of(&object), (false, false));
+}
