@@ -72,7 +72,7 @@ pub enum ServiceExposureType {
         .message("secretName holds the certificate of hosts: list them"),
     validation = Rule::new("has(self.hosts) || (has(self.tls) ? self.tls.type != 'Discovered' : !has(self.exposure) || self.exposure != 'Public')")
         .message("certificates are found by hosts: list the host names, or set tls.type to Existing or None"),
-    validation = Rule::new("(has(self.paths) ? self.paths.size() : 1) * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
+    validation = Rule::new("(has(self.className) && self.className != 'alb') || (has(self.paths) ? self.paths.size() : 1) * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
         .message("paths times hosts must not exceed 100, the rules that an Application Load Balancer takes: use another exposure for some of them")
 )]
 pub struct ServiceIngress {
@@ -83,7 +83,8 @@ pub struct ServiceIngress {
     /// `Internal` is reached from the network of the Platform, `Public` from the internet. Default: Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
-    /// Annotations of the Ingress. Those that Shopkeeper sets win.
+    /// Annotations of the Ingress. Those that Shopkeeper sets win, but for how load balancers ask for the health of pods, beside the
+    /// path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,

@@ -73,7 +73,8 @@ pub struct ServiceSettings {
     /// `ClusterIP` is reached from the cluster, `NodePort` also at every node, `LoadBalancer` also through a Network Load Balancer.
     #[serde(rename = "type")]
     pub type_: ServiceType,
-    /// Annotations of the Service. Those that Shopkeeper sets win.
+    /// Annotations of the Service. Those that Shopkeeper sets win, but for how load balancers speak to the pods and, beside the path, ask
+    /// for their health.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,
@@ -121,7 +122,8 @@ pub struct ServiceLoadBalancer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = pattern::LOAD_BALANCER_CLASS))]
     pub class: Option<String>,
-    /// Networks that may connect, in CIDR notation. Default: all that can reach it.
+    /// Networks that may connect, in CIDR notation. Default: all that can reach it; for UDP behind an Internal one,
+    /// which pods see with the addresses of those who sent it, those of the VPC.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 4, max = 49), regex(pattern = pattern::CIDR)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = Rule::new("self.all(range, isCIDR(range))").message("sourceRanges must be networks such as 10.20.0.0/16"))]

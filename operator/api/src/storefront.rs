@@ -84,7 +84,7 @@ use crate::{
         .message("loadBalancerGroups.public shares the load balancer of the routes, of which there is none without routes or with a gateway: leave it out"),
     validation = Rule::new("!has(self.loadBalancerGroups) || !has(self.loadBalancerGroups.internal) || (has(self.frontends) && self.frontends.exists(f, has(f.exposure) && f.exposure == 'Internal'))")
         .message("loadBalancerGroups.internal shares the load balancers of Internal frontends, and there are none: leave it out"),
-    validation = Rule::new("!has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
+    validation = Rule::new("has(self.gateway) || !has(self.routes) || self.routes.size() * (has(self.hosts) ? self.hosts.size() : 1) <= 100")
         .message("routes times hosts must not exceed 100, the rules that an Application Load Balancer takes: let one host with a wildcard stand for several, or make another Storefront, which has a load balancer of its own")
 )]
 pub struct StorefrontSpec {
@@ -213,7 +213,8 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 128), regex(pattern = pattern::HOST)), extend("x-kubernetes-list-type" = "set"))]
     pub hosts: Vec<String>,
-    /// Path that load balancers ask for to see whether a pod is well. Default: the path of its readiness probe, else /.
+    /// Path that load balancers ask for to see whether a pod is well, where requests go to; 200 is well. Default: what its readiness
+    /// probe asks for by httpGet, where and as that does, and 200 to 399 is well; else /.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
     pub health_path: Option<String>,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    load_balancer::{pairs, shared_tags, subnets, tags},
+    load_balancer::{HEALTH_PATH, of_health, pairs, shared_tags, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Prefix of the controller's annotations.
-const PREFIX: &str = "alb.ingress.kubernetes.io";
+pub(super) const PREFIX: &str = "alb.ingress.kubernetes.io";
 
 const WEB_ACL: &str = "wafv2-acl-arn";
 const GROUP: &str = "group.name";
@@ -205,8 +205,12 @@ fn of_controller(
     {
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
-    if let Some(path) = &load_balancer.health_path {
-        annotations.push(("healthcheck-path", path.clone()));
+    if let Some(health) = &load_balancer.health {
+        let of_health = of_health(health).into_iter();
+        annotations.extend(of_health.filter(|(name, _)| {
+            let full = format!("{PREFIX}/{name}");
+            *name == HEALTH_PATH || !load_balancer.annotations.contains_key(&full)
+        }));
     }
     if let Some(arn) = &settings.waf_acl_arn {
         annotations.push((WEB_ACL, arn.clone()));

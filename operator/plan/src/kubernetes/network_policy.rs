@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shopkeeper_api::{exposures::TrafficSource, network::Caller};
+use shopkeeper_api::{
+    exposures::TrafficSource,
+    network::Caller,
+    workload::{Port, Protocol},
+};
 
 use super::{
     KubernetesKind, KubernetesObject,
     object::{Frame, ObjectBuilder},
 };
-use crate::{facts::PlatformFacts, resolve::Component};
+use crate::{
+    facts::PlatformFacts,
+    resolve::{Component, ResolvedService, Way},
+};
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
 /// of the workload's own exposures, and Prometheus on the port of the metrics. Nobody else.
@@ -36,7 +43,33 @@ pub fn build(
             .iter()
             .map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}}))
             .collect();
-        ingress.extend(rule(from, ports(component, |name| entered.contains(name))));
+        let asked = &entered.asked_at;
+        let is_asked = |port: &Port| asked.contains(&port.container_port) && !is_udp(port);
+        let mut ports = ports(component, |port| {
+            entered.names.contains(port.name.as_str()) || is_asked(port)
+        });
+        let unnamed = asked.iter().filter(|number| {
+            let mut ports = component.workload.ports.iter();
+            !ports.any(|port| port.container_port == **number && !is_udp(port))
+        });
+        ports.extend(unnamed.map(|number| json!({"port": number, "protocol": "TCP"})));
+        ingress.extend(rule(from, ports));
+    }
+    for (service, published) in services(component) {
+        let from = service.senders(&platform.vpc).into_iter();
+        let from = from
+            .map(|cidr| json!({"ipBlock": {"cidr": cidr}}))
+            .collect();
+        let by_udp: BTreeSet<i32> = published
+            .iter()
+            .filter(|port| is_udp(port))
+            .map(|port| port.effective_service_port())
+            .collect();
+        // A port of both protocols is one of TCP_UDP to the load balancer.
+        let has_sender = |port: &Port| {
+            published.contains(&port) && by_udp.contains(&port.effective_service_port())
+        };
+        ingress.extend(rule(from, ports(component, has_sender)));
     }
     if let Some(metrics) = &component.metrics {
         ingress.push(json!({
@@ -54,32 +87,74 @@ fn rule(from: Vec<Value>, ports: Vec<Value>) -> Option<Value> {
     (!from.is_empty() && !ports.is_empty()).then(|| json!({"from": from, "ports": ports}))
 }
 
-/// Where packets come from that enter through load balancers and nodes, and the names of the ports that they enter by.
-fn entrances(component: &Component) -> BTreeMap<TrafficSource, BTreeSet<&str>> {
-    let mut entrances: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-    let of_service = component.service.entered_from().map(TrafficSource::from);
-    for source in component.routed_from.iter().copied().chain(of_service) {
-        let all = component.workload.ports.iter();
-        entrances
-            .entry(source)
-            .or_default()
-            .extend(all.map(|port| port.name.as_str()));
+/// What whoever comes from somewhere enters by.
+#[derive(Default)]
+struct Entrance<'a> {
+    /// Names of ports.
+    names: BTreeSet<&'a str>,
+    /// Numbers of the ports at which load balancers ask whether the pods are well.
+    asked_at: BTreeSet<i32>,
+}
+
+impl<'a> Entrance<'a> {
+    fn add(&mut self, names: impl Iterator<Item = &'a str>, asked_at: Option<i32>) {
+        self.names.extend(names);
+        self.asked_at.extend(asked_at);
+    }
+}
+
+/// Where packets come from that enter through load balancers and nodes, and the ports that they enter by.
+fn entrances(component: &Component) -> BTreeMap<TrafficSource, Entrance<'_>> {
+    let mut entrances: BTreeMap<_, Entrance<'_>> = BTreeMap::new();
+    let health = &component.health;
+    let of_routes = component.routed_from.iter();
+    let of_routes = of_routes.map(|source| (*source, health.asked_at()));
+    let of_service = component.service.entered_from().map(|exposure| {
+        let probe = health.asked_through(&component.service);
+        (TrafficSource::from(exposure), probe.map(|probe| probe.port))
+    });
+    for (source, asked_at) in of_routes.chain(of_service) {
+        let names = component.workload.ports.iter();
+        let names = names.map(|port| port.name.as_str());
+        entrances.entry(source).or_default().add(names, asked_at);
     }
     for exposure in &component.exposures {
+        let asked_at = match &exposure.way {
+            Way::Service(service) => health.asked_through(service).map(|probe| probe.port),
+            Way::Route(route) => health.asked_at().filter(|_| route.is_of_aws()),
+        };
         entrances
             .entry(exposure.traffic_from)
             .or_default()
-            .extend(exposure.ports.iter().map(String::as_str));
+            .add(exposure.ports.iter().map(String::as_str), asked_at);
     }
     entrances
 }
 
-fn ports(component: &Component, entered: impl Fn(&str) -> bool) -> Vec<Value> {
+/// The Services in front of the pods, and the ports that each publishes.
+fn services(component: &Component) -> impl Iterator<Item = (&ResolvedService, Vec<&Port>)> {
+    let all = component.workload.ports.iter().collect();
+    let further = component.exposures.iter().filter_map(|exposure| {
+        let Way::Service(service) = &exposure.way else {
+            return None;
+        };
+        let ports = component.workload.ports.iter();
+        let published = ports.filter(|port| exposure.ports.contains(&port.name));
+        Some((service, published.collect()))
+    });
+    [(&component.service, all)].into_iter().chain(further)
+}
+
+fn is_udp(port: &Port) -> bool {
+    port.protocol == Some(Protocol::UDP)
+}
+
+fn ports(component: &Component, entered: impl Fn(&Port) -> bool) -> Vec<Value> {
     component
         .workload
         .ports
         .iter()
-        .filter(|port| entered(&port.name))
+        .filter(|port| entered(port))
         .map(|port| json!({"port": port.name, "protocol": port.protocol.map_or("TCP", |protocol| protocol.as_str())}))
         .collect()
 }

@@ -4,8 +4,10 @@ use serde_json::{Map, Value, json};
 use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
-    KubernetesKind, KubernetesObject,
-    load_balancer::{pairs, subnets, tags},
+    KubernetesKind, KubernetesObject, ingress,
+    load_balancer::{
+        HEALTH_PATH, SUCCESS_CODES, of_health, of_probe, of_protocol, pairs, subnets, tags,
+    },
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -19,19 +21,26 @@ use crate::{
 /// Prefix of the annotations that make a Network Load Balancer.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
 
-/// The name and the address of the pods. The health path of an Ingress is an annotation of the Service, because one load balancer
-/// asks each of its services for another path.
+/// The name and the address of the pods. How an Ingress asks for their health and speaks to them is in annotations of the Service, because
+/// one load balancer does both otherwise for each of its services.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
     platform: &PlatformFacts,
 ) -> KubernetesObject {
     let mut ours = Map::new();
+    let mut said = Vec::new();
     if !component.routed_from.is_empty() {
-        ours.insert(
-            "alb.ingress.kubernetes.io/healthcheck-path".to_owned(),
-            json!(component.health_path),
-        );
+        said.extend(of_health(&component.health));
+    }
+    if component.is_routed_to() {
+        said.extend(of_protocol(component.protocol));
+    }
+    for (name, value) in said {
+        let full = format!("{}/{name}", ingress::PREFIX);
+        if name == HEALTH_PATH || !component.service.annotations.contains_key(&full) {
+            ours.insert(full, json!(value));
+        }
     }
     let ports = component.workload.ports.iter().collect::<Vec<_>>();
     of_pods(frame, component, &component.service, &ports, ours, platform)
@@ -99,6 +108,10 @@ fn of_pods(
             // Pods are targets themselves. Ports that nobody uses would be open on every node.
             spec["allocateLoadBalancerNodePorts"] = json!(!service.node_ports.is_empty());
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
+            for (name, value) in of_network_health(component, service) {
+                let name = format!("{PREFIX}-{name}");
+                annotations.entry(name).or_insert(value);
+            }
         }
     }
     ObjectBuilder::new(frame, KubernetesKind::Service, frame.component)
@@ -130,4 +143,22 @@ fn of_network_load_balancer(
         .into_iter()
         .map(|(name, value)| (format!("{PREFIX}-{name}"), json!(value)))
         .collect()
+}
+
+/// What a Network Load Balancer asks of the pods. By itself it only connects to each port, and cannot do even that where the port is
+/// of UDP.
+fn of_network_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
+    let Some(probe) = component.health.asked_through(service) else {
+        return Vec::new();
+    };
+    let mut annotations = vec![(HEALTH_PATH.to_owned(), json!(component.health.path))];
+    annotations.extend(
+        of_probe(Some(probe))
+            .into_iter()
+            .map(|(name, value)| match name {
+                SUCCESS_CODES => (format!("healthcheck-{name}"), json!(value)),
+                _ => (name.to_owned(), json!(value.to_lowercase())),
+            }),
+    );
+    annotations
 }

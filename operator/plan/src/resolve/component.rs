@@ -11,20 +11,23 @@ use shopkeeper_api::{
     external::External,
     network::Caller,
     nodes::NodesType,
-    pod::Probe,
     workload::{Metrics, MetricsStyle, Port, Workload},
 };
 
 use super::{
-    Context, Referred, ResolvedEndpoint, ResolvedExposure, ServiceKey, container,
+    Context, Referred, ResolvedEndpoint, ResolvedExposure, ServiceKey, Way, container,
     endpoints::{check_name, endpoints},
     exposures, external,
     external::ResolvedExternal,
-    external_secrets, fargate, identity,
+    external_secrets, fargate,
+    health::{self, HealthCheck},
+    identity,
     identity::ComponentIdentity,
     image, network,
     network::ResolvedService,
-    nodes, pod_template_patch, remarks,
+    nodes, pod_template_patch,
+    protocol::{self, BackendProtocol},
+    remarks,
     replicas::{disruption, replicas},
     utilization, variables,
 };
@@ -74,8 +77,10 @@ pub struct Component {
     pub bindings: Vec<ResolvedBinding>,
     /// Variables that say where other services are.
     pub endpoints: Vec<ResolvedEndpoint>,
-    /// Path a load balancer asks for.
-    pub health_path: String,
+    /// How load balancers speak to the pods.
+    pub protocol: BackendProtocol,
+    /// What load balancers ask of the pods.
+    pub health: HealthCheck,
     /// Where metrics are found.
     pub metrics: Option<ResolvedMetrics>,
     /// What people should hear of, though it stops nothing.
@@ -121,6 +126,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Component {
+    /// Whether an Application Load Balancer leads to it, or may.
+    pub(crate) fn is_routed_to(&self) -> bool {
+        let mut exposures = self.exposures.iter();
+        let is_route = |exposure: &ResolvedExposure| matches!(&exposure.way, Way::Route(route) if route.is_of_aws());
+        !self.routed_from.is_empty() || exposures.any(is_route)
+    }
+
     /// The block of the specification that it comes from.
     pub(crate) fn field(&self) -> String {
         if self.role.is_empty() {
@@ -157,20 +169,18 @@ pub(super) fn component(
     variables::check(place.field, tier)?;
     let replicas = replicas(tier.scaling);
     let service_account = service_account(place.name, &workload);
-    let health_path = place
-        .health_path
-        .map(str::to_owned)
-        .or_else(|| probe_path(&workload))
-        .unwrap_or_else(|| defaults::HEALTH_PATH.to_owned());
+    let health = health::health_check(&workload, place.health_path);
     let service = network::service(context, place, &workload, tier.network)?;
     let exposures = exposures::exposures(
         context,
         place,
         &workload,
-        &health_path,
+        &health,
         &service,
         tier.network.map_or(&[], |network| &network.exposures),
     )?;
+    let mut remarks = remarks::remarks(context, place, tier, &workload);
+    remarks.extend(health::remark(place, &workload, &exposures));
     let mut component = Component {
         name: place.name.to_owned(),
         role: place.role.to_owned(),
@@ -210,8 +220,9 @@ pub(super) fn component(
             .identity
             .map(|identity| identity.service_account_annotations.clone())
             .unwrap_or_default(),
-        remarks: remarks::remarks(context, place, tier, &workload),
-        health_path,
+        remarks,
+        protocol: protocol::backend_protocol(&workload),
+        health,
         replicas,
         workload,
     };
@@ -245,11 +256,6 @@ pub(crate) fn secret_name(component: &str, binding: &Binding) -> String {
     binding.secret_name.clone().unwrap_or_else(|| {
         format!("{component}-{}", binding.resource.replace('.', "-")).to_lowercase()
     })
-}
-
-fn probe_path(workload: &Workload) -> Option<String> {
-    let readiness: &Probe = workload.probes.as_ref()?.readiness.as_ref()?;
-    readiness.http_get.as_ref()?.path.clone()
 }
 
 fn resolve_metrics(

@@ -7,7 +7,7 @@ use shopkeeper_api::{
     storefront::{GatewayReference, LoadBalancer as Settings, PathType, Tls, TlsType},
 };
 
-use super::{Context, LoadBalancerGroup, Referred};
+use super::{Context, HealthCheck, LoadBalancerGroup, Referred};
 use crate::{
     failure::{Class, Failure},
     kubernetes::http_route,
@@ -36,8 +36,8 @@ pub struct LoadBalancer {
     pub class: IngressClass,
     /// Annotations of the user.
     pub annotations: BTreeMap<String, String>,
-    /// Path it asks for to see whether a pod is well, where all of its rules lead to one workload; else each Service says its own.
-    pub health_path: Option<String>,
+    /// What it asks of the pods, where all of its rules lead to one workload; else each Service says its own.
+    pub health: Option<HealthCheck>,
     /// The group that it shares a load balancer with.
     pub group: Option<LoadBalancerGroup>,
 }
@@ -119,6 +119,46 @@ impl LoadBalancer {
         self.gateways.is_empty() && self.class == IngressClass::Alb
     }
 
+    /// Refuses certificates and a web ACL that the load balancer cannot have. `field` is that of what has `tls` and `loadBalancer`.
+    pub(super) fn check_arns(&self, context: Context<'_>, field: &str) -> Result<(), Failure> {
+        if !self.is_of_aws() {
+            return Ok(());
+        }
+        let platform = context.platform;
+        if let ResolvedTls::Existing {
+            certificate_arns, ..
+        } = &self.tls
+        {
+            for arn in certificate_arns {
+                let (region, account) = place_of(arn);
+                if (region, account) != (&platform.region, &platform.account_id) {
+                    return Err(Failure::invalid(
+                        &format!("{field}.tls.existing.certificateArns"),
+                        &format!(
+                            "{arn} is of account {account} in {region}, and a load balancer has certificates of its own account and \
+                             region alone, for Platform {} {} in {}",
+                            platform.name, platform.account_id, platform.region
+                        ),
+                        "name a certificate that ACM has there, or set tls.type to Discovered",
+                    ));
+                }
+            }
+        }
+        match &self.settings.waf_acl_arn {
+            Some(arn) if place_of(arn).0 != platform.region => Err(Failure::invalid(
+                &format!("{field}.loadBalancer.wafAclArn"),
+                &format!(
+                    "{arn} is of {}, and a load balancer has a web ACL of its own region alone, for Platform {} {}",
+                    place_of(arn).0,
+                    platform.name,
+                    platform.region
+                ),
+                "name a web ACL of that region, or leave it out",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses what the controller could only fail at, with the load balancer half made. The schema says the same of what is
     /// written today; a Storefront may be older than the schema.
     /// `field` is that of the rules, `of` what has a load balancer of its own.
@@ -141,7 +181,7 @@ impl LoadBalancer {
         }
         let hosts = self.hosts.len().max(1);
         let rules = self.rules.len() * hosts;
-        if rules > MOST_RULES {
+        if self.is_of_aws() && rules > MOST_RULES {
             return Err(Failure::invalid(
                 field,
                 &format!(
@@ -165,6 +205,13 @@ impl LoadBalancer {
         }
         Ok(self)
     }
+}
+
+/// The region and the account of an ARN.
+fn place_of(arn: &str) -> (&str, &str) {
+    let mut parts = arn.split(':').skip(3);
+    let region = parts.next().unwrap_or_default();
+    (region, parts.next().unwrap_or_default())
 }
 
 impl<T> Rule<T> {

@@ -3,8 +3,9 @@
 use shopkeeper_api::{Tier, workload::Workload};
 
 use super::{
-    Context, Referred, ServiceFacts, ServiceKey, ServicePort,
+    Context, HttpVersion, Referred, ServiceFacts, ServiceKey, ServicePort,
     component::{Place, templates},
+    protocol,
 };
 use crate::{
     failure::{Class, Failure},
@@ -29,7 +30,8 @@ pub fn service_ports(workload: &Workload) -> Vec<ServicePort> {
         .map(|port| ServicePort {
             name: port.name.clone(),
             number: port.effective_service_port(),
-            tls: port.name == "https" || port.app_protocol.as_deref() == Some("https"),
+            tls: protocol::speaks_tls(port),
+            version: protocol::backend_protocol(workload).version,
         })
         .collect()
 }
@@ -107,6 +109,7 @@ pub(super) fn endpoints(
             name: String::new(),
             number: 0,
             tls: false,
+            version: HttpVersion::Http1,
         };
         let outputs = endpoint_outputs(&key, port.as_ref().copied().unwrap_or(&nobody));
         for (name, template) in templates(&field, &endpoint.env)? {
@@ -167,6 +170,7 @@ mod tests {
                     name: "p".into(),
                     number,
                     tls,
+                    version: HttpVersion::Http1,
                 },
             )
             .plain("url")

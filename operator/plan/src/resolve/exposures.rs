@@ -13,7 +13,9 @@ use super::{
     Backend, Context, LoadBalancer, Referred, ResolvedService, ResolvedTls, Rule,
     component::Place,
     edge::{self, IngressClass},
-    endpoints, network,
+    endpoints,
+    health::HealthCheck,
+    network, protocol,
 };
 use crate::failure::Failure;
 
@@ -53,7 +55,7 @@ pub(super) fn exposures(
     context: Context<'_>,
     place: &Place<'_>,
     workload: &Workload,
-    health_path: &str,
+    health: &HealthCheck,
     service: &ResolvedService,
     declared: &[ServiceExposure],
 ) -> Result<Vec<ResolvedExposure>, Failure> {
@@ -64,7 +66,7 @@ pub(super) fn exposures(
                 context,
                 place,
                 workload,
-                health_path,
+                health,
                 declared,
                 field: format!("{}.network.exposures[{}]", place.field, declared.name),
             }
@@ -106,7 +108,7 @@ struct Exposing<'a> {
     context: Context<'a>,
     place: &'a Place<'a>,
     workload: &'a Workload,
-    health_path: &'a str,
+    health: &'a HealthCheck,
     declared: &'a ServiceExposure,
     field: String,
 }
@@ -232,6 +234,8 @@ impl Exposing<'_> {
             }
             tls => tls,
         };
+        let version = protocol::backend_protocol(self.workload).version;
+        protocol::check_listener(&field, &class, &tls, version)?;
         let (rules, ports) = self.rules(&field, &declared.paths)?;
         let load_balancer = LoadBalancer {
             name: object_name(self.place.name, self.declared),
@@ -244,10 +248,11 @@ impl Exposing<'_> {
             gateways: Vec::new(),
             class,
             annotations: declared.annotations.clone(),
-            health_path: Some(self.health_path.to_owned()),
+            health: Some(self.health.clone()),
             group: None,
         }
         .within_limits(&format!("{field}.paths"), "exposure")?;
+        load_balancer.check_arns(self.context, &field)?;
         Ok(self.exposure(ports, traffic_from, Way::Route(Box::new(load_balancer))))
     }
 
@@ -266,7 +271,7 @@ impl Exposing<'_> {
             gateways: declared.parent_refs.clone(),
             class: IngressClass::Alb,
             annotations: declared.annotations.clone(),
-            health_path: None,
+            health: None,
             group: None,
         }
         .within_limits(&format!("{field}.paths"), "exposure")?;

@@ -11,7 +11,10 @@ use shopkeeper_api::{
 };
 
 use super::{Context, Referred, component::Place};
-use crate::failure::{Class, Failure};
+use crate::{
+    facts::VpcFacts,
+    failure::{Class, Failure},
+};
 
 /// The class of the AWS Load Balancer Controller.
 const CONTROLLER_CLASS: &str = "service.k8s.aws/nlb";
@@ -53,6 +56,25 @@ impl ResolvedServiceLoadBalancer {
 }
 
 impl ResolvedService {
+    /// From where packets of UDP come through a Network Load Balancer, where there is one: it hands them on with the addresses of those
+    /// who sent them, and with pods as its targets nothing turns that off.
+    #[must_use]
+    pub fn senders(&self, vpc: &VpcFacts) -> Vec<String> {
+        let load_balancer = self.load_balancer.as_ref();
+        let Some(load_balancer) = load_balancer.filter(|found| found.is_of_aws()) else {
+            return Vec::new();
+        };
+        let ranges = &load_balancer.source_ranges;
+        match load_balancer.exposure {
+            _ if !ranges.is_empty() => ranges
+                .iter()
+                .filter_map(|range| network_of(range))
+                .collect(),
+            Exposure::Public => ["0.0.0.0/0", "::/0"].map(str::to_owned).to_vec(),
+            Exposure::Internal => vec![vpc.cidr.clone()],
+        }
+    }
+
     /// From which subnets packets come that entered outside of the cluster: a load balancer has its addresses there, and a node hands
     /// on with its own.
     #[must_use]
@@ -172,6 +194,23 @@ pub(super) fn security_groups(
     Ok(groups)
 }
 
+/// The network that a range of addresses is in, without bits beyond the length of its prefix.
+pub(crate) fn network_of(range: &str) -> Option<String> {
+    let (address, length) = range.split_once('/')?;
+    let length: u32 = length.parse().ok()?;
+    let network = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.checked_sub(length)?);
+            IpAddr::from((address.to_bits() & mask.unwrap_or(0)).to_be_bytes())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.checked_sub(length)?);
+            IpAddr::from((address.to_bits() & mask.unwrap_or(0)).to_be_bytes())
+        }
+    };
+    Some(format!("{network}/{length}"))
+}
+
 /// Whether all bits beyond the length of the prefix are zero. That it is a network at all was checked at admission.
 pub(super) fn is_network(cidr: &str) -> bool {
     let Some((address, length)) = cidr.split_once('/') else {
@@ -191,6 +230,20 @@ pub(super) fn is_network(cidr: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_in_a_network() {
+        for (range, network) in [
+            ("10.20.3.4/16", "10.20.0.0/16"),
+            ("10.20.3.4/32", "10.20.3.4/32"),
+            ("10.20.3.4/0", "0.0.0.0/0"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("::1/0", "::/0"),
+        ] {
+            assert_eq!(network_of(range).as_deref(), Some(network));
+        }
+        assert_eq!(network_of("10.0.0.0/33"), None);
+    }
 
     #[test]
     fn a_network_has_no_bits_beyond_its_prefix() {

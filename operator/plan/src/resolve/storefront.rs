@@ -1,6 +1,6 @@
 //! Storefront.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shopkeeper_api::{
     Storefront, StorefrontSpec, defaults,
@@ -10,11 +10,11 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Component, Context, LoadBalancer, LoadBalancerGroup, References, Referred, Resolve,
-    Resolved, Rule, ServiceKey,
+    Backend, Component, Context, HttpVersion, LoadBalancer, LoadBalancerGroup, References,
+    Referred, Resolve, Resolved, Rule, ServiceKey,
     component::{self, Place},
     edge::{self, IngressClass},
-    endpoints, external_secrets, groups, named_services, owner_of,
+    endpoints, external_secrets, groups, named_services, owner_of, protocol,
 };
 use crate::{
     claims::{self, Claim, Name, Standing},
@@ -59,6 +59,9 @@ impl Resolve for Storefront {
             if is_internal(frontend) {
                 load_balancers.push(internal(&self.spec, frontend, component)?);
             }
+        }
+        for load_balancer in &load_balancers {
+            load_balancer.check_arns(context, "spec")?;
         }
         let memberships = groups::memberships(self);
         groups::check_own(self, &memberships)?;
@@ -185,16 +188,20 @@ fn frontend_component(
     spec: &StorefrontSpec,
     frontend: &Frontend,
 ) -> Result<Component, Failure> {
+    let named = Some(&frontend.name);
+    let mut routes = spec.routes.iter();
     let routed_from = if is_internal(frontend) {
-        Exposure::Internal.into()
+        Some(Exposure::Internal.into())
     } else {
-        routes_come_from(spec)
+        routes
+            .any(|route| route.frontend.as_ref() == named)
+            .then(|| routes_come_from(spec))
     };
     let place = Place {
         name: &component_name(&context.owner.name, frontend),
         role: &role(frontend),
         field: &format!("spec.frontends[{}]", frontend.name),
-        routed_from: &BTreeSet::from([routed_from]),
+        routed_from: &routed_from.into_iter().collect(),
         routes_unknown: None,
         health_path: frontend.health_path.as_deref(),
     };
@@ -223,7 +230,7 @@ fn public(context: Context<'_>, spec: &StorefrontSpec) -> Result<LoadBalancer, F
             .unwrap_or_default(),
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
-        health_path: None,
+        health: None,
         group: None,
     })
 }
@@ -241,6 +248,7 @@ fn internal(
     } else {
         tls
     };
+    protocol::check_listener(&field, &IngressClass::Alb, &tls, component.protocol.version)?;
     Ok(LoadBalancer {
         name: component.name.clone(),
         role: format!("{}.edge", component.role),
@@ -256,7 +264,7 @@ fn internal(
         gateways: Vec::new(),
         class: IngressClass::Alb,
         annotations: BTreeMap::new(),
-        health_path: None,
+        health: None,
         group: None,
     })
 }
@@ -286,6 +294,19 @@ fn frontend_backend(
         })
 }
 
+/// A Gateway has listeners of its own.
+fn check_listener(spec: &StorefrontSpec, field: &str, version: HttpVersion) -> Result<(), Failure> {
+    if spec.gateway.is_some() {
+        return Ok(());
+    }
+    protocol::check_listener(
+        field,
+        &IngressClass::Alb,
+        &edge::tls(spec.tls.as_ref()),
+        version,
+    )
+}
+
 fn rule(
     context: Context<'_>,
     spec: &StorefrontSpec,
@@ -302,9 +323,14 @@ fn rule(
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            endpoints::find_port(context, &key, &field, route.port.as_deref()).map(|port| Backend {
-                service: service.name.clone(),
-                port: port.number,
+            let port = endpoints::find_port(context, &key, &field, route.port.as_deref());
+            // Without this route the others work.
+            port.and_then(|port| {
+                check_listener(spec, &field, port.version)?;
+                Ok(Backend {
+                    service: service.name.clone(),
+                    port: port.number,
+                })
             })
         }
         (None, Some(name)) => {
@@ -319,6 +345,8 @@ fn rule(
                     "add it to spec.frontends",
                 )
             })?;
+            let version = protocol::backend_protocol(&frontend.workload).version;
+            check_listener(spec, &field, version)?;
             Ok(frontend_backend(
                 frontend,
                 &format!("{}-{name}", context.owner.name),

@@ -175,7 +175,8 @@ fn who_comes_through_them_may_enter_by_the_ports_that_they_lead_to() {
     };
     assert_eq!(entered(json!([nlb("Public")])), public);
     for (exposure, ports) in [
-        (nlb("Internal"), "admin"),
+        // It asks whether the pods are well where the probe does.
+        (nlb("Internal"), "http,admin"),
         (ingress(json!({})), "http"),
         (
             ingress(json!({"className": "nginx", "trafficFrom": "PrivateSubnets"})),

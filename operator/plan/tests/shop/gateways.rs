@@ -1,7 +1,7 @@
 //! Storefronts behind a Gateway of the Gateway API.
 
 use serde_json::{Value, json};
-use shopkeeper_api::Storefront;
+use shopkeeper_api::{OrderService, Storefront};
 use shopkeeper_plan::{
     failure::Class,
     kubernetes::KubernetesKind,
@@ -151,4 +151,53 @@ fn what_no_gateway_can_serve_is_refused() {
             .resolve(&platform, &crate::fixture::references("octank"))
             .is_ok()
     );
+}
+
+#[test]
+fn the_rules_of_a_load_balancer_are_counted_where_it_is_one_of_aws() {
+    let routes = |count: usize| -> Value {
+        (0..count)
+            .map(|number| json!({"path": format!("/{number}"), "frontend": "web"}))
+            .collect()
+    };
+    let mut object = storefront();
+    object["spec"]["routes"] = routes(51);
+    object["spec"]["hosts"] = json!(["a.example", "b.example"]);
+    resolve::<Storefront>("octank", &object).expect("an HTTPRoute names hosts once");
+    object["spec"].as_object_mut().unwrap().remove("gateway");
+    assert!(resolve::<Storefront>("octank", &object).is_err());
+
+    let hosts: Value = (0..11)
+        .map(|number| json!(format!("h{number}.example")))
+        .collect();
+    let paths: Value = (0..10)
+        .map(|number| json!({"path": format!("/{number}")}))
+        .collect();
+    for (way, is_refused) in [
+        (json!({"type": "Ingress", "ingress": {}}), true),
+        (
+            json!({"type": "Ingress", "ingress": {"className": "nginx"}}),
+            false,
+        ),
+        (
+            json!({"type": "HTTPRoute", "httpRoute": {"parentRefs": [{"name": "g"}]}}),
+            false,
+        ),
+    ] {
+        let mut exposure = way.clone();
+        exposure["name"] = json!("a");
+        let part = exposure
+            .get_mut(if way["type"] == "Ingress" {
+                "ingress"
+            } else {
+                "httpRoute"
+            })
+            .unwrap();
+        part["hosts"] = hosts.clone();
+        part["paths"] = paths.clone();
+        let mut orders = read("octank", "orders");
+        orders["spec"]["network"] = json!({"exposures": [exposure]});
+        let resolved = resolve::<OrderService>("octank", &orders).map(drop);
+        assert_eq!(resolved.is_err(), is_refused, "{way}: {resolved:?}");
+    }
 }

@@ -343,3 +343,88 @@ fn what_lets_load_balancers_in_stays_while_nobody_knows_the_routes() {
     assert!(world.run().is_empty());
     assert_ne!(world.kubernetes[&key].body["spec"], before);
 }
+
+/// Who may enter by which ports, as far as addresses say: `10.0.0.0/24 http`.
+fn entered(network: Value, ports: &Value) -> Vec<String> {
+    let mut object = orders(network);
+    object["spec"]["workload"]["ports"] = ports.clone();
+    object["spec"]["workload"]
+        .as_object_mut()
+        .unwrap()
+        .remove("probes");
+    let world = World::settled(want("octank", &object));
+    let policy = body(&world, KubernetesKind::NetworkPolicy, "orders");
+    let mut entered = Vec::new();
+    for rule in policy["spec"]["ingress"].as_array().unwrap() {
+        let ports = rule["ports"].as_array().unwrap().iter();
+        let ports: Vec<_> = ports.map(|port| port["port"].as_str().unwrap()).collect();
+        let blocks = rule["from"].as_array().unwrap().iter();
+        let blocks = blocks.filter_map(|from| from["ipBlock"]["cidr"].as_str());
+        entered.extend(blocks.map(|cidr| format!("{cidr} {}", ports.join(","))));
+    }
+    // The Storefront of the example leads there, and a load balancer asks for the health of the pods.
+    entered.retain(|one| !one.starts_with("10.0.1") && !one.starts_with("10.0.0.0/24"));
+    entered
+}
+
+#[test]
+fn senders_of_udp_come_through_a_load_balancer_with_their_own_addresses() {
+    let ports = json!([
+        {"name": "http", "containerPort": 8080},
+        {"name": "game", "containerPort": 7777, "protocol": "UDP"},
+        {"name": "dns", "containerPort": 53, "protocol": "UDP"},
+        {"name": "dns-tcp", "containerPort": 53},
+    ]);
+    let service =
+        |load_balancer: Value| json!({"type": "LoadBalancer", "loadBalancer": load_balancer});
+    let own = |load_balancer: Value| json!({"service": service(load_balancer)});
+    let all = |cidr: &str| format!("{cidr} game,dns,dns-tcp");
+    for (load_balancer, expected) in [
+        (
+            json!({"exposure": "Public"}),
+            vec![all("0.0.0.0/0"), all("::/0")],
+        ),
+        (json!({}), vec![all("10.0.0.0/16")]),
+        (
+            json!({"exposure": "Public", "sourceRanges": ["192.0.2.7/24", "198.51.100.0/24"]}),
+            vec![all("192.0.2.0/24"), all("198.51.100.0/24")],
+        ),
+        (
+            json!({"exposure": "Public", "class": "example.com/lb"}),
+            vec![],
+        ),
+    ] {
+        assert_eq!(
+            entered(own(load_balancer.clone()), &ports),
+            expected,
+            "{load_balancer}"
+        );
+    }
+    let exposed = |names: Value| json!({"exposures": [{"name": "a", "type": "Service", "ports": names, "service": service(json!({"exposure": "Public"}))}]});
+    assert_eq!(
+        entered(exposed(json!(["http", "game"])), &ports),
+        ["0.0.0.0/0 game", "::/0 game"]
+    );
+    assert!(entered(exposed(json!(["http", "dns-tcp"])), &ports).is_empty());
+}
+
+#[test]
+fn a_frontend_is_open_to_the_load_balancer_where_a_route_leads_to_it() {
+    let mut object = read("octank", "storefront");
+    let of = |object: &Value| {
+        let world = World::settled(want("octank", object));
+        let policy = body(&world, KubernetesKind::NetworkPolicy, "octank-web").to_string();
+        let service = body(&world, KubernetesKind::Service, "octank-web").to_string();
+        (
+            policy.contains("ipBlock"),
+            service.contains("healthcheck-path"),
+        )
+    };
+    assert_eq!(of(&object), (true, true));
+    let routes = object["spec"]["routes"].as_array_mut().unwrap();
+    routes.retain(|route| route["frontend"].is_null());
+    assert!(!routes.is_empty());
+    assert_eq!(of(&object), (false, false));
+    object["spec"]["routes"] = json!([]);
+    assert_eq!(of(&object), (false, false));
+}

@@ -1,7 +1,7 @@
 //! Storefronts that cannot work are refused with the field and what to do about it.
 
 use serde_json::{Value, json};
-use shopkeeper_api::Storefront;
+use shopkeeper_api::{OrderService, Storefront};
 use shopkeeper_plan::{failure::Class, resolve::Resolve};
 
 use crate::{
@@ -153,5 +153,70 @@ fn of_two_routes_for_the_same_requests() {
         (route("/get", "Prefix"), route("/getter", "Prefix")),
     ] {
         with(first, second).expect("two rules");
+    }
+}
+
+#[test]
+fn of_certificates_and_web_acls_of_another_place() {
+    const HERE: &str = "arn:aws:acm:eu-west-1:123456789012:certificate/1";
+    const ACL: &str = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/shop/a1";
+    let with = |certificate: &str, acl: &str| {
+        json!({
+            "tls": {"type": "Existing", "existing": {"certificateArns": [HERE, certificate]}}, "loadBalancer": {"wafAclArn": acl},
+        })
+    };
+    let of = |settings: &Value, gateway: bool| {
+        let mut object = read("octank", "storefront");
+        for name in ["tls", "loadBalancer"] {
+            object["spec"][name] = settings[name].clone();
+        }
+        if gateway {
+            object["spec"]["gateway"] = json!({"parentRefs": [{"name": "shared"}]});
+            object["spec"]["frontends"].as_array_mut().unwrap().pop();
+        }
+        let storefront = resolve::<Storefront>("octank", &object).map(drop).err();
+        let mut orders = read("octank", "orders");
+        let mut ingress = settings.clone();
+        ingress["hosts"] = json!(["orders.example"]);
+        orders["spec"]["network"] =
+            json!({"exposures": [{"name": "web", "type": "Ingress", "ingress": ingress}]});
+        let orders = resolve::<OrderService>("octank", &orders).map(drop).err();
+        (storefront, orders)
+    };
+    assert_eq!(of(&with(HERE, ACL), false), (None, None));
+    let elsewhere = ACL.replace("eu-west-1", "us-east-1");
+    for (settings, field, problem, remedy) in [
+        (
+            with("arn:aws:acm:us-east-1:123456789012:certificate/1", ACL),
+            "tls.existing.certificateArns",
+            "certificate/1 is of account 123456789012 in us-east-1",
+            "set tls.type to Discovered",
+        ),
+        (
+            with("arn:aws:acm:eu-west-1:999999999999:certificate/1", ACL),
+            "tls.existing.certificateArns",
+            "is of account 999999999999 in eu-west-1",
+            "name a certificate",
+        ),
+        (
+            with(HERE, &elsewhere),
+            "loadBalancer.wafAclArn",
+            "is of us-east-1",
+            "name a web ACL of that region",
+        ),
+    ] {
+        let (storefront, orders) = of(&settings, false);
+        let class = Class::Invalid;
+        says(
+            &storefront.unwrap(),
+            class,
+            &format!("spec.{field}"),
+            problem,
+            remedy,
+        );
+        let of_exposure = format!("spec.network.exposures[web].ingress.{field}");
+        says(&orders.unwrap(), class, &of_exposure, problem, remedy);
+        // Where there is no load balancer they are of no use, and in nobody's way.
+        assert_eq!(of(&settings, true).0, None);
     }
 }
