@@ -376,11 +376,18 @@ proptest! {
             // What others rest on does not go by itself: AWS would not let it.
             let alone = !matches!(key.kind.teardown_stage(), 50..);
             if fortune.state == 2 && alone {
-                world.aws.remove(key);
+                let removed = world.aws.remove(key);
                 world.pods.remove(&key.name);
+                // SNS takes the subscriptions of a topic away with it.
+                if let Some(topic) = removed.filter(|it| it.present.resource.kind() == AwsKind::SnsTopic) {
+                    world.aws.retain(|_, thing| !matches!(&thing.present.resource, AwsResource::SnsSubscription(it) if Some(&it.topic_arn) == topic.present.arn.as_ref()));
+                }
                 continue;
             }
-            let thing = world.thing(key);
+            // Gone with its topic.
+            let Some(thing) = world.aws.get_mut(key) else {
+                continue;
+            };
             for (which, how) in &fortune.drifted {
                 thing.present.resource = drift(&thing.present.resource, which, *how, |change| matches!(change, Change::InPlace { .. }));
             }
