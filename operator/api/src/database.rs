@@ -47,6 +47,8 @@ pub enum DatabaseType {
         .message("storage can only grow: RDS cannot shrink a volume; migrate to a new instance"),
     validation = Rule::new("!has(self.maxStorage) || quantity(self.maxStorage).isGreaterThan(quantity(self.storage))")
         .message("maxStorage must be more than storage; leave it out to keep storage from growing by itself"),
+    validation = Rule::new("self.engine == 'PostgreSQL' || self.version.contains('.')")
+        .message("version needs two numbers, as 8.4 or 10.11: of MySQL and MariaDB both are the major version"),
     validation = Rule::new("!has(self.storageType) || self.storageType != 'io2' || has(self.iops)")
         .message("storageType io2 needs iops"),
     validation = Rule::new("quantity(self.storage).compareTo(quantity('20Gi')) >= 0")
@@ -69,7 +71,7 @@ pub struct Rds {
     /// Engine. Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("engine is immutable: migrate to a new instance"))]
     pub engine: DatabaseEngine,
-    /// Version of the engine, such as `17` or `17.5`. A major version alone takes AWS's default minor version.
+    /// Version of the engine, such as `17` or `17.5`, or `8.4` of MySQL. A major version alone takes AWS's default minor version.
     /// A newer one that AWS installed, or somebody did, stays and is told: AWS does not go back.
     #[schemars(length(min = 1, max = 16), regex(pattern = r"^[0-9]+(\.[0-9]+){0,2}$"))]
     pub version: String,

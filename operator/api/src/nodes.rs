@@ -62,6 +62,8 @@ pub enum NodesType {
         .message("desired must lie between min (3 when left out) and max (three times min when left out); leave it out where an autoscaler decides"),
     validation = Rule::new("!has(self.releaseVersion) || has(self.version)")
         .message("releaseVersion belongs to one Kubernetes version: set version too"),
+    validation = Rule::new("!has(self.releaseVersion) || !has(self.version) || (has(self.amiType) && self.amiType.startsWith('Bottlerocket')) || self.releaseVersion.startsWith(self.version + '.')")
+        .message("releaseVersion is one of another Kubernetes version than version: write one of that, or leave it out"),
     validation = Rule::new("!has(self.version) || !has(oldSelf.version) || int(self.version.substring(2)) >= int(oldSelf.version.substring(2))")
         .message("version cannot go back: EKS does not downgrade node groups")
 )]
@@ -158,11 +160,11 @@ pub enum AmiType {
 #[serde(rename_all = "camelCase")]
 pub struct Taint {
     /// Key of the taint.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = pattern::LABEL_KEY))]
     pub key: String,
     /// Value of the taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = pattern::LABEL_VALUE))]
     pub value: Option<String>,
     /// What it does to pods that do not tolerate it.
     pub effect: TaintEffect,

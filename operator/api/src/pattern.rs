@@ -3,8 +3,8 @@
 
 /// Name of a Kubernetes object or of a list member: an RFC 1123 label.
 pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
-/// Name of a port: an IANA service name of at most 15 characters.
-pub const PORT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// Name of a port: an IANA service name of at most 15 characters, with a letter in it and no two hyphens in a row.
+pub const PORT_NAME: &str = "^([0-9]+-?)*[a-z](-?[a-z0-9])*$";
 /// Name of a Kubernetes object that may hold dots: an RFC 1123 subdomain.
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// A host name, with a wildcard allowed as its first label.
@@ -38,7 +38,7 @@ pub const DURATION: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 /// Number of an AWS account.
 pub const ACCOUNT_ID: &str = "^[0-9]{12}$";
 /// Name of an AWS region.
-pub const REGION: &str = "^[a-z]{2}(-[a-z]+)+-[0-9]$";
+pub const REGION: &str = "^[a-z]{2,4}(-[a-z]+)+-[0-9]$";
 /// ARN of anything.
 pub const ARN: &str = "^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:([0-9]{12}|aws)?:.+$";
 /// ARN of an IAM role.
@@ -72,6 +72,12 @@ pub const POD_FIELD: &str =
 pub const RELATIVE_PATH: &str = r"^\.?[^/.][^/]*(/(\.?[^/.][^/]*|\.\.[^/]+))*$";
 /// A quantity of Kubernetes, such as `250m` or `512Mi`.
 pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// A quantity that is not negative.
+pub const AMOUNT: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// Key of a label: a name, with a domain before it or without.
+pub const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// Value of a label.
+pub const LABEL_VALUE: &str = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
 /// Name of a table or index of DynamoDB, which is also a name that an IAM policy can hold.
 pub const TABLE_NAME: &str = "^[a-zA-Z0-9_.-]{3,255}$";
 /// Name of a user of a cache: no two hyphens in a row, which ElastiCache refuses in ids.

@@ -209,10 +209,10 @@ pub struct InitContainer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub env_from: Vec<EnvFromSource>,
-    /// What it asks for and may use at most.
+    /// What it asks for and may use at most. Default: requests of 100m cpu and 128Mi memory, and a memory limit of 128Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Where volumes are mounted.
+    /// Where volumes are mounted. Its own file system is read-only by default, `/tmp` included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mountPath"]))]
     pub volume_mounts: Vec<VolumeMount>,

@@ -89,7 +89,7 @@ pub struct MetricTarget {
     #[serde(rename = "type")]
     pub type_: MetricTargetType,
     /// Value to hold for each pod, as a quantity.
-    #[schemars(length(min = 1, max = 32), regex(pattern = pattern::QUANTITY))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = pattern::AMOUNT))]
     pub average_value: String,
     /// Labels that choose among series of one name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -15,7 +15,7 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"}
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": pattern::LABEL_VALUE}
     })
 }
 
@@ -37,6 +37,9 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-validations": [{
             "rule": "self.all(key, !key.startsWith('aws:') && !key.startsWith('AWS:'))",
             "message": "a tag must not begin with aws: which AWS keeps for itself"
+        }, {
+            "rule": "self.all(key, key.size() > 0 && key.size() <= 128)",
+            "message": "the key of a tag must have 1 to 128 characters"
         }]
     })
 }

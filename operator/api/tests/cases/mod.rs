@@ -91,6 +91,7 @@ pub const CASES: &[Case] = &[
     create("Platform", "spec", "encryption.existing.keyArn must be a key", "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-central-1:123456789012:key/1'}}", KEY),
     create("Platform", "budgets", "burst must be callsPerSecond or more", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 4}]}", "aws: {budgets: [{api: EKS, callsPerSecond: 5, burst: 5}]}"),
     create("Platform", "tags", "a tag must not begin with aws:", "defaults: {tags: {'aws:team': shop}}", "defaults: {tags: {'awsteam': shop}}"),
+    create("Platform", "tags", "the key of a tag must have", "defaults: {tags: {'': shop}}", "defaults: {tags: {team: shop}}"),
     create("Platform", "network", "existing must be set", "network: {existing: null}", "{}"),
     create("Platform", "vpc", "set either id or tags", "network: {existing: {vpc: {id: vpc-0123456789abcdef0}}}", "network: {existing: {vpc: {id: vpc-0123456789abcdef0, tags: null}}}"),
     create("Platform", "subnets", "set either ids or tags", "network: {existing: {privateSubnets: {tags: null}}}", "network: {existing: {privateSubnets: {tags: null, ids: [subnet-0123456789abcdef0]}}}"),
@@ -154,6 +155,7 @@ pub const CASES: &[Case] = &[
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {desired: 13}}", "nodes: {nodeGroup: {desired: 13, max: 15}}"),
     create("CatalogService", "nodeGroup", "desired must lie between", "nodes: {nodeGroup: {min: null, max: null, desired: 10}}", "nodes: {nodeGroup: {min: null, max: null, desired: 9}}"),
     create("CatalogService", "nodeGroup", "releaseVersion belongs to one Kubernetes version", "nodes: {nodeGroup: {releaseVersion: 1.33.1-20260801}}", "nodes: {nodeGroup: {version: '1.33', releaseVersion: 1.33.1-20260801}}"),
+    create("CatalogService", "nodeGroup", "releaseVersion is one of another Kubernetes version", "nodes: {nodeGroup: {version: '1.33', releaseVersion: 1.32.1-20260801}}", "nodes: {nodeGroup: {version: '1.33', releaseVersion: 1.33.1-20260801}}"),
     update("CatalogService", "nodeGroup", "version cannot go back", "nodes: {nodeGroup: {version: '1.33'}}", "nodes: {nodeGroup: {version: '1.32'}}", "nodes: {nodeGroup: {version: '1.34'}}"),
     create("CatalogService", "update", "set either maxUnavailable or maxUnavailablePercentage", "nodes: {nodeGroup: {update: {maxUnavailable: 1, maxUnavailablePercentage: 10}}}", "nodes: {nodeGroup: {update: {maxUnavailablePercentage: 10}}}"),
 
@@ -271,6 +273,7 @@ pub const CASES: &[Case] = &[
     create("OrderService", "rds", "storageType io2 needs iops", "database: {rds: {storageType: io2}}", "database: {rds: {storageType: io2, iops: 4000}}"),
     create("OrderService", "rds", "storage must be 20Gi or more", "database: {rds: {storage: 19Gi}}", "database: {rds: {storage: 20Gi}}"),
     create("OrderService", "rds", "iops of a gp3 volume below 400Gi are fixed", "database: {rds: {iops: 12000}}", "database: {rds: {iops: 12000, storage: 400Gi}}"),
+    create("OrderService", "rds", "version needs two numbers", "database: {rds: {engine: MySQL, version: '8'}}", "database: {rds: {engine: MySQL, version: '8.4'}}"),
     update("OrderService", "engine", "engine is immutable", "{}", "database: {rds: {engine: MySQL}}", "{}"),
     update("OrderService", "rds", "databaseName is immutable", "{}", "database: {rds: {databaseName: shop}}", "{}"),
     update("OrderService", "rds", "username is immutable", "database: {rds: {username: shop}}", "database: {rds: {username: other}}", "database: {rds: {username: shop}}"),
