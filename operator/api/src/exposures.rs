@@ -83,8 +83,8 @@ pub struct ServiceIngress {
     /// `Internal` is reached from the network of the Platform, `Public` from the internet. Default: Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
-    /// Annotations of the Ingress. Those that Shopkeeper sets win, but for how load balancers ask for the health of pods, beside the
-    /// path.
+    /// Annotations of the Ingress. Those that Shopkeeper sets win. Where one says how load balancers speak to the pods, or ask for their
+    /// health beside the path, Shopkeeper says nothing of that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,

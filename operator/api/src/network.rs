@@ -73,8 +73,8 @@ pub struct ServiceSettings {
     /// `ClusterIP` is reached from the cluster, `NodePort` also at every node, `LoadBalancer` also through a Network Load Balancer.
     #[serde(rename = "type")]
     pub type_: ServiceType,
-    /// Annotations of the Service. Those that Shopkeeper sets win, but for how load balancers speak to the pods and, beside the path, ask
-    /// for their health.
+    /// Annotations of the Service. Those that Shopkeeper sets win. Where one says how load balancers speak to the pods, or ask for their
+    /// health beside the path, Shopkeeper says nothing of that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,

@@ -237,10 +237,9 @@ pub struct Port {
     /// Transport protocol: `TCP` or `UDP`. Default: TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
-    /// Application protocol, such as `http`, `https`, `grpc` or `kubernetes.io/h2c`. Meshes read it. An Application Load Balancer speaks
-    /// to all ports of a workload as to the first of TCP: with TLS where its name or this is `https`, by gRPC where this, or else its
-    /// name, is `grpc`, by HTTP/2 where this is `http2` or `kubernetes.io/h2c`, else by HTTP/1. Annotations of the Service may say
-    /// otherwise.
+    /// Application protocol, such as `http`, `grpc` or `kubernetes.io/h2c`. Gateways and meshes read it. An Application Load Balancer speaks
+    /// HTTP/1, unless `alb.ingress.kubernetes.io/backend-protocol` and `backend-protocol-version` say otherwise in
+    /// `network.service.annotations`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub app_protocol: Option<String>,

@@ -34,6 +34,9 @@ use crate::{
 /// How often the API server is asked whether it serves an optional kind by now.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long an optional kind that may not be listed is left alone.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(30);
+
 type EventStream<K> = BoxStream<'static, watcher::Result<Event<Received<K>>>>;
 /// Takes out of `managedFields` what need not be kept.
 pub type ReduceManagedFields = fn(&mut Vec<ManagedFieldsEntry>);
@@ -260,7 +263,7 @@ where
         }
     }
 
-    /// Follows the events. Returns when an optional kind seems to be served no longer; never for the others.
+    /// Follows the events. Returns when an optional kind seems to be served no longer, or not to us; never for the others.
     async fn follow(&mut self) {
         // Not `StreamBackoff`: it takes the start of a listing for a success and resets, so that a list that is refused each
         // time would be repeated about once a second for good.
@@ -279,8 +282,13 @@ where
                     if self.watch.optional.is_some() {
                         match status_code(&error) {
                             Some(404) => return,
-                            // The others need not wait for a right that may never be granted.
-                            Some(403) => self.writer.refused(),
+                            // The others need not wait for a right that may never be granted. A kind that has gone is refused as
+                            // well, since rights are looked at first: discovery tells.
+                            Some(403) => {
+                                self.writer.refused();
+                                tokio::time::sleep(REFUSED_INTERVAL).await;
+                                return;
+                            }
                             _ => {}
                         }
                     }

@@ -69,7 +69,7 @@ pub fn attempt_of(step: &Step, observed: &Observed) -> String {
 const ACCEPTED_IN_VAIN: u32 = 4;
 
 /// For how long AWS may show what was there before a change that it accepted: SQS says so of the attributes of queues.
-const CHANGES_SHOW_WITHIN: Duration = Duration::from_secs(60);
+pub const CHANGES_SHOW_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a change that was accepted tells a person, where the same one was accepted `times` in a row before, within the time `lasted`, and what was
 /// there is still shown: somebody puts it back at once, or AWS or the API server keeps the value in another spelling.

@@ -144,13 +144,14 @@ impl ResourceApi<NodeGroup> for NodeGroupApi<'_> {
 }
 
 impl NodeGroupApi<'_> {
-    /// With the version always: without one EKS takes that of the cluster. One that has failed is not begun again at once, unless it is to
-    /// go past disruption budgets by now.
+    /// With the version always: without one EKS takes that of the cluster. One that has failed is not begun again at once, unless whether it
+    /// goes past disruption budgets has changed.
     async fn update_version(&self, desired: &NodeGroup) -> Result<(), Failure> {
         let begun = &self.0.begun_updates;
-        if let Some(id) = begun.of_the_same(desired).filter(|_| !desired.force_update)
+        if let Some(id) = begun.of_the_same(desired)
             && let Some(failure) = self.failed_update(desired, &id).await?
         {
+            begun.failed(desired, &id);
             return Err(failure);
         }
         let answer = self
@@ -236,9 +237,9 @@ fn gave_up(update: &Update) -> Failure {
     let evicted = code == Some(&ErrorCode::PodEvictionFailure);
     let remedy = if evicted {
         "see which disruption budget lets no pod go (kubectl get poddisruptionbudgets -A) and mend it, or set \
-         nodes.nodeGroup.update.force to Enabled to go past it; it is tried again within the hour"
+         nodes.nodeGroup.update.force to Enabled to go past it; it is begun again an hour later"
     } else {
-        "mend what EKS tells of; it is tried again within the hour"
+        "mend what EKS tells of; it is begun again an hour later"
     };
     let failure = Failure::new(
         Class::Invalid,

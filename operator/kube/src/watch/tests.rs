@@ -354,4 +354,9 @@ async fn an_optional_kind_that_may_not_be_listed_is_settled_and_watched_once_it_
     status.store(403, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!((store.readiness(), store.len()), (Readiness::Ready, 1));
+
+    // A definition that goes takes its objects with it.
+    status.store(404, Ordering::SeqCst);
+    assert_eq!(queue.next().await.key, "shop/one deleted=true");
+    assert_eq!(store.readiness(), Readiness::NotServed);
 }

@@ -20,8 +20,20 @@ pub(super) struct Tried {
     what: String,
     /// When it was tried first.
     since: Instant,
+    /// When it was tried last.
+    last: Instant,
     /// How often in a row it was tried since.
     times: u32,
+}
+
+/// What was tried that long ago is not in a row with what is tried now. A resource may have something else to wait for all the time, and
+/// the same drift once a day; AWS works on no change for so long.
+const ROW_ENDS_AFTER: Duration = Duration::from_secs(60 * 60);
+
+impl Tried {
+    fn is_in_a_row_with(&self, attempt: &str, now: Instant) -> bool {
+        self.what == attempt && now.duration_since(self.last) < ROW_ENDS_AFTER
+    }
 }
 
 impl Memory {
@@ -50,14 +62,17 @@ impl Memory {
         for (key, attempt) in tried {
             // It waits for something: what was tried before may be tried again afterwards.
             let Some(attempt) = attempt else { continue };
+            let now = Instant::now();
             let tried = match attempts.remove(&key) {
-                Some(tried) if tried.what == attempt => Tried {
+                Some(tried) if tried.is_in_a_row_with(&attempt, now) => Tried {
                     times: tried.times.saturating_add(1),
+                    last: now,
                     ..tried
                 },
                 _ => Tried {
                     what: attempt,
-                    since: Instant::now(),
+                    since: now,
+                    last: now,
                     times: 0,
                 },
             };
@@ -79,7 +94,7 @@ impl Memory {
             return Default::default();
         }
         match remembered.attempts.get(&attempt.key) {
-            Some(tried) if tried.what == attempt.what => {
+            Some(tried) if tried.is_in_a_row_with(&attempt.what, Instant::now()) => {
                 (tried.times.saturating_add(1), tried.since.elapsed())
             }
             _ => Default::default(),
@@ -132,6 +147,21 @@ mod tests {
     use shopkeeper_plan::{failure::Failure, kubernetes::KubernetesKind};
 
     use super::*;
+
+    #[test]
+    fn the_same_once_a_day_is_no_row() {
+        let now = Instant::now();
+        let tried = Tried {
+            what: "one".into(),
+            since: now,
+            last: now,
+            times: 0,
+        };
+        let soon = now + ROW_ENDS_AFTER - Duration::from_secs(1);
+        assert!(tried.is_in_a_row_with("one", soon));
+        assert!(!tried.is_in_a_row_with("other", soon));
+        assert!(!tried.is_in_a_row_with("one", now + ROW_ENDS_AFTER));
+    }
 
     #[test]
     fn only_the_same_with_nothing_in_between_comes_in_a_row() {

@@ -36,6 +36,8 @@ pub(super) struct Executed {
     pub done: usize,
     /// Positions in the plan of the steps that were taken and accepted.
     pub accepted: Vec<usize>,
+    /// Whether one of them was taken that had been in vain so far.
+    pub in_vain: bool,
 }
 
 /// Takes the free steps. A step that fails is marked as refused in the plan, and the report tells of it.
@@ -91,7 +93,9 @@ pub(super) async fn execute<K: Scoped>(
         // Taken once more all the same: whoever put it back may have stopped.
         let result = result.and_then(|()| {
             let (times, lasted) = memory.tried_before(uid, &attempt);
-            in_vain(step, times, lasted).map_or(Ok(()), Err)
+            let failure = in_vain(step, times, lasted);
+            executed.in_vain |= failure.is_some();
+            failure.map_or(Ok(()), Err)
         });
         let label = result
             .as_ref()

@@ -386,7 +386,7 @@ impl<K: Scoped> Subject<'_, K> {
         if news(&before, &report) {
             events::readiness(self, &report).await;
         }
-        let outcome = self.outcome(&plan, &observed, &report, executed.done, site.interval);
+        let outcome = self.outcome(&plan, &observed, &report, &executed, site.interval);
         if unconfirmed
             && outcome
                 .requeue_after

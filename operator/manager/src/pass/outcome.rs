@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shopkeeper_kube::{controller::Outcome, queue::Lane};
 use shopkeeper_plan::{
-    attempts::attempts,
+    attempts::{CHANGES_SHOW_WITHIN, attempts},
     failure::{Class, Failure, retry_after},
     observed::Observed,
     plan::{Blocker, Operation, Plan, Step},
@@ -13,6 +13,7 @@ use shopkeeper_plan::{
 
 use super::{
     Scoped, Subject, events,
+    execute::Executed,
     pace::{refused, spread, to_next_look, unasked},
 };
 use crate::memory::is_remembered;
@@ -44,12 +45,12 @@ impl<K: Scoped> Subject<'_, K> {
         plan: &Plan,
         observed: &Observed,
         report: &Report,
-        executed: usize,
+        executed: &Executed,
         interval: Duration,
     ) -> Outcome {
         let uid = &self.owner.uid;
         let repeated = self.world.memory.repeated(uid, attempts(plan, observed));
-        let progress = if executed > 0 {
+        let progress = if executed.done > 0 {
             self.world.memory.moved(uid);
             Some(match repeated {
                 0 => NEXT_STEP,
@@ -75,6 +76,10 @@ impl<K: Scoped> Subject<'_, K> {
             .as_ref()
             .filter(|failure| !failure.is_budget_spent())
             .map(|failure| self.next_try(plan, failure))
+            .map(|retry| match executed.in_vain {
+                true => retry.min(CHANGES_SHOW_WITHIN),
+                false => retry,
+            })
             .map(|retry| spent.map_or(retry, |spent| spent.min(retry)));
         if let (Some(spent), None) = (spent, retry) {
             return self.sent_away(progress.map_or(spent, |progress| spent.min(progress)));

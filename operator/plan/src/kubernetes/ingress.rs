@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     KubernetesKind, KubernetesObject,
-    load_balancer::{HEALTH_PATH, of_health, pairs, shared_tags, subnets, tags},
+    load_balancer::{HEALTH_PATH, are_of_health, of_probe, pairs, shared_tags, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -206,11 +206,10 @@ fn of_controller(
         annotations.push(("certificate-arn", certificate_arns.join(",")));
     }
     if let Some(health) = &load_balancer.health {
-        let of_health = of_health(health).into_iter();
-        annotations.extend(of_health.filter(|(name, _)| {
-            let full = format!("{PREFIX}/{name}");
-            *name == HEALTH_PATH || !load_balancer.annotations.contains_key(&full)
-        }));
+        annotations.push((HEALTH_PATH, health.path.clone()));
+        if !are_of_health(&load_balancer.annotations, PREFIX) {
+            annotations.extend(of_probe(health.probe.as_ref()));
+        }
     }
     if let Some(arn) = &settings.waf_acl_arn {
         annotations.push((WEB_ACL, arn.clone()));

@@ -6,45 +6,29 @@ use super::object::Frame;
 use crate::{
     facts::PlatformFacts,
     names::{CLUSTER_TAG, OWNER_TAG},
-    resolve::{BackendProtocol, HealthCheck, HealthProbe, HttpVersion},
+    resolve::HealthProbe,
 };
 
 /// The end of the name of the annotation with the path that is asked for.
 pub const HEALTH_PATH: &str = "healthcheck-path";
-const HEALTH_PORT: &str = "healthcheck-port";
-/// The end of the name of the annotation with the answers that are well.
-pub const SUCCESS_CODES: &str = "success-codes";
 
-/// What an Application Load Balancer asks of pods.
-pub fn of_health(health: &HealthCheck) -> Vec<(&'static str, String)> {
-    let Some(grpc) = &health.grpc else {
-        let mut annotations = vec![(HEALTH_PATH, health.path.clone())];
-        annotations.extend(of_probe(health.probe.as_ref()));
-        return annotations;
-    };
-    let port = grpc.port.map(|port| (HEALTH_PORT, port.to_string()));
-    let mut annotations = vec![
-        (HEALTH_PATH, grpc.path.to_owned()),
-        (SUCCESS_CODES, grpc.success_codes.to_owned()),
-    ];
-    annotations.extend(port);
-    annotations
-}
+/// Ends of names of annotations of an Application Load Balancer that hold together: the answers that are well are those of the protocol.
+const OF_HEALTH: [&str; 5] = [
+    "healthcheck-port",
+    "healthcheck-protocol",
+    "success-codes",
+    "backend-protocol",
+    "backend-protocol-version",
+];
 
-/// How an Application Load Balancer speaks to pods, where that is not plain HTTP/1.
-pub fn of_protocol(protocol: BackendProtocol) -> Vec<(&'static str, String)> {
-    let version = match protocol.version {
-        HttpVersion::Http1 => None,
-        HttpVersion::Http2 => Some("HTTP2"),
-        HttpVersion::Grpc => Some("GRPC"),
-    };
-    [
-        ("backend-protocol", protocol.tls.then_some("HTTPS")),
-        ("backend-protocol-version", version),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?.to_owned())))
-    .collect()
+/// Whether annotations of the user say how pods are asked, or spoken to: then nothing but the path is said beside them.
+pub fn are_of_health(annotations: &BTreeMap<String, String>, prefix: &str) -> bool {
+    annotations.keys().any(|name| {
+        let end = name
+            .strip_prefix(prefix)
+            .and_then(|end| end.strip_prefix('/'));
+        end.is_some_and(|end| OF_HEALTH.contains(&end))
+    })
 }
 
 /// How a readiness probe is asked, beside its path. What Kubernetes takes for ready has to be healthy, and a load balancer takes 200
@@ -57,8 +41,8 @@ pub fn of_probe(probe: Option<&HealthProbe>) -> Vec<(&'static str, String)> {
     let port = probe.beside_traffic.then(|| probe.port.to_string());
     [
         ("healthcheck-protocol", Some(protocol.to_owned())),
-        (HEALTH_PORT, port),
-        (SUCCESS_CODES, Some("200-399".to_owned())),
+        ("healthcheck-port", port),
+        ("success-codes", Some("200-399".to_owned())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     facts::PlatformFacts,
-    resolve::{Component, ResolvedService, Way},
+    resolve::{Component, HealthProbe, ResolvedService, Way},
 };
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
@@ -43,16 +43,16 @@ pub fn build(
             .iter()
             .map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}}))
             .collect();
-        let asked = &entered.asked_at;
-        let is_asked = |port: &Port| asked.contains(&port.container_port) && !is_udp(port);
+        let asked = entered.asked_at;
+        let is_asked = |port: &Port| Some(port.container_port) == asked && !is_udp(port);
         let mut ports = ports(component, |port| {
             entered.names.contains(port.name.as_str()) || is_asked(port)
         });
-        let unnamed = asked.iter().filter(|number| {
-            let mut ports = component.workload.ports.iter();
-            !ports.any(|port| port.container_port == **number && !is_udp(port))
-        });
-        ports.extend(unnamed.map(|number| json!({"port": number, "protocol": "TCP"})));
+        if let Some(number) = asked
+            && !component.workload.ports.iter().any(is_asked)
+        {
+            ports.push(json!({"port": number, "protocol": "TCP"}));
+        }
         ingress.extend(rule(from, ports));
     }
     for (service, published) in services(component) {
@@ -92,14 +92,14 @@ fn rule(from: Vec<Value>, ports: Vec<Value>) -> Option<Value> {
 struct Entrance<'a> {
     /// Names of ports.
     names: BTreeSet<&'a str>,
-    /// Numbers of the ports at which load balancers ask whether the pods are well.
-    asked_at: BTreeSet<i32>,
+    /// Number of the port at which load balancers ask whether the pods are well.
+    asked_at: Option<i32>,
 }
 
 impl<'a> Entrance<'a> {
-    fn add(&mut self, names: impl Iterator<Item = &'a str>, asked_at: Option<i32>) {
+    fn add(&mut self, names: impl Iterator<Item = &'a str>, probe: Option<&HealthProbe>) {
         self.names.extend(names);
-        self.asked_at.extend(asked_at);
+        self.asked_at = self.asked_at.or(probe.map(|probe| probe.port));
     }
 }
 
@@ -108,25 +108,25 @@ fn entrances(component: &Component) -> BTreeMap<TrafficSource, Entrance<'_>> {
     let mut entrances: BTreeMap<_, Entrance<'_>> = BTreeMap::new();
     let health = &component.health;
     let of_routes = component.routed_from.iter();
-    let of_routes = of_routes.map(|source| (*source, health.asked_at()));
+    let of_routes = of_routes.map(|source| (*source, health.probe.as_ref()));
     let of_service = component.service.entered_from().map(|exposure| {
         let probe = health.asked_through(&component.service);
-        (TrafficSource::from(exposure), probe.map(|probe| probe.port))
+        (TrafficSource::from(exposure), probe)
     });
-    for (source, asked_at) in of_routes.chain(of_service) {
+    for (source, probe) in of_routes.chain(of_service) {
         let names = component.workload.ports.iter();
         let names = names.map(|port| port.name.as_str());
-        entrances.entry(source).or_default().add(names, asked_at);
+        entrances.entry(source).or_default().add(names, probe);
     }
     for exposure in &component.exposures {
-        let asked_at = match &exposure.way {
-            Way::Service(service) => health.asked_through(service).map(|probe| probe.port),
-            Way::Route(route) => health.asked_at().filter(|_| route.is_of_aws()),
+        let probe = match &exposure.way {
+            Way::Service(service) => health.asked_through(service),
+            Way::Route(route) => health.probe.as_ref().filter(|_| route.is_of_aws()),
         };
         entrances
             .entry(exposure.traffic_from)
             .or_default()
-            .add(exposure.ports.iter().map(String::as_str), asked_at);
+            .add(exposure.ports.iter().map(String::as_str), probe);
     }
     entrances
 }

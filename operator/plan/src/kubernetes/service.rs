@@ -5,45 +5,54 @@ use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject, ingress,
-    load_balancer::{
-        HEALTH_PATH, SUCCESS_CODES, of_health, of_probe, of_protocol, pairs, subnets, tags,
-    },
+    load_balancer::{HEALTH_PATH, are_of_health, of_probe, pairs, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
     facts::PlatformFacts,
     names::Owner,
     resolve::{
-        Component, ResolvedExposure, ResolvedService, ResolvedServiceLoadBalancer, selector,
+        Component, ResolvedExposure, ResolvedService, ResolvedServiceLoadBalancer, Way, selector,
     },
 };
 
 /// Prefix of the annotations that make a Network Load Balancer.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
+/// Prefix of those that say how it asks for the health of pods. They hold together: where the user says one, the others are the user's too.
+const HEALTH_PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
 
-/// The name and the address of the pods. How an Ingress asks for their health and speaks to them is in annotations of the Service, because
-/// one load balancer does both otherwise for each of its services.
+/// The name and the address of the pods. The health check of an Ingress is in annotations of the Service, because one load balancer
+/// asks each of its services for something else.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
     platform: &PlatformFacts,
 ) -> KubernetesObject {
     let mut ours = Map::new();
-    let mut said = Vec::new();
     if !component.routed_from.is_empty() {
-        said.extend(of_health(&component.health));
-    }
-    if component.is_routed_to() {
-        said.extend(of_protocol(component.protocol));
-    }
-    for (name, value) in said {
-        let full = format!("{}/{name}", ingress::PREFIX);
-        if name == HEALTH_PATH || !component.service.annotations.contains_key(&full) {
-            ours.insert(full, json!(value));
+        let prefix = ingress::PREFIX;
+        let health = &component.health;
+        ours.insert(format!("{prefix}/{HEALTH_PATH}"), json!(health.path));
+        if !is_told_of_health(component) {
+            let of_probe = of_probe(health.probe.as_ref()).into_iter();
+            ours.extend(of_probe.map(|(name, value)| (format!("{prefix}/{name}"), json!(value))));
         }
     }
     let ports = component.workload.ports.iter().collect::<Vec<_>>();
     of_pods(frame, component, &component.service, &ports, ours, platform)
+}
+
+/// Whether the user says how pods are asked, here or on an Ingress that leads here: what the Service says would win over that.
+fn is_told_of_health(component: &Component) -> bool {
+    let of_ingresses = component.exposures.iter().filter_map(|exposure| {
+        let Way::Route(route) = &exposure.way else {
+            return None;
+        };
+        Some(&route.annotations)
+    });
+    std::iter::once(&component.service.annotations)
+        .chain(of_ingresses)
+        .any(|annotations| are_of_health(annotations, ingress::PREFIX))
 }
 
 /// One more Service in front of the same pods. Its labels are its own: whoever selects that of the pods, as a ServiceMonitor does,
@@ -108,9 +117,11 @@ fn of_pods(
             // Pods are targets themselves. Ports that nobody uses would be open on every node.
             spec["allocateLoadBalancerNodePorts"] = json!(!service.node_ports.is_empty());
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
-            for (name, value) in of_network_health(component, service) {
-                let name = format!("{PREFIX}-{name}");
-                annotations.entry(name).or_insert(value);
+            let mut told = service.annotations.keys();
+            if !told.any(|name| name.starts_with(HEALTH_PREFIX)) {
+                let of_health = of_health(component, service).into_iter();
+                annotations
+                    .extend(of_health.map(|(name, value)| (format!("{PREFIX}-{name}"), value)));
             }
         }
     }
@@ -147,7 +158,7 @@ fn of_network_load_balancer(
 
 /// What a Network Load Balancer asks of the pods. By itself it only connects to each port, and cannot do even that where the port is
 /// of UDP.
-fn of_network_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
+fn of_health(component: &Component, service: &ResolvedService) -> Vec<(String, Value)> {
     let Some(probe) = component.health.asked_through(service) else {
         return Vec::new();
     };
@@ -156,7 +167,7 @@ fn of_network_health(component: &Component, service: &ResolvedService) -> Vec<(S
         of_probe(Some(probe))
             .into_iter()
             .map(|(name, value)| match name {
-                SUCCESS_CODES => (format!("healthcheck-{name}"), json!(value)),
+                "success-codes" => (format!("healthcheck-{name}"), json!(value)),
                 _ => (name.to_owned(), json!(value.to_lowercase())),
             }),
     );

@@ -393,11 +393,10 @@ pub fn of_pod_identity_agent(agent: PodIdentityAgent) -> ConditionDraft {
             "the cluster has the agent".to_owned(),
         ),
         PodIdentityAgent::AutoModeNodes => (
-            "False",
-            reason::AGENT_MISSING,
+            "True",
+            reason::SUCCEEDED,
             format!(
-                "{NO_AGENT}: pods get no credentials through Pod Identity on node groups, only on the nodes of EKS Auto Mode, which have \
-                 the agent built in. To do: {remedy}, or set nodes.type of the workloads to None"
+                "the nodes of EKS Auto Mode have the agent built in. {NO_AGENT}: for pods on node groups {remedy}"
             ),
         ),
         PodIdentityAgent::Missing => (

@@ -15,7 +15,7 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Context, Referred, ResolvedEndpoint, ResolvedExposure, ServiceKey, Way, container,
+    Context, Referred, ResolvedEndpoint, ResolvedExposure, ServiceKey, container,
     endpoints::{check_name, endpoints},
     exposures, external,
     external::ResolvedExternal,
@@ -25,9 +25,7 @@ use super::{
     identity::ComponentIdentity,
     image, network,
     network::ResolvedService,
-    nodes, pod_template_patch,
-    protocol::{self, BackendProtocol},
-    remarks,
+    nodes, pod_template_patch, remarks,
     replicas::{disruption, replicas},
     utilization, variables,
 };
@@ -77,8 +75,6 @@ pub struct Component {
     pub bindings: Vec<ResolvedBinding>,
     /// Variables that say where other services are.
     pub endpoints: Vec<ResolvedEndpoint>,
-    /// How load balancers speak to the pods.
-    pub protocol: BackendProtocol,
     /// What load balancers ask of the pods.
     pub health: HealthCheck,
     /// Where metrics are found.
@@ -126,13 +122,6 @@ pub(super) struct Place<'a> {
 }
 
 impl Component {
-    /// Whether an Application Load Balancer leads to it, or may.
-    pub(crate) fn is_routed_to(&self) -> bool {
-        let mut exposures = self.exposures.iter();
-        let is_route = |exposure: &ResolvedExposure| matches!(&exposure.way, Way::Route(route) if route.is_of_aws());
-        !self.routed_from.is_empty() || exposures.any(is_route)
-    }
-
     /// The block of the specification that it comes from.
     pub(crate) fn field(&self) -> String {
         if self.role.is_empty() {
@@ -221,7 +210,6 @@ pub(super) fn component(
             .map(|identity| identity.service_account_annotations.clone())
             .unwrap_or_default(),
         remarks,
-        protocol: protocol::backend_protocol(&workload),
         health,
         replicas,
         workload,

@@ -3,9 +3,8 @@
 use shopkeeper_api::{Tier, workload::Workload};
 
 use super::{
-    Context, HttpVersion, Referred, ServiceFacts, ServiceKey, ServicePort,
+    Context, Referred, ServiceFacts, ServiceKey, ServicePort,
     component::{Place, templates},
-    protocol,
 };
 use crate::{
     failure::{Class, Failure},
@@ -30,8 +29,7 @@ pub fn service_ports(workload: &Workload) -> Vec<ServicePort> {
         .map(|port| ServicePort {
             name: port.name.clone(),
             number: port.effective_service_port(),
-            tls: protocol::speaks_tls(port),
-            version: protocol::backend_protocol(workload).version,
+            tls: port.name == "https" || port.app_protocol.as_deref() == Some("https"),
         })
         .collect()
 }
@@ -109,7 +107,6 @@ pub(super) fn endpoints(
             name: String::new(),
             number: 0,
             tls: false,
-            version: HttpVersion::Http1,
         };
         let outputs = endpoint_outputs(&key, port.as_ref().copied().unwrap_or(&nobody));
         for (name, template) in templates(&field, &endpoint.env)? {
@@ -170,7 +167,6 @@ mod tests {
                     name: "p".into(),
                     number,
                     tls,
-                    version: HttpVersion::Http1,
                 },
             )
             .plain("url")

@@ -15,7 +15,7 @@ use super::{
     edge::{self, IngressClass},
     endpoints,
     health::HealthCheck,
-    network, protocol,
+    network,
 };
 use crate::failure::Failure;
 
@@ -234,8 +234,6 @@ impl Exposing<'_> {
             }
             tls => tls,
         };
-        let version = protocol::backend_protocol(self.workload).version;
-        protocol::check_listener(&field, &class, &tls, version)?;
         let (rules, ports) = self.rules(&field, &declared.paths)?;
         let load_balancer = LoadBalancer {
             name: object_name(self.place.name, self.declared),

@@ -8,7 +8,7 @@ use shopkeeper_api::{
     workload::Workload,
 };
 
-use super::{HttpVersion, ResolvedExposure, ResolvedService, Way, component::Place, protocol};
+use super::{ResolvedExposure, ResolvedService, Way, component::Place};
 use crate::blueprint::{Remark, Section};
 
 /// What a load balancer asks of a pod.
@@ -18,19 +18,6 @@ pub struct HealthCheck {
     pub path: String,
     /// The probe that the path is taken from. Where there is none it is asked for at the port that requests go to.
     pub probe: Option<HealthProbe>,
-    /// What an Application Load Balancer asks in place of all that where it speaks gRPC to the pods.
-    pub grpc: Option<GrpcHealth>,
-}
-
-/// A call of gRPC that a load balancer makes to see whether a pod is well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrpcHealth {
-    /// The method, as a path.
-    pub path: &'static str,
-    /// The status of gRPC that is well.
-    pub success_codes: &'static str,
-    /// Number of the port in the container, where requests go to some other port.
-    pub port: Option<i32>,
 }
 
 /// The readiness probe of a pod, where that is of HTTP.
@@ -47,14 +34,6 @@ pub struct HealthProbe {
 }
 
 impl HealthCheck {
-    /// The port at which an Application Load Balancer asks, where it is told one.
-    pub(crate) fn asked_at(&self) -> Option<i32> {
-        match &self.grpc {
-            Some(grpc) => grpc.port,
-            None => self.probe.as_ref().map(|probe| probe.port),
-        }
-    }
-
     /// The probe as the load balancer of a Service asks it, where it has a Network Load Balancer. Without its headers the probe may be
     /// answered otherwise.
     pub(crate) fn asked_through(&self, service: &ResolvedService) -> Option<&HealthProbe> {
@@ -70,45 +49,17 @@ fn readiness(workload: &Workload) -> Option<&Probe> {
 
 /// A path that is declared stands for itself: where it is not that of the probe, nothing of the probe holds for it.
 pub(super) fn health_check(workload: &Workload, declared: Option<&str>) -> HealthCheck {
-    let grpc = grpc_health(workload).filter(|_| declared.is_none());
     let http = readiness(workload).and_then(|probe| probe.http_get.as_ref());
     match (declared, http) {
         (None, Some(http)) => HealthCheck {
             path: path(http).to_owned(),
             probe: health_probe(workload, http),
-            grpc,
         },
         (declared, _) => HealthCheck {
             path: declared.unwrap_or(defaults::HEALTH_PATH).to_owned(),
             probe: None,
-            grpc,
         },
     }
-}
-
-/// What the readiness probe asks, or a method that no server has and every server answers.
-fn grpc_health(workload: &Workload) -> Option<GrpcHealth> {
-    if protocol::backend_protocol(workload).version != HttpVersion::Grpc {
-        return None;
-    }
-    let probe = readiness(workload).and_then(|probe| probe.grpc.as_ref());
-    let Some(probe) = probe else {
-        return Some(GrpcHealth {
-            path: "/AWS.ALB/healthcheck",
-            success_codes: "12",
-            port: None,
-        });
-    };
-    let first = workload.ports.first().map(|port| port.container_port);
-    let port = probe.port.or(first).filter(|port| {
-        let mut ports = workload.ports.iter();
-        ports.any(|other| other.container_port != *port)
-    });
-    Some(GrpcHealth {
-        path: "/grpc.health.v1.Health/Check",
-        success_codes: "0",
-        port,
-    })
 }
 
 fn path(http: &HttpProbe) -> &str {
@@ -147,8 +98,7 @@ pub(super) fn remark(
         let mut sources = place.routed_from.iter();
         sources.any(|source| *source != TrafficSource::Callers)
     };
-    let is_grpc = protocol::backend_protocol(workload).version == HttpVersion::Grpc;
-    if place.health_path.is_some() || is_grpc || !(is_routed() || is_exposed()) {
+    if place.health_path.is_some() || !(is_routed() || is_exposed()) {
         return None;
     }
     let way = match (&probe.grpc, &probe.tcp_socket) {

@@ -10,7 +10,7 @@ use shopkeeper_api::{
     reference::{FrontendReference, ServiceKind, ServiceReference},
 };
 
-use super::{HttpVersion, groups::GroupMember};
+use super::groups::GroupMember;
 use crate::failure::Failure;
 
 /// Another service, as far as it matters to those that refer to it.
@@ -33,8 +33,6 @@ pub struct ServicePort {
     pub number: i32,
     /// Whether it speaks TLS, as far as its name or application protocol says.
     pub tls: bool,
-    /// The version of HTTP that load balancers speak to the service.
-    pub version: HttpVersion,
 }
 
 /// Identifies a service of the shop.

@@ -10,11 +10,11 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Backend, Component, Context, HttpVersion, LoadBalancer, LoadBalancerGroup, References,
-    Referred, Resolve, Resolved, Rule, ServiceKey,
+    Backend, Component, Context, LoadBalancer, LoadBalancerGroup, References, Referred, Resolve,
+    Resolved, Rule, ServiceKey,
     component::{self, Place},
     edge::{self, IngressClass},
-    endpoints, external_secrets, groups, named_services, owner_of, protocol,
+    endpoints, external_secrets, groups, named_services, owner_of,
 };
 use crate::{
     claims::{self, Claim, Name, Standing},
@@ -248,7 +248,6 @@ fn internal(
     } else {
         tls
     };
-    protocol::check_listener(&field, &IngressClass::Alb, &tls, component.protocol.version)?;
     Ok(LoadBalancer {
         name: component.name.clone(),
         role: format!("{}.edge", component.role),
@@ -294,19 +293,6 @@ fn frontend_backend(
         })
 }
 
-/// A Gateway has listeners of its own.
-fn check_listener(spec: &StorefrontSpec, field: &str, version: HttpVersion) -> Result<(), Failure> {
-    if spec.gateway.is_some() {
-        return Ok(());
-    }
-    protocol::check_listener(
-        field,
-        &IngressClass::Alb,
-        &edge::tls(spec.tls.as_ref()),
-        version,
-    )
-}
-
 fn rule(
     context: Context<'_>,
     spec: &StorefrontSpec,
@@ -323,14 +309,9 @@ fn rule(
                     "put the Storefront into the namespace of its services",
                 ));
             }
-            let port = endpoints::find_port(context, &key, &field, route.port.as_deref());
-            // Without this route the others work.
-            port.and_then(|port| {
-                check_listener(spec, &field, port.version)?;
-                Ok(Backend {
-                    service: service.name.clone(),
-                    port: port.number,
-                })
+            endpoints::find_port(context, &key, &field, route.port.as_deref()).map(|port| Backend {
+                service: service.name.clone(),
+                port: port.number,
             })
         }
         (None, Some(name)) => {
@@ -345,8 +326,6 @@ fn rule(
                     "add it to spec.frontends",
                 )
             })?;
-            let version = protocol::backend_protocol(&frontend.workload).version;
-            check_listener(spec, &field, version)?;
             Ok(frontend_backend(
                 frontend,
                 &format!("{}-{name}", context.owner.name),

@@ -113,13 +113,37 @@ fn what_the_user_says_of_health_checks_stays() {
     object["spec"]["network"]["service"] =
         json!({"type": "ClusterIP", "annotations": {format!("{ALB}/healthcheck-port"): "8081"}});
     let world = World::settled(want("octank", &object));
-    let service = said(&world, KubernetesKind::Service, "orders", ALB);
-    assert_eq!(service["healthcheck-port"], "8081");
-    assert_eq!(service["success-codes"], "200-399");
-    let web = said(&world, KubernetesKind::Ingress, "orders-web", ALB);
-    assert_eq!(web["success-codes"], "200,401");
-    let nlb = said(&world, KubernetesKind::Service, "orders-nlb", NLB);
-    assert_eq!(nlb["healthcheck-protocol"], "tcp");
+    // They hold together: the rest of them is the user's, too. What the Service says would win over the Ingress.
+    for (kind, name, prefix, expected) in [
+        (
+            KubernetesKind::Service,
+            "orders",
+            ALB,
+            json!({"healthcheck-path": "/up", "healthcheck-port": "8081"}),
+        ),
+        (
+            KubernetesKind::Ingress,
+            "orders-web",
+            ALB,
+            json!({"healthcheck-path": "/up", "success-codes": "200,401"}),
+        ),
+        (
+            KubernetesKind::Service,
+            "orders-nlb",
+            NLB,
+            json!({"healthcheck-protocol": "tcp"}),
+        ),
+    ] {
+        assert_eq!(said(&world, kind, name, prefix), expected, "{name}");
+    }
+    let ingress = json!({"annotations": {format!("{ALB}/backend-protocol-version"): "GRPC"}});
+    let web = json!([{"name": "web", "type": "Ingress", "ingress": ingress}]);
+    let object = orders(json!({"httpGet": {"path": "/up"}}), web);
+    let world = World::settled(want("octank", &object));
+    assert_eq!(
+        said(&world, KubernetesKind::Service, "orders", ALB),
+        json!({"healthcheck-path": "/up"})
+    );
 }
 
 #[test]

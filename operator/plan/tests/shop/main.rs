@@ -34,7 +34,6 @@ mod plans_that_change;
 mod pod_template_patches;
 mod pods_that_end;
 mod properties;
-mod protocols;
 mod references;
 mod regions;
 mod remarks;

@@ -332,8 +332,11 @@ fn of_a_cluster_in_auto_mode_without_the_pod_identity_agent() {
     assert!(agent.serves(false) && !agent.serves(true));
     assert_eq!(PodIdentityAgent::from_status(Some(agent.as_str())), agent);
     let told = report::of_pod_identity_agent(agent);
-    assert_eq!((told.status, told.reason), ("False", "AgentMissing"));
-    assert!(told.message.contains("on node groups"), "{told:?}");
+    assert_eq!((told.status, told.reason), ("True", "Succeeded"));
+    assert!(
+        told.message.contains("for pods on node groups add it"),
+        "{told:?}"
+    );
 }
 
 #[test]
