@@ -74,6 +74,9 @@ impl Tools {
     }
 }
 
+/// What the linker would only strip again takes time to compile.
+const NO_DEBUGGER: &str = "-gcflags=all=-dwarf=false";
+
 fn build(progress: &Progress) -> Result<PathBuf> {
     let module = cache::source_folder().join("tools");
     let (version, major, minor) = KUBERNETES_VERSION;
@@ -89,7 +92,7 @@ fn build(progress: &Progress) -> Result<PathBuf> {
         progress("building the control plane from source: about 9 minutes the first time");
         let binaries = directory.join("bin");
         let output = Command::new("go")
-            .args(["install", "-ldflags", &linker_flags, "tool"])
+            .args(["install", NO_DEBUGGER, "-ldflags", &linker_flags, "tool"])
             .current_dir(&module)
             // A static binary runs on any machine that shares the cache, whatever its C library.
             .env("CGO_ENABLED", "0")
