@@ -23,9 +23,9 @@ struct Seen {
     last: Instant,
 }
 
-/// Between two tries of a deletion that goes on there are a few seconds. After so many times the lag without one it was given up, and the
-/// queue may have been used since.
-const GIVEN_UP: u32 = 5;
+/// Between two tries of a deletion that goes on there are some seconds. After that long without one it was given up, and the queue may have
+/// been used since.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Emptied {
     /// With the time for which counts may lag behind.
@@ -43,7 +43,7 @@ impl Emptied {
 
     fn has_lasted_at(&self, url: &str, now: Instant) -> bool {
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, seen| now.duration_since(seen.last) <= self.lag * GIVEN_UP);
+        all.retain(|_, seen| now.duration_since(seen.last) <= GIVEN_UP_AFTER);
         let seen = all.entry(url.to_owned()).or_insert(Seen {
             first: now,
             last: now,
@@ -80,9 +80,14 @@ mod tests {
     fn an_earlier_deletion_that_was_given_up_says_nothing() {
         let emptied = Emptied::new(COUNTS_LAG);
         let start = Instant::now();
-        let later = start + COUNTS_LAG * (GIVEN_UP + 1);
+        let later = start + GIVEN_UP_AFTER + COUNTS_LAG;
         assert!(!emptied.has_lasted_at("orders", start));
         assert!(!emptied.has_lasted_at("orders", later));
         assert!(emptied.has_lasted_at("orders", later + COUNTS_LAG));
+
+        // A short lag is no shorter time to wait for the next try.
+        let emptied = Emptied::new(Duration::from_secs(1));
+        assert!(!emptied.has_lasted_at("orders", start));
+        assert!(emptied.has_lasted_at("orders", start + Duration::from_secs(15)));
     }
 }
