@@ -55,7 +55,7 @@ pub enum DatabaseType {
         .message("storage must be 20Gi or more: RDS makes no smaller volume"),
     validation = Rule::new("!has(self.iops) || (has(self.storageType) && self.storageType == 'io2') || quantity(self.storage).compareTo(quantity('400Gi')) >= 0")
         .message("iops of a gp3 volume below 400Gi are fixed: leave iops out, or raise storage to 400Gi"),
-    validation = Rule::new("!has(oldSelf.databaseName) || (has(self.databaseName) && self.databaseName == oldSelf.databaseName)")
+    validation = Rule::new("has(self.databaseName) == has(oldSelf.databaseName) && (!has(self.databaseName) || self.databaseName == oldSelf.databaseName)")
         .message("databaseName is immutable: RDS makes the first database only when the instance is made"),
     validation = Rule::new("has(self.username) == has(oldSelf.username) && (!has(self.username) || self.username == oldSelf.username)")
         .message("username is immutable: RDS cannot rename the master user"),
@@ -126,8 +126,7 @@ pub struct Rds {
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parameters: Vec<DatabaseParameter>,
     /// Name of the database to make with the instance. Default: the name of the custom resource, with `-` as `_`, and with `_db` behind
-    /// it where that would be a word that the engine reserves, such as `order`. Immutable; where it was left out, the name that the instance
-    /// has may be written.
+    /// it where that would be a word that the engine reserves, such as `order`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z][a-zA-Z0-9_]*$"))]
     pub database_name: Option<String>,
