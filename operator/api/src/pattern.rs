@@ -1,6 +1,13 @@
 //! Patterns of the strings that users write. The API server checks them on admission, so what gets in can be used in names and
 //! requests as it is.
 
+/// The pattern of a quantity with this sign.
+macro_rules! quantity {
+    ($sign:literal) => {
+        concat!("^", $sign, r"(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$")
+    };
+}
+
 /// Name of a Kubernetes object or of a list member: an RFC 1123 label.
 pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// Name of a port: an IANA service name of at most 15 characters, with a letter in it and no two hyphens in a row.
@@ -22,8 +29,7 @@ pub const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
 /// Id of a security group.
 pub const SECURITY_GROUP_ID: &str = "^sg-[0-9a-f]+$";
 /// Class of a load balancer: a label, with the domain of whoever makes it before it.
-pub const LOAD_BALANCER_CLASS: &str =
-    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+pub const LOAD_BALANCER_CLASS: &str = LABEL_KEY;
 /// A URL of a server, without spaces.
 pub const HTTP_URL: &str = r"^https?://[^\s]+$";
 /// What an image that names a digest has to end with.
@@ -71,9 +77,9 @@ pub const POD_FIELD: &str =
 /// A path in a volume: relative, and not out of it.
 pub const RELATIVE_PATH: &str = r"^\.?[^/.][^/]*(/(\.?[^/.][^/]*|\.\.[^/]+))*$";
 /// A quantity of Kubernetes, such as `250m` or `512Mi`.
-pub const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+pub const QUANTITY: &str = quantity!(r"(\+|-)?");
 /// A quantity that is not negative.
-pub const AMOUNT: &str = r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+pub const AMOUNT: &str = quantity!(r"\+?");
 /// Key of a label: a name, with a domain before it or without.
 pub const LABEL_KEY: &str =
     r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";

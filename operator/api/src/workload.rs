@@ -254,6 +254,11 @@ impl Port {
             _ => self.container_port,
         })
     }
+
+    /// Whether its transport protocol is UDP.
+    pub fn is_udp(&self) -> bool {
+        self.protocol == Some(Protocol::UDP)
+    }
 }
 
 /// Transport protocol.

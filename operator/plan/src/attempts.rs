@@ -71,11 +71,11 @@ const ACCEPTED_IN_VAIN: u32 = 4;
 /// For how long AWS may show what was there before a change that it accepted: SQS says so of the attributes of queues.
 pub const CHANGES_SHOW_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a change that was accepted tells a person, where the same one was accepted `times` in a row before, within the time `lasted`, and what was
-/// there is still shown: somebody puts it back at once, or AWS or the API server keeps the value in another spelling.
+/// What a change that was accepted tells a person, where the same one was accepted `times` in a row before, within the time `lasted`, and
+/// what was there is still shown: somebody puts it back at once, or AWS or the API server keeps the value in another spelling.
 #[must_use]
 pub fn in_vain(step: &Step, times: u32, lasted: Duration) -> Option<Failure> {
-    let (who, whose_words) = match step.operation {
+    let (who, whose_word) = match step.operation {
         Operation::AwsUpdate { .. } => ("AWS", "see in CloudTrail who puts it back"),
         Operation::KubernetesApply { .. } if step.action == Action::Update => (
             "the API server",
@@ -96,7 +96,7 @@ pub fn in_vain(step: &Step, times: u32, lasted: Duration) -> Option<Failure> {
         shown.join(", ")
     );
     let mut remedy = format!(
-        "{whose_words}, and stop that; where the value is only written in another way, write it so in the specification"
+        "{whose_word}, and stop that; where the value is only written in another way, write it so in the specification"
     );
     if step.is_repair {
         remedy.push_str("; or set policy.drift to Report");

@@ -115,6 +115,12 @@ impl Failure {
         self
     }
 
+    /// A wait before the same call, lengthened to the time for which that would be in vain.
+    #[must_use]
+    pub fn as_asked(&self, wait: Duration) -> Duration {
+        wait.max(self.retry_after.unwrap_or_default())
+    }
+
     /// Whether the call was not made, since the budget was spent. See [`crate::budget`].
     #[must_use]
     pub fn is_budget_spent(&self) -> bool {

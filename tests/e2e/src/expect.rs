@@ -46,6 +46,14 @@ pub fn equals<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
     Ok(())
 }
 
+/// Checks that a text has all these words in it; fails with what is missing and with the text.
+pub fn says(text: &str, words: &[&str]) -> Result<()> {
+    for words in words {
+        ensure!(text.contains(words), "{words:?} is not said: {text}");
+    }
+    Ok(())
+}
+
 /// The text at a JSON pointer. Fails where there is none.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str> {
     value

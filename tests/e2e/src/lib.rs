@@ -21,7 +21,7 @@ mod view;
 pub use aws::Aws;
 pub use definition::{Definition, Elsewhere, changed, every_field_is_edited, not_shown_by};
 pub use edit::set;
-pub use expect::{equals, includes, text};
+pub use expect::{equals, includes, says, text};
 pub use http::get;
 pub use kubernetes::Subject;
 pub use manifests::order_service_with_database;

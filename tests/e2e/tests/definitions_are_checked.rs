@@ -1,7 +1,9 @@
 //! An operator with definitions that are missing or older than it is says so, does nothing, and goes on by itself once they are right.
 
 use anyhow::{Context as _, Result, ensure};
-use shopkeeper_e2e::{OPERATOR_NAMESPACE, PATIENCE, Shop, Subject, equals, get, read_example};
+use shopkeeper_e2e::{
+    OPERATOR_NAMESPACE, PATIENCE, Shop, Subject, equals, get, read_example, says,
+};
 use shopkeeper_localenv::LocalEnvironment;
 
 /// What an older version of the definition would not have, as a JSON pointer.
@@ -41,14 +43,15 @@ async fn definitions_are_checked() -> Result<()> {
     shop.operator = Some(operator);
     let remedy = "kubectl apply --server-side -f crds/";
     let told = log(&shop)?;
-    for part in [
-        "ERROR",
-        "orderservices.shopkeeper.dev is older than this operator: it lacks .status.platform",
-        "storefronts.shopkeeper.dev is missing",
-        remedy,
-    ] {
-        ensure!(told.contains(part), "the log does not say {part:?}: {told}");
-    }
+    says(
+        &told,
+        &[
+            "ERROR",
+            "orderservices.shopkeeper.dev is older than this operator: it lacks .status.platform",
+            "storefronts.shopkeeper.dev is missing",
+            remedy,
+        ],
+    )?;
     let (status, body) = get(&address, "/readyz").await?;
     equals("the status of /readyz", status, 503)?;
     ensure!(

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, says};
 
 const NAMESPACE: &str = "outside";
 const FIRST: &str = "first-password:of/the@database";
@@ -97,14 +97,15 @@ async fn a_missing_secret_is_named(shop: &Shop, orders: &Subject) -> Result<()> 
     let message = shop
         .until_condition(orders, "WorkloadReady", "False", "ProgressingWithRetry")
         .await?;
-    for part in [
-        "spec.external[",
-        "secretRef: Secret legacy-",
-        "does not exist",
-        "create it with the entries",
-    ] {
-        ensure!(message.contains(part), "{message} does not say: {part}");
-    }
+    says(
+        &message,
+        &[
+            "spec.external[",
+            "secretRef: Secret legacy-",
+            "does not exist",
+            "create it with the entries",
+        ],
+    )?;
     let pods = shop
         .find(&Subject::new("Deployment", NAMESPACE, "orders"))
         .await?;

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example, says};
 use shopkeeper_localenv::{AwsFault, FaultKind, Outcome};
 
 const DATABASE: &str = "octank-shop-orders";
@@ -56,17 +56,15 @@ async fn a_node_group_is_made_twice(shop: &mut Shop) -> Result<()> {
     let message = shop
         .until_condition(&catalog, "Stalled", "True", "Failed")
         .await?;
-    for part in [
-        "EKS node group octank-shop-catalog-",
-        "NodeCreationFailure: Instances failed to join",
-        "for the second time",
-        "To do: ",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            "EKS node group octank-shop-catalog-",
+            "NodeCreationFailure: Instances failed to join",
+            "for the second time",
+            "To do: ",
+        ],
+    )?;
     // Another process knows that it was made again.
     shop.stop_operator().await?;
     shop.operator = Some(shop.start_operator("successor").await?);
@@ -118,17 +116,15 @@ async fn an_update_of_a_node_group_is_not_begun_without_end(shop: &Shop) -> Resu
     let message = shop
         .until_condition(&catalog, "Stalled", "True", "Failed")
         .await?;
-    for part in [
-        "PodEvictionFailure: Reached max retries",
-        "To do: ",
-        "poddisruptionbudgets",
-        "nodes.nodeGroup.update.force",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            "PodEvictionFailure: Reached max retries",
+            "To do: ",
+            "poddisruptionbudgets",
+            "nodes.nodeGroup.update.force",
+        ],
+    )?;
     shop.request_pass(&catalog, "2026-11-24T11:00:00Z").await?;
     let updates = async || {
         let calls = shop.aws_writes_since(mark).await?;
@@ -162,17 +158,15 @@ async fn a_change_that_is_put_back_is_told(shop: &Shop) -> Result<()> {
     let message = shop
         .until_condition(&orders, "Stalled", "True", "Failed")
         .await?;
-    for part in [
-        "SQS queue octank-shop-orders-fulfilment",
-        "goes on showing visibilityTimeoutSeconds as 30",
-        "To do: ",
-        "CloudTrail",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            "SQS queue octank-shop-orders-fulfilment",
+            "goes on showing visibilityTimeoutSeconds as 30",
+            "To do: ",
+            "CloudTrail",
+        ],
+    )?;
     // Whoever put it back stops.
     control.clear_faults().await?;
     shop.request_pass(&orders, "2026-11-24T12:00:00Z").await?;
@@ -192,17 +186,15 @@ async fn a_failed_database_holds_up_its_own_end(shop: &Shop) -> Result<()> {
     let message = shop
         .until_condition(&orders, "Stalled", "True", "Failed")
         .await?;
-    for part in [
-        DATABASE,
-        "incompatible-network",
-        "deletion protection",
-        "To do: ",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            DATABASE,
+            "incompatible-network",
+            "deletion protection",
+            "To do: ",
+        ],
+    )?;
     // What it does not need goes all the same.
     let queue = "octank-shop-orders-fulfilment";
     shop.until("the queue is gone", PATIENCE, async || {
@@ -224,15 +216,13 @@ async fn a_node_group_that_stays_is_told_and_deleted_again(shop: &Shop) -> Resul
     let message = shop
         .until_condition(&catalog, "Stalled", "True", "Failed")
         .await?;
-    for part in [
-        "EKS node group octank-shop-catalog-",
-        "Ec2SecurityGroupDeletionFailure",
-        "To do: ",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            "EKS node group octank-shop-catalog-",
+            "Ec2SecurityGroupDeletionFailure",
+            "To do: ",
+        ],
+    )?;
     shop.until_gone(&catalog).await
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use shopkeeper_e2e::{Shop, Subject, equals, includes, read_example};
+use shopkeeper_e2e::{Shop, Subject, equals, includes, read_example, says};
 
 const CLUSTER: &str = "octank-prod";
 const NAMESPACE: &str = "identity";
@@ -74,13 +74,14 @@ async fn a_missing_provider_is_named(shop: &Shop, orders: &Subject) -> Result<St
     let cluster = shop.until_ready(&platform).await?["status"]["cluster"].clone();
     includes("the cluster", &cluster, &json!({"oidcProvider": "Missing"}))?;
     let url = cluster["oidcIssuer"].as_str().context("no issuer")?;
-    for part in [
-        "spec.identity.type: IAM has no OIDC provider for",
-        url,
-        "eksctl utils associate-iam-oidc-provider --cluster octank-prod",
-    ] {
-        ensure!(message.contains(part), "{message} does not say: {part}");
-    }
+    says(
+        &message,
+        &[
+            "spec.identity.type: IAM has no OIDC provider for",
+            url,
+            "eksctl utils associate-iam-oidc-provider --cluster octank-prod",
+        ],
+    )?;
     shop.aws
         .iam
         .create_open_id_connect_provider()

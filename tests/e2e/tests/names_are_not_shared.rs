@@ -8,7 +8,7 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example, text};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example, says, text};
 
 const KINDS: [&str; 2] = ["CatalogService", "OrderService"];
 const OBJECTS: [&str; 9] = [
@@ -109,9 +109,10 @@ spec:
     let message = shop
         .until_condition(&asker, "Ready", "False", "DependencyNotReady")
         .await?;
-    for part in ["spec.callers[dup]", loser.kind, &winner.path(), "To do:"] {
-        ensure!(message.contains(part), "{part} is not told: {message}");
-    }
+    says(
+        &message,
+        &["spec.callers[dup]", loser.kind, &winner.path(), "To do:"],
+    )?;
 
     // Nothing but the end of the other one tells it that the name is free.
     shop.delete(&winner).await?;
@@ -144,9 +145,10 @@ async fn is_told_and_has_nothing(shop: &Shop, loser: &Subject, winner: &Subject)
     let message = shop
         .until_condition(loser, "Stalled", "True", "NameTaken")
         .await?;
-    for part in ["metadata.name", "dup", &winner.path(), "To do:"] {
-        ensure!(message.contains(part), "{part} is not told: {message}");
-    }
+    says(
+        &message,
+        &["metadata.name", "dup", &winner.path(), "To do:"],
+    )?;
     let ready = shop
         .until_condition(loser, "Ready", "False", "NameTaken")
         .await?;
@@ -259,9 +261,10 @@ spec:
     let message = shop
         .until_condition(&front, "Stalled", "True", "NameTaken")
         .await?;
-    for part in ["spec.frontends[desk].name", "front-desk", &desk.path()] {
-        ensure!(message.contains(part), "{part} is not told: {message}");
-    }
+    says(
+        &message,
+        &["spec.frontends[desk].name", "front-desk", &desk.path()],
+    )?;
     shop.request_pass(&front, "2026-11-24T09:00:00Z").await?;
     shop.second_pass_is_silent(&desk).await?;
     shop.until_ready(&desk).await?;
@@ -360,9 +363,10 @@ spec: {{workload: {{image: registry.example/orders:1, serviceAccountName: of-{na
                     .until_condition(subject, "Stalled", "True", "NameTaken")
                     .await?;
                 let (one, other) = (next(index), next(index + 1));
-                for part in [&one.path(), &other.path(), "a circle", "To do:"] {
-                    ensure!(message.contains(part), "{part} is not told: {message}");
-                }
+                says(
+                    &message,
+                    &[&one.path(), &other.path(), "a circle", "To do:"],
+                )?;
                 Ok(())
             },
         )

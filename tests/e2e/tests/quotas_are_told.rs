@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, read_example, says};
 use shopkeeper_localenv::{AwsFault, FaultKind};
 
 const DATABASE: &str = "octank-shop-orders";
@@ -45,17 +45,15 @@ async fn quotas_are_told() -> Result<()> {
     let message = shop
         .until_condition(&orders, "Stalled", "True", "QuotaExceeded")
         .await?;
-    for part in [
-        DATABASE,
-        "CreateDBInstance",
-        "InstanceQuotaExceeded",
-        "To do: raise the RDS quota for instances",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            DATABASE,
+            "CreateDBInstance",
+            "InstanceQuotaExceeded",
+            "To do: raise the RDS quota for instances",
+        ],
+    )?;
     equals(
         "the message of Ready",
         shop.until_condition(&orders, "Ready", "False", "QuotaExceeded")
@@ -114,18 +112,16 @@ async fn a_full_cluster_is_told_before_aws_refuses(shop: &Shop) -> Result<()> {
     let message = shop
         .until_condition(&second, "Stalled", "True", "QuotaExceeded")
         .await?;
-    for part in [
-        "EKS node group octank-shop-second",
-        "has 1 of 1 managed node groups",
-        "L-6D54EA21",
-        "Managed node groups per cluster",
-        "nodes.type: Shared",
-    ] {
-        ensure!(
-            message.contains(part),
-            "the message does not contain {part:?}: {message}"
-        );
-    }
+    says(
+        &message,
+        &[
+            "EKS node group octank-shop-second",
+            "has 1 of 1 managed node groups",
+            "L-6D54EA21",
+            "Managed node groups per cluster",
+            "nodes.type: Shared",
+        ],
+    )?;
     // Everything else is made all the same, and AWS was not asked for what it would refuse.
     shop.until("the table of the second is there", PATIENCE, async || {
         shop.aws

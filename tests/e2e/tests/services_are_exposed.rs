@@ -7,7 +7,7 @@
 //! at the end.
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, says};
 
 const NAMESPACE: &str = "exposed";
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
@@ -103,12 +103,13 @@ async fn a_kind_that_is_missing_is_named(shop: &Shop, orders: &Subject) -> Resul
     let message = shop
         .until_condition(orders, "Ready", "False", "DependencyNotReady")
         .await?;
-    for part in [
-        "spec.network.securityGroupIds: the cluster has no kind SecurityGroupPolicy",
-        "or leave securityGroupIds out",
-    ] {
-        ensure!(message.contains(part), "{message} does not say: {part}");
-    }
+    says(
+        &message,
+        &[
+            "spec.network.securityGroupIds: the cluster has no kind SecurityGroupPolicy",
+            "or leave securityGroupIds out",
+        ],
+    )?;
     // It is seen within a minute, while the rest goes on.
     shop.apply(DEFINITION).await
 }

@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use serde_json::json;
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, says};
 
 /// In the network that is there from the beginning; made later.
 const CLUSTER: &str = "octank-late";
@@ -50,12 +50,13 @@ async fn the_cluster_is_checked() -> Result<()> {
     let message = shop
         .until_condition(&platform, "Stalled", "True", "InvalidSpec")
         .await?;
-    for part in [
-        "spec.cluster.name: there is no EKS cluster octank-late in eu-west-1",
-        "To do: make it; or delete this Platform and apply it with the right cluster.name and spec.aws.region",
-    ] {
-        ensure!(message.contains(part), "{message} does not say: {part}");
-    }
+    says(
+        &message,
+        &[
+            "spec.cluster.name: there is no EKS cluster octank-late in eu-west-1",
+            "To do: make it; or delete this Platform and apply it with the right cluster.name and spec.aws.region",
+        ],
+    )?;
     let message = shop
         .until_condition(&catalog, "Ready", "False", "DependencyNotReady")
         .await?;
@@ -96,9 +97,10 @@ async fn an_agent_that_is_missing_is_told(
     let message = shop
         .until_condition(platform, "PodIdentityReady", "False", "AgentMissing")
         .await?;
-    for part in [AGENT, "To do: add it (aws eks create-addon", "IRSA"] {
-        ensure!(message.contains(part), "{message} does not say: {part}");
-    }
+    says(
+        &message,
+        &[AGENT, "To do: add it (aws eks create-addon", "IRSA"],
+    )?;
     // A shop may use IRSA, and pods that have credentials keep them for a while: nothing is taken for broken.
     let told = shop.until_ready(platform).await?;
     includes(

@@ -60,7 +60,8 @@ impl Refusal {
     /// How long it is too early to try again.
     fn rest(&self, seed: u64) -> Duration {
         let wait = retry_after(self.failure.class, self.times, seed);
-        wait.max(self.failure.retry_after.unwrap_or_default())
+        self.failure
+            .as_asked(wait)
             .saturating_sub(self.since.elapsed())
     }
 }

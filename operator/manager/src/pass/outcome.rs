@@ -113,9 +113,9 @@ impl<K: Scoped> Subject<'_, K> {
     pub(super) fn failed(&self, failure: &Failure) -> Outcome {
         match failure.retry_after {
             Some(wait) if failure.is_budget_spent() => self.sent_away(wait),
-            asked => {
+            _ => {
                 let retry = retry_after(failure.class, self.pass.failures, self.seed());
-                Outcome::failed_after(retry.max(asked.unwrap_or_default()), Lane::Edit)
+                Outcome::failed_after(failure.as_asked(retry), Lane::Edit)
             }
         }
     }
@@ -130,7 +130,7 @@ impl<K: Scoped> Subject<'_, K> {
         let of_steps = || self.world.memory.next_try(&self.owner.uid, seed);
         let refused = is_remembered(failure).then(of_steps).flatten();
         let retry = refused.unwrap_or_else(|| retry_after(failure.class, failures, seed));
-        retry.max(failure.retry_after.unwrap_or_default())
+        failure.as_asked(retry)
     }
 }
 

@@ -207,7 +207,7 @@ fn of_controller(
     }
     if let Some(health) = &load_balancer.health {
         annotations.push((HEALTH_PATH, health.path.clone()));
-        if !are_of_health(&load_balancer.annotations, PREFIX) {
+        if !are_of_health(&load_balancer.annotations) {
             annotations.extend(of_probe(health.probe.as_ref()));
         }
     }

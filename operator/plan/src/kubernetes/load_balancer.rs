@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::object::Frame;
+use super::{ingress, object::Frame};
 use crate::{
     facts::PlatformFacts,
     names::{CLUSTER_TAG, OWNER_TAG},
@@ -12,20 +12,23 @@ use crate::{
 /// The end of the name of the annotation with the path that is asked for.
 pub const HEALTH_PATH: &str = "healthcheck-path";
 
+/// The end of the name of the annotation with the answers that are well.
+pub const SUCCESS_CODES: &str = "success-codes";
+
 /// Ends of names of annotations of an Application Load Balancer that hold together: the answers that are well are those of the protocol.
 const OF_HEALTH: [&str; 5] = [
     "healthcheck-port",
     "healthcheck-protocol",
-    "success-codes",
+    SUCCESS_CODES,
     "backend-protocol",
     "backend-protocol-version",
 ];
 
 /// Whether annotations of the user say how pods are asked, or spoken to: then nothing but the path is said beside them.
-pub fn are_of_health(annotations: &BTreeMap<String, String>, prefix: &str) -> bool {
+pub fn are_of_health(annotations: &BTreeMap<String, String>) -> bool {
     annotations.keys().any(|name| {
         let end = name
-            .strip_prefix(prefix)
+            .strip_prefix(ingress::PREFIX)
             .and_then(|end| end.strip_prefix('/'));
         end.is_some_and(|end| OF_HEALTH.contains(&end))
     })
@@ -42,7 +45,7 @@ pub fn of_probe(probe: Option<&HealthProbe>) -> Vec<(&'static str, String)> {
     [
         ("healthcheck-protocol", Some(protocol.to_owned())),
         ("healthcheck-port", port),
-        ("success-codes", Some("200-399".to_owned())),
+        (SUCCESS_CODES, Some("200-399".to_owned())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

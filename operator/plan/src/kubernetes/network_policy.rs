@@ -3,11 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shopkeeper_api::{
-    exposures::TrafficSource,
-    network::Caller,
-    workload::{Port, Protocol},
-};
+use shopkeeper_api::{exposures::TrafficSource, network::Caller, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject,
@@ -44,7 +40,7 @@ pub fn build(
             .map(|subnet| json!({"ipBlock": {"cidr": subnet.cidr}}))
             .collect();
         let asked = entered.asked_at;
-        let is_asked = |port: &Port| Some(port.container_port) == asked && !is_udp(port);
+        let is_asked = |port: &Port| Some(port.container_port) == asked && !port.is_udp();
         let mut ports = ports(component, |port| {
             entered.names.contains(port.name.as_str()) || is_asked(port)
         });
@@ -62,7 +58,7 @@ pub fn build(
             .collect();
         let by_udp: BTreeSet<i32> = published
             .iter()
-            .filter(|port| is_udp(port))
+            .filter(|port| port.is_udp())
             .map(|port| port.effective_service_port())
             .collect();
         // A port of both protocols is one of TCP_UDP to the load balancer.
@@ -138,15 +134,9 @@ fn services(component: &Component) -> impl Iterator<Item = (&ResolvedService, Ve
         let Way::Service(service) = &exposure.way else {
             return None;
         };
-        let ports = component.workload.ports.iter();
-        let published = ports.filter(|port| exposure.ports.contains(&port.name));
-        Some((service, published.collect()))
+        Some((service, component.ports_of(exposure)))
     });
     [(&component.service, all)].into_iter().chain(further)
-}
-
-fn is_udp(port: &Port) -> bool {
-    port.protocol == Some(Protocol::UDP)
 }
 
 fn ports(component: &Component, entered: impl Fn(&Port) -> bool) -> Vec<Value> {

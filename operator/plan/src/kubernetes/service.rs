@@ -5,7 +5,7 @@ use shopkeeper_api::{storefront::Exposure, workload::Port};
 
 use super::{
     KubernetesKind, KubernetesObject, ingress,
-    load_balancer::{HEALTH_PATH, are_of_health, of_probe, pairs, subnets, tags},
+    load_balancer::{HEALTH_PATH, SUCCESS_CODES, are_of_health, of_probe, pairs, subnets, tags},
     object::{Frame, ObjectBuilder, texts},
 };
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
 
 /// Prefix of the annotations that make a Network Load Balancer.
 const PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer";
-/// Prefix of those that say how it asks for the health of pods. They hold together: where the user says one, the others are the user's too.
-const HEALTH_PREFIX: &str = "service.beta.kubernetes.io/aws-load-balancer-healthcheck-";
 
 /// The name and the address of the pods. The health check of an Ingress is in annotations of the Service, because one load balancer
 /// asks each of its services for something else.
@@ -52,7 +50,7 @@ fn is_told_of_health(component: &Component) -> bool {
     });
     std::iter::once(&component.service.annotations)
         .chain(of_ingresses)
-        .any(|annotations| are_of_health(annotations, ingress::PREFIX))
+        .any(are_of_health)
 }
 
 /// One more Service in front of the same pods. Its labels are its own: whoever selects that of the pods, as a ServiceMonitor does,
@@ -68,12 +66,7 @@ pub fn build_exposure(
         owner,
         component: &exposure.name,
     };
-    let ports = component
-        .workload
-        .ports
-        .iter()
-        .filter(|port| exposure.ports.contains(&port.name))
-        .collect::<Vec<_>>();
+    let ports = component.ports_of(exposure);
     of_pods(&frame, component, service, &ports, Map::new(), platform)
 }
 
@@ -117,8 +110,10 @@ fn of_pods(
             // Pods are targets themselves. Ports that nobody uses would be open on every node.
             spec["allocateLoadBalancerNodePorts"] = json!(!service.node_ports.is_empty());
             annotations.extend(of_network_load_balancer(frame, load_balancer, platform));
+            // They hold together: where the user says one, the others are the user's too.
             let mut told = service.annotations.keys();
-            if !told.any(|name| name.starts_with(HEALTH_PREFIX)) {
+            let health = format!("{PREFIX}-healthcheck-");
+            if !told.any(|name| name.starts_with(&health)) {
                 let of_health = of_health(component, service).into_iter();
                 annotations
                     .extend(of_health.map(|(name, value)| (format!("{PREFIX}-{name}"), value)));
@@ -167,7 +162,7 @@ fn of_health(component: &Component, service: &ResolvedService) -> Vec<(String, V
         of_probe(Some(probe))
             .into_iter()
             .map(|(name, value)| match name {
-                "success-codes" => (format!("healthcheck-{name}"), json!(value)),
+                SUCCESS_CODES => (format!("healthcheck-{name}"), json!(value)),
                 _ => (name.to_owned(), json!(value.to_lowercase())),
             }),
     );

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     DriftPolicy, Input, InventoryEntry, Planner,
     ownership::{self, Ownership},
-    places, scaling, step,
+    places, refused, scaling, step,
 };
 use crate::{
     aws::{AwsKind, AwsResource, Change, Tags},
@@ -412,9 +412,7 @@ pub(super) fn delete_again(
             "take away what keeps it in AWS, which its health issues name (a security group or network interface that something \
              uses, a role that is gone); its deletion is tried again by itself",
         );
-        let mut step = step(key, action, Operation::Wait);
-        step.blocked_by = vec![Blocker::Refused(failure)];
-        return step;
+        return refused(key, action, failure);
     }
     let mut step = step(
         key,

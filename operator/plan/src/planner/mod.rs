@@ -349,10 +349,15 @@ impl<'a> Planner<'a> {
     }
 
     fn refuse(&mut self, key: &ResourceKey, action: Action, failure: Failure) {
-        let mut step = step(key, action, Operation::Wait);
-        step.blocked_by = vec![Blocker::Refused(failure)];
-        self.steps.push(step);
+        self.steps.push(refused(key, action, failure));
     }
+}
+
+/// A step that is not taken, and why.
+fn refused(key: &ResourceKey, action: Action, failure: Failure) -> Step {
+    let mut step = step(key, action, Operation::Wait);
+    step.blocked_by = vec![Blocker::Refused(failure)];
+    step
 }
 
 /// A step with nothing in it but what it does.

@@ -3,11 +3,11 @@
 //! A Deployment may be gone while its pods run on: deleted by force, or with `--cascade=orphan`. And of one that stays, pods of before may
 //! take their time to end. What they write after a last backup is lost, and without their network policy anybody may call them.
 
-use super::{Input, step, teardown::goes_after, waiting};
+use super::{Input, refused, teardown::goes_after, waiting};
 use crate::{
     failure::{Class, Failure},
     observed::WorkloadPod,
-    plan::{Action, Blocker, Operation, Step},
+    plan::{Action, Blocker, Step},
     resource::ResourceKey,
 };
 
@@ -16,9 +16,7 @@ pub(super) fn left(deployment: &ResourceKey, input: &Input<'_>) -> Option<Step> 
     let pods = input.observed.pods.get(deployment)?;
     let first = first(pods.iter())?;
     if first.is_overdue {
-        let mut step = step(deployment, Action::Wait, Operation::Wait);
-        step.blocked_by = vec![Blocker::Refused(overdue(first, input))];
-        return Some(step);
+        return Some(refused(deployment, Action::Wait, overdue(first, input)));
     }
     let others = match pods.len() - 1 {
         0 => String::new(),

@@ -6,7 +6,7 @@ use super::{
     DeletionPolicy, Input, Ownership,
     aws::{delete_again, with_note},
     dead_letters::{keep_dead_letters, takes_dead_letters},
-    ownership, places, pods,
+    ownership, places, pods, refused,
     scaling::{self, End},
     step, waiting,
 };
@@ -216,11 +216,10 @@ fn is_stuck(step: &Step, input: &Input<'_>) -> bool {
 fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Step> {
     // What was never made need not be looked for.
     if let Some(failure) = input.observed.unlisted(key) {
-        return input.inventory.contains_key(key).then(|| {
-            let mut step = step(key, Action::Wait, Operation::Wait);
-            step.blocked_by = vec![Blocker::Refused(failure)];
-            step
-        });
+        return input
+            .inventory
+            .contains_key(key)
+            .then(|| refused(key, Action::Wait, failure));
     }
     match key.kind {
         ResourceKind::Kubernetes(_) => match input.observed.kubernetes.get(key) {
@@ -236,9 +235,7 @@ fn take_down(key: &ResourceKey, input: &Input<'_>, action: Action) -> Option<Ste
             None => Some(waiting(key, "was not observed yet", 0)),
             Some(Observation::Absent) => None,
             Some(Observation::Unknown(failure)) => {
-                let mut step = step(key, Action::Wait, Operation::Wait);
-                step.blocked_by = vec![Blocker::Refused(failure.clone())];
-                Some(step)
+                Some(refused(key, Action::Wait, failure.clone()))
             }
             Some(Observation::Present(present)) => take_down_aws(key, kind, present, input, action),
         },
@@ -262,9 +259,7 @@ fn take_down_aws(
     }
     let whose = ownership::of(present, input);
     if let Ownership::Unknown(failure) = whose {
-        let mut step = step(key, Action::Wait, Operation::Wait);
-        step.blocked_by = vec![Blocker::Refused(failure)];
-        return Some(step);
+        return Some(refused(key, Action::Wait, failure));
     }
     if whose != Ownership::Ours {
         // One that was never known to be ours is none of this custom resource's business.
@@ -298,9 +293,7 @@ fn take_down_aws(
         }
         Lifecycle::Modifying => {
             if let Some(failure) = present.outage(key) {
-                let mut step = step(key, action, Operation::Wait);
-                step.blocked_by = vec![Blocker::Refused(failure)];
-                return Some(step);
+                return Some(refused(key, action, failure));
             }
             return Some(waiting(
                 key,
@@ -317,9 +310,7 @@ fn take_down_aws(
                 "mend it, so that it becomes available; or have AWS Support delete it; or take its tag \
                  shopkeeper.dev/owner-uid away, and it is left in AWS",
             );
-            let mut step = step(key, action, Operation::Wait);
-            step.blocked_by = vec![Blocker::Refused(failure)];
-            return Some(step);
+            return Some(refused(key, action, failure));
         }
         Lifecycle::DeletionFailed(ref reason) => {
             return Some(delete_again(key, action, reason, input));

@@ -219,14 +219,19 @@ fn with_remedy(step: &Step, role: &str, failure: &Failure) -> Option<Failure> {
     Some(failure.clone().with_remedy(remedy))
 }
 
+/// The block of the specification that a role is of, and what the role says below that.
+fn block_of(role: &str) -> (String, Vec<&str>) {
+    let words: Vec<&str> = role.split('.').collect();
+    match words.as_slice() {
+        ["frontends", name, rest @ ..] => (format!("spec.frontends[{name}]"), rest.to_vec()),
+        _ => ("spec".to_owned(), words),
+    }
+}
+
 /// The part that the role of a resource speaks of, and its field as it is written in the specification.
 fn part_of(role: &str, key: &ResourceKey) -> Option<(Part, String)> {
-    let words: Vec<&str> = role.split('.').collect();
-    let (above, words) = match words.as_slice() {
-        ["frontends", name, rest @ ..] => (format!("spec.frontends[{name}]"), rest),
-        words => ("spec".to_owned(), words),
-    };
-    let (part, field) = match words {
+    let (above, words) = block_of(role);
+    let (part, field) = match words.as_slice() {
         ["database", "subnets"] | ["cache", "subnets"] => {
             (Part::Subnets, format!("{}.{}", above, words[0]))
         }

@@ -131,6 +131,14 @@ impl Component {
         }
     }
 
+    /// The ports that an exposure publishes.
+    pub(crate) fn ports_of(&self, exposure: &ResolvedExposure) -> Vec<&Port> {
+        let ports = self.workload.ports.iter();
+        ports
+            .filter(|port| exposure.ports.contains(&port.name))
+            .collect()
+    }
+
     /// What a binding names, where that is external.
     pub(crate) fn external(&self, resource: &str) -> Option<&ResolvedExternal> {
         self.externals

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use shopkeeper_api::{
-    pod::Resources,
-    workload::{Protocol, Workload},
-};
+use shopkeeper_api::{pod::Resources, workload::Workload};
 
 use crate::{difference::quantity, failure::Failure};
 
@@ -37,7 +34,7 @@ fn ports(field: &str, workload: &Workload) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     let mut published = BTreeSet::new();
     for port in &workload.ports {
-        let is_udp = port.protocol == Some(Protocol::UDP);
+        let is_udp = port.is_udp();
         if !seen.insert((port.container_port, is_udp)) {
             return Err(Failure::invalid(
                 &format!("{field}.ports[{}].containerPort", port.name),

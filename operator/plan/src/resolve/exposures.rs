@@ -100,7 +100,7 @@ pub(super) fn exposures(
 }
 
 /// The last part of its role, which is its name in the specification.
-fn short(exposure: &ResolvedExposure) -> &str {
+pub(super) fn short(exposure: &ResolvedExposure) -> &str {
     exposure.role.rsplit('.').next().unwrap_or_default()
 }
 

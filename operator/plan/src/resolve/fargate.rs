@@ -10,8 +10,8 @@ use shopkeeper_api::{
 };
 
 use super::{
-    Component, Context, Placement, ResolvedService, Way, component::Place, nodes::LONGEST_BASE,
-    site::Site,
+    Component, Context, Placement, ResolvedService, Way, component::Place, exposures::short,
+    nodes::LONGEST_BASE, site::Site,
 };
 use crate::{
     aws::{FargateProfile, FargateSelector, IamRole},
@@ -196,7 +196,7 @@ fn at_nodes(component: &Component) -> Option<String> {
         return Some("service".to_owned());
     }
     component.exposures.iter().find_map(|exposure| {
-        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        let name = short(exposure);
         match &exposure.way {
             Way::Service(service) if is_at_nodes(service) => {
                 Some(format!("exposures[{name}].service"))
@@ -223,7 +223,7 @@ pub(super) fn unenforced(component: &Component, field: &str) -> Option<Remark> {
     } else if component.service.entered_from() == Some(Exposure::Internal) {
         format!("{field}.network.service")
     } else if let Some(exposure) = internal {
-        let name = exposure.role.rsplit('.').next().unwrap_or_default();
+        let name = short(exposure);
         format!("{field}.network.exposures[{name}]")
     } else if component
         .routed_from

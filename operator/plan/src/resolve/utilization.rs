@@ -23,9 +23,10 @@ pub(super) fn complete(owner: &Owner, component: &mut Component, field: &str) {
     let targets = targets
         .into_iter()
         .filter_map(|(resource, target)| target.map(|_| resource));
+    let main = component.name.clone();
+    let mut pod = pod_of(owner, component);
     for resource in targets {
-        let main = component.name.clone();
-        let without = containers_without(resource, &pod_of(owner, component));
+        let mut without = containers_without(resource, &pod);
         // How much memory a process takes nobody can guess: too small a request would scale to the most at once.
         if resource == "cpu" && without.contains(&(main.clone(), Request::Absent)) {
             let resources = component.workload.resources.get_or_insert_default();
@@ -33,8 +34,10 @@ pub(super) fn complete(owner: &Owner, component: &mut Component, field: &str) {
             resources
                 .requests
                 .insert(resource.to_owned(), Quantity(request));
+            // The patch of the pod template may take it away again.
+            pod = pod_of(owner, component);
+            without = containers_without(resource, &pod);
         }
-        let without = containers_without(resource, &pod_of(owner, component));
         component
             .remarks
             .extend(without.into_iter().map(|(container, _)| {

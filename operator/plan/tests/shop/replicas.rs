@@ -80,45 +80,50 @@ fn what_the_autoscaler_set_is_left_alone_by_later_changes() {
     assert_eq!(replicas(&mut world), 17);
 }
 
+/// Whether all is as declared, and what is told of the workload.
+fn workload_ready(world: &World) -> (bool, String) {
+    let observed = world.observe();
+    let blueprint = (world.wanted.blueprint)(&observed);
+    let plan = world.plan_for(&observed, &blueprint);
+    let report = report::of_plan(&plan, &blueprint, &observed, false);
+    let mut conditions = report.conditions.into_iter();
+    let workload = conditions.find(|condition| condition.r#type == "WorkloadReady");
+    (plan.is_empty() && report.ready, workload.unwrap().message)
+}
+
 #[test]
 fn more_replicas_are_no_rollout() {
     let scaling = json!({"type": "Autoscale", "autoscale": {"min": 3, "max": 30, "cpu": 60}});
     let mut world = World::settled(orders(&scaling, "a:1"));
-    let told = |world: &World| {
-        let observed = world.observe();
-        let blueprint = (world.wanted.blueprint)(&observed);
-        let plan = world.plan_for(&observed, &blueprint);
-        let report = report::of_plan(&plan, &blueprint, &observed, false);
-        let mut conditions = report.conditions.into_iter();
-        let workload = conditions.find(|condition| condition.r#type == "WorkloadReady");
-        (plan.is_empty() && report.ready, workload.unwrap().message)
-    };
     world.scale_deployment("orders", 6);
     let generation = deployment(&mut world)["metadata"]["generation"]
         .as_u64()
         .unwrap();
     deployment(&mut world)["metadata"]["generation"] = json!(generation + 1);
-    assert!(told(&world).0, "the controller has not seen the number yet");
+    assert!(
+        workload_ready(&world).0,
+        "the controller has not seen the number yet"
+    );
     let counts = |replicas: u64, updated: u64, available: u64| json!({"observedGeneration": generation + 1, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available});
     deployment(&mut world)["status"] = counts(6, 6, 4);
-    let (ready, workload) = told(&world);
+    let (ready, workload) = workload_ready(&world);
     assert!(ready);
     assert!(
         workload.ends_with("Deployment orders: scaling out, 4 of 6 replicas are available"),
         "{workload}"
     );
     deployment(&mut world)["status"] = counts(6, 6, 2);
-    assert!(!told(&world).0, "fewer than the fewest");
+    assert!(!workload_ready(&world).0, "fewer than the fewest");
     deployment(&mut world)["status"] = counts(7, 4, 6);
-    assert!(!told(&world).0, "old ones have to end");
+    assert!(!workload_ready(&world).0, "old ones have to end");
     while world.tick() {}
     // Another version that nobody has seen yet is a rollout.
     world.wanted = orders(&scaling, "a:2");
     world.pass();
-    assert!(!told(&world).0);
+    assert!(!workload_ready(&world).0);
     while world.tick() {}
     world.pass();
-    assert!(told(&world).0);
+    assert!(workload_ready(&world).0);
 }
 
 /// The orders, autoscaled by these targets, with these resources and this patch of their pods.
@@ -132,16 +137,6 @@ fn scaled_by(targets: &Value, resources: &Value, patch: &Value) -> World {
     object["spec"]["workload"]["resources"] = resources.clone();
     object["spec"]["workload"]["podTemplatePatch"] = patch.clone();
     World::settled(want("octank", &object))
-}
-
-fn workload_ready(world: &World) -> (bool, String) {
-    let observed = world.observe();
-    let blueprint = (world.wanted.blueprint)(&observed);
-    let plan = world.plan_for(&observed, &blueprint);
-    let report = report::of_plan(&plan, &blueprint, &observed, false);
-    let mut conditions = report.conditions.into_iter();
-    let workload = conditions.find(|condition| condition.r#type == "WorkloadReady");
-    (report.ready, workload.unwrap().message)
 }
 
 #[test]

@@ -5,14 +5,14 @@ use shopkeeper_api::OrderService;
 use shopkeeper_plan::{failure::Class, kubernetes::KubernetesKind, plan::Blocker};
 
 use crate::{
-    fixture::{read, resolve, wanted},
+    fixture::{Wanted, read, resolve, wanted},
     world::World,
 };
 
-fn monitored() -> World {
+fn with_a_monitor() -> Wanted {
     let mut object = read("octank", "orders");
     object["spec"]["workload"]["metrics"] = json!({"style": "ServiceMonitor"});
-    World::settled(wanted(resolve::<OrderService>("octank", &object).unwrap()))
+    wanted(resolve::<OrderService>("octank", &object).unwrap())
 }
 
 fn may_not_list(world: &mut World) {
@@ -21,7 +21,7 @@ fn may_not_list(world: &mut World) {
 
 #[test]
 fn it_is_told_and_the_object_stays_in_the_inventory() {
-    let mut world = monitored();
+    let mut world = World::settled(with_a_monitor());
     let inventory = world.inventory.clone();
     may_not_list(&mut world);
     let plan = world.pass();
@@ -42,7 +42,7 @@ fn it_is_told_and_the_object_stays_in_the_inventory() {
 
 #[test]
 fn its_owner_does_not_end_before_it() {
-    let mut world = monitored();
+    let mut world = World::settled(with_a_monitor());
     may_not_list(&mut world);
     world.deleting = true;
     let plan = world.run();
@@ -57,9 +57,7 @@ fn its_owner_does_not_end_before_it() {
 
 #[test]
 fn what_was_never_made_holds_up_no_end() {
-    let mut object = read("octank", "orders");
-    object["spec"]["workload"]["metrics"] = json!({"style": "ServiceMonitor"});
-    let mut world = World::new(wanted(resolve::<OrderService>("octank", &object).unwrap()));
+    let mut world = World::new(with_a_monitor());
     may_not_list(&mut world);
     world.run();
     assert!(

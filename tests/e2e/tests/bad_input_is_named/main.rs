@@ -6,7 +6,7 @@ mod admission;
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
 use serde_json::json;
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, read_example, run_together, says};
 use shopkeeper_localenv::{AwsFault, FaultKind};
 
 const NAMESPACE: &str = "bad";
@@ -87,13 +87,14 @@ async fn refused_by_aws(shop: &Shop) -> Result<()> {
         message.contains("CreateDBInstance") && message.contains("InvalidParameter"),
         "AWS's code is not named: {message}"
     );
-    for words in [
-        "Invalid DB Instance class: db.z9z.colossal",
-        "To do: correct spec.database.rds.instanceClass",
-        "describe-orderable-db-instance-options",
-    ] {
-        ensure!(message.contains(words), "{words} is not said: {message}");
-    }
+    says(
+        &message,
+        &[
+            "Invalid DB Instance class: db.z9z.colossal",
+            "To do: correct spec.database.rds.instanceClass",
+            "describe-orderable-db-instance-options",
+        ],
+    )?;
     // The rest is made all the same.
     shop.until("the topic is made", PATIENCE, async || {
         let key = shop
@@ -215,14 +216,15 @@ spec:
             .await
     };
     let told = message().await?;
-    for words in [
-        "spec.workload.image names neither tag nor digest",
-        "set spec.defaults.imageTag of Platform octank",
-        "spec.callers[ghost] names CatalogService bad/ghost, which does not exist",
-        "spec.callers[ghosts] names namespace ghosts, which does not exist",
-    ] {
-        ensure!(told.contains(words), "{words} is not said: {told}");
-    }
+    says(
+        &told,
+        &[
+            "spec.workload.image names neither tag nor digest",
+            "set spec.defaults.imageTag of Platform octank",
+            "spec.callers[ghost] names CatalogService bad/ghost, which does not exist",
+            "spec.callers[ghosts] names namespace ghosts, which does not exist",
+        ],
+    )?;
     shop.until("events tell of it", PATIENCE, async || {
         let events = shop.list("Event", NAMESPACE, "").await?;
         for reason in ["ImageNotPinned", "CallerNotFound"] {
@@ -347,13 +349,14 @@ spec:
     let message = shop
         .until_condition(&subject, "Stalled", "True", "InvalidSpec")
         .await?;
-    for words in [
-        "spec.bindings[tables.stock].env[TABLE]",
-        "is also set by spec.bindings[products].env[TABLE]",
-        "give one of them another name",
-    ] {
-        ensure!(message.contains(words), "{words} is not said: {message}");
-    }
+    says(
+        &message,
+        &[
+            "spec.bindings[tables.stock].env[TABLE]",
+            "is also set by spec.bindings[products].env[TABLE]",
+            "give one of them another name",
+        ],
+    )?;
     equals(
         "what was made in AWS",
         shop.owned_in_aws(&subject).await?,
@@ -394,14 +397,15 @@ spec:
     let message = shop
         .until_condition(&subject, "Stalled", "True", "InvalidSpec")
         .await?;
-    for words in [
-        "spec.identity.existing.roleArn",
-        role.as_str(),
-        "Platform octank",
-        "spec.identity.allowedRoles",
-    ] {
-        ensure!(message.contains(words), "{words} is not said: {message}");
-    }
+    says(
+        &message,
+        &[
+            "spec.identity.existing.roleArn",
+            role.as_str(),
+            "Platform octank",
+            "spec.identity.allowedRoles",
+        ],
+    )?;
     allow(&["arn:aws:iam::123456789012:role/shop/*", "*:role/payments"])
         .await
         .err()

@@ -102,21 +102,26 @@ spec:
 }
 
 async fn drift_is_counted_and_has_events(shop: &Shop, table: &str) -> Result<()> {
-    let metrics = shop.metrics().await?;
-    for counted in [
-        r#"shopkeeper_drifted_resources{kind="DynamoDbTable"}"#,
-        r#"shopkeeper_drifted_resources{kind="PodDisruptionBudget"}"#,
-        r#"shopkeeper_resource_condition{kind="Platform",type="PodIdentityReady",status="True"}"#,
-    ] {
-        // What else is left drifted at this moment is counted too.
-        let count = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix(counted)?.trim().parse::<f64>().ok());
-        ensure!(
-            count.is_some_and(|count| count >= 1.0),
-            "the metrics lack {counted}: {count:?}"
-        );
-    }
+    // What is counted is what the operator's own watches told it: a moment behind what is stored.
+    shop.until("the drift is counted", PATIENCE, async || {
+        let metrics = shop.metrics().await?;
+        for counted in [
+            r#"shopkeeper_drifted_resources{kind="DynamoDbTable"}"#,
+            r#"shopkeeper_drifted_resources{kind="PodDisruptionBudget"}"#,
+            r#"shopkeeper_resource_condition{kind="Platform",type="PodIdentityReady",status="True"}"#,
+        ] {
+            // What else is left drifted at this moment is counted too.
+            let count = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix(counted)?.trim().parse::<f64>().ok());
+            ensure!(
+                count.is_some_and(|count| count >= 1.0),
+                "the metrics lack {counted}: {count:?}"
+            );
+        }
+        Ok(())
+    })
+    .await?;
     shop.until("events tell of the drift", PATIENCE, async || {
         let events = shop.list("Event", NAMESPACE, "").await?;
         for (name, field) in [

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes};
+use shopkeeper_e2e::{PATIENCE, Shop, Subject, equals, includes, says};
 
 /// Nothing else happens in these.
 const NEAR: &str = "near-group";
@@ -60,13 +60,14 @@ async fn what_only_one_says_is_told(shop: &Shop, one: &Subject, two: &Subject) -
     let message = shop
         .until_condition(two, "EdgeReady", "False", "Failed")
         .await?;
-    for part in [
-        "spec.loadBalancer.idleTimeoutSeconds: makes it 120",
-        "Storefront near-group/one",
-        "group shops, has 60",
-    ] {
-        ensure!(message.contains(part), "{part:?} is not told: {message}");
-    }
+    says(
+        &message,
+        &[
+            "spec.loadBalancer.idleTimeoutSeconds: makes it 120",
+            "Storefront near-group/one",
+            "group shops, has 60",
+        ],
+    )?;
     let seconds = async |subject: &Subject| -> Result<bool> {
         let attributes = annotation(shop, subject, "load-balancer-attributes").await?;
         Ok(attributes.to_string().contains("timeout_seconds=120"))

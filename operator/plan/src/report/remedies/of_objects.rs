@@ -1,5 +1,6 @@
 //! What to do about what the API server refuses: it names a field of the object, and a person wrote one of the custom resource.
 
+use super::block_of;
 use crate::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
@@ -11,10 +12,7 @@ pub(super) fn with_remedy(kind: KubernetesKind, role: &str, failure: &Failure) -
     if failure.class != Class::Invalid || !failure.remedy.is_empty() {
         return None;
     }
-    let above = match role.split('.').collect::<Vec<_>>().as_slice() {
-        ["frontends", name, ..] => format!("spec.frontends[{name}]"),
-        _ => "spec".to_owned(),
-    };
+    let (above, _) = block_of(role);
     let said = failure.message.as_str();
     let part = match kind {
         // They are those of the taints.
