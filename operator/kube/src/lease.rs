@@ -11,19 +11,20 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::Future;
+use futures::{Future, StreamExt as _};
 use http::{Method, Request, Response};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{
     Api, Client, Config,
     api::{Patch, PatchParams},
     client::{Body, ClientBuilder},
+    runtime::{WatchStreamExt as _, watcher::watch_object},
 };
 use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerError, LeaseParams};
 use serde_json::json;
@@ -321,6 +322,8 @@ impl Campaign {
     /// Waits until nobody holds the Lease, and takes it from a holder that has not renewed it for its duration.
     async fn wait_until_free(&self) {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.options.namespace);
+        let changes = watch_object(leases.clone(), &self.options.name).default_backoff();
+        let mut changes = pin!(changes);
         let mut seen: Option<(Option<LeaseSpec>, Instant)> = None;
         loop {
             match leases.get_opt(&self.options.name).await {
@@ -344,7 +347,18 @@ impl Campaign {
                     tracing::warn!(error = error_chain(&error), "lease not acquired");
                 }
             }
-            tokio::time::sleep(RETRY_PERIOD).await;
+            let left = seen
+                .as_ref()
+                .map(|(_, since)| self.options.duration.saturating_sub(since.elapsed()));
+            let wait = match left {
+                Some(left) if !left.is_zero() => left.min(RETRY_PERIOD),
+                _ => RETRY_PERIOD,
+            };
+            // A leader that gives the Lease back changes it. What a watch tells may be old, so that it only says when to look.
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                Some(_) = changes.next() => {}
+            }
         }
     }
 
