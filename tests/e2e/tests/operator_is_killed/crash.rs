@@ -75,30 +75,83 @@ impl Crash {
         self.shop.close().await
     }
 
-    /// Kills the operator after each write of a creation; every service is a new one.
-    pub async fn while_it_is_made(&mut self, service: &Service, writes: Writes) -> Result<()> {
-        let usual = service.subject(&format!("{}-usual", prefix("made", writes)));
+    /// Kills the operator after each write of a creation, and once more after each of the deletion that follows: its policy is that of a
+    /// service that says nothing, Snapshot. Every service is a new one.
+    pub async fn while_it_is_made_and_deleted(
+        &mut self,
+        service: &Service,
+        writes: Writes,
+    ) -> Result<()> {
+        // The first one is left alone, and says what there is and what is left.
+        let usual = service.subject(&format!("{}-usual", prefix("life", writes)));
         self.shop.apply(&service.yaml(&usual.name)).await?;
         self.shop.until_ready(&usual).await?;
         let expected = self.estate(&usual).await?;
-        self.take_down(&usual).await?;
+        self.shop.delete(&usual).await?;
+        self.shop.until_gone(&usual).await?;
+        let left = self.in_aws(&usual).await?;
+        let (mut is_made, mut is_deleted) = (false, false);
         for nth in writes.numbers() {
-            let subject = service.subject(&format!("{}-{nth:03}", prefix("made", writes)));
-            let yaml = service.yaml(&subject.name);
-            let killed = self
-                .kill_after(&subject, writes, nth, async |shop| shop.apply(&yaml).await)
-                .await?;
-            self.shop.until_ready(&subject).await?;
-            self.until_estate_is(&subject, killed.as_deref(), &expected)
-                .await?;
-            self.take_down(&subject).await?;
-            let Some(write) = killed else {
-                println!("{} is made with {} writes or fewer", service.kind, nth - 1);
+            let subject = service.subject(&format!("{}-{nth:03}", prefix("life", writes)));
+            if is_made {
+                self.shop.apply(&service.yaml(&subject.name)).await?;
+                self.shop.until_ready(&subject).await?;
+            } else {
+                is_made = !self.make(service, &subject, writes, nth, &expected).await?;
+            }
+            if is_deleted {
+                self.take_down(&subject).await?;
+            } else {
+                is_deleted = !self.unmake(&subject, writes, nth, &left).await?;
+            }
+            if is_made && is_deleted {
                 return Ok(());
-            };
-            println!("{subject}: killed after {write}");
+            }
         }
-        bail!("a creation of {MOST_WRITES} writes")
+        bail!("a life of {MOST_WRITES} writes")
+    }
+
+    /// Makes a service, and kills the operator after the `nth` write of that; says whether it came to that.
+    async fn make(
+        &mut self,
+        service: &Service,
+        subject: &Subject,
+        writes: Writes,
+        nth: u32,
+        expected: &Estate,
+    ) -> Result<bool> {
+        let yaml = service.yaml(&subject.name);
+        let killed = self
+            .kill_after(subject, writes, nth, async |shop| shop.apply(&yaml).await)
+            .await?;
+        self.shop.until_ready(subject).await?;
+        self.until_estate_is(subject, killed.as_deref(), expected)
+            .await?;
+        told(subject, "made", nth, killed.as_deref());
+        Ok(killed.is_some())
+    }
+
+    /// Deletes a service, and kills the operator after the `nth` write of that; says whether it came to that.
+    async fn unmake(
+        &mut self,
+        subject: &Subject,
+        writes: Writes,
+        nth: u32,
+        left: &BTreeMap<String, usize>,
+    ) -> Result<bool> {
+        let killed = self
+            .kill_after(subject, writes, nth, async |shop| {
+                shop.delete(subject).await
+            })
+            .await?;
+        self.shop.until_gone(subject).await?;
+        equals(
+            &format!("what is left of {subject}, after {killed:?}"),
+            &self.in_aws(subject).await?,
+            left,
+        )?;
+        told(subject, "deleted", nth, killed.as_deref());
+        Ok(killed.is_some())
     }
 
     /// Kills the operator after each write of an edit that replaces the node group.
@@ -125,59 +178,12 @@ impl Crash {
             self.shop.until_ready(&subject).await?;
             self.until_estate_is(&subject, killed.as_deref(), &expected)
                 .await?;
-            let Some(write) = killed else {
-                println!(
-                    "nodes of {} are replaced with {} writes or fewer",
-                    service.kind,
-                    nth - 1
-                );
+            told(&subject, "given other nodes", nth, killed.as_deref());
+            if killed.is_none() {
                 return self.take_down(&subject).await;
-            };
-            println!("{subject}: killed after {write}");
+            }
         }
         bail!("an edit of {MOST_WRITES} writes")
-    }
-
-    /// Kills the operator after each write of a deletion. Its policy is that of a service that says nothing: Snapshot.
-    pub async fn while_it_is_deleted(&mut self, service: &Service, writes: Writes) -> Result<()> {
-        let mut expected = None;
-        for nth in writes.numbers() {
-            let subject = service.subject(&format!("{}-{nth:03}", prefix("gone", writes)));
-            self.shop.apply(&service.yaml(&subject.name)).await?;
-            self.shop.until_ready(&subject).await?;
-            if expected.is_none() {
-                // The first one goes undisturbed, and says what is left.
-                self.shop.delete(&subject).await?;
-                self.shop.until_gone(&subject).await?;
-                expected = Some(self.in_aws(&subject).await?);
-                self.shop.apply(&service.yaml(&subject.name)).await?;
-                self.shop.until_ready(&subject).await?;
-            }
-            let deleted = subject.clone();
-            let killed = self
-                .kill_after(&subject, writes, nth, async |shop| {
-                    shop.delete(&deleted).await
-                })
-                .await?;
-            self.shop.until_gone(&subject).await?;
-            if nth > 1 {
-                equals(
-                    &format!("what is left of {subject}, after {killed:?}"),
-                    Some(self.in_aws(&subject).await?),
-                    expected.clone(),
-                )?;
-            }
-            let Some(write) = killed else {
-                println!(
-                    "{} is deleted with {} writes or fewer",
-                    service.kind,
-                    nth - 1
-                );
-                return Ok(());
-            };
-            println!("{subject}: killed after {write}");
-        }
-        bail!("a deletion of {MOST_WRITES} writes")
     }
 
     /// Does something that makes the operator write, and kills it once the `nth` of those writes took effect; returns that write.
@@ -344,11 +350,17 @@ impl Crash {
 
 fn prefix(life: &str, writes: Writes) -> &'static str {
     match (life, writes) {
-        ("made", Writes::Aws) => "made-a",
-        ("made", Writes::Kubernetes) => "made-k",
         ("nodes", Writes::Aws) => "nodes-a",
         ("nodes", Writes::Kubernetes) => "nodes-k",
-        (_, Writes::Aws) => "gone-a",
-        (_, Writes::Kubernetes) => "gone-k",
+        (_, Writes::Aws) => "life-a",
+        (_, Writes::Kubernetes) => "life-k",
+    }
+}
+
+/// For who reads the log of a run.
+fn told(subject: &Subject, done: &str, nth: u32, killed: Option<&str>) {
+    match killed {
+        Some(write) => println!("{subject} is {done}: killed after {write}"),
+        None => println!("{subject} is {done} with {} writes or fewer", nth - 1),
     }
 }

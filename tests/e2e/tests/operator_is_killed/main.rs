@@ -29,9 +29,8 @@ async fn orders_stand_whatever_was_the_last_write() -> Result<()> {
 
 async fn lives(mut crash: Crash, service: &services::Service) -> Result<Crash> {
     for writes in [Writes::Aws, Writes::Kubernetes] {
-        crash.while_it_is_made(service, writes).await?;
+        crash.while_it_is_made_and_deleted(service, writes).await?;
         crash.while_its_nodes_are_replaced(service, writes).await?;
-        crash.while_it_is_deleted(service, writes).await?;
     }
     Ok(crash)
 }
