@@ -56,7 +56,8 @@ pub enum IdentityType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingRole {
-    /// ARN of the role, in the Platform's account; one of another account has to be listed in `identity.allowedRoles` of the Platform.
+    /// ARN of the role, in the Platform's account; one of another account has to be listed in `identity.allowedRoles` of the Platform
+    /// before pods get it.
     /// For mode PodIdentity it must trust `pods.eks.amazonaws.com` with `sts:AssumeRole` and `sts:TagSession`, for mode IRSA the
     /// cluster's OIDC provider with `sts:AssumeRoleWithWebIdentity`.
     #[schemars(length(min = 20, max = 2048), regex(pattern = pattern::ROLE_ARN))]

@@ -12,6 +12,8 @@ pub mod condition {
     pub const RECONCILING: &str = "Reconciling";
     /// Nothing will happen until someone changes something. Present only while true.
     pub const STALLED: &str = "Stalled";
+    /// The network of a Platform was found, and there is something to tell of it. Absent where there is not.
+    pub const NETWORK_READY: &str = "NetworkReady";
     /// Nodes for the pods are in place.
     pub const NODES_READY: &str = "NodesReady";
     /// The data tier is in place.
@@ -24,10 +26,11 @@ pub mod condition {
     pub const POD_IDENTITY_READY: &str = "PodIdentityReady";
 
     /// All of them.
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         READY,
         RECONCILING,
         STALLED,
+        NETWORK_READY,
         NODES_READY,
         DATA_READY,
         WORKLOAD_READY,

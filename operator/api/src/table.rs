@@ -27,7 +27,8 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 255), regex(pattern = pattern::TABLE_NAME))]
     pub table_name: Option<String>,
-    /// Primary key. Immutable. An attribute has one type in all keys of the table and its indexes.
+    /// Primary key. Immutable. An attribute has one type in all keys of the table and its indexes: no table is made with
+    /// keys that contradict each other, and one that is there stays as it is.
     #[x_kube(validation = Rule::new("self == oldSelf").message("keys are immutable: DynamoDB cannot change a primary key; declare a new table and move the data"))]
     pub keys: Keys,
     /// Global secondary indexes. They can be added and removed, one at a time, while the table is in use.

@@ -61,6 +61,7 @@ fn orders() -> DynamoDbTable {
         local_indexes: [("by-time".to_owned(), local)].into(),
         capacity: ON_DEMAND,
         autoscaled: BTreeSet::new(),
+        contradictory: BTreeSet::new(),
         table_class: TableClass::Standard,
         kms_key_arn: None,
         point_in_time_recovery: PointInTimeRecovery {

@@ -10,6 +10,8 @@ use crate::{
 /// The part of the shop a resource belongs to; each has a condition of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
+    /// `NetworkReady`: the network of a Platform. It is found and not made, and has a condition where there is something to tell of it.
+    Network,
     /// `NodesReady`: where pods run.
     Nodes,
     /// `DataReady`: what holds data and messages.
@@ -22,12 +24,19 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 4] = [Self::Nodes, Self::Data, Self::Workload, Self::Edge];
+    pub const ALL: [Self; 5] = [
+        Self::Network,
+        Self::Nodes,
+        Self::Data,
+        Self::Workload,
+        Self::Edge,
+    ];
 
     /// The condition type.
     #[must_use]
     pub const fn condition(self) -> &'static str {
         match self {
+            Self::Network => "NetworkReady",
             Self::Nodes => "NodesReady",
             Self::Data => "DataReady",
             Self::Workload => "WorkloadReady",

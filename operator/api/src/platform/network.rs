@@ -38,8 +38,8 @@ pub struct ExistingNetwork {
     pub vpc: VpcSelector,
     /// Subnets without a way in from the internet, in two zones or more: for nodes and data tiers.
     pub private_subnets: SubnetSelector,
-    /// Subnets with a way in from the internet, in two zones or more: for load balancers. None of them may be among
-    /// `privateSubnets`. Left out: no public Storefront can run on this Platform.
+    /// Subnets with a way in from the internet, in two zones or more: for load balancers. One that is among
+    /// `privateSubnets` as well is told of in the condition `NetworkReady`. Left out: no public Storefront can run on this Platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_subnets: Option<SubnetSelector>,
     /// Security groups of databases and caches, which must let the pods in. Default: the one that EKS made for the cluster and puts

@@ -214,6 +214,7 @@ mod tests {
             local_indexes: BTreeMap::new(),
             capacity,
             autoscaled: std::collections::BTreeSet::new(),
+            contradictory: std::collections::BTreeSet::new(),
             table_class: TableClass::Standard,
             kms_key_arn: None,
             point_in_time_recovery: PointInTimeRecovery {

@@ -84,6 +84,7 @@ impl Descriptions {
             capacity: capacity(&table, on_demand),
             // Who sets them, DynamoDB does not say.
             autoscaled: BTreeSet::new(),
+            contradictory: BTreeSet::new(),
             table_class: match table
                 .table_class_summary()
                 .and_then(|summary| summary.table_class())

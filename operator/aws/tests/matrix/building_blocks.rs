@@ -167,6 +167,7 @@ pub fn table(name: &str, capacity: Capacity, key_arn: &str) -> DynamoDbTable {
         local_indexes: [("by-time".to_owned(), local)].into(),
         capacity,
         autoscaled: BTreeSet::new(),
+        contradictory: BTreeSet::new(),
         table_class: TableClass::Standard,
         kms_key_arn: Some(key_arn.into()),
         point_in_time_recovery: PointInTimeRecovery {

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{AwsKind, AwsSpecification, Field, Tags, tagged};
 use crate::plan::Effect;
 
+mod contradictions;
+
+pub use contradictions::Contradictory;
+
 /// Type of a key attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum KeyType {
@@ -194,6 +198,9 @@ pub struct DynamoDbTable {
     /// Provisioned units that an autoscaler sets: ours only when the table or index is made, or becomes provisioned.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub autoscaled: BTreeSet<AutoscaledUnits>,
+    /// What contradicts itself in the keys: a table that is there keeps it as it is, and none is made with it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub contradictory: BTreeSet<Contradictory>,
     /// Storage class.
     pub table_class: TableClass,
     /// ARN of the KMS key; `None` for the key that DynamoDB owns.
@@ -335,9 +342,12 @@ impl AwsSpecification for DynamoDbTable {
         replaced.then_some(serde_json::Value::Null)
     }
 
-    /// What an autoscaler sets is as it is, within its range or not: it brings it there itself.
+    /// What an autoscaler sets is as it is, within its range or not: it brings it there itself. What contradicts itself is as it is, too.
     fn yielding_to(&self, observed: &Self) -> Self {
         let mut yielding = self.clone();
+        for contradictory in std::mem::take(&mut yielding.contradictory) {
+            yielding.settle(&contradictory, observed);
+        }
         for scaled in std::mem::take(&mut yielding.autoscaled) {
             let index = scaled.index.as_deref();
             if let Some(throughput) = yielding.throughput(index) {
@@ -378,6 +388,7 @@ mod tests {
             local_indexes: BTreeMap::new(),
             capacity,
             autoscaled: BTreeSet::new(),
+            contradictory: BTreeSet::new(),
             table_class: TableClass::Standard,
             kms_key_arn: None,
             point_in_time_recovery: PointInTimeRecovery {

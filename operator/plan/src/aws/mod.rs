@@ -39,8 +39,8 @@ pub use cache_user::{
 };
 pub use cache_user_group::CacheUserGroup;
 pub use dynamodb_table::{
-    AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
-    Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
+    AutoscaledUnits, Capacity, Contradictory, DynamoDbTable, Key, KeyAttribute, KeyType,
+    PointInTimeRecovery, Projection, SecondaryIndex, StreamView, TableClass, Throughput, Units,
 };
 pub use fargate_profile::{FargateProfile, FargateSelector};
 pub use field::{Change, Field};

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     aws::{AwsKind, AwsResource, IamRole, PodIdentityAssociation},
-    blueprint::Section,
+    blueprint::{Remark, Section},
     difference::canonical,
     failure::{Class, Failure},
     kubernetes::{
@@ -58,9 +58,28 @@ impl ComponentBuilder<'_> {
         let component = self.component;
         match &component.identity {
             ComponentIdentity::None => self.built(Vec::new(), None, NO_IDENTITY, true),
-            ComponentIdentity::Existing { role_arn, mode } => {
-                self.with_role(role_arn.clone(), *mode, None)
-            }
+            ComponentIdentity::Existing {
+                role_arn,
+                mode,
+                unlisted,
+            } => match unlisted {
+                Some(failure) if !self.may_have(role_arn, *mode) => {
+                    self.kept_identity(None, failure)
+                }
+                unlisted => {
+                    if let Some(failure) = unlisted {
+                        self.blueprint.remark(Remark {
+                            section: Section::Workload,
+                            reason: "RoleNotListed",
+                            text: format!(
+                                "{failure}; the pods have it, and keep it. To do: {}",
+                                failure.remedy
+                            ),
+                        });
+                    }
+                    self.with_role(role_arn.clone(), *mode, None)
+                }
+            },
             ComponentIdentity::Awaited { role, failure } => {
                 self.kept_identity(role.as_deref(), failure)
             }
@@ -79,6 +98,32 @@ impl ComponentBuilder<'_> {
                 let after = self.not_known_to_be_ours(&role.name);
                 let key = self.blueprint.aws(Section::Workload, part, role, &after);
                 self.with_role(arn, draft.mode(), Some((key, trusts)))
+            }
+        }
+    }
+
+    /// Whether pods have a role already. Where AWS does not tell of the association nothing is made, and they may have it.
+    fn may_have(&self, role_arn: &str, mode: IdentityMode) -> bool {
+        match mode {
+            IdentityMode::PodIdentity => {
+                match self
+                    .observed
+                    .aws
+                    .get(&self.association(String::new()).key())
+                {
+                    Some(Observation::Absent) => false,
+                    Some(Observation::Present(present)) => matches!(
+                        &present.resource,
+                        AwsResource::PodIdentityAssociation(found) if found.role_arn == role_arn
+                    ),
+                    Some(Observation::Unknown(_)) | None => true,
+                }
+            }
+            IdentityMode::IRSA => {
+                let told = self
+                    .deployment()
+                    .and_then(|body| marked(body, PODS_ANNOTATION));
+                self.account_role() == Some(role_arn) || told == Some(role_arn)
             }
         }
     }

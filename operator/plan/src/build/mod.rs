@@ -19,6 +19,7 @@ use crate::{
     resource::ResourceKey,
 };
 
+mod data;
 mod external;
 mod fargate;
 mod identity;
@@ -37,15 +38,7 @@ pub fn blueprint(resolved: &Resolved, observed: &Observed) -> Blueprint {
     let mut blueprint = Blueprint::default();
     let mut data_keys = Vec::new();
     for resource in &resolved.data {
-        let key = blueprint.aws(
-            Section::Data,
-            resource.role.clone(),
-            resource.resource.clone(),
-            &resource.depends_on,
-        );
-        for remark in &resource.remarks {
-            blueprint.remark(remark.clone());
-        }
+        let key = data::add(resource, observed, &mut blueprint);
         // Pods use a table, and do not wait for its autoscaling.
         if !matches!(resource.resource, AwsResource::ScalableTarget(_)) {
             data_keys.push(key);
@@ -138,10 +131,13 @@ fn tell_of_missing_nodes(component: &Component, blueprint: &mut Blueprint, obser
     blueprint.held(Section::Nodes, component.role_of("nodes"), key, failure);
 }
 
-/// The blueprint of a Platform: its key.
+/// The blueprint of a Platform: its key, and what is told of its network.
 #[must_use]
 pub fn platform_blueprint(resolved: &ResolvedPlatform) -> Blueprint {
     let mut blueprint = Blueprint::default();
+    for remark in &resolved.remarks {
+        blueprint.remark(remark.clone());
+    }
     if let Some(key) = &resolved.key {
         blueprint.aws(Section::Data, "encryption", key.clone(), &[]);
     }

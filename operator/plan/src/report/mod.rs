@@ -298,7 +298,7 @@ fn of_section(
         .map(|(key, _)| key)
         .collect();
     if keys.is_empty() {
-        return None;
+        return told_alone(section, blueprint);
     }
     let steps: Vec<&Step> = plan
         .steps
@@ -356,6 +356,18 @@ fn of_section(
         status,
         reason: why,
         message: shorten(&message),
+    })
+}
+
+/// The condition of a section in which nothing is made, where there is something to tell.
+fn told_alone(section: Section, blueprint: &Blueprint) -> Option<ConditionDraft> {
+    let told = remarked(blueprint, section);
+    let message = told.strip_prefix("; ")?;
+    Some(ConditionDraft {
+        r#type: section.condition(),
+        status: "True",
+        reason: reason::SUCCEEDED,
+        message: shorten(message),
     })
 }
 
@@ -458,7 +470,7 @@ fn section_reason(section: Section) -> &'static str {
         Section::Nodes => reason::NODES_CREATING,
         Section::Data => reason::DATA_CREATING,
         Section::Workload => reason::ROLLING_OUT,
-        Section::Edge => reason::PROGRESSING,
+        Section::Network | Section::Edge => reason::PROGRESSING,
     }
 }
 

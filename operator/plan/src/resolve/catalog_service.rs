@@ -25,7 +25,7 @@ impl Resolve for CatalogService {
             let field = "spec.products";
             data.extend(table::table(
                 context, field, "products", "products", products,
-            )?);
+            ));
         }
         for named in &self.spec.tables {
             data.extend(table::table(
@@ -34,7 +34,7 @@ impl Resolve for CatalogService {
                 &format!("tables.{}", named.name),
                 &named.name,
                 &named.table,
-            )?);
+            ));
         }
         if let Some(declared) = &self.spec.cache {
             data.extend(cache::cache(context, declared));

@@ -1,6 +1,6 @@
 //! The data tier of a custom resource.
 
-use crate::{aws::AwsResource, blueprint::Remark, resource::ResourceKey};
+use crate::{aws::AwsResource, blueprint::Remark, failure::Failure, resource::ResourceKey};
 
 /// A resource of the data tier, and how applications hear of it.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct DataResource {
     pub binding: Option<BindingPart>,
     /// What people should hear of, though it stops nothing.
     pub remarks: Vec<Remark>,
+    /// Why it is not made. Where it is there, that is told and stops nothing: it was made before anybody looked.
+    pub contradictions: Vec<Failure>,
 }
 
 /// The part of a binding that one resource fills.
@@ -34,6 +36,7 @@ impl DataResource {
             depends_on: Vec::new(),
             binding: None,
             remarks: Vec::new(),
+            contradictions: Vec::new(),
         }
     }
 
@@ -53,6 +56,7 @@ impl DataResource {
             depends_on: Vec::new(),
             binding,
             remarks: Vec::new(),
+            contradictions: Vec::new(),
         }
     }
 

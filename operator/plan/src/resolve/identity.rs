@@ -27,6 +27,8 @@ pub enum ComponentIdentity {
         role_arn: String,
         /// How pods get its credentials.
         mode: IdentityMode,
+        /// Why it is not given to pods that do not have it yet.
+        unlisted: Option<Failure>,
     },
     /// From what cannot be had yet: what there is stays as it is.
     Awaited {
@@ -133,7 +135,7 @@ pub(super) fn identity(
                 )
             })?;
             let field = format!("{}.identity.existing.roleArn", place.field);
-            may_be_brought_along(context, &field, &existing.role_arn)?;
+            let unlisted = may_be_brought_along(context, &field, &existing.role_arn)?;
             let mode = existing.mode.unwrap_or(IdentityMode::PodIdentity);
             if on_fargate && mode == IdentityMode::PodIdentity {
                 return Err(not_on_fargate(&format!(
@@ -150,6 +152,7 @@ pub(super) fn identity(
                 Ok(()) => ComponentIdentity::Existing {
                     role_arn: existing.role_arn.clone(),
                     mode,
+                    unlisted,
                 },
                 Err(failure) => ComponentIdentity::Awaited {
                     role: None,
@@ -197,8 +200,13 @@ fn not_on_fargate(field: &str) -> Failure {
 }
 
 /// Whoever may write a custom resource may have any role that it may name. Never the operator's own, which may do to the account what
-/// the operator may, and of the others those that the Platform allows: without a list, those of its own account.
-fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result<(), Failure> {
+/// the operator may, and of the others those that the Platform allows: without a list, those of its own account. Gives why pods that have
+/// the role of another account keep it, and no others get it: before, none had to be listed.
+fn may_be_brought_along(
+    context: Context<'_>,
+    field: &str,
+    role: &str,
+) -> Result<Option<Failure>, Failure> {
     let platform = context.platform;
     let of_account = platform.iam_arn("role/");
     let name = role.rsplit('/').next().unwrap_or_default();
@@ -227,17 +235,17 @@ fn may_be_brought_along(context: Context<'_>, field: &str, role: &str) -> Result
             "name one that it allows, or have it added there",
         ));
     }
-    if !role.starts_with(&of_account) && !platform.allowed_roles.lists(role) {
-        return Err(Failure::invalid(
+    let is_known = role.starts_with(&of_account) || platform.allowed_roles.lists(role);
+    Ok((!is_known).then(|| {
+        Failure::invalid(
             field,
             &format!(
                 "{role} is of another account than Platform {}, which is {}",
                 platform.name, platform.account_id
             ),
             "name a role of that account, or have this one listed in spec.identity.allowedRoles of the Platform",
-        ));
-    }
-    Ok(())
+        )
+    }))
 }
 
 /// Whether IAM knows the issuer of the cluster's tokens: before, every request of the pods for credentials would be refused. A cluster

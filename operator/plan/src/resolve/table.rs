@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use super::{Context, DataResource};
 use crate::{
     aws::{
-        AutoscaledUnits, Capacity, DynamoDbTable, Key, KeyAttribute, KeyType, PointInTimeRecovery,
-        Projection, ScalableTarget, SecondaryIndex, StreamView, TableClass, Throughput, Units,
+        AutoscaledUnits, Capacity, Contradictory, DynamoDbTable, Key, KeyAttribute, KeyType,
+        PointInTimeRecovery, Projection, ScalableTarget, SecondaryIndex, StreamView, TableClass,
+        Throughput, Units,
     },
     failure::Failure,
 };
@@ -29,8 +30,8 @@ pub(super) fn table(
     role: &str,
     name_part: &str,
     declared: &api::Table,
-) -> Result<Vec<DataResource>, Failure> {
-    check(field, declared)?;
+) -> Vec<DataResource> {
+    let contradictions = contradictions(field, declared);
     let capacity = capacity(declared);
     let scaled = scaled(declared);
     let table = DynamoDbTable {
@@ -74,6 +75,10 @@ pub(super) fn table(
                 min: scaled.range.min.into(),
                 max: scaled.range.max.into(),
             })
+            .collect(),
+        contradictory: contradictions
+            .iter()
+            .map(|(contradictory, _)| contradictory.clone())
             .collect(),
         table_class: match declared.table_class {
             Some(api::TableClass::StandardInfrequentAccess) => TableClass::StandardInfrequentAccess,
@@ -119,32 +124,25 @@ pub(super) fn table(
             DataResource::hidden(scaled.role(role), target)
         })
         .collect();
-    let table = DataResource::bound(role, "", role, table);
+    let mut table = DataResource::bound(role, "", role, table);
+    let why = contradictions.into_iter();
+    table.contradictions = why.map(|(_, failure)| failure).collect();
     let after = [table.key()];
     let mut resources = vec![table];
     resources.extend(targets.into_iter().map(|target| target.after(&after)));
-    Ok(resources)
+    resources
 }
 
 /// What is said of keys that only a table made anew can have otherwise.
 const ANEW: &str = "it cannot be changed, so take the table and its bindings out, apply, and write it again: what it holds by then goes as \
                     policy.deletion says";
 
-/// Refuses keys that contradict each other. DynamoDB is told the type of an attribute once, for all keys: of two it would be told one, and
-/// a table that is made with the wrong one keeps it.
-fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
+/// Keys that contradict each other. DynamoDB is told the type of an attribute once, for all keys: of two it would be told one, and a
+/// table that is made with the wrong one keeps it.
+fn contradictions(field: &str, declared: &api::Table) -> Vec<(Contradictory, Failure)> {
     let keys = &declared.keys;
-    if let Some(global) = declared.indexes.iter().find(|index| {
-        let mut local = declared.local_indexes.iter();
-        local.any(|local| local.name == index.name)
-    }) {
-        return Err(Failure::invalid(
-            &format!("{field}.indexes[{}].name", global.name),
-            "is also the name of one of localIndexes, and a table has one index of a name",
-            "give the index in indexes another name",
-        ));
-    }
     let of_table = std::iter::once((
+        Contradictory::Table,
         format!("{field}.keys"),
         &keys.partition,
         keys.sort.as_ref(),
@@ -152,6 +150,7 @@ fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
     ));
     let global = declared.indexes.iter().map(|index| {
         (
+            Contradictory::GlobalIndex(index.name.clone()),
             format!("{field}.indexes[{}]", index.name),
             &index.partition,
             index.sort.as_ref(),
@@ -160,23 +159,27 @@ fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
     });
     let local = declared.local_indexes.iter().map(|index| {
         (
+            Contradictory::Table,
             format!("{field}.localIndexes[{}]", index.name),
             &keys.partition,
             Some(&index.sort),
             ANEW,
         )
     });
+    let mut found: Vec<_> = same_names(field, declared).collect();
     let mut known: BTreeMap<&str, (AttributeType, String)> = BTreeMap::new();
-    for (place, partition, sort, remedy) in of_table.chain(local).chain(global) {
+    for (part, place, partition, sort, remedy) in of_table.chain(local).chain(global) {
         if let Some(sort) = sort.filter(|sort| sort.name == partition.name) {
-            return Err(Failure::invalid(
+            let failure = Failure::invalid(
                 &format!("{place}.sort.name"),
                 &format!(
                     "{} is the partition key too, and a key has two attributes or one",
                     sort.name
                 ),
                 &format!("name another attribute, or leave sort out; {remedy}"),
-            ));
+            );
+            found.push((part, failure));
+            continue;
         }
         let parts = [("partition", Some(partition)), ("sort", sort)];
         for (part, attribute) in parts {
@@ -184,14 +187,15 @@ fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
             let here = format!("{place}.{part}");
             match known.get(attribute.name.as_str()) {
                 Some((other, there)) if *other != attribute.type_ => {
-                    return Err(Failure::invalid(
+                    let failure = Failure::invalid(
                         &format!("{here}.type"),
                         &format!(
                             "{} is {:?} here and {other:?} in {there}, and an attribute of a table has one type in all its keys",
                             attribute.name, attribute.type_
                         ),
                         &format!("write one type in both; {remedy}"),
-                    ));
+                    );
+                    found.push((Contradictory::Attribute(attribute.name.clone()), failure));
                 }
                 Some(_) => {}
                 None => {
@@ -200,7 +204,27 @@ fn check(field: &str, declared: &api::Table) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    found
+}
+
+/// Global indexes that are called as local ones are.
+fn same_names<'a>(
+    field: &'a str,
+    declared: &'a api::Table,
+) -> impl Iterator<Item = (Contradictory, Failure)> + 'a {
+    let is_local = |index: &&Index| {
+        let mut local = declared.local_indexes.iter();
+        local.any(|local| local.name == index.name)
+    };
+    let same = declared.indexes.iter().filter(is_local);
+    same.map(move |index| {
+        let failure = Failure::invalid(
+            &format!("{field}.indexes[{}].name", index.name),
+            "is also the name of one of localIndexes, and a table has one index of a name",
+            "give the index in indexes another name",
+        );
+        (Contradictory::GlobalIndex(index.name.clone()), failure)
+    })
 }
 
 /// Units that are scaled, and how.

@@ -10,12 +10,13 @@ use shopkeeper_plan::{
     kubernetes::KubernetesKind,
     plan::{Action, Effect},
     planner::DeletionPolicy,
-    resolve::Resolve,
+    resolve::{ComponentIdentity, Resolve},
     resource::ResourceKey,
 };
 
 use crate::{
-    fixture::{facts, lost, read, references, typed, want},
+    fixture::{facts, lost, read, references, typed, want, want_on},
+    remarks::{message, report_of},
     world::World,
 };
 
@@ -253,7 +254,13 @@ fn roles_that_a_workload_may_not_bring_along_are_refused() {
         );
         typed::<OrderService>(&orders(identity))
             .resolve(&platform, &references("octank"))
-            .map(drop)
+            .and_then(|resolved| match resolved.components[0].identity.clone() {
+                ComponentIdentity::Existing {
+                    unlisted: Some(failure),
+                    ..
+                } => Err(failure),
+                _ => Ok(()),
+            })
     };
     let of_account = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
     // The operator's own: who has it may do to the account whatever the operator may. STS tells its name and not its path.
@@ -320,6 +327,86 @@ fn roles_that_a_workload_may_not_bring_along_are_refused() {
         }
     }
     assert!(resolve(&of_account("orders"), "PodIdentity", Some(&[])).is_err());
+}
+
+/// Any role of another account could be named before it had to be listed.
+#[test]
+fn pods_that_have_the_role_of_another_account_keep_it_and_others_do_not_get_it() {
+    const ELSEWHERE: &str = "arn:aws:iam::999999999999:role/orders";
+    for mode in ["PodIdentity", "IRSA"] {
+        let identity =
+            |role: &str| json!({"type": "Existing", "existing": {"roleArn": role, "mode": mode}});
+        let given = |world: &World| {
+            let association = world
+                .aws
+                .values()
+                .find_map(|thing| match &thing.present.resource {
+                    AwsResource::PodIdentityAssociation(association) => {
+                        Some(association.role_arn.clone())
+                    }
+                    _ => None,
+                });
+            association.or_else(|| account(world).as_str().map(str::to_owned))
+        };
+        let mut listed = facts("octank");
+        listed.allowed_roles = Allowed::of(Some(vec!["arn:aws:iam::999999999999:role/*".into()]));
+        let elsewhere = orders(identity(ELSEWHERE));
+
+        let mut world = World::settled(want_on(&listed, &elsewhere));
+        assert_eq!(given(&world).as_deref(), Some(ELSEWHERE));
+        world.wanted = want("octank", &elsewhere);
+        assert!(world.run().is_empty(), "{mode}");
+        assert_eq!(given(&world).as_deref(), Some(ELSEWHERE));
+        let report = report_of(&world);
+        assert!(report.ready);
+        let told = message(&report, "WorkloadReady");
+        assert!(told.starts_with("True "), "{told}");
+        for part in [
+            "spec.identity.existing.roleArn",
+            "of another account than Platform octank",
+            "the pods have it, and keep it. To do: ",
+            "spec.identity.allowedRoles",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        // What is in order goes on beside it.
+        let mut image = elsewhere.clone();
+        image["spec"]["workload"]["image"] = json!("registry.example/orders:9");
+        world.wanted = want("octank", &image);
+        assert!(world.run().is_empty());
+        assert!(
+            world
+                .log
+                .iter()
+                .any(|line| line == "apply Deployment/orders"),
+            "{:?}",
+            world.log
+        );
+
+        // Pods that have another keep that.
+        let own = "arn:aws:iam::123456789012:role/brought-along";
+        let mut world = World::settled(want("octank", &orders(identity(own))));
+        world.wanted = want("octank", &elsewhere);
+        world.run();
+        assert_eq!(given(&world).as_deref(), Some(own));
+        let refused = message(&report_of(&world), "Ready");
+        assert!(
+            refused.starts_with("False ")
+                && refused.contains("of another account than Platform octank"),
+            "{refused}"
+        );
+        // New pods get none.
+        let mut world = World::new(want("octank", &elsewhere));
+        world.run();
+        assert_eq!(given(&world), None);
+        let deployment = ResourceKey::kubernetes(KubernetesKind::Deployment, "orders");
+        assert!(!world.kubernetes.contains_key(&deployment));
+        assert!(
+            world.at("create RdsInstance") < world.log.len(),
+            "{:?}",
+            world.log
+        );
+    }
 }
 
 #[test]

@@ -23,14 +23,14 @@ fn world_of(object: &Value, references: &References) -> World {
     ))
 }
 
-fn report_of(world: &World) -> report::Report {
+pub fn report_of(world: &World) -> report::Report {
     let observed = world.observe();
     let blueprint = (world.wanted.blueprint)(&observed);
     let plan = world.plan_for(&observed, &blueprint);
     report::of_plan(&plan, &blueprint, &observed, false)
 }
 
-fn message(report: &report::Report, r#type: &str) -> String {
+pub fn message(report: &report::Report, r#type: &str) -> String {
     let mut conditions = report.conditions.iter();
     conditions
         .find(|condition| condition.r#type == r#type)

@@ -14,6 +14,7 @@ use super::owner_of;
 use crate::{
     allowed::Allowed,
     aws::KmsKey,
+    blueprint::{Remark, Section},
     facts::{
         ClusterArn, ClusterFacts, KeyFacts, OidcProvider, PlatformFacts, PodIdentityAgent,
         SubnetFacts, VpcFacts,
@@ -61,6 +62,8 @@ pub struct ResolvedPlatform {
     pub key: Option<KmsKey>,
     /// The key that was brought along.
     pub existing_key_arn: Option<String>,
+    /// What people should hear of, though it stops nothing.
+    pub remarks: Vec<Remark>,
 }
 
 /// Fewest zones of subnets: RDS and the load balancers want two.
@@ -103,9 +106,8 @@ pub fn resolve(
     } else {
         Vec::new()
     };
-    if let Some(network) = &spec.network.existing {
-        check_one_side(network, &private_subnets, &public_subnets)?;
-    }
+    let network = spec.network.existing.as_ref();
+    let remarks = network.and_then(|network| both(network, &private_subnets, &public_subnets));
     let existing_key_arn = existing_key_arn(platform).map(str::to_owned);
     if let Some(arn) = &existing_key_arn {
         check_existing_key(arn, lookups.existing_key.as_ref())?;
@@ -122,6 +124,7 @@ pub fn resolve(
         quotas: lookups.quotas,
         key,
         existing_key_arn,
+        remarks: remarks.into_iter().collect(),
     })
 }
 
@@ -200,19 +203,20 @@ fn subnets(
     Ok(subnets)
 }
 
-/// Refuses a subnet that is private and public at once: nodes and data tiers would be where load balancers are open to the internet.
-fn check_one_side(
+/// Tells of subnets that are private and public at once: nodes and data tiers are where load balancers are open to the internet. Shops
+/// that run so go on: who sends the Platform away would take the network from under them.
+fn both(
     network: &ExistingNetwork,
     private: &[SubnetFacts],
     public: &[SubnetFacts],
-) -> Result<(), Failure> {
+) -> Option<Remark> {
     let both: Vec<&str> = public
         .iter()
         .filter(|subnet| private.iter().any(|other| other.id == subnet.id))
         .map(|subnet| subnet.id.as_str())
         .collect();
     if both.is_empty() {
-        return Ok(());
+        return None;
     }
     let found_by = |selector: &SubnetSelector| {
         if selector.tags.is_empty() {
@@ -223,17 +227,18 @@ fn check_one_side(
         format!("the tag {}", tags.join(", "))
     };
     let by_public = network.public_subnets.as_ref().map(found_by);
-    Err(Failure::invalid(
-        "spec.network.existing.publicSubnets",
-        &format!(
-            "finds {} by {}, which privateSubnets finds by {}: a subnet has a way in from the internet or has none",
+    Some(Remark {
+        section: Section::Network,
+        reason: "SubnetOfBothSides",
+        text: format!(
+            "spec.network.existing.publicSubnets finds {} by {}, which privateSubnets finds by {}: a subnet has a way in from the internet \
+             or has none, and nodes and databases are meant for those without; take each out of the list that it is not of, or the tag off \
+             it (EKS tags private ones kubernetes.io/role/internal-elb and public ones kubernetes.io/role/elb)",
             both.join(", "),
             by_public.unwrap_or_default(),
             found_by(&network.private_subnets)
         ),
-        "take each out of the list that it is not of, or the tag off it; EKS tags private ones kubernetes.io/role/internal-elb and public \
-         ones kubernetes.io/role/elb",
-    ))
+    })
 }
 
 /// The ARN of the EKS cluster that a Platform names.
