@@ -20,6 +20,11 @@ pub const DRIFT_INTERVAL: &str = "1h";
 /// `policy.changes`.
 pub const CHANGES: ChangePolicy = ChangePolicy::ApproveDisruptive;
 
+/// `prometheus.pods.namespace` of a Platform: where most install kube-prometheus-stack.
+pub const PROMETHEUS_NAMESPACE: &str = "monitoring";
+/// `prometheus.pods.labels` of a Platform: what the Prometheus Operator gives to the pods of Prometheus.
+pub const PROMETHEUS_LABELS: [(&str, &str); 1] = [("app.kubernetes.io/name", "prometheus")];
+
 /// `identity.type`.
 pub const IDENTITY: IdentityType = IdentityType::PodIdentity;
 

@@ -90,8 +90,8 @@ pub struct OrderServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption: Option<Disruption>,
     /// Who may open connections to the pods, as a NetworkPolicy. Without being listed, the public subnets may where a Storefront
-    /// routes here, since its load balancer has its addresses there, and pods labelled `app.kubernetes.io/name: prometheus` may read
-    /// the metrics. Default: nobody else.
+    /// routes here, since its load balancer has its addresses there, and `prometheus` of the Platform may read the metrics.
+    /// Default: nobody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub callers: Vec<Caller>,

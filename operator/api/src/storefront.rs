@@ -230,8 +230,8 @@ pub struct Frontend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruption: Option<Disruption>,
     /// Who may open connections to the pods, as a NetworkPolicy. Without being listed, the subnets of the load balancer may (the
-    /// public ones, for an Internal frontend the private ones, behind a Gateway those that `gateway.trafficFrom` says), and pods labelled `app.kubernetes.io/name: prometheus` may read the
-    /// metrics. Pods that take their addresses from such a subnet, as those of the Amazon VPC CNI do from private ones, come in with it:
+    /// public ones, for an Internal frontend the private ones, behind a Gateway those that `gateway.trafficFrom` says), and `prometheus` of the Platform may
+    /// read the metrics. Pods that take their addresses from such a subnet, as those of the Amazon VPC CNI do from private ones, come in with it:
     /// `network.securityGroupIds` tells them apart. Default: nobody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]

@@ -150,7 +150,8 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub pod_annotations: BTreeMap<String, String>,
-    /// Where Prometheus finds the application's metrics. Left out: it is not scraped.
+    /// Where Prometheus finds the application's metrics. The port is open to `prometheus` of the Platform then, all of it where that is a port of
+    /// the application as well. Left out: it is not scraped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
     /// How the application sends traces. Left out: Shopkeeper sets nothing.

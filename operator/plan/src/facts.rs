@@ -165,6 +165,15 @@ pub struct KeyFacts {
     pub is_managed_by_aws: bool,
 }
 
+/// The pods of Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusFacts {
+    /// Their namespace.
+    pub namespace: String,
+    /// Labels that they have.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// What the builders need to know of a Platform that is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformFacts {
@@ -192,6 +201,8 @@ pub struct PlatformFacts {
     pub pod_identity_agent: PodIdentityAgent,
     /// ARNs of the roles that workloads may bring along.
     pub allowed_roles: Allowed,
+    /// The pods that may read metrics; `None` where there are none in the cluster.
+    pub prometheus: Option<PrometheusFacts>,
     /// Names of the AWS resources without an owner tag that custom resources may take over.
     pub adoptable: Allowed,
     /// ARN of the KMS key that encrypts everything.

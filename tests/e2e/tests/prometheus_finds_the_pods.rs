@@ -1,6 +1,6 @@
 //! Prometheus is told where the metrics of an application are, in the way that the cluster knows.
 //!
-//! Proves that pods have annotations; that a ServiceMonitor says the same when that kind comes, and no pod is replaced for it; that an edit
+//! Proves that pods have annotations; that the port is open to the pods that the Platform names, and to no others; that a ServiceMonitor says the same when that kind comes, and no pod is replaced for it; that an edit
 //! of it replaces no pods where it is the only style; that what somebody else does to it is undone; that it goes with the metrics, with
 //! another style and with its owner; and that an operator which may not list the kind says so, leaves it alone, and goes on with the rest.
 
@@ -57,6 +57,7 @@ async fn prometheus_finds_the_pods() -> Result<()> {
     apply(&shop, json!({"path": "/metrics"})).await?;
     shop.until_ready(&orders).await?;
     annotations_are(&shop, scraped("/metrics")).await?;
+    the_platform_says_who_is_let_in(&shop).await?;
     a_kind_that_is_missing_is_named(&shop, &orders).await?;
 
     the_kind_comes(&shop, &orders, &monitor).await?;
@@ -89,6 +90,47 @@ async fn apply(shop: &Shop, metrics: Value) -> Result<()> {
         "spec": {"workload": workload, "nodes": {"type": "None"}},
     });
     shop.apply(&whole.to_string()).await
+}
+
+/// Where Prometheus is, and every workload hears of it.
+async fn the_platform_says_who_is_let_in(shop: &Shop) -> Result<()> {
+    let platform = Subject::new("Platform", "", "octank");
+    for (prometheus, namespace, label) in [
+        (Value::Null, "monitoring", "prometheus"),
+        (
+            json!({"type": "Pods", "pods": {"namespace": "observability", "labels": {"app.kubernetes.io/name": "agent"}}}),
+            "observability",
+            "agent",
+        ),
+        (json!({"type": "None", "pods": null}), "", ""),
+        (Value::Null, "monitoring", "prometheus"),
+    ] {
+        shop.merge(&platform, json!({"spec": {"prometheus": prometheus}}))
+            .await?;
+        let rule = json!({
+            "from": [{
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "podSelector": {"matchLabels": {"app.kubernetes.io/name": label}},
+            }],
+            "ports": [{"port": "http", "protocol": "TCP"}],
+        });
+        let expected = if namespace.is_empty() {
+            json!([])
+        } else {
+            json!([rule])
+        };
+        shop.until("the pods of Prometheus are let in", PATIENCE, async || {
+            let policy = shop.get("NetworkPolicy", NAMESPACE, "orders").await?;
+            let ingress = match &policy["spec"]["ingress"] {
+                // The API server leaves an empty list out.
+                Value::Null => json!([]),
+                ingress => ingress.clone(),
+            };
+            equals("who is let in", ingress, expected.clone())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The annotations by which Prometheus finds pods without its operator.

@@ -3,6 +3,7 @@
 mod aws;
 mod encryption;
 mod network;
+mod prometheus;
 mod status;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub use self::{
     aws::{Aws, AwsApi, AwsBudget},
     encryption::{Encryption, EncryptionType, ExistingKey, ManagedKey},
     network::{ExistingNetwork, NetworkType, PlatformNetwork, SubnetSelector, VpcSelector},
+    prometheus::{Prometheus, PrometheusPods, PrometheusType},
     status::{
         ClusterStatus, EncryptionStatus, MOST_RETAINED, NetworkStatus, PlatformStatus, QuotaStatus,
         SubnetStatus,
@@ -87,6 +89,9 @@ pub struct PlatformSpec {
     /// Which roles of yours pods may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<PlatformIdentity>,
+    /// Where Prometheus runs, which NetworkPolicies let in to the port of `workload.metrics`. Default: type Pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
     /// What of yours custom resources may take over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<PlatformAdoption>,

@@ -97,6 +97,7 @@ pub const CASES: &[Case] = &[
     create("Platform", "subnets", "set either ids or tags", "network: {existing: {privateSubnets: {tags: null}}}", "network: {existing: {privateSubnets: {tags: null, ids: [subnet-0123456789abcdef0]}}}"),
     create("Platform", "encryption", "existing must be set", "encryption: {type: Existing}", KEY),
     create("Platform", "encryption", "managed may only be set", "encryption: {type: Existing, existing: {keyArn: 'arn:aws:kms:eu-west-1:123456789012:key/1'}, managed: {}}", KEY),
+    create("Platform", "prometheus", "pods may only be set", "prometheus: {type: None, pods: {namespace: monitoring}}", "prometheus: {type: Pods, pods: {namespace: monitoring}}"),
     create("Platform", "allowedNamespaces", "names must be set", "allowedNamespaces: {type: Names}", "allowedNamespaces: {type: Names, names: [shop]}"),
     create("Platform", "allowedNamespaces", "selector must be set", "allowedNamespaces: {type: All, selector: {matchLabels: {shop: octank}}}", "allowedNamespaces: {type: Selector, selector: {matchLabels: {shop: octank}}}"),
     create("Platform", "policy", "driftInterval must be 1m or more", "policy: {driftInterval: 30s}", "policy: {driftInterval: 1m30s}"),

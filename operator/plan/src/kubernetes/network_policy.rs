@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
-/// of the workload's own exposures, and Prometheus on the port of the metrics. Nobody else.
+/// of the workload's own exposures, and the Platform's Prometheus on the port of the metrics. Nobody
+/// else.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
@@ -67,9 +68,12 @@ pub fn build(
         };
         ingress.extend(rule(from, ports(component, has_sender)));
     }
-    if let Some(metrics) = &component.metrics {
+    if let (Some(metrics), Some(prometheus)) = (&component.metrics, &platform.prometheus) {
         ingress.push(json!({
-            "from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}}],
+            "from": [{
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": prometheus.namespace}},
+                "podSelector": {"matchLabels": prometheus.labels},
+            }],
             "ports": [{"port": metrics.port.name, "protocol": "TCP"}],
         }));
     }

@@ -97,6 +97,7 @@ pub fn facts(shop: &str) -> PlatformFacts {
     PlatformFacts {
         pod_identity_agent: PodIdentityAgent::AddOn,
         allowed_roles: Allowed::default(),
+        prometheus: platform::prometheus(declared.spec.prometheus.as_ref()),
         adoptable: Allowed::default(),
         name: declared.metadata.name.clone().unwrap(),
         account_id: declared.spec.aws.account_id.clone(),

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shopkeeper_api::{CatalogService, OrderService};
+use shopkeeper_api::{CatalogService, OrderService, platform::Prometheus};
 use shopkeeper_plan::{
     failure::{Class, Failure},
     kubernetes::KubernetesKind,
     plan::{Action, Effect},
-    resolve::{References, Resolve},
+    resolve::{References, Resolve, platform},
     resource::ResourceKey,
 };
 
 use crate::{
-    fixture::{facts, lost, read, references, resolve, typed, want, wanted},
+    fixture::{facts, lost, read, references, resolve, typed, want, want_on, wanted},
     world::World,
 };
 
@@ -427,4 +427,45 @@ fn a_frontend_is_open_to_the_load_balancer_where_a_route_leads_to_it() {
     assert_eq!(of(&object), (false, false));
     object["spec"]["routes"] = json!([]);
     assert_eq!(of(&object), (false, false));
+}
+
+#[test]
+fn prometheus_is_let_in_where_the_platform_says_that_it_is() {
+    let mut object = read("octank", "orders");
+    let rules = |object: &Value, declared: Value| {
+        let mut platform = facts("octank");
+        platform.prometheus = platform::prometheus(typed::<Option<Prometheus>>(&declared).as_ref());
+        let world = World::settled(want_on(&platform, object));
+        let policy = body(&world, KubernetesKind::NetworkPolicy, "orders");
+        policy["spec"]["ingress"].as_array().unwrap().clone()
+    };
+    let without = rules(&object, Value::Null);
+    object["spec"]["workload"]["metrics"] = json!({});
+    let default = json!({"app.kubernetes.io/name": "prometheus"});
+    let own = json!({"app": "agent"});
+    for (declared, let_in) in [
+        (Value::Null, Some(("monitoring", &default))),
+        (json!({"type": "Pods"}), Some(("monitoring", &default))),
+        (
+            json!({"type": "Pods", "pods": {"namespace": "observability"}}),
+            Some(("observability", &default)),
+        ),
+        (
+            json!({"type": "Pods", "pods": {"labels": {"app": "agent"}}}),
+            Some(("monitoring", &own)),
+        ),
+        (json!({"type": "None"}), None),
+    ] {
+        let mut expected = without.clone();
+        expected.extend(let_in.map(|(namespace, labels)| {
+            json!({
+                "from": [{
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                    "podSelector": {"matchLabels": labels},
+                }],
+                "ports": [{"port": "http", "protocol": "TCP"}],
+            })
+        }));
+        assert_eq!(rules(&object, declared.clone()), expected, "{declared}");
+    }
 }

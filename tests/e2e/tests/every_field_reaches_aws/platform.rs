@@ -19,6 +19,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     ),
     ("aws.budgets", "tests/e2e/tests/budgets_are_kept.rs"),
     ("identity", "tests/e2e/tests/bad_input_is_named/main.rs"),
+    ("prometheus", "tests/e2e/tests/prometheus_finds_the_pods.rs"),
     (
         "adoption",
         "tests/e2e/tests/foreign_resources_are_left_alone.rs",

@@ -3,8 +3,8 @@
 mod key;
 
 use shopkeeper_api::{
-    Platform,
-    platform::{ExistingNetwork, SubnetSelector},
+    Platform, defaults,
+    platform::{ExistingNetwork, Prometheus, PrometheusPods, PrometheusType, SubnetSelector},
     policy::Policy,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     blueprint::{Remark, Section},
     facts::{
         ClusterArn, ClusterFacts, KeyFacts, OidcProvider, PlatformFacts, PodIdentityAgent,
-        SubnetFacts, VpcFacts,
+        PrometheusFacts, SubnetFacts, VpcFacts,
     },
     failure::{Class, Failure},
     names::Owner,
@@ -278,6 +278,25 @@ pub fn policy(platform: &Platform) -> Policy {
     }
 }
 
+/// The pods that may read metrics.
+#[must_use]
+pub fn prometheus(declared: Option<&Prometheus>) -> Option<PrometheusFacts> {
+    if declared.is_some_and(|declared| declared.type_ == PrometheusType::None) {
+        return None;
+    }
+    let pods = declared.and_then(|declared| declared.pods.clone());
+    let PrometheusPods { namespace, labels } = pods.unwrap_or_default();
+    let default = defaults::PROMETHEUS_LABELS.map(|(key, value)| (key.into(), value.into()));
+    Some(PrometheusFacts {
+        namespace: namespace.unwrap_or_else(|| defaults::PROMETHEUS_NAMESPACE.to_owned()),
+        labels: if labels.is_empty() {
+            default.into()
+        } else {
+            labels
+        },
+    })
+}
+
 /// The facts of a Platform for those that run on it, from its status.
 ///
 /// # Errors
@@ -337,6 +356,7 @@ pub fn facts(platform: &Platform) -> Result<PlatformFacts, Failure> {
                 .as_ref()
                 .and_then(|identity| identity.allowed_roles.clone()),
         ),
+        prometheus: prometheus(platform.spec.prometheus.as_ref()),
         adoptable: Allowed::of(
             platform
                 .spec
