@@ -171,7 +171,8 @@ pub struct Queue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 1_209_600))]
     pub retention_seconds: Option<i32>,
-    /// How long a message is kept in the dead-letter queue, in seconds. Default: 1209600, fourteen days.
+    /// How long a message is kept in the dead-letter queue, in seconds: as long as `retentionSeconds` or longer, since SQS counts from when it
+    /// was sent (that of a FIFO queue from when it became a dead letter). Default: 1209600, fourteen days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 1_209_600))]
     pub dead_letter_retention_seconds: Option<i32>,

@@ -9,6 +9,7 @@ use shopkeeper_api::{
 use super::{Context, DataResource};
 use crate::{
     aws::{AwsKind, RedrivePolicy, SnsSubscription, SnsTopic, SqsQueue, SubscriptionProtocol},
+    blueprint::{Remark, Section},
     failure::Failure,
     resource::ResourceKey,
 };
@@ -118,10 +119,27 @@ fn queue_with_dead_letters(
         max_receives: declared.max_receives.unwrap_or(defaults::MAX_RECEIVES),
     });
     main.policy = (!publishers.is_empty()).then(|| send_policy(context, &main.name, &publishers));
+    let remark = gone_on_arrival(&declared.name, &main, &dead);
     let dead = DataResource::hidden(dead_role, dead);
     let after = [dead.key()];
     resources.push(dead);
-    resources.push(DataResource::bound("notifications", role.clone(), role, main).after(&after));
+    let mut main = DataResource::bound("notifications", role.clone(), role, main).after(&after);
+    main.remarks.extend(remark);
+    resources.push(main);
+}
+
+/// Tells of dead letters that are kept for less time than the messages of their queue. SQS counts from when a message was sent, and only
+/// in FIFO queues from when it became a dead letter: one that was tried for longer is gone when it arrives.
+fn gone_on_arrival(name: &str, main: &SqsQueue, dead: &SqsQueue) -> Option<Remark> {
+    let (of_queue, of_dead) = (main.retention_seconds, dead.retention_seconds);
+    (!main.fifo && of_dead < of_queue).then(|| Remark {
+        section: Section::Data,
+        reason: "DeadLettersExpire",
+        text: format!(
+            "spec.notifications.queues[{name}].deadLetterRetentionSeconds is {of_dead} and retentionSeconds {of_queue}: SQS counts from when a \
+             message was sent, so that one which is given up after {of_dead} seconds is gone at once; set it to {of_queue} or more"
+        ),
+    })
 }
 
 /// The queue for what SNS gives up on, where the topic has subscribers that keep nothing themselves. The name has an underscore, which no

@@ -143,3 +143,42 @@ fn a_cluster_without_service_monitors_is_told_and_holds_nothing_up() {
          install the Prometheus Operator, whose definition that is, or set style to Annotations"
     );
 }
+
+#[test]
+fn dead_letters_that_are_gone_when_they_arrive_are_told() {
+    let told = |members: Value| {
+        let mut object = read("octank", "orders");
+        let queue = object["spec"]["notifications"]["queues"][0]
+            .as_object_mut()
+            .unwrap();
+        queue.extend(members.as_object().unwrap().clone());
+        let report = report_of(&world_of(&object, &references("octank")));
+        assert!(report.ready);
+        message(&report, "DataReady")
+    };
+    let early = told(json!({"deadLetterRetentionSeconds": 3600}));
+    let name = read("octank", "orders")["spec"]["notifications"]["queues"][0]["name"].take();
+    let field = format!(
+        "spec.notifications.queues[{}].deadLetterRetentionSeconds",
+        name.as_str().unwrap()
+    );
+    for part in [
+        field.as_str(),
+        "is 3600 and retentionSeconds 345600",
+        "set it to 345600 or more",
+    ] {
+        assert!(early.contains(part), "{early}");
+    }
+    let default = told(json!({}));
+    assert!(
+        default.starts_with("True ") && !default.contains("deadLetterRetentionSeconds"),
+        "{default}"
+    );
+    for kept in [
+        json!({"retentionSeconds": 1_209_600}),
+        json!({"retentionSeconds": 600, "deadLetterRetentionSeconds": 600}),
+        json!({"type": "FIFO", "deadLetterRetentionSeconds": 60}),
+    ] {
+        assert_eq!(told(kept.clone()), default, "{kept}");
+    }
+}
