@@ -16,6 +16,7 @@ pub mod events;
 pub mod lease;
 pub mod managers;
 pub mod metrics;
+pub mod packed;
 pub mod queue;
 pub mod status;
 pub mod store;

@@ -20,7 +20,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, FIELD_MANAGER, STATUS_FIELD_MANAGER};
+use crate::{Error, FIELD_MANAGER, STATUS_FIELD_MANAGER, packed::PackedValue};
 
 /// What came of a status.
 #[derive(Debug, Clone)]
@@ -33,8 +33,8 @@ pub enum StatusWrite<K> {
 
 #[derive(Debug, Clone)]
 struct LastWrite {
-    desired: Value,
-    result: Value,
+    desired: PackedValue,
+    result: PackedValue,
     resource_version: Option<String>,
 }
 
@@ -89,23 +89,23 @@ impl StatusWriter {
                     last.resource_version.as_deref(),
                 ) =>
             {
-                &last.result
+                last.result.unpack()
             }
-            _ => &seen,
+            _ => seen,
         };
-        if !differs(current, &desired) {
+        if !differs(&current, &desired) {
             return Ok(StatusWrite::Unchanged);
         }
         // The API server made something else of the same status before (a default, a field of another manager): writing it again
         // would change nothing.
         if let Some(last) = &last
-            && !differs(&last.desired, &desired)
-            && !differs(&last.result, current)
+            && !differs(&last.desired.unpack(), &desired)
+            && !differs(&last.result.unpack(), &current)
         {
             return Ok(StatusWrite::Unchanged);
         }
 
-        let status = with_transition_times(current, desired, Timestamp::now());
+        let status = with_transition_times(&current, desired, Timestamp::now());
         let mut patch = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
@@ -127,8 +127,8 @@ impl StatusWriter {
             Err(error) => return Err(error.into()),
         };
         let write = LastWrite {
-            desired: patch["status"].take(),
-            result: status_of(to_value(&written)?),
+            desired: PackedValue::of(&patch["status"]),
+            result: PackedValue::of(&status_of(to_value(&written)?)),
             resource_version: written.resource_version(),
         };
         self.last

@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, GroupVersionKind, PartialObjectMeta},
+    core::{ApiResource, DeserializeGuard, DynamicObject, GroupVersionKind, PartialObjectMeta},
     discovery,
     runtime::{
         utils::Backoff as _,
@@ -28,11 +28,16 @@ use crate::{
     controller::panic_message,
     error::error_chain,
     metrics::{OneWatch, WatchMetrics},
+    packed::PackedObject,
     store::{Change, ObjectKey, Observed, Received, Store, StoreWriter, Unreadable, unguard},
 };
 
 /// How often the API server is asked whether it serves an optional kind by now.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Objects that are asked for at once in a listing. An object takes several times its size while it is read, and all kinds are listed at
+/// the same time: by kube's 500 a replica that starts takes more memory than it ever needs again.
+const PAGE: u32 = 100;
 
 /// How long an optional kind that may not be listed is left alone.
 const REFUSED_INTERVAL: Duration = Duration::from_secs(30);
@@ -98,9 +103,33 @@ where
     }
 }
 
+impl Watch<PackedObject> {
+    /// Watches whole objects of a kind that has no type here, and keeps each packed, without what `reduce` takes out of it.
+    #[must_use]
+    pub fn packed(
+        api: Api<DeserializeGuard<DynamicObject>>,
+        resource: &ApiResource,
+        reduce: impl Fn(&mut DynamicObject) + Send + Sync + 'static,
+    ) -> Self {
+        let reduce = Arc::new(reduce);
+        Self::new(
+            DynamicObject::kind(resource),
+            Arc::new(move |config| {
+                let reduce = Arc::clone(&reduce);
+                received(watcher::watcher(api.clone(), config), move |guarded| {
+                    unguard(guarded).map(|mut object| {
+                        reduce(&mut object);
+                        PackedObject::of(object)
+                    })
+                })
+            }),
+        )
+    }
+}
+
 fn received<A: Send + 'static, K: Send + 'static>(
     stream: impl Stream<Item = watcher::Result<Event<A>>> + Send + 'static,
-    convert: fn(A) -> Received<K>,
+    convert: impl Fn(A) -> Received<K> + Send + 'static,
 ) -> EventStream<K> {
     stream
         .map(move |event| {
@@ -126,7 +155,7 @@ where
         Self {
             kind: kind.into_owned(),
             connect,
-            config: watcher::Config::default(),
+            config: watcher::Config::default().page_size(PAGE),
             optional: None,
             reduce_managed_fields: Vec::clear,
             prune: Vec::new(),

@@ -10,13 +10,11 @@ use std::{
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
-use kube::{
-    Client, ResourceExt,
-    core::{DynamicObject, PartialObjectMeta},
-};
+use kube::{Client, ResourceExt, core::PartialObjectMeta};
 use shopkeeper_api::{CatalogService, OrderService, Platform, Storefront, status::Status};
 use shopkeeper_kube::{
     metrics::WatchMetrics,
+    packed::PackedObject,
     queue::Lane,
     store::{ObjectKey, Readiness, Store},
 };
@@ -35,7 +33,7 @@ mod custom;
 mod secrets;
 
 use children::start_children;
-pub use children::{OWNER_INDEX, managers_kept_of};
+pub use children::{OWNER_INDEX, reduce};
 pub use cluster::{NODE_GROUP_INDEX, is_cordoned_by_us, node_is_ready, node_is_unschedulable};
 use cluster::{start_namespaces, start_nodes};
 pub use custom::indexed_name;
@@ -57,7 +55,7 @@ pub struct Stores {
     /// OrderServices.
     pub order_services: Store<OrderService>,
     /// Objects that Shopkeeper made, by kind.
-    pub children: BTreeMap<KubernetesKind, Store<DynamicObject>>,
+    pub children: BTreeMap<KubernetesKind, Store<PackedObject>>,
     /// Nodes of managed node groups.
     pub nodes: Store<Node>,
     /// Namespaces, for their labels.

@@ -277,6 +277,55 @@ async fn metadata_watches_work_alike() {
     assert!(store.get(&ObjectKey::namespaced("shop", "one")).is_some());
 }
 
+#[tokio::test]
+async fn packed_objects_are_reduced_first_and_listed_by_the_hundred() {
+    let item = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"namespace": "shop", "name": name, "uid": name, "resourceVersion": "7", "managedFields": [{"manager": "kubectl"}], "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": "owner"}]},
+            "data": {"password": "hunter2"},
+        })
+    };
+    let (client, requests) = client(move |request| {
+        let (next, items) = match request.query.as_str() {
+            query if query.contains("watch=true") => return None,
+            query if query.contains("continue=more") => ("", [item("two")]),
+            _ => ("more", [item("one")]),
+        };
+        let metadata = json!({"resourceVersion": "10", "continue": next});
+        let list =
+            json!({"kind": "SecretList", "apiVersion": "v1", "metadata": metadata, "items": items});
+        Some((200, list))
+    });
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
+    let reduce = |object: &mut DynamicObject| {
+        object.metadata.managed_fields = None;
+        object.data["data"]["password"] = json!("hidden");
+    };
+    let store = Watch::packed(Api::all_with(client, &resource), &resource, reduce)
+        .index("owner", crate::store::owner_uids::<PackedObject>)
+        .start(&metrics().1, CancellationToken::new());
+    store.wait_until_ready().await;
+    let found = store.indexed("owner", "owner");
+    let names: Vec<String> = found.iter().map(|object| object.name_any()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let mut expected = item("one");
+    expected["data"]["password"] = json!("hidden");
+    for member in ["apiVersion", "kind"] {
+        expected.as_object_mut().unwrap().remove(member);
+    }
+    let metadata = expected["metadata"].as_object_mut().unwrap();
+    metadata.remove("managedFields");
+    assert_eq!(found[0].body(), expected);
+    for request in requests.take() {
+        let is_paged = request.query.contains("limit=100");
+        assert!(
+            is_paged || request.query.contains("watch=true"),
+            "{request:?}"
+        );
+    }
+}
+
 /// A cluster whose optional kind is listed with this status: 404 where it does not serve it, 403 where we may not list it.
 fn with_monitors(listed_with: &Arc<AtomicU16>) -> Client {
     let listed_with = Arc::clone(listed_with);

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use shopkeeper_aws::Parts;
-use shopkeeper_kube::status::StatusWriter;
+use shopkeeper_kube::{packed::PackedValue, status::StatusWriter};
 use shopkeeper_plan::{last_seen::LastSeen, resource::ResourceKey};
 
 use crate::names::Names;
@@ -40,7 +40,7 @@ struct Look {
 
 #[derive(Debug, Default)]
 struct Remembered {
-    status: Option<Value>,
+    status: Option<PackedValue>,
     /// What a look goes on with.
     look: Option<Look>,
     /// When the next look for drift is due.
@@ -84,14 +84,15 @@ impl Memory {
     }
 
     /// The status that was written last, if this process wrote one.
-    pub fn status(&self, uid: &str) -> Option<Value> {
+    pub fn status(&self, uid: &str) -> Option<PackedValue> {
         self.lock()
             .get(uid)
             .and_then(|remembered| remembered.status.clone())
     }
 
     /// Remembers the status that was written.
-    pub fn wrote_status(&self, uid: &str, status: Value) {
+    pub fn wrote_status(&self, uid: &str, status: &Value) {
+        let status = PackedValue::of(status);
         self.lock().entry(uid.to_owned()).or_default().status = Some(status);
     }
 

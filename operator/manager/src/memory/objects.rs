@@ -1,27 +1,30 @@
 //! Objects of Kubernetes as they were after our last write.
 
+use std::sync::Arc;
+
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use kube::{ResourceExt, core::DynamicObject};
+use kube::{Resource as _, ResourceExt as _};
+use shopkeeper_kube::packed::PackedObject;
 use shopkeeper_plan::resource::{ResourceKey, ResourceKind};
 
 use super::Memory;
 
 #[derive(Debug)]
 pub(super) enum Written {
-    Applied(Box<DynamicObject>),
+    Applied(Arc<PackedObject>),
     Deleted { uid: String },
 }
 
 impl Memory {
     /// Remembers an object as the API server answered an apply.
-    pub fn applied(&self, uid: &str, key: &ResourceKey, object: DynamicObject) {
+    pub fn applied(&self, uid: &str, key: &ResourceKey, object: PackedObject) {
         let mut all = self.lock();
         let remembered = all.entry(uid.to_owned()).or_default();
         let gone = remembered.gone.remove(key);
         if gone.is_none() || gone != object.uid() {
             remembered
                 .objects
-                .insert(key.clone(), Written::Applied(Box::new(object)));
+                .insert(key.clone(), Written::Applied(Arc::new(object)));
         }
     }
 
@@ -44,8 +47,8 @@ impl Memory {
         &self,
         uid: &str,
         key: &ResourceKey,
-        cached: Option<DynamicObject>,
-    ) -> Option<DynamicObject> {
+        cached: Option<Arc<PackedObject>>,
+    ) -> Option<Arc<PackedObject>> {
         let mut all = self.lock();
         let Some(remembered) = all.get_mut(uid) else {
             return cached;
@@ -61,14 +64,15 @@ impl Memory {
                     return cached;
                 }
                 // Not arrived yet. One that was deleted meanwhile is forgotten by the watch that sees it go.
-                Some((**written).clone())
+                Some(Arc::clone(written))
             }
             Some(Written::Deleted { uid: deleted }) => match &cached {
                 Some(object)
                     if object.uid().as_deref() == Some(deleted)
-                        && object.metadata.deletion_timestamp.is_none() =>
+                        && object.meta().deletion_timestamp.is_none() =>
                 {
-                    outlives_its_pods(key).then(|| being_deleted(object.clone()))
+                    // As the cache will have it.
+                    outlives_its_pods(key).then(|| Arc::new(object.ending(Time(Timestamp::now()))))
                 }
                 _ => {
                     remembered.objects.remove(key);
@@ -94,16 +98,10 @@ fn outlives_its_pods(key: &ResourceKey) -> bool {
     matches!(key.kind, ResourceKind::Kubernetes(kind) if kind.outlives_its_pods())
 }
 
-/// The object as the cache will have it.
-fn being_deleted(mut object: DynamicObject) -> DynamicObject {
-    object.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-    object
-}
-
 /// Whether `one` was read before `other` was written. Since Kubernetes 1.35 resource versions of one kind may be compared as
 /// numbers; where one is no number, the cache counts as current.
-fn is_older(one: &DynamicObject, other: &DynamicObject) -> bool {
-    let number = |object: &DynamicObject| {
+fn is_older(one: &PackedObject, other: &PackedObject) -> bool {
+    let number = |object: &PackedObject| {
         object
             .resource_version()
             .and_then(|version| version.parse::<u128>().ok())
@@ -120,11 +118,11 @@ mod tests {
 
     use super::*;
 
-    fn object(uid: &str) -> DynamicObject {
-        serde_json::from_value(serde_json::json!({
+    fn object(uid: &str) -> PackedObject {
+        let object = serde_json::json!({
             "metadata": {"name": "orders", "uid": uid, "resourceVersion": "7"},
-        }))
-        .unwrap()
+        });
+        PackedObject::of(serde_json::from_value(object).unwrap())
     }
 
     #[test]
@@ -150,9 +148,9 @@ mod tests {
         ] {
             let key = ResourceKey::kubernetes(kind, "orders");
             memory.deleted("shop", &key, "first");
-            let found = memory.newest("shop", &key, Some(object("first")));
+            let found = memory.newest("shop", &key, Some(Arc::new(object("first"))));
             assert_eq!(
-                found.map(|object| object.metadata.deletion_timestamp.is_some()),
+                found.map(|object| object.meta().deletion_timestamp.is_some()),
                 stays.then_some(true)
             );
             assert_eq!(memory.newest("shop", &key, None), None);

@@ -7,14 +7,16 @@ use kube::{
 };
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{DeletionToken, calls::noting_writes};
-use shopkeeper_kube::apply::ObjectIdentity;
+use shopkeeper_kube::{
+    apply::ObjectIdentity,
+    packed::{self, PackedObject},
+};
 use shopkeeper_plan::{
     attempts::{attempt_of, in_vain},
     failure::{Class, Failure},
     kubernetes::{
         KubernetesKind, KubernetesObject,
         surplus::{removal, surplus},
-        without_values,
     },
     names::{OWNER_UID_TAG, RETAINED_TAG},
     observed::{Lifecycle, Observed, Present},
@@ -24,7 +26,7 @@ use shopkeeper_plan::{
 };
 
 use super::{Scoped, Site, Subject, drain, failure_of, observe};
-use crate::{memory::Attempt, stores::managers_kept_of};
+use crate::{memory::Attempt, stores::reduce};
 
 /// Steps of one pass that are under way at once. AWS's own limits are per account, far below what one pass could send.
 const AT_ONCE: usize = 8;
@@ -265,7 +267,10 @@ async fn apply<K: Managed>(
             .await
             .map_err(|error| failure_of(&error))?;
         // Its creation is written down: an object with our labels that nobody owns was left without its owner.
-        existing.map(|object| observe::observed_object(desired.kind, &object, &subject.owner, true))
+        existing.map(|object| {
+            let body = packed::whole(object);
+            observe::observed_object(desired.kind, body, &subject.owner, true)
+        })
     } else {
         observed.kubernetes.get(&step.key).cloned()
     };
@@ -280,16 +285,8 @@ async fn apply<K: Managed>(
     if policies.drift == DriftPolicy::Repair {
         applied = without_surplus(subject, step, desired, applied).await?;
     }
-    match (
-        managers_kept_of(desired.kind),
-        &mut applied.metadata.managed_fields,
-    ) {
-        (Some(reduce), Some(managed_fields)) => reduce(managed_fields),
-        (_, managed_fields) => *managed_fields = None,
-    }
-    if desired.kind == KubernetesKind::Secret {
-        without_values(&mut applied);
-    }
+    reduce(desired.kind, &mut applied);
+    let applied = PackedObject::of(applied);
     world.memory.applied(uid, &step.key, applied);
     Ok(())
 }
@@ -302,7 +299,8 @@ async fn without_surplus<K: Managed>(
     applied: DynamicObject,
 ) -> Result<DynamicObject, Failure> {
     let body = |object: &DynamicObject| {
-        observe::observed_object(desired.kind, object, &subject.owner, true).body
+        let body = packed::whole(object.clone());
+        observe::observed_object(desired.kind, body, &subject.owner, true).body
     };
     let added = surplus(desired, &body(&applied));
     if added.is_empty() {

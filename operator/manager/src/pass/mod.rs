@@ -162,15 +162,18 @@ impl<K: Scoped> Subject<'_, K> {
 
     /// The status as it is: what this process wrote last, which the cache may not have yet, else what the cache has.
     fn status_json(&self) -> Value {
-        self.world
-            .memory
-            .status(&self.owner.uid)
-            .unwrap_or_else(|| status::json_of(self.object))
+        match self.world.memory.status(&self.owner.uid) {
+            Some(written) => written.unpack(),
+            None => status::json_of(self.object),
+        }
     }
 
     /// The part of the status that all kinds share.
     fn status(&self) -> Status {
-        serde_json::from_value(self.status_json()).unwrap_or_default()
+        match self.world.memory.status(&self.owner.uid) {
+            Some(written) => written.read().unwrap_or_default(),
+            None => serde_json::from_value(status::json_of(self.object)).unwrap_or_default(),
+        }
     }
 
     fn inventory(&self) -> Inventory {

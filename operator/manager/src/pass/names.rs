@@ -185,7 +185,7 @@ impl Rivals<'_> {
         let remembered = self
             .memory
             .status(&claimant.standing.uid)
-            .and_then(|status| serde_json::from_value(status).ok());
+            .and_then(|status| status.read());
         inventory::from_status(&remembered.unwrap_or_else(|| claimant.status.clone()))
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt, core::DynamicObject};
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 use shopkeeper_api::Managed;
 use shopkeeper_aws::{
@@ -252,15 +252,13 @@ fn kubernetes<K: Managed>(
         );
         for name in names {
             let key = ResourceKey::kubernetes(*kind, name.clone());
-            let cached = store
-                .get(&ObjectKey::namespaced(
-                    subject.owner.namespace.clone(),
-                    name,
-                ))
-                .map(|object| (*object).clone());
+            let cached = store.get(&ObjectKey::namespaced(
+                subject.owner.namespace.clone(),
+                name,
+            ));
             if let Some(object) = world.memory.newest(uid, &key, cached) {
                 let known = inventory.contains_key(&key);
-                let found = observed_object(*kind, &object, &subject.owner, known);
+                let found = observed_object(*kind, object.body(), &subject.owner, known);
                 observed.kubernetes.insert(key, found);
             }
         }
@@ -270,20 +268,16 @@ fn kubernetes<K: Managed>(
 /// An object as the planner sees it.
 pub(super) fn observed_object(
     kind: KubernetesKind,
-    object: &DynamicObject,
+    mut body: Value,
     owner: &Owner,
     known: bool,
 ) -> ObservedObject {
-    let mut body = object.data.clone();
-    if !body.is_object() {
-        body = Value::Object(serde_json::Map::new());
-    }
     // The items of a list do not say what they are; the store they come from does.
     body["apiVersion"] = Value::from(kind.api_version());
     body["kind"] = Value::from(kind.id());
-    body["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
+    let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
     ObservedObject {
-        uid: object.uid().unwrap_or_default(),
+        uid: uid.to_owned(),
         ours: belongs_to(&body, owner, known),
         body,
     }

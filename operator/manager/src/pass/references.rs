@@ -281,7 +281,7 @@ fn group_members<K: Resolve>(object: &K, stores: &Stores) -> Vec<GroupMember> {
 fn ingress(stores: &Stores, namespace: &str, name: &str) -> Option<serde_json::Value> {
     let key = ObjectKey::namespaced(namespace, name);
     let found = stores.children.get(&KubernetesKind::Ingress)?.get(&key)?;
-    serde_json::to_value(found.as_ref()).ok()
+    Some(found.body())
 }
 
 /// The callers of a custom resource that do not exist.

@@ -123,7 +123,7 @@ impl<K: Scoped> Subject<'_, K> {
             .statuses()
             .write(&self.api(), self.object, &status)
             .await?;
-        self.world.memory.wrote_status(&self.owner.uid, status);
+        self.world.memory.wrote_status(&self.owner.uid, &status);
         Ok(())
     }
 }

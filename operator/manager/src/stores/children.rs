@@ -9,6 +9,7 @@ use kube::{
 use shopkeeper_kube::{
     managers::{keep_of_deployment, keep_of_others},
     metrics::WatchMetrics,
+    packed::PackedObject,
     store::{Change, ObjectKey, Store},
     watch::{ReduceManagedFields, Watch},
 };
@@ -28,11 +29,22 @@ pub const OWNER_INDEX: &str = "owner";
 const MANAGED_BY_SHOPKEEPER: &str = "app.kubernetes.io/managed-by=shopkeeper";
 
 /// How the `managedFields` of a kind are reduced of which something is read; of other kinds nothing is kept.
-pub fn managers_kept_of(kind: KubernetesKind) -> Option<ReduceManagedFields> {
+fn managers_kept_of(kind: KubernetesKind) -> Option<ReduceManagedFields> {
     match kind {
         KubernetesKind::Deployment => Some(keep_of_deployment),
         kind if surplus::is_looked_for(kind) => Some(keep_of_others),
         _ => None,
+    }
+}
+
+/// Takes out of an object of a kind what nobody reads, and what must not be kept: the values of Secrets.
+pub fn reduce(kind: KubernetesKind, object: &mut DynamicObject) {
+    match (managers_kept_of(kind), &mut object.metadata.managed_fields) {
+        (Some(reduce), Some(managed_fields)) => reduce(managed_fields),
+        (_, managed_fields) => *managed_fields = None,
+    }
+    if kind == KubernetesKind::Secret {
+        without_values(object);
     }
 }
 
@@ -44,7 +56,7 @@ pub(super) fn start_children(
     memory: &Arc<Memory>,
     metrics: &WatchMetrics,
     shutdown: &CancellationToken,
-) -> Store<DynamicObject> {
+) -> Store<PackedObject> {
     let (group, version) = kind.group_and_version();
     let gvk = GroupVersionKind::gvk(group, version, kind.id());
     let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
@@ -52,13 +64,13 @@ pub(super) fn start_children(
     let queues = queues.clone();
     let late = Arc::clone(late);
     let memory = Arc::clone(memory);
-    let mut watch = Watch::objects(api, &resource)
+    let mut watch = Watch::packed(api, &resource, move |object| reduce(kind, object))
         .labels(MANAGED_BY_SHOPKEEPER)
         .index(
             OWNER_INDEX,
-            shopkeeper_kube::store::owner_uids::<DynamicObject>,
+            shopkeeper_kube::store::owner_uids::<PackedObject>,
         )
-        .on_change(move |change: &Change<DynamicObject>| {
+        .on_change(move |change: &Change<PackedObject>| {
             // The listing at the start asks for nothing: every custom resource is listed, too.
             if change.before.is_none() && change.relisted {
                 return;
@@ -89,12 +101,6 @@ pub(super) fn start_children(
                 }
             }
         });
-    if let Some(reduce) = managers_kept_of(kind) {
-        watch = watch.reduce_managed_fields(reduce);
-    }
-    if kind == KubernetesKind::Secret {
-        watch = watch.prune(without_values);
-    }
     if kind.is_optional() {
         watch = watch.optional(client.clone(), gvk);
     }
@@ -106,7 +112,7 @@ fn tell_of_free_name(
     stores: &Stores,
     queues: &Queues,
     kind: KubernetesKind,
-    change: &Change<DynamicObject>,
+    change: &Change<PackedObject>,
 ) {
     let namespace = change.key.namespace.as_deref().unwrap_or_default();
     let Some(name) = Name::of(kind, &change.key.name) else {

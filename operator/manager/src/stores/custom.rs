@@ -308,7 +308,7 @@ mod tests {
             relisted: false,
         };
         for after in [None, storefront("second")] {
-            memory.wrote_status("first", json!({}));
+            memory.wrote_status("first", &json!({}));
             memory.names().take("first", &claims, |_| Ok(())).unwrap();
             let same = change(storefront("first"), storefront("first"));
             forget_what_is_gone(&memory, &same);
