@@ -115,7 +115,7 @@ pub struct ServiceIngress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceHttpRoute {
-    /// The Gateways. Each has to allow routes of this namespace.
+    /// The Gateways, each of them once, which have to allow routes of this namespace.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parent_refs: Vec<GatewayReference>,
     /// Where the Gateways' packets come from: `PublicSubnets`, `PrivateSubnets`, or `Callers` for those that run in pods, which

@@ -100,7 +100,7 @@ pub struct StorefrontSpec {
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub frontends: Vec<Frontend>,
     /// Which path leads where. An exact path wins over a prefix, and a longer prefix over a shorter one. Each path makes one rule
-    /// of the load balancer for each of the hosts, and there can be 100 rules.
+    /// of the load balancer for each of the hosts, and there can be 100 rules. There is one route for a path, exact or prefix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
     pub routes: Vec<Route>,
@@ -155,7 +155,7 @@ pub struct LoadBalancerGroups {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
-    /// The Gateways. Each has to allow routes of this namespace.
+    /// The Gateways, each of them once, which have to allow routes of this namespace.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub parent_refs: Vec<GatewayReference>,
     /// Where the Gateways' packets come from, which the pods of routed services and frontends let in: `PublicSubnets`, `PrivateSubnets`,
