@@ -27,7 +27,8 @@ pub fn check(platform: &Platform, credentials_of: &str) -> Result<(), Failure> {
     )
     .with_code(WRONG_ACCOUNT)
     .with_remedy(format!(
-        "give the operator credentials of account {declared} and restart it; if nothing was made yet, correct spec.aws.accountId"
+        "give the operator credentials of account {declared} and restart it; or, if nothing was made on it yet, delete this Platform and \
+         apply it with the right spec.aws.accountId, which cannot be changed"
     )))
 }
 

@@ -5,6 +5,7 @@ use shopkeeper_api::status::{PlanSummary, PlannedStep, Status};
 use crate::{
     names::Owner,
     plan::{Decision, Effect, Plan, ShownPlan},
+    planner::Inventory,
     report,
     resource::{ResourceKey, ResourceKind},
 };
@@ -49,6 +50,19 @@ fn decided(plan: &PlanSummary, approved: bool) -> Vec<Decision> {
             })
         })
         .collect()
+}
+
+/// Forgets what was approved and is done by now, since the pass that saw it gone took it out of the inventory: nothing need come after that
+/// pass, and who reads the status would wait for it.
+pub fn settle(plan: &mut Plan, after: &Inventory) {
+    let Plan {
+        decisions, steps, ..
+    } = plan;
+    decisions.steps.retain(|decision| {
+        !decision.approved
+            || after.contains_key(&decision.key)
+            || steps.iter().any(|step| step.key == decision.key)
+    });
 }
 
 /// The plan for a status: only what a person decides on, since everything else is under way and told by the conditions.

@@ -54,6 +54,7 @@ pub(super) async fn ensure(
         .await;
     match answer {
         Ok(_) => {
+            tracing::info!(%table, backup = %name, "making the last backup");
             account.made.remember(&purpose, None);
             Err(not_ready(&name))
         }

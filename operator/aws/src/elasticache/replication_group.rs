@@ -197,7 +197,11 @@ impl ResourceApi<CacheReplicationGroup> for ReplicationGroupApi<'_> {
             .send()
             .await;
         match (answer, snapshot) {
-            (Ok(_), _) => Ok(()),
+            (Ok(_), Some(snapshot)) => {
+                tracing::info!(%id, %snapshot, "deleting, with a last snapshot");
+                Ok(())
+            }
+            (Ok(_), None) => Ok(()),
             (Err(error), _) if is_code(&error, MISSING) => Ok(()),
             (Err(error), Some(snapshot))
                 if is_code(

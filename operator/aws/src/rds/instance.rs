@@ -145,7 +145,13 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
                 .delete_automated_backups(true),
         };
         match call.send().await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if mode == DeleteMode::Snapshot {
+                    let snapshot = final_snapshot(found, token);
+                    tracing::info!(%identifier, %snapshot, "deleting, with a last snapshot");
+                }
+                Ok(())
+            }
             Err(error) if is_code(&error, NOT_FOUND) => Ok(()),
             Err(error) => Err(without_snapshot(
                 classify("DeleteDBInstance", &error),

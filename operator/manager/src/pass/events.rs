@@ -138,7 +138,7 @@ fn words(step: &Step) -> (&'static str, String) {
         (Operation::AwsDelete { mode }, Action::Delete)
             if *mode == DeleteMode::Snapshot && step.key.holds(Holding::Data) =>
         {
-            // AWS cuts long names, and adds what tells this deletion from others: the log has it in full.
+            // What tells this deletion from others is added where it is asked for: the log has the name in full.
             let last = format!(
                 "with a last snapshot or backup, {}-final-...",
                 step.key.name

@@ -366,6 +366,7 @@ impl<K: Scoped> Subject<'_, K> {
             &gone,
             self.deleting(),
         );
+        decisions::settle(&mut plan, &next);
         let mut status = status::status(self, &plan, &report, &next, &observed);
         status.plan = decisions::to_status(&plan, &self.owner);
         status
@@ -461,7 +462,9 @@ impl<K: Scoped> Subject<'_, K> {
                 .object
                 .annotations()
                 .get(shopkeeper_api::APPROVE)
-                .map(String::as_str),
+                .map(String::as_str)
+                // What the command writes that takes the hash from a status without one.
+                .filter(|hash| !hash.is_empty()),
             last_approval: status.last_handled_approval.as_deref(),
             decisions: &decisions::from_status(&status, &self.owner),
             shown: &decisions::shown(&status, &self.owner),

@@ -59,7 +59,7 @@ impl<K: Scoped> Subject<'_, K> {
     }
 
     pub(super) async fn report_suspension(&self) -> Result<Outcome, shopkeeper_kube::Error> {
-        self.write_report(&report::of_suspension(), self.requested())
+        self.write_report(&report::of_suspension(self.deleting()), self.requested())
             .await?;
         Ok(Outcome::done())
     }

@@ -195,7 +195,8 @@ mod tests {
             ..Status::default()
         };
         before.conditions[0].message = "2 of 2 resources are ready".to_owned();
-        let suspended = |before: &Status| reported(before, &report::of_suspension(), Some(3), None);
+        let suspended =
+            |before: &Status| reported(before, &report::of_suspension(false), Some(3), None);
         let data = |status: &Status| {
             let mut conditions = status.conditions.iter();
             conditions
@@ -215,7 +216,7 @@ mod tests {
             ..Status::default()
         };
         let answered = |requested: Option<&str>| {
-            let report = report::of_suspension();
+            let report = report::of_suspension(false);
             let status = reported(&before, &report, Some(1), requested.map(str::to_owned));
             status.last_handled_reconcile_at
         };

@@ -263,13 +263,17 @@ pub fn of_failure(failure: &Failure, deleting: bool) -> Report {
 
 /// The report on a custom resource whose policy suspends it.
 #[must_use]
-pub fn of_suspension() -> Report {
+pub fn of_suspension(deleting: bool) -> Report {
+    let mut message = "suspended by policy.suspend: nothing is observed or changed".to_owned();
+    if deleting {
+        message.push_str(", and its deletion waits until policy.suspend is taken back");
+    }
     let conditions = vec![
         ConditionDraft {
             r#type: condition::READY,
             status: "Unknown",
             reason: reason::SUSPENDED,
-            message: "suspended by policy.suspend: nothing is observed or changed".to_owned(),
+            message,
         },
         ConditionDraft {
             // Flux and kstatus allow an unknown Ready only beside Reconciling.

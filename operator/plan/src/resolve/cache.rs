@@ -216,6 +216,7 @@ mod tests {
         let platform = PlatformFacts {
             pod_identity_agent: PodIdentityAgent::AddOn,
             allowed_roles: Allowed::default(),
+            prometheus: None,
             adoptable: Allowed::default(),
             name: "octank".into(),
             account_id: "123456789012".into(),

@@ -421,9 +421,13 @@ fn of_what_could_not_be_resolved() {
 
 #[test]
 fn of_suspension() {
-    let report = report::of_suspension();
+    let report = report::of_suspension(false);
     assert!(!report.ready);
     insta::assert_yaml_snapshot!(lines(&report));
+    let ready = |report: &Report| report.conditions[0].message.clone();
+    let deletion = "its deletion waits until policy.suspend is taken back";
+    assert!(!ready(&report).contains(deletion));
+    assert!(ready(&report::of_suspension(true)).ends_with(deletion));
 }
 
 #[test]

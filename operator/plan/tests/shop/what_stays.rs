@@ -106,6 +106,10 @@ fn a_topic_that_is_taken_out_waits_for_approval() {
     let topic = topic.unwrap();
     assert_eq!(topic.effect, Effect::Downtime);
     assert!(topic.blocked_by.contains(&Blocker::Approval), "{topic:#?}");
+    // No pass need come after the one that sees that it is gone: nothing is left to be told of it.
+    world.approved = plan.approval_hash();
+    assert!(world.run().is_empty());
+    assert_eq!(world.decisions, []);
 }
 
 #[test]

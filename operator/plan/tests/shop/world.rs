@@ -341,7 +341,7 @@ impl World {
     pub fn pass(&mut self) -> Plan {
         let observed = self.observe();
         let blueprint = (self.wanted.blueprint)(&observed);
-        let plan = self.plan_for(&observed, &blueprint);
+        let mut plan = self.plan_for(&observed, &blueprint);
         self.write_down(&plan, &blueprint, &observed);
         self.execute(&plan);
         let gone = inventory::absent(&self.inventory, &observed);
@@ -353,6 +353,8 @@ impl World {
             &gone,
             self.deleting,
         );
+        decisions::settle(&mut plan, &after);
+        self.decide(&plan);
         // The next pass may be that of another process: it knows what the status keeps.
         self.inventory = inventory::from_status(&Status {
             inventory: inventory::to_status(&after, &plan, &observed, &[]),
@@ -375,6 +377,10 @@ impl World {
     /// What is written into the status before anything is done.
     fn write_down(&mut self, plan: &Plan, blueprint: &Blueprint, observed: &Observed) {
         self.inventory = inventory::with_intentions(&self.inventory, plan, blueprint, observed);
+        self.decide(plan);
+    }
+
+    fn decide(&mut self, plan: &Plan) {
         let status = Status {
             plan: decisions::to_status(plan, &self.wanted.owner),
             ..Status::default()
