@@ -350,8 +350,9 @@ impl Crash {
 
 fn prefix(life: &str, writes: Writes) -> &'static str {
     match (life, writes) {
-        ("nodes", Writes::Aws) => "nodes-a",
-        ("nodes", Writes::Kubernetes) => "nodes-k",
+        // Not `nodes-a`, which the role of another service's nodes is called as well where its hash begins so.
+        ("nodes", Writes::Aws) => "moved-a",
+        ("nodes", Writes::Kubernetes) => "moved-k",
         (_, Writes::Aws) => "life-a",
         (_, Writes::Kubernetes) => "life-k",
     }
