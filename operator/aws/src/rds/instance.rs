@@ -134,20 +134,20 @@ impl ResourceApi<RdsInstance> for InstanceApi<'_> {
             .rds
             .delete_db_instance()
             .db_instance_identifier(identifier);
-        let call = match mode {
+        let snapshot = (mode == DeleteMode::Snapshot).then(|| final_snapshot(found, token));
+        let call = match &snapshot {
             // Automated backups are kept as well, until their retention is over: they reach back further than the snapshot.
-            DeleteMode::Snapshot => call
+            Some(snapshot) => call
                 .skip_final_snapshot(false)
-                .final_db_snapshot_identifier(final_snapshot(found, token))
+                .final_db_snapshot_identifier(snapshot)
                 .delete_automated_backups(false),
-            DeleteMode::Everything => call
+            None => call
                 .skip_final_snapshot(true)
                 .delete_automated_backups(true),
         };
         match call.send().await {
             Ok(_) => {
-                if mode == DeleteMode::Snapshot {
-                    let snapshot = final_snapshot(found, token);
+                if let Some(snapshot) = snapshot {
                     tracing::info!(%identifier, %snapshot, "deleting, with a last snapshot");
                 }
                 Ok(())

@@ -15,8 +15,7 @@ use crate::{
 };
 
 /// Who may open connections to the pods: the callers that are listed, the load balancers of Storefronts that route here and
-/// of the workload's own exposures, and the Platform's Prometheus on the port of the metrics. Nobody
-/// else.
+/// of the workload's own exposures, and the Platform's Prometheus on the port of the metrics. Nobody else.
 pub fn build(
     frame: &Frame<'_>,
     component: &Component,
