@@ -331,7 +331,7 @@ impl LoadBalancerGroup {
     /// is wrong is somebody else's. Who is inside comes before who is not, and of those the older one: a newcomer stops nobody.
     pub(crate) fn obstacle(&self, place: GroupPlace) -> Option<Failure> {
         let age = |standing: &Standing| (standing.created, standing.uid.clone());
-        let before: Vec<&GroupMember> = match place {
+        let mut before: Vec<&GroupMember> = match place {
             GroupPlace::Settled => return None,
             GroupPlace::Inside => self.others.iter().filter(|other| other.is_inside).collect(),
             GroupPlace::Outside => {
@@ -342,6 +342,8 @@ impl LoadBalancerGroup {
                     .collect()
             }
         };
+        // Of several, always the same is told.
+        before.sort_by_key(|other| (&other.standing.path, &other.membership.ingress));
         let own = (&self.membership, namespace_of(&self.standing));
         let contradiction = before.iter().find_map(|other| {
             let theirs = (&other.membership, namespace_of(&other.standing));

@@ -2,6 +2,8 @@
 
 mod key;
 
+use std::collections::BTreeSet;
+
 use shopkeeper_api::{
     Platform, defaults,
     platform::{ExistingNetwork, Prometheus, PrometheusPods, PrometheusType, SubnetSelector},
@@ -167,7 +169,9 @@ fn vpc(lookups: &PlatformLookups, cluster: &ClusterFacts) -> Result<VpcFacts, Fa
             "correct the id or the tags",
         )),
         several => {
-            let ids: Vec<&str> = several.iter().map(|vpc| vpc.id.as_str()).collect();
+            // EC2 lists them in no order, and what is said must not change each time.
+            let ids: BTreeSet<&str> = several.iter().map(|vpc| vpc.id.as_str()).collect();
+            let ids: Vec<&str> = ids.into_iter().collect();
             Err(Failure::invalid(
                 field,
                 &format!("{} VPCs match: {}", several.len(), ids.join(", ")),
@@ -183,8 +187,7 @@ fn subnets(
     vpc: &VpcFacts,
 ) -> Result<Vec<SubnetFacts>, Failure> {
     let field = format!("spec.network.existing.{member}");
-    let zones: std::collections::BTreeSet<&str> =
-        found.iter().map(|subnet| subnet.zone.as_str()).collect();
+    let zones: BTreeSet<&str> = found.iter().map(|subnet| subnet.zone.as_str()).collect();
     if zones.len() < FEWEST_ZONES {
         let problem = format!(
             "finds {} subnets in {} zones of {}, and {FEWEST_ZONES} zones are needed",
