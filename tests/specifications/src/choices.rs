@@ -1,12 +1,14 @@
 //! Choices read from bytes. Where the bytes end every choice is the first one, so that fewer bytes make something simpler.
 
 /// The bytes that are left.
-pub(crate) struct Choices<'a> {
+pub struct Choices<'a> {
     bytes: std::slice::Iter<'a, u8>,
 }
 
 impl<'a> Choices<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// The choices that these bytes make.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes: bytes.iter(),
         }
@@ -21,7 +23,7 @@ impl<'a> Choices<'a> {
     }
 
     /// A number from nothing to `most`.
-    pub(crate) fn up_to(&mut self, most: usize) -> usize {
+    pub fn up_to(&mut self, most: usize) -> usize {
         if most < usize::from(u8::MAX) {
             usize::from(self.byte()) % (most + 1)
         } else {
@@ -30,13 +32,13 @@ impl<'a> Choices<'a> {
     }
 
     /// One of several. `None` where there is nothing to choose from.
-    pub(crate) fn of<'b, T>(&mut self, several: &'b [T]) -> Option<&'b T> {
+    pub fn of<'b, T>(&mut self, several: &'b [T]) -> Option<&'b T> {
         let last = several.len().checked_sub(1)?;
         several.get(self.up_to(last))
     }
 
     /// True once in so many times, and never without bytes.
-    pub(crate) fn one_in(&mut self, times: u8) -> bool {
+    pub fn one_in(&mut self, times: u8) -> bool {
         self.byte() % times == times - 1
     }
 

@@ -14,7 +14,7 @@ use kube::core::cel::{CompiledSchema, Validator, compile_schema};
 use serde_json::{Value, json};
 use shopkeeper_api::all_crds;
 
-use choices::Choices;
+pub use choices::Choices;
 
 /// The kinds, with an example of each: most random specifications are refused at once, and changes of a good one are what
 /// people write.
@@ -86,24 +86,23 @@ impl Definitions {
     }
 
     /// A custom resource of a kind: the example with some of its fields left out, changed or added, or now and then one that
-    /// owes nothing to the example. The same bytes give the same one, and no bytes the example itself.
+    /// owes nothing to the example. The same choices give the same one, and no bytes the example itself.
     ///
     /// # Panics
     /// If there is no such kind.
     #[must_use]
-    pub fn custom_resource(&self, kind: &str, bytes: &[u8]) -> Value {
+    pub fn custom_resource(&self, kind: &str, choices: &mut Choices<'_>) -> Value {
         let definition = &self.kinds[kind];
         let specification = &definition.schema["properties"]["spec"];
-        let mut choices = Choices::new(bytes);
         let mut object = definition.example.clone();
         if choices.one_in(16) {
-            if let Some(any) = schema::value(specification, &mut choices) {
+            if let Some(any) = schema::value(specification, choices) {
                 object["spec"] = any;
             }
             return object;
         }
         for _ in 0..choices.up_to(CHANGES) {
-            schema::change(&mut object["spec"], specification, &mut choices);
+            schema::change(&mut object["spec"], specification, choices);
         }
         object
     }

@@ -6,8 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shopkeeper_api::{
-    CatalogService, Managed, OrderService, Platform, Storefront, exposures::TrafficSource,
-    reference::ServiceKind,
+    CatalogService, OrderService, Platform, exposures::TrafficSource, reference::ServiceKind,
 };
 use shopkeeper_plan::{
     allowed::Allowed,
@@ -23,9 +22,11 @@ use shopkeeper_plan::{
     quota::Quotas,
     resolve::{
         AbsentCallers, ComponentIdentity, HasPorts, References, Resolve, Resolved, ServiceFacts,
-        ServiceKey, owner_of, platform, platform::PlatformLookups,
+        ServiceKey, platform::PlatformLookups,
     },
 };
+
+use crate::surroundings::Surroundings;
 
 /// An example of one of the shops in `examples/`, as JSON: `read("octank", "orders")`.
 pub fn read(shop: &str, name: &str) -> Value {
@@ -53,6 +54,7 @@ pub fn without(object: &mut Value, pointer: &str) {
     );
 }
 
+/// A subnet in each of two zones.
 pub fn subnets(prefix: &str, third: u8) -> Vec<SubnetFacts> {
     ["a", "b"]
         .iter()
@@ -65,6 +67,7 @@ pub fn subnets(prefix: &str, third: u8) -> Vec<SubnetFacts> {
         .collect()
 }
 
+/// What AWS tells of the account, the cluster and its network.
 pub fn lookups(cluster: &str) -> PlatformLookups {
     PlatformLookups {
         account_id: Some("123456789012".into()),
@@ -189,6 +192,7 @@ pub fn routed_from(shop: &str, object: &Value) -> BTreeSet<TrafficSource> {
     source.into_iter().collect()
 }
 
+/// What an example, or a changed form of it, is resolved to.
 pub fn resolve<K: Resolve>(shop: &str, object: &Value) -> Result<Resolved, Failure> {
     let references = References {
         routed_from: routed_from(shop, object),
@@ -220,8 +224,11 @@ pub fn lost(resolved: &Resolved) -> Option<Failure> {
 
 /// One custom resource: who it is, and what is wanted for it.
 pub struct Wanted {
+    /// Who it is.
     pub owner: Owner,
+    /// The cluster that it runs in.
     pub cluster: ClusterArn,
+    /// What is wanted, where this was observed.
     pub blueprint: Box<dyn Fn(&Observed) -> Blueprint>,
 }
 
@@ -234,25 +241,9 @@ pub fn wanted(resolved: Resolved) -> Wanted {
     }
 }
 
-fn wanted_platform(object: &Value) -> Result<Wanted, Failure> {
-    let declared: Platform = typed(object);
-    let resolved = platform::resolve(&declared, &lookups(&declared.spec.cluster.name))?;
-    Ok(Wanted {
-        owner: owner_of(&declared),
-        cluster: platform::cluster_arn(&declared),
-        blueprint: Box::new(move |_| build::platform_blueprint(&resolved)),
-    })
-}
-
 /// What is wanted for a custom resource of any kind, or why it is refused.
 pub fn resolved(shop: &str, object: &Value) -> Result<Wanted, Failure> {
-    match object["kind"].as_str().unwrap() {
-        CatalogService::KIND => resolve::<CatalogService>(shop, object).map(wanted),
-        OrderService::KIND => resolve::<OrderService>(shop, object).map(wanted),
-        Storefront::KIND => resolve::<Storefront>(shop, object).map(wanted),
-        Platform::KIND => wanted_platform(object),
-        other => panic!("no such kind: {other}"),
-    }
+    Surroundings::complete(shop, object).resolve(object)
 }
 
 /// What is wanted for an example, or for a changed form of it.

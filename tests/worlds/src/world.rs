@@ -40,6 +40,7 @@ const BOUND: usize = 400;
 /// An AWS resource in this world.
 #[derive(Clone, Debug)]
 pub struct Thing {
+    /// What AWS says of it.
     pub present: Present,
     /// Ticks until what is under way is done.
     busy: u32,
@@ -48,6 +49,7 @@ pub struct Thing {
 }
 
 impl Thing {
+    /// One that is there, and at rest.
     pub fn new(resource: AwsResource) -> Self {
         Self {
             present: Present {
@@ -65,9 +67,13 @@ impl Thing {
     }
 }
 
+/// What there is, what is wanted, and what the status of the custom resource keeps.
 pub struct World {
+    /// What is wanted.
     pub wanted: Wanted,
+    /// What there is in AWS.
     pub aws: BTreeMap<ResourceKey, Thing>,
+    /// What there is in Kubernetes.
     pub kubernetes: BTreeMap<ResourceKey, ObservedObject>,
     /// What we applied last: the rest is of others.
     applied: BTreeMap<ResourceKey, KubernetesObject>,
@@ -99,10 +105,13 @@ pub struct World {
     pub slow_pods: bool,
     /// Whether pods never become ready.
     pub pods_fail: bool,
+    /// What the custom resource owns, as the status keeps it.
     pub inventory: Inventory,
+    /// What may be done without asking.
     pub policies: Policies,
     /// What the Platform lets be taken over.
     pub adoptable: Allowed,
+    /// The hash that a person approves.
     pub approved: Option<String>,
     /// The hash that was approved last, as the status keeps it.
     pub last_approval: Option<String>,
@@ -110,6 +119,7 @@ pub struct World {
     pub decisions: Vec<Decision>,
     /// The plan that people see, as the status keeps it.
     pub shown: ShownPlan,
+    /// Whether the custom resource is being deleted.
     pub deleting: bool,
     /// What was done, in order: `create RdsInstance/x`.
     pub log: Vec<String>,
@@ -138,6 +148,7 @@ fn verb(step: &Step) -> String {
 }
 
 impl World {
+    /// A world in which there is nothing yet.
     pub fn new(wanted: Wanted) -> Self {
         Self {
             wanted,
@@ -183,6 +194,7 @@ impl World {
         world
     }
 
+    /// What is wanted, as far as that is known before anything was observed.
     pub fn draft(&self) -> Blueprint {
         (self.wanted.blueprint)(&Observed::default())
     }
@@ -191,6 +203,7 @@ impl World {
         matches!(key.kind, ResourceKind::Kubernetes(kind) if self.unlisted.contains(&kind))
     }
 
+    /// What a pass sees.
     pub fn observe(&self) -> Observed {
         let draft = self.draft();
         let mut observed = Observed {
@@ -316,10 +329,12 @@ impl World {
         plan
     }
 
+    /// The plan for what was observed, held against what every plan has to keep.
     pub fn plan_for(&self, observed: &Observed, blueprint: &Blueprint) -> Plan {
         invariants::plan(&self.input(observed, blueprint))
     }
 
+    /// What the planner is given.
     pub fn input<'a>(&'a self, observed: &'a Observed, blueprint: &'a Blueprint) -> Input<'a> {
         Input {
             owner: &self.wanted.owner,
@@ -390,6 +405,7 @@ impl World {
         self.last_approval.clone_from(&plan.decisions.last_approval);
     }
 
+    /// Carries out what is free to run.
     pub fn execute(&mut self, plan: &Plan) {
         for step in plan.free_steps() {
             self.take(step);
@@ -466,6 +482,7 @@ impl World {
         self.tick_kubernetes() || moved
     }
 
+    /// Carries out one step.
     pub fn take(&mut self, step: &Step) {
         let key = &step.key;
         if !matches!(step.operation, Operation::Wait) {
@@ -497,12 +514,14 @@ impl World {
         found.remove(0)
     }
 
+    /// The kinds of AWS resources that there are.
     pub fn kinds(&self) -> Vec<&'static str> {
         let mut kinds: Vec<_> = self.aws.keys().map(|key| key.kind.id()).collect();
         kinds.dedup();
         kinds
     }
 
+    /// An AWS resource that there is.
     pub fn thing(&mut self, key: &ResourceKey) -> &mut Thing {
         self.aws.get_mut(key).expect("it exists")
     }

@@ -2,28 +2,25 @@
 
 use std::collections::HashSet;
 
-use proptest::{prelude::*, sample::Index};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use shopkeeper_plan::{
-    aws::{AwsKind, AwsResource, Change},
-    blueprint::Wanted,
+    aws::AwsResource,
     failure::{Class, Failure},
-    names::{OWNER_TAG, OWNER_UID_TAG},
-    observed::{
-        Lifecycle, NodeGroupNodes, Observation, Observed, ObservedNode, ObservedObject, ObservedPod,
-    },
+    observed::Lifecycle,
     plan::{Action, Blocker, Step},
-    planner::{
-        AdoptionPolicy, ChangePolicy, DeletionPolicy, DriftPolicy, Inventory, InventoryEntry,
-        Policies,
-    },
-    resource::{ResourceKey, ResourceKind},
+    planner::{ChangePolicy, DeletionPolicy},
+    resource::ResourceKey,
+};
+use shopkeeper_specifications::Choices;
+use shopkeeper_worlds::{
+    fortunes::{Found, fortunes, policies},
+    properties,
 };
 
 use crate::{
     fixture::{read, want, without},
-    invariants,
-    world::{Thing, World, as_reported},
+    world::World,
 };
 
 /// A specification: one of the examples with some of it left out and some of it changed.
@@ -32,7 +29,7 @@ fn specification() -> impl Strategy<Value = Value> {
         any::<bool>(),
         proptest::collection::vec(any::<bool>(), 4),
         1..4_i32,
-        prop_oneof!["m7g.large", "m7g.xlarge", "m7i.large"],
+        prop_oneof![Just("m7g.large"), Just("m7g.xlarge"), Just("m7i.large")],
         1..30_i32,
         capacity(),
     )
@@ -106,9 +103,9 @@ fn capacity() -> impl Strategy<Value = Value> {
 fn approvable() -> impl Strategy<Value = Value> {
     (
         specification(),
-        prop_oneof!["db.r7g.large", "db.r7g.xlarge"],
-        prop_oneof!["cache.r7g.large", "cache.r7g.xlarge"],
-        prop_oneof!["Required", "Preferred", "Disabled"],
+        prop_oneof![Just("db.r7g.large"), Just("db.r7g.xlarge")],
+        prop_oneof![Just("cache.r7g.large"), Just("cache.r7g.xlarge")],
+        prop_oneof![Just("Required"), Just("Preferred"), Just("Disabled")],
         any::<bool>(),
     )
         .prop_map(|(mut object, class, node_type, tls, indexes)| {
@@ -126,207 +123,9 @@ fn approvable() -> impl Strategy<Value = Value> {
         })
 }
 
-fn policies() -> impl Strategy<Value = Policies> {
-    (
-        prop_oneof![
-            Just(DeletionPolicy::Retain),
-            Just(DeletionPolicy::Snapshot),
-            Just(DeletionPolicy::Delete)
-        ],
-        prop_oneof![
-            Just(AdoptionPolicy::Never),
-            Just(AdoptionPolicy::IfTagged),
-            Just(AdoptionPolicy::Adopt)
-        ],
-        prop_oneof![Just(DriftPolicy::Repair), Just(DriftPolicy::Report)],
-        prop_oneof![
-            Just(ChangePolicy::Automatic),
-            Just(ChangePolicy::ApproveDisruptive),
-            Just(ChangePolicy::ApproveAll)
-        ],
-    )
-        .prop_map(|(deletion, adoption, drift, changes)| Policies {
-            deletion,
-            adoption,
-            drift,
-            changes,
-        })
-}
-
-/// What became of one resource.
-#[derive(Clone, Debug)]
-struct Fortune {
-    state: u8,
-    lifecycle: u8,
-    drifted: Vec<(Index, u8)>,
-    known: bool,
-    empty: Option<bool>,
-}
-
-fn fortunes() -> impl Strategy<Value = Vec<Fortune>> {
-    let one = (
-        0..12_u8,
-        0..12_u8,
-        proptest::collection::vec((any::<Index>(), any::<u8>()), 0..3),
-        any::<bool>(),
-        any::<Option<bool>>(),
-    )
-        .prop_map(|(state, lifecycle, drifted, known, empty)| Fortune {
-            state,
-            lifecycle,
-            drifted,
-            known,
-            empty,
-        });
-    proptest::collection::vec(one, 40)
-}
-
-/// Changes a field to some other value of its type; leaves the resource where that gives none.
-fn drift(
-    resource: &AwsResource,
-    which: &Index,
-    how: u8,
-    may: impl Fn(&Change) -> bool,
-) -> AwsResource {
-    let fields: Vec<_> = resource
-        .kind()
-        .fields()
-        .iter()
-        .filter(|field| may(&field.change))
-        .collect();
-    if fields.is_empty() {
-        return resource.clone();
-    }
-    let field = fields[which.index(fields.len())];
-    let mut value = serde_json::to_value(resource).unwrap();
-    let other = match &value[field.name] {
-        Value::Bool(value) => json!(!value),
-        Value::Number(number) if number.is_f64() => json!(f64::from(how)),
-        Value::Number(number) => json!(number.as_i64().unwrap() + i64::from(how % 5) - 2),
-        Value::String(text) if how.is_multiple_of(2) => json!(format!("{text}x")),
-        Value::String(_) => json!("Redis"),
-        Value::Array(list) if how.is_multiple_of(2) && !list.is_empty() => json!(list[1..]),
-        Value::Array(_) => json!(["other"]),
-        Value::Object(_) if how.is_multiple_of(2) => json!({}),
-        Value::Object(_) => json!({"other": "1"}),
-        Value::Null => json!(how),
-    };
-    value[field.name] = other;
-    serde_json::from_value(value).unwrap_or_else(|_| resource.clone())
-}
-
-fn lifecycle(number: u8) -> Lifecycle {
-    match number {
-        0 => Lifecycle::Creating,
-        1 => Lifecycle::Modifying,
-        2 => Lifecycle::Deleting,
-        3 => Lifecycle::Failed("it does not work".into()),
-        _ => Lifecycle::Available,
-    }
-}
-
-/// A world in which a settled `before` met these fortunes.
-fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
-    let mut observed = Observed::default();
-    let mut inventory = Inventory::new();
-    for ((key, thing), fortune) in world.aws.iter().zip(fortunes.iter().cycle()) {
-        let mut present = thing.present.clone();
-        for (which, how) in &fortune.drifted {
-            present.resource = drift(&present.resource, which, *how, |_| true);
-        }
-        present.lifecycle = lifecycle(fortune.lifecycle);
-        present.empty = fortune.empty;
-        if key.kind == ResourceKind::Aws(AwsKind::SnsSubscription) {
-            if fortune.empty.is_none() {
-                present.arn = None;
-            }
-        } else if fortune.state >= 9 {
-            let tags = present.resource.tags_mut();
-            tags.remove(OWNER_UID_TAG);
-            match fortune.state {
-                9 => drop(tags.remove(OWNER_TAG)),
-                10 => drop(tags.insert(OWNER_TAG.into(), "OrderService/other/orders".into())),
-                _ => drop(tags.insert(OWNER_UID_TAG.into(), "earlier".into())),
-            }
-        }
-        match fortune.state {
-            0 => {}
-            1 => drop(observed.aws.insert(
-                key.clone(),
-                Observation::Unknown(Failure::new(Class::Transient, "no answer")),
-            )),
-            2 => drop(observed.aws.insert(key.clone(), Observation::Absent)),
-            _ => drop(
-                observed
-                    .aws
-                    .insert(key.clone(), Observation::Present(Box::new(present))),
-            ),
-        }
-        if key.kind == ResourceKind::Aws(AwsKind::NodeGroup) {
-            observed.nodes.insert(
-                key.name.clone(),
-                NodeGroupNodes {
-                    nodes: (0..12)
-                        .map(|nth| ObservedNode {
-                            name: format!("node-{nth}"),
-                            ready: nth < fortune.lifecycle,
-                            unschedulable: nth < fortune.state,
-                            cordoned_by_us: fortune.lifecycle == 3 && nth == 0,
-                            resource_version: "1".into(),
-                        })
-                        .collect(),
-                    pods: (0..u8::from(fortune.known))
-                        .map(|nth| ObservedPod {
-                            namespace: "shop".into(),
-                            name: format!("pod-{nth}"),
-                            uid: format!("pod-{nth}-uid"),
-                            is_ending: fortune.empty == Some(true),
-                        })
-                        .collect(),
-                },
-            );
-        }
-        if fortune.known {
-            let applied = fortune
-                .empty
-                .and_then(|_| world.inventory.get(key)?.applied.clone());
-            inventory.insert(
-                key.clone(),
-                InventoryEntry {
-                    adopted: false,
-                    role: world.inventory[key].role.clone(),
-                    applied,
-                    remade_for: None,
-                },
-            );
-        }
-    }
-    for ((key, object), fortune) in world.kubernetes.iter().zip(fortunes.iter().rev().cycle()) {
-        let mut object: ObservedObject = object.clone();
-        object.ours = fortune.state != 9;
-        if fortune.state == 8 {
-            object.body["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        }
-        if !fortune.drifted.is_empty() {
-            object.body["spec"] = json!({"replicas": fortune.state});
-        }
-        if fortune.known {
-            inventory.insert(key.clone(), world.inventory[key].clone());
-        }
-        if fortune.state != 2 {
-            observed.kubernetes.insert(key.clone(), object);
-        }
-    }
-    (observed, inventory)
-}
-
-/// A world that was settled under one specification and is now asked for another.
-fn between(before: &Value, after: &Value) -> World {
-    let mut world = World::settled(want("octank", before));
-    if before["kind"] == after["kind"] {
-        world.wanted = want("octank", after);
-    }
-    world
+/// What chance brings, for all resources of a world.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..600)
 }
 
 /// Few enough for every build; `PROPTEST_CASES` asks for more.
@@ -347,78 +146,22 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// `plan_for` holds every plan against the invariants.
     #[test]
-    fn every_plan_keeps_the_rules(before in specification(), after in specification(), fortunes in fortunes(), policies in policies(), deleting: bool, approved: bool) {
-        let mut world = between(&before, &after);
-        let (observed, inventory) = observed(&world, &fortunes);
-        world.inventory = inventory;
-        world.policies = policies;
-        world.deleting = deleting;
-        let blueprint = (world.wanted.blueprint)(&observed);
-        let plan = world.plan_for(&observed, &blueprint);
-        invariants::scrutinise(&plan, &world.input(&observed, &blueprint));
-        if approved {
-            world.approved = plan.approval_hash();
-            let approved = world.plan_for(&observed, &blueprint);
-            prop_assert_eq!(approved.approval_hash(), None, "what was approved is not asked for again");
-        }
+    fn every_plan_keeps_the_rules(before in specification(), after in specification(), bytes in bytes()) {
+        properties::plan(&before, &after, &mut Choices::new(&bytes));
     }
 
-    /// Where nothing is foreign, unknown or refused, any state of the world ends in what is wanted.
     #[test]
-    fn every_world_converges(before in specification(), after in specification(), fortunes in fortunes()) {
-        let mut world = between(&before, &after);
-        world.policies.changes = ChangePolicy::Automatic;
-        let blueprint = world.draft();
-        let keys: Vec<_> = world.aws.keys().cloned().collect();
-        for (key, fortune) in keys.iter().zip(fortunes.iter().cycle()) {
-            // What others rest on does not go by itself: AWS would not let it.
-            let alone = !matches!(key.kind.teardown_stage(), 50..);
-            if fortune.state == 2 && alone {
-                let removed = world.aws.remove(key);
-                world.pods.remove(&key.name);
-                // SNS takes the subscriptions of a topic away with it.
-                if let Some(topic) = removed.filter(|it| it.present.resource.kind() == AwsKind::SnsTopic) {
-                    world.aws.retain(|_, thing| !matches!(&thing.present.resource, AwsResource::SnsSubscription(it) if Some(&it.topic_arn) == topic.present.arn.as_ref()));
-                }
-                continue;
-            }
-            // Gone with its topic.
-            let Some(thing) = world.aws.get_mut(key) else {
-                continue;
-            };
-            for (which, how) in &fortune.drifted {
-                thing.present.resource = drift(&thing.present.resource, which, *how, |change| matches!(change, Change::InPlace { .. }));
-            }
-            if !fortune.known && blueprint.get(key).is_some() {
-                world.inventory.remove(key);
-            }
-        }
-        for (key, node) in blueprint.iter() {
-            if let (Wanted::Aws(desired), None) = (&node.wanted, world.aws.get(key)) {
-                // Made by a process that ended before it could tell; the others are made now.
-                if key.kind == ResourceKind::Aws(AwsKind::IamRole) {
-                    world.aws.insert(key.clone(), Thing::new(as_reported(desired)));
-                }
-            }
-        }
-        let gone: Vec<_> = world.kubernetes.keys().zip(fortunes.iter().rev().cycle()).filter(|(_, fortune)| fortune.state < 2).map(|(key, _)| key.clone()).collect();
-        for key in gone {
-            world.kubernetes.remove(&key);
-        }
-        let plan = world.run();
-        prop_assert!(plan.is_empty(), "{plan:#?}");
-        let observed = world.observe();
-        prop_assert_eq!(plan.unchanged, (world.wanted.blueprint)(&observed).len());
-        for key in world.aws.keys() {
-            prop_assert!(blueprint.get(key).is_some() || world.aws[key].present.is_unconfirmed() || world.aws[key].present.empty == Some(false), "{key} is left behind");
-        }
+    fn every_world_converges(before in specification(), after in specification(), bytes in bytes()) {
+        let plan = properties::converge(&before, &after, &mut Choices::new(&bytes));
+        prop_assert!(plan.is_some_and(|plan| plan.is_empty()), "something of an example is refused");
     }
 
     /// Taking down ends too, from anywhere.
     #[test]
-    fn every_end_comes(before in specification(), fortunes in fortunes(), policies in policies()) {
+    fn every_end_comes(before in specification(), bytes in bytes()) {
+        let mut choices = Choices::new(&bytes);
+        let (policies, fortunes) = (policies(&mut choices), fortunes(&mut choices));
         let mut world = World::settled(want("octank", &before));
         world.policies = policies;
         world.deleting = true;
@@ -426,14 +169,14 @@ proptest! {
         for (key, fortune) in keys.iter().zip(fortunes.iter().cycle()) {
             let thing = world.thing(key);
             thing.present.empty = fortune.empty;
-            if fortune.lifecycle == 3 {
+            if matches!(fortune.lifecycle, Lifecycle::Failed(_)) {
                 // RDS lifts no protection of an instance that failed.
                 if let AwsResource::RdsInstance(found) = &mut thing.present.resource {
                     found.deletion_protection = false;
                 }
-                thing.present.lifecycle = Lifecycle::Failed("it does not work".into());
+                thing.present.lifecycle = fortune.lifecycle.clone();
             }
-            if fortune.state == 2 && key.kind.teardown_stage() < 50 {
+            if fortune.found == Found::Absent && key.kind.teardown_stage() < 50 {
                 world.aws.remove(key);
                 world.pods.remove(&key.name);
             }
@@ -447,7 +190,7 @@ proptest! {
     /// process ends in between; and nothing that has to be approved is done without having been shown.
     #[test]
     fn one_approval_is_enough(before in approvable(), after in approvable(), all: bool, chances in proptest::collection::vec((0..5_u8, 0..1000_usize), 0..30)) {
-        let mut world = between(&before, &after);
+        let mut world = properties::between(&before, &after).expect("the examples resolve");
         world.policies.changes = if all { ChangePolicy::ApproveAll } else { ChangePolicy::ApproveDisruptive };
         world.policies.deletion = DeletionPolicy::Delete;
         let shown = world.run();

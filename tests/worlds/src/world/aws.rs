@@ -298,6 +298,14 @@ impl World {
         }
     }
 
+    /// Somebody else deletes it, and whatever ran on it is gone.
+    pub fn lose(&mut self, key: &ResourceKey) {
+        if self.aws.contains_key(key) {
+            self.vanish(key);
+            self.pods.remove(&key.name);
+        }
+    }
+
     pub(super) fn vanish(&mut self, key: &ResourceKey) {
         let gone = self.aws.remove(key);
         self.cordoned.remove(&key.name);
