@@ -230,7 +230,7 @@ pub fn observed(world: &World, fortunes: &[Fortune]) -> (Observed, Inventory) {
         let ResourceKind::Kubernetes(kind) = key.kind else {
             continue;
         };
-        if kind == KubernetesKind::Deployment && fortune.stays {
+        if kind == KubernetesKind::Deployment && !fortune.drifts.is_empty() {
             observed.pods.insert(key.clone(), pods(key, fortune));
         }
         match fortune.found {
