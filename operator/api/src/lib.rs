@@ -39,7 +39,7 @@ pub mod volume;
 pub mod workload;
 
 pub use catalog_service::{CatalogService, CatalogServiceSpec};
-pub use crd::all_crds;
+pub use crd::{all_crds, crds};
 pub use order_service::{OrderService, OrderServiceSpec};
 pub use platform::{Platform, PlatformSpec, PlatformStatus};
 pub use resource::{Managed, Tier};

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt, core::PartialObjectMeta, runtime::watcher};
-use shopkeeper_api::{all_crds, definition::lacks};
+use shopkeeper_api::{crds, definition::lacks};
 use shopkeeper_kube::{Error, metrics::WatchMetrics, store::Change, watch::Watch};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,9 @@ pub fn start(
     watch_metrics: &WatchMetrics,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<watch::Receiver<bool>> {
-    let built = all_crds()?;
+    let built = crds()
+        .map(|definition| Built::of(&definition?))
+        .collect::<Result<Vec<_>, _>>()?;
     let changed = Arc::new(Notify::new());
     for definition in &built {
         // By name, since that is all that the operator is allowed to see of definitions.
@@ -48,8 +50,7 @@ pub fn start(
         let changed = Arc::clone(&changed);
         let _store = Watch::metadata(api, &())
             .config(
-                watcher::Config::default()
-                    .fields(&format!("metadata.name={}", definition.name_any())),
+                watcher::Config::default().fields(&format!("metadata.name={}", definition.name)),
             )
             .on_change(
                 move |_: &Change<PartialObjectMeta<CustomResourceDefinition>>| changed.notify_one(),
@@ -78,9 +79,32 @@ pub async fn wait_until_current(mut current: watch::Receiver<bool>) {
     let _ = current.wait_for(|current| *current).await;
 }
 
+/// A definition of this binary. It is kept as text, and read where the installed one has changed: the schemas as types take ten
+/// megabytes, which is more than all else that an operator without custom resources keeps.
+struct Built {
+    name: String,
+    kind: String,
+    text: Box<str>,
+}
+
+impl Built {
+    fn of(definition: &CustomResourceDefinition) -> serde_json::Result<Self> {
+        Ok(Self {
+            name: definition.name_any(),
+            kind: definition.spec.names.kind.clone(),
+            text: serde_json::to_string(definition)?.into(),
+        })
+    }
+
+    fn read(&self) -> Result<CustomResourceDefinition, Error> {
+        serde_json::from_str(&self.text)
+            .map_err(|error| Error::Unexpected(format!("the definition {}: {error}", self.name)))
+    }
+}
+
 struct Definitions {
     api: Api<CustomResourceDefinition>,
-    built: Vec<CustomResourceDefinition>,
+    built: Vec<Built>,
     health: Health,
     metrics: ShopMetrics,
 }
@@ -126,14 +150,10 @@ impl Definitions {
     async fn look(&self) -> Result<Vec<String>, Error> {
         let mut problems = Vec::new();
         for built in &self.built {
-            let kind = &built.spec.names.kind;
-            let installed = self
-                .api
-                .get_opt(&built.name_any())
-                .await
-                .map_err(Error::from)?;
-            let state = judge(installed.as_ref(), built);
-            self.metrics.definition(kind, state == State::Current);
+            let installed = self.api.get_opt(&built.name).await.map_err(Error::from)?;
+            let state = judge(installed.as_ref(), &built.read()?);
+            self.metrics
+                .definition(&built.kind, state == State::Current);
             if let State::NotCurrent(problem) = state {
                 problems.push(problem);
             }
@@ -201,6 +221,7 @@ fn judge(installed: Option<&CustomResourceDefinition>, built: &CustomResourceDef
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use shopkeeper_api::all_crds;
 
     use super::*;
 
@@ -217,6 +238,18 @@ mod tests {
         match judge(installed, &definition(true)) {
             State::Current => "none".to_owned(),
             State::NotCurrent(problem) => problem,
+        }
+    }
+
+    #[test]
+    fn a_definition_that_is_kept_as_text_is_read_as_it_was_built() {
+        let all = all_crds().unwrap();
+        assert_eq!(all.len(), crds().count());
+        for definition in all {
+            let kept = Built::of(&definition).unwrap();
+            assert_eq!(kept.read().unwrap(), definition);
+            assert_eq!(kept.name, definition.name_any());
+            assert_eq!(kept.kind, definition.spec.names.kind);
         }
     }
 
