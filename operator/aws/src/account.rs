@@ -1,6 +1,9 @@
 //! One AWS account and region, and the clients for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use shopkeeper_plan::{aws::Tags, facts::ClusterArn};
@@ -8,6 +11,7 @@ use shopkeeper_plan::{aws::Tags, facts::ClusterArn};
 use crate::{
     budget::Budgets,
     calls::{CallObserver, CallRecorder},
+    cloudtrail::ChangeLog,
     eks::BegunUpdates,
     listing::Listing,
     made::MadeLately,
@@ -39,10 +43,20 @@ impl Scope {
     }
 }
 
+/// For how long what AWS tells may not be true yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Lags {
+    /// SQS's counts of messages: [`COUNTS_LAG`](crate::sqs::COUNTS_LAG).
+    pub queue_counts: Duration,
+    /// CloudTrail's events: [`LAG`](crate::cloudtrail::LAG). Zero where it is not to be asked.
+    pub cloudtrail: Duration,
+}
+
 /// The clients for one account and region. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub(crate) applicationautoscaling: aws_sdk_applicationautoscaling::Client,
+    pub(crate) cloudtrail: aws_sdk_cloudtrail::Client,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) eks: aws_sdk_eks::Client,
     pub(crate) elasticache: aws_sdk_elasticache::Client,
@@ -65,6 +79,7 @@ pub struct Account {
     pub(crate) topic_subscriptions: Arc<TopicSubscriptions>,
     pub(crate) made: Arc<MadeLately>,
     pub(crate) emptied: Arc<Emptied>,
+    pub(crate) change_log: Arc<ChangeLog>,
     /// Updates of node groups that this process began.
     pub(crate) begun_updates: Arc<BegunUpdates>,
     recorder: CallRecorder,
@@ -102,14 +117,13 @@ impl Account {
     /// Clients for a region with the credentials of the environment (Pod Identity, IRSA, variables or profile).
     ///
     /// The SDK's own retries are off: when to try again is decided in one place, for whole passes, by error class.
-    /// Calls that change something are made while the tenure lasts. `queue_counts_lag` is how long SQS's counts of messages may lag
-    /// behind, [`COUNTS_LAG`](crate::sqs::COUNTS_LAG) in AWS.
+    /// Calls that change something are made while the tenure lasts.
     pub async fn connect(
         region: &str,
         observer: Arc<dyn CallObserver>,
         budgets: Budgets,
         tenure: Arc<dyn Tenure>,
-        queue_counts_lag: Duration,
+        lags: Lags,
     ) -> Self {
         let configuration = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
@@ -123,15 +137,22 @@ impl Account {
             .load()
             .await;
         let recorder = CallRecorder::new(observer, Some(budgets), tenure);
+        Self::from_recorder(configuration, recorder).with_lags(lags)
+    }
+
+    /// The same in an AWS that lags behind so far.
+    #[must_use]
+    pub fn with_lags(self, lags: Lags) -> Self {
         Self {
-            emptied: Arc::new(Emptied::new(queue_counts_lag)),
-            begun_updates: Arc::default(),
-            ..Self::from_recorder(configuration, recorder)
+            emptied: Arc::new(Emptied::new(lags.queue_counts)),
+            change_log: Arc::new(ChangeLog::new(lags.cloudtrail, SystemTime::now())),
+            ..self
         }
     }
 
     /// Clients with a configuration of the caller's: other credentials, another endpoint. Its retries should be off, as in
-    /// [`Self::connect`]. Without budgets their calls are not limited, and counts of messages are taken as they are.
+    /// [`Self::connect`]. Without budgets their calls are not limited; counts of messages are taken as they are, and CloudTrail is not
+    /// asked.
     #[must_use]
     pub fn from_configuration(
         configuration: SdkConfig,
@@ -156,6 +177,7 @@ impl Account {
         }
         Self {
             applicationautoscaling: client!(aws_sdk_applicationautoscaling),
+            cloudtrail: client!(aws_sdk_cloudtrail),
             dynamodb: client!(aws_sdk_dynamodb),
             eks: client!(aws_sdk_eks),
             elasticache: client!(aws_sdk_elasticache),
@@ -183,6 +205,7 @@ impl Account {
             topic_subscriptions: Arc::default(),
             made: Arc::default(),
             emptied: Arc::default(),
+            change_log: Arc::new(ChangeLog::new(Duration::ZERO, SystemTime::now())),
             begun_updates: Arc::default(),
             recorder,
             configuration,

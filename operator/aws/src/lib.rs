@@ -11,6 +11,7 @@ pub mod applicationautoscaling;
 mod arn;
 pub mod budget;
 pub mod calls;
+pub mod cloudtrail;
 pub mod dynamodb;
 pub mod eks;
 pub mod elasticache;
@@ -36,7 +37,7 @@ pub mod sqs;
 pub mod sts;
 pub mod tenure;
 
-pub use account::{Account, Scope};
+pub use account::{Account, Lags, Scope};
 pub use observer::{Age, Observer};
 pub use owned::Owned;
 pub use parts::Parts;

@@ -23,26 +23,45 @@ use tokio::sync::Semaphore;
 
 use crate::{
     account::{Account, Scope},
-    parts::{Parts, Since},
+    cloudtrail::Names,
+    parts::{Parts, Since, Trailed},
 };
 
 /// Observations made at the same time, over all passes. Each makes one to twelve calls; how many there are in a second is for the
 /// [budget](crate::budget) to say, and this only bounds connections and memory.
 const AT_ONCE: usize = 16;
 
-/// An answer nobody asked for in this time is forgotten: its custom resource is gone.
-const UNUSED: Duration = Duration::from_secs(60 * 60);
+/// An answer nobody asked for in this time is forgotten: its custom resource is gone. With a drift interval of a day it is looked at every
+/// four hours.
+const UNUSED: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// However long CloudTrail tells of no change: what it tells is not promised to be all, and some of what AWS changes by itself may be
+/// taken for a setting here. Each resource has a share of it of its own, or all that was read at a start would be read together again.
+const LONGEST_UNREAD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where answers come from.
 #[async_trait]
 trait Source: Send + Sync {
     async fn look_up(&self, kind: AwsKind, name: &str, scope: &Scope) -> Observation;
+
+    /// Where CloudTrail is asked about what is called so, if it is.
+    fn trailed(&self, _names: Names, _longest_unread: Duration) -> Option<Trailed> {
+        None
+    }
 }
 
 #[async_trait]
 impl Source for Account {
     async fn look_up(&self, kind: AwsKind, name: &str, scope: &Scope) -> Observation {
         self.observe(kind, name, scope).await
+    }
+
+    fn trailed(&self, names: Names, longest_unread: Duration) -> Option<Trailed> {
+        Some(Trailed {
+            account: self.clone(),
+            names,
+            longest_unread,
+        })
     }
 }
 
@@ -63,6 +82,7 @@ struct Shared {
 /// What is known of one resource, as seen with one scope.
 struct Entry {
     scope: Scope,
+    made: Instant,
     used: Instant,
     /// Locked while AWS is asked, so that those who ask for the same meanwhile wait for that answer.
     known: Arc<tokio::sync::Mutex<Known>>,
@@ -168,12 +188,34 @@ fn is_at_rest(observation: &Observation) -> bool {
     }
 }
 
-/// Settings of different resources are asked for at different times, though they were made together: after seven tenths of the time
-/// or up to all of it.
+/// Settings of different resources are asked for at different times, though they were made together: the first time after half of the
+/// time or up to all of it, and from there on after all of it.
 fn share_of(key: &ResourceKey) -> f64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    0.7 + f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or_default()) * 0.3 / 1000.0
+    0.5 + f64::from(u32::try_from(hasher.finish() % 1000).unwrap_or_default()) * 0.5 / 1000.0
+}
+
+/// How old settings of a resource may be of those that may have this age, in a cache that has known it since `known_since`.
+fn of_its_own(key: &ResourceKey, age: Duration, known_since: Instant, came: Instant) -> Duration {
+    if came.saturating_duration_since(known_since) < age {
+        age.mul_f64(share_of(key))
+    } else {
+        age
+    }
+}
+
+/// What a resource is called in the calls that change it: its name, AWS's id of it, or the last part of its ARN.
+fn names(key: &ResourceKey, observation: &Observation, scope: &Scope) -> Option<Names> {
+    let Observation::Present(present) = observation else {
+        return None;
+    };
+    let arn = present.arn.as_deref();
+    let tail = arn.and_then(|arn| arn.rsplit([':', '/']).next());
+    // A bucket's id is the account, which is in every call.
+    let id = present.id.as_deref().filter(|id| *id != scope.account_id);
+    let known = [Some(key.name.as_str()), tail, id];
+    Some(Names::new(known.into_iter().flatten()))
 }
 
 fn before(moment: Instant, age: Duration) -> Instant {
@@ -229,9 +271,7 @@ impl Observer {
     /// Since when answers serve a look at a resource.
     fn since(&self, key: &ResourceKey, came: Instant, age: Age) -> Since {
         let changed = self.forgotten().get(key).copied();
-        let settings = age
-            .since
-            .min(before(came, age.settings.mul_f64(share_of(key))));
+        let settings = age.since.min(before(came, age.settings));
         let are_listed = age.listings > Duration::ZERO;
         let listings = are_listed
             .then(|| before(came, age.listings))
@@ -258,7 +298,7 @@ impl Observer {
     /// Forgets what was asked of a resource before a moment, and what a listing of settings told whenever that was; says whether there
     /// was any.
     pub async fn forget_older(&self, key: &ResourceKey, scope: &Scope, moment: Instant) -> bool {
-        let entry = self.entry(key, scope, Instant::now());
+        let (entry, _) = self.entry(key, scope, Instant::now());
         let known = entry.lock().await;
         let is_older = known.answer.as_ref().is_some_and(|answer| {
             answer.from_listing || answer.asked.min(answer.settings_asked) < moment
@@ -278,10 +318,15 @@ impl Observer {
             ));
         };
         let came = Instant::now();
-        let entry = self.entry(key, scope, came);
+        let (entry, made) = self.entry(key, scope, came);
         let mut known = entry.lock().await;
+        let own = |age| of_its_own(key, age, made, came);
+        let settings_at_rest = before(came, own(age.settings_at_rest));
+        let age = Age {
+            settings: own(age.settings),
+            ..age
+        };
         let since = self.since(key, came, age);
-        let settings_at_rest = before(came, age.settings_at_rest.mul_f64(share_of(key)));
         if let Some(answer) = known
             .answer
             .as_ref()
@@ -294,8 +339,18 @@ impl Observer {
         };
         let began = Instant::now();
         let (mut asked, mut settings_asked, mut from_listing) = (began, began, false);
+        let trailed = known
+            .answer
+            .as_ref()
+            .and_then(|answer| names(key, &answer.observation, scope))
+            // Whoever wants everything as it is now asks nobody else.
+            .filter(|_| age.settings > Duration::ZERO)
+            .and_then(|names| {
+                let longest = LONGEST_UNREAD.mul_f64(share_of(key));
+                self.shared.source.trailed(names, longest)
+            });
         let look = self.shared.source.look_up(kind, &key.name, scope);
-        let observation = known.parts.looking(since, look).await;
+        let observation = known.parts.looking_at(trailed, since, look).await;
         if !matches!(observation, Observation::Unknown(_)) {
             // What a part told may have changed since.
             let oldest = known.parts.complete();
@@ -314,25 +369,27 @@ impl Observer {
         observation
     }
 
+    /// What is known of a resource, and since when anything is.
     fn entry(
         &self,
         key: &ResourceKey,
         scope: &Scope,
         now: Instant,
-    ) -> Arc<tokio::sync::Mutex<Known>> {
+    ) -> (Arc<tokio::sync::Mutex<Known>>, Instant) {
         let mut entries = self.entries();
         let of_key = entries.entry(key.clone()).or_default();
         if let Some(entry) = of_key.iter_mut().find(|entry| entry.scope == *scope) {
             entry.used = now;
-            return Arc::clone(&entry.known);
+            return (Arc::clone(&entry.known), entry.made);
         }
         let known = Arc::default();
         of_key.push(Entry {
             scope: scope.clone(),
+            made: now,
             used: now,
             known: Arc::clone(&known),
         });
-        known
+        (known, now)
     }
 
     fn drop_unused(&self, now: Instant) {

@@ -11,8 +11,10 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
+
+use crate::{account::Account, cloudtrail::Names};
 
 /// What calls told so far. Clones are the same parts.
 #[derive(Clone, Default)]
@@ -27,9 +29,33 @@ struct Known {
 }
 
 struct Part {
+    /// When it was asked for, or until when it is known to be as it was then.
     asked: Instant,
-    is_setting: bool,
+    /// The same by the clock, which CloudTrail tells times by.
+    by_clock: SystemTime,
+    read: Instant,
+    nature: Nature,
     answer: Box<dyn Any + Send + Sync>,
+}
+
+/// What a call tells, by how it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    /// By itself.
+    State,
+    /// When somebody calls AWS.
+    Setting,
+    /// When somebody calls AWS for the very resource: CloudTrail tells of those.
+    Trailed,
+}
+
+/// What CloudTrail is asked about the resource that is looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Trailed {
+    pub(crate) account: Account,
+    pub(crate) names: Names,
+    /// After this time a setting is read, whatever CloudTrail tells.
+    pub(crate) longest_unread: Duration,
 }
 
 /// When the oldest of what an observation was put together from was asked for, if that was before the look.
@@ -77,6 +103,7 @@ impl Since {
 struct Looking {
     parts: Parts,
     since: Since,
+    trailed: Option<Trailed>,
 }
 
 tokio::task_local! {
@@ -86,10 +113,21 @@ tokio::task_local! {
 impl Parts {
     /// Looks with these parts at hand.
     pub fn looking<F: Future>(&self, since: Since, look: F) -> impl Future<Output = F::Output> {
+        self.looking_at(None, since, look)
+    }
+
+    /// The same at a resource of which CloudTrail may know that nobody changed it.
+    pub(crate) fn looking_at<F: Future>(
+        &self,
+        trailed: Option<Trailed>,
+        since: Since,
+        look: F,
+    ) -> impl Future<Output = F::Output> {
         self.lock().used = Oldest::default();
         let looking = Looking {
             parts: self.clone(),
             since,
+            trailed,
         };
         // Boxed: each wrapping of a large future by value would need its size on the stack once more.
         LOOKING.scope(looking, Box::pin(look))
@@ -98,7 +136,7 @@ impl Parts {
     /// The whole is seen: forgets the parts, but for settings, and says how old what was used is.
     pub fn complete(&self) -> Oldest {
         let mut known = self.lock();
-        known.parts.retain(|_, part| part.is_setting);
+        known.parts.retain(|_, part| part.nature != Nature::State);
         known.used
     }
 
@@ -110,21 +148,51 @@ impl Parts {
         let mut known = self.lock();
         let part = known.parts.get(name).filter(|part| part.asked >= since)?;
         let answer = part.answer.downcast_ref::<T>().cloned()?;
-        let (asked, is_setting) = (part.asked, part.is_setting);
+        let (asked, is_setting) = (part.asked, part.nature != Nature::State);
         known.used.add(asked, is_setting);
         Some(answer)
+    }
+
+    /// What a call told that would be too old, if nobody changed it since.
+    async fn unchanged<T: Clone + 'static>(
+        &self,
+        name: &str,
+        since: Instant,
+        trailed: &Trailed,
+    ) -> Option<T> {
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let by_clock = |moment: Instant| clock - now.saturating_duration_since(moment);
+        let asked = {
+            let known = self.lock();
+            let part = known.parts.get(name)?;
+            let is_recent = now.saturating_duration_since(part.read) < trailed.longest_unread;
+            // Instants stand still while a machine sleeps.
+            is_recent.then(|| part.by_clock.min(by_clock(part.asked)))?
+        };
+        let account = &trailed.account;
+        let until = account
+            .quiet_until(&trailed.names, asked, by_clock(since))
+            .await?;
+        let until_instant = now.checked_sub(clock.duration_since(until).unwrap_or_default())?;
+        if let Some(part) = self.lock().parts.get_mut(name) {
+            part.asked = part.asked.max(until_instant);
+            part.by_clock = part.by_clock.max(until);
+        }
+        self.known(name, since)
     }
 
     fn keep<T: Send + Sync + 'static>(
         &self,
         name: String,
-        is_setting: bool,
+        nature: Nature,
         asked: Instant,
         answer: T,
     ) {
         let part = Part {
             asked,
-            is_setting,
+            by_clock: SystemTime::now() - asked.elapsed(),
+            read: asked,
+            nature,
             answer: Box::new(answer),
         };
         self.lock().parts.insert(name, part);
@@ -162,7 +230,7 @@ pub fn part<T, E>(
 where
     T: Clone + Send + Sync + 'static,
 {
-    once(name.into(), false, Box::pin(call))
+    once(name.into(), Nature::State, Box::pin(call))
 }
 
 /// The same for what only changes when somebody calls AWS: it is asked for less often.
@@ -176,32 +244,57 @@ pub(crate) fn setting<T, E>(
 where
     T: Clone + Send + Sync + 'static,
 {
-    once(name.into(), true, Box::pin(call))
+    once(name.into(), Nature::Setting, Box::pin(call))
+}
+
+/// The same for what only changes by a call that names the resource: it is not asked for at all while CloudTrail tells of none, for a
+/// day at most. Not for what has counts or states in it, nor for what is global: CloudTrail tells of those calls in another region.
+///
+/// # Errors
+/// Those of the call, which are not kept.
+pub(crate) fn trailed_setting<T, E>(
+    name: impl Into<String>,
+    call: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    once(name.into(), Nature::Trailed, Box::pin(call))
 }
 
 async fn once<T, E>(
     name: String,
-    is_setting: bool,
+    nature: Nature,
     call: Pin<Box<impl Future<Output = Result<T, E>>>>,
 ) -> Result<T, E>
 where
     T: Clone + Send + Sync + 'static,
 {
     let looking = LOOKING.try_with(Clone::clone).ok();
-    if let Some(Looking { parts, since }) = &looking {
-        let since = if is_setting {
-            since.settings
-        } else {
-            since.states
+    if let Some(Looking {
+        parts,
+        since,
+        trailed,
+    }) = &looking
+    {
+        let since = match nature {
+            Nature::State => since.states,
+            Nature::Setting | Nature::Trailed => since.settings,
         };
         if let Some(answer) = parts.known(&name, since) {
+            return Ok(answer);
+        }
+        if nature == Nature::Trailed
+            && let Some(trailed) = trailed
+            && let Some(answer) = Box::pin(parts.unchanged(&name, since, trailed)).await
+        {
             return Ok(answer);
         }
     }
     let asked = Instant::now();
     let answer = call.await?;
     if let Some(looking) = looking {
-        looking.parts.keep(name, is_setting, asked, answer.clone());
+        looking.parts.keep(name, nature, asked, answer.clone());
     }
     Ok(answer)
 }

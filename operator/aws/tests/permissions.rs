@@ -14,7 +14,7 @@ use shopkeeper_plan::{
 };
 
 /// Operations of the AWS API begin with one of these.
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 27] = [
     "Abort",
     "Add",
     "Attach",
@@ -30,6 +30,7 @@ const VERBS: [&str; 26] = [
     "Get",
     "Increase",
     "List",
+    "Lookup",
     "Modify",
     "Put",
     "Register",

@@ -8,7 +8,7 @@ use std::{
 
 use shopkeeper_api::Platform;
 use shopkeeper_aws::{
-    Account, Observer,
+    Account, Lags, Observer,
     budget::Budgets,
     sts::{self, Caller},
 };
@@ -82,18 +82,18 @@ pub struct Accounts {
     tenure: Arc<Leadership>,
     /// Those of no region, whose global ones all regions share.
     budgets: Budgets,
-    queue_counts_lag: Duration,
+    lags: Lags,
 }
 
 impl Accounts {
     /// No sessions yet.
-    pub fn new(metrics: ShopMetrics, tenure: Tenure, queue_counts_lag: Duration) -> Self {
+    pub fn new(metrics: ShopMetrics, tenure: Tenure, lags: Lags) -> Self {
         Self {
             sessions: Mutex::default(),
             metrics,
             tenure: Arc::new(Leadership(tenure)),
             budgets: Budgets::default(),
-            queue_counts_lag,
+            lags,
         }
     }
 
@@ -109,14 +109,7 @@ impl Accounts {
         self.metrics.show_budgets(region, &budgets);
         let calls = Arc::new(self.metrics.clone());
         let tenure = Arc::clone(&self.tenure);
-        let account = Account::connect(
-            region,
-            calls,
-            budgets.clone(),
-            tenure,
-            self.queue_counts_lag,
-        )
-        .await;
+        let account = Account::connect(region, calls, budgets.clone(), tenure, self.lags).await;
         let session = Arc::new(Session {
             observer: Observer::new(account.clone()),
             network: Network::new(&account),

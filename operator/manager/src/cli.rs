@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use shopkeeper_aws::Lags;
 
 /// Shopkeeper runs shops on Amazon EKS.
 #[derive(Debug, Parser)]
@@ -50,16 +51,23 @@ pub struct RunOptions {
     /// Seconds for which SQS's counts of messages may lag behind. A queue that is to lose nothing is deleted once it was empty for as long.
     #[arg(long, env = "SHOPKEEPER_QUEUE_COUNTS_LAG_SECONDS", default_value_t = shopkeeper_aws::sqs::COUNTS_LAG.as_secs())]
     pub queue_counts_lag_seconds: u64,
+    /// Seconds after which CloudTrail has told of every call that changed something. What it tells of no change to is not read again; 0 reads
+    /// everything and asks CloudTrail nothing.
+    #[arg(long, env = "SHOPKEEPER_CLOUDTRAIL_LAG_SECONDS", default_value_t = shopkeeper_aws::cloudtrail::LAG.as_secs())]
+    pub cloudtrail_lag_seconds: u64,
     /// Form of the log. Levels by RUST_LOG, by default info.
     #[arg(long, env = "SHOPKEEPER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 }
 
 impl RunOptions {
-    /// How long SQS's counts of messages may lag behind.
+    /// How far AWS lags behind.
     #[must_use]
-    pub fn queue_counts_lag(&self) -> Duration {
-        Duration::from_secs(self.queue_counts_lag_seconds)
+    pub fn lags(&self) -> Lags {
+        Lags {
+            queue_counts: Duration::from_secs(self.queue_counts_lag_seconds),
+            cloudtrail: Duration::from_secs(self.cloudtrail_lag_seconds),
+        }
     }
 }
 

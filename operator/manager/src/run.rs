@@ -151,7 +151,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<()> {
             "shopkeeper.dev/shopkeeper",
             options.pod_name.clone(),
         ),
-        accounts: Accounts::new(shop_metrics.clone(), tenure, options.queue_counts_lag()),
+        accounts: Accounts::new(shop_metrics.clone(), tenure, options.lags()),
         metrics: shop_metrics,
         client,
         stores,

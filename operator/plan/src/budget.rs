@@ -53,6 +53,8 @@ pub const fn default_limit(api: AwsApi) -> Limit {
         // "Service quotas" of Resource Groups: 15 a second of GetResources.
         AwsApi::ResourceGroupsTaggingAPI => Limit::new(5, 15),
         AwsApi::ServiceQuotas => Limit::new(2, 10),
+        // The API reference of CloudTrail: 2 a second of LookupEvents.
+        AwsApi::CloudTrail => Limit::new(1, 2),
     }
 }
 

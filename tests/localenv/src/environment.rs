@@ -358,6 +358,8 @@ impl LocalEnvironment {
                 ("AWS_EC2_METADATA_DISABLED", "true".into()),
                 // The double counts messages as they come.
                 ("SHOPKEEPER_QUEUE_COUNTS_LAG_SECONDS", "1".into()),
+                // And tells of a call once it has taken effect.
+                ("SHOPKEEPER_CLOUDTRAIL_LAG_SECONDS", "1".into()),
                 // The user's own settings must not reach in, nor a test reach out.
                 ("AWS_CONFIG_FILE", "/dev/null".into()),
                 ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),

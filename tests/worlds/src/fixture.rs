@@ -22,7 +22,7 @@ use shopkeeper_plan::{
     quota::Quotas,
     resolve::{
         AbsentCallers, ComponentIdentity, HasPorts, References, Resolve, Resolved, ServiceFacts,
-        ServiceKey, platform::PlatformLookups,
+        ServiceKey, platform, platform::PlatformLookups,
     },
 };
 

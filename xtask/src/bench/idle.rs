@@ -2,7 +2,8 @@
 //!
 //! Each service is looked at six times in its drift interval, and its settings are read once in it: with the default of an hour a
 //! look every ten minutes. Here the interval is six minutes, the shortest that has six looks. Everything is counted over a whole
-//! interval and told for one look at each service, a resync of all.
+//! interval and told for one look at each service, a resync of all. It begins an interval after the last service is Ready: what was read
+//! when something was made is read once more, since it may have been changed in the same minute.
 
 use std::{
     collections::BTreeMap,
@@ -47,11 +48,10 @@ pub async fn run(options: &Options, operator: &Path) -> Result<Report> {
     )
     .await?;
     let control = stage.environment.aws_control()?;
-    // The first look at each comes after it settled: after one of each, every pass is one.
     let settled = stage.passes().await?;
     let services_passed = f64::from(options.services);
-    until("a first resync of every service", async || {
-        Ok(stage.passes().await? >= settled + services_passed)
+    until("the looks of a drift interval", async || {
+        Ok(stage.passes().await? >= settled + services_passed * f64::from(LOOKS))
     })
     .await?;
 

@@ -25,6 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(1800);
 /// How many services have room on one more node in each zone: with three nodes for 110 pods each, and while a Deployment rolls out
 /// up to four pods a service, the scheduler is never short of places.
 const SERVICES_OF_THREE_NODES: usize = 80;
+/// AWS's twenty minutes, and shorter than these by as much as the drift interval of `idle` is shorter than the default of an hour.
+const CLOUDTRAIL_LAG_SECONDS: &str = "120";
 /// Between two looks at something that is no part of what is measured.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -163,7 +165,7 @@ fn start_operator(
     name: &str,
     metrics_port: u16,
 ) -> Result<OperatorProcess> {
-    environment.start_operator(
+    environment.start_operator_with(
         name,
         &[
             "run",
@@ -174,6 +176,7 @@ fn start_operator(
             "--namespace",
             OPERATOR_NAMESPACE,
         ],
+        &[("SHOPKEEPER_CLOUDTRAIL_LAG_SECONDS", CLOUDTRAIL_LAG_SECONDS)],
     )
 }
 

@@ -1,6 +1,12 @@
 //! Tests that cargo and pytest run.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -54,26 +60,67 @@ pub(super) fn unit(session: &mut Session) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{count} programs")))
 }
 
-/// The double's own tests.
+/// What pytest ends with where no test was chosen.
+const NO_TESTS: i32 = 5;
+
+/// The double's own tests, in two processes: a double in each, and Python computes on one core.
 pub(super) fn double(session: &mut Session) -> Result<Outcome> {
     let python = session.python()?;
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "pytest", "--quiet", "tests"])
-        .current_dir(repository::root()?.join("tests/localenv/aws"));
-    if let Some(filter) = &session.filter {
-        command.args(["-k", filter]);
+    let folder = repository::root()?.join("tests/localenv/aws");
+    let run = |files: &[OsString]| -> Result<Output> {
+        let mut command = Command::new(&python);
+        command.args(["-m", "pytest", "--quiet"]).args(files);
+        if let Some(filter) = &session.filter {
+            command.args(["-k", filter]);
+        }
+        command
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run pytest")
+    };
+    let [one, other] = halves(&folder.join("tests"))?;
+    let ended = thread::scope(|scope| {
+        let one = scope.spawn(|| run(&one));
+        let other = run(&other);
+        [one.join(), Ok(other)]
+    });
+    let mut codes = Vec::new();
+    for output in ended {
+        let output = output.map_err(|_| anyhow::anyhow!("pytest was not waited for"))??;
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        codes.push(output.status.code());
     }
-    let status = command
-        .stdin(std::process::Stdio::null())
-        .status()
-        .context("cannot run pytest")?;
-    match status.code() {
-        Some(0) => Ok(Outcome::Passed(String::new())),
-        // pytest's own code for a selection without tests.
-        Some(5) if session.filter.is_some() => Ok(Outcome::Skipped("no test of that name".into())),
-        _ => bail!("the tests of the AWS double failed ({status})"),
+    let is_fine = |code: &Option<i32>| {
+        *code == Some(0) || (*code == Some(NO_TESTS) && session.filter.is_some())
+    };
+    if !codes.iter().all(is_fine) {
+        bail!("the tests of the AWS double failed");
     }
+    if codes.iter().all(|code| *code == Some(NO_TESTS)) {
+        return Ok(Outcome::Skipped("no test of that name".into()));
+    }
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// The files of tests in a folder, in two parts that are about as long as each other.
+fn halves(folder: &Path) -> Result<[Vec<OsString>; 2]> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("test_") {
+            files.push((entry.metadata()?.len(), entry.path().into_os_string()));
+        }
+    }
+    files.sort();
+    let (mut halves, mut sizes) = ([Vec::new(), Vec::new()], [0, 0]);
+    for (size, file) in files.into_iter().rev() {
+        let shorter = usize::from(sizes[1] < sizes[0]);
+        sizes[shorter] += size;
+        halves[shorter].push(file);
+    }
+    Ok(halves)
 }
 
 /// The scenarios, with the operator as it is now.
@@ -190,6 +237,29 @@ mod tests {
             write(path);
         }
         assert_eq!(targets_in(folder.path()).unwrap(), ["one", "two"]);
+    }
+
+    #[test]
+    fn the_tests_of_the_double_are_in_one_half_or_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, size) in [
+            ("test_a.py", 5),
+            ("test_b.py", 3),
+            ("test_c.py", 3),
+            ("conftest.py", 9),
+        ] {
+            fs::write(folder.path().join(name), "#".repeat(size)).unwrap();
+        }
+        let names = halves(folder.path()).unwrap().map(|half| {
+            let mut names: Vec<_> = half
+                .iter()
+                .map(|file| Path::new(file).file_name().unwrap().to_owned())
+                .collect();
+            names.sort();
+            names
+        });
+        assert_eq!(names[0], ["test_a.py"]);
+        assert_eq!(names[1], ["test_b.py", "test_c.py"]);
     }
 
     #[test]

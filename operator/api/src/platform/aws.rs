@@ -55,6 +55,8 @@ pub struct AwsBudget {
 pub enum AwsApi {
     /// Capacity of tables.
     ApplicationAutoScaling,
+    /// Who changed what.
+    CloudTrail,
     /// Tables.
     DynamoDB,
     /// VPCs and subnets.
@@ -85,8 +87,9 @@ pub enum AwsApi {
 
 impl AwsApi {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ApplicationAutoScaling,
+        Self::CloudTrail,
         Self::DynamoDB,
         Self::EC2,
         Self::EKS,
@@ -107,6 +110,7 @@ impl AwsApi {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ApplicationAutoScaling => "ApplicationAutoScaling",
+            Self::CloudTrail => "CloudTrail",
             Self::DynamoDB => "DynamoDB",
             Self::EC2 => "EC2",
             Self::EKS => "EKS",

@@ -80,7 +80,7 @@ pub fn with_urgency<F: Future>(urgency: Urgency, pass: F) -> impl Future<Output 
 
 /// Whether an operation changes nothing, by the names that AWS gives to its operations.
 pub(crate) fn is_read(operation: &str) -> bool {
-    ["Describe", "Get", "List", "Head"]
+    ["Describe", "Get", "List", "Head", "Lookup"]
         .iter()
         .any(|verb| operation.starts_with(verb))
 }

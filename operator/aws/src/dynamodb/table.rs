@@ -21,7 +21,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::is_code,
-    parts::setting,
+    parts::{setting, trailed_setting},
     request::{document, incomplete, nothing_to_change, unreadable},
     resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
@@ -49,9 +49,9 @@ impl ResourceApi<DynamoDbTable> for TableApi<'_> {
             return Ok(None);
         };
         let (time_to_live, backups, policy, tags) = futures::join!(
-            setting("DescribeTimeToLive", self.time_to_live(name)),
-            setting("DescribeContinuousBackups", self.backups(name)),
-            setting("GetResourcePolicy", self.policy(&table_arn)),
+            trailed_setting("DescribeTimeToLive", self.time_to_live(name)),
+            trailed_setting("DescribeContinuousBackups", self.backups(name)),
+            trailed_setting("GetResourcePolicy", self.policy(&table_arn)),
             tags(
                 self.0,
                 &table_arn,

@@ -13,7 +13,7 @@ use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
     listing::{Pages, unlisted},
-    parts::{part, setting},
+    parts::{part, trailed_setting},
     resource::{DeletionToken, Found, ResourceApi},
 };
 
@@ -104,7 +104,8 @@ impl ResourceApi<PodIdentityAssociation> for PodIdentityAssociationApi<'_> {
             .describe_pod_identity_association()
             .cluster_name(cluster)
             .association_id(&id);
-        let answer = setting(format!("DescribePodIdentityAssociation {id}"), call.send()).await;
+        let answer =
+            trailed_setting(format!("DescribePodIdentityAssociation {id}"), call.send()).await;
         let association = match answer {
             Ok(answer) => answer.association,
             Err(error) if is_code(&error, NOT_FOUND) => return Ok(None),

@@ -17,7 +17,7 @@ use crate::{
     error::{CallError, classify, is_code},
     listing::pages,
     parameters::{SET_BY_THE_USER, to_reset, to_set},
-    parts::{part, setting},
+    parts::{part, trailed_setting},
     request::{differs, nothing_to_change, unreadable},
     resource::{DeletionToken, Found, ResourceApi},
 };
@@ -35,12 +35,13 @@ impl ResourceApi<CacheParameterGroup> for ParameterGroupApi<'_> {
         let Some(group) = self.describe(name).await? else {
             return Ok(None);
         };
-        let parameters = match setting("DescribeCacheParameters", self.parameters(name)).await {
-            Ok(parameters) => parameters,
-            // Gone between the two answers.
-            Err(error) if is_code(&error, MISSING) => return Ok(None),
-            Err(error) => return Err(classify("DescribeCacheParameters", &error)),
-        };
+        let parameters =
+            match trailed_setting("DescribeCacheParameters", self.parameters(name)).await {
+                Ok(parameters) => parameters,
+                // Gone between the two answers.
+                Err(error) if is_code(&error, MISSING) => return Ok(None),
+                Err(error) => return Err(classify("DescribeCacheParameters", &error)),
+            };
         let arn = group
             .arn()
             .ok_or_else(|| unreadable("DescribeCacheParameterGroups", "ARN"))?;

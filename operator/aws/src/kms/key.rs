@@ -22,7 +22,7 @@ use shopkeeper_plan::{
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::{part, setting},
+    parts::{part, trailed_setting},
     resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging,
 };
@@ -72,8 +72,8 @@ impl ResourceApi<KmsKey> for KeyApi<'_> {
         };
         let id = metadata.key_id();
         let (policy, rotation, tags) = futures::join!(
-            setting("GetKeyPolicy", self.policy(id)),
-            setting("GetKeyRotationStatus", self.rotation(&metadata)),
+            trailed_setting("GetKeyPolicy", self.policy(id)),
+            trailed_setting("GetKeyRotationStatus", self.rotation(&metadata)),
             resourcegroupstagging::tags(
                 self.0,
                 metadata.arn().unwrap_or_default(),

@@ -263,6 +263,18 @@ fn what_is_in_transition_is_asked_for_again_after_some_seconds_also_in_a_look_th
 }
 
 #[test]
+fn settings_of_what_was_made_together_are_asked_for_at_different_times() {
+    let (made, hour) = (Instant::now(), Duration::from_secs(3600));
+    let first: Vec<Duration> = ["carts", "orders", "products", "media"]
+        .map(|name| of_its_own(&key(name), hour, made, made + hour / 2))
+        .into();
+    assert!(first.iter().all(|age| (hour / 2..=hour).contains(age)));
+    assert!(first.iter().any(|age| *age != first[0]));
+    // From there on none is asked for more often than it has to be.
+    assert_eq!(of_its_own(&key("carts"), hour, made, made + hour), hour);
+}
+
+#[test]
 fn an_answer_serves_no_longer_than_the_settings_in_it() {
     let observer = Observer::over(Counting::new(Observation::Absent, None));
     let (began, minute) = (Instant::now(), Duration::from_secs(60));
@@ -277,7 +289,7 @@ fn an_answer_serves_no_longer_than_the_settings_in_it() {
     };
     let serves = |state: Duration, settings: Duration, age: Age| {
         let since = observer.since(&key, came, age);
-        let settings_at_rest = before(came, age.settings_at_rest.mul_f64(share_of(&key)));
+        let settings_at_rest = before(came, age.settings_at_rest);
         answer(present(Lifecycle::Available), came - state, came - settings).serves(
             came,
             age,
@@ -286,7 +298,7 @@ fn an_answer_serves_no_longer_than_the_settings_in_it() {
         )
     };
     assert!(serves(5 * minute, 30 * minute, age));
-    assert!(!serves(5 * minute, 48 * minute, age));
+    assert!(!serves(5 * minute, 49 * minute, age));
     assert!(!serves(8 * minute, 30 * minute, age));
     // Nor in a look that goes on for a request, which nothing serves that was known before.
     let request = Age {
@@ -359,7 +371,7 @@ async fn what_was_seen_before_a_pass_is_forgotten_before_it_changes_it() {
         .await;
     assert_eq!(source.calls(), 2);
     // A listing may lag behind what it is asked after, however young it is.
-    let entry = observer.entry(&key, &scope(), Instant::now());
+    let (entry, _) = observer.entry(&key, &scope(), Instant::now());
     let mut known = entry.lock().await;
     known.answer.as_mut().unwrap().from_listing = true;
     drop(known);

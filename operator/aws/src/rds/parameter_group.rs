@@ -14,7 +14,7 @@ use crate::{
     error::{CallError, classify, is_code},
     listing::pages,
     parameters::{SET_BY_THE_USER, to_reset, to_set},
-    parts::{part, setting},
+    parts::{part, trailed_setting},
     resource::{DeletionToken, Found, ResourceApi},
 };
 
@@ -31,7 +31,7 @@ impl ResourceApi<RdsParameterGroup> for ParameterGroupApi<'_> {
     ) -> Result<Option<Found<RdsParameterGroup>>, Failure> {
         let (group, parameters) = futures::join!(
             self.describe(name),
-            setting("DescribeDBParameters", self.parameters(name))
+            trailed_setting("DescribeDBParameters", self.parameters(name))
         );
         let Some(group) = group? else {
             return Ok(None);

@@ -17,7 +17,7 @@ use super::MISSING;
 use crate::{
     account::{Account, Scope},
     error::{classify, is_code},
-    parts::{part, setting},
+    parts::{part, trailed_setting},
     request::{differs, document, nothing_to_change},
     resource::{DeletionToken, Found, ResourceApi},
 };
@@ -50,7 +50,7 @@ impl ResourceApi<SecretsManagerSecret> for SecretApi<'_> {
         let policy = if secret.deleted_date().is_some() {
             None
         } else {
-            setting("GetResourcePolicy", self.policy(name)).await?
+            trailed_setting("GetResourcePolicy", self.policy(name)).await?
         };
         let tags: Tags = secret
             .tags()

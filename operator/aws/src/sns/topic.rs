@@ -18,7 +18,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
-    parts::setting,
+    parts::trailed_setting,
     request::{differs, document, incomplete, nothing_to_change},
     resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
@@ -35,7 +35,7 @@ impl ResourceApi<SnsTopic> for TopicApi<'_> {
     async fn observe(&self, name: &str, scope: &Scope) -> Result<Option<Found<SnsTopic>>, Failure> {
         let arn = arn::regional(scope, "sns", name);
         let (attributes, tags) = futures::join!(
-            setting("GetTopicAttributes", self.attributes(&arn)),
+            trailed_setting("GetTopicAttributes", self.attributes(&arn)),
             tags(self.0, &arn, "ListTagsForResource", self.tags(&arn))
         );
         let (Some(attributes), Some(tags)) = (attributes?, tags?) else {

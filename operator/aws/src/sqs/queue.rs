@@ -17,7 +17,7 @@ use crate::{
     account::{Account, Scope},
     arn,
     error::{classify, is_code},
-    parts::setting,
+    parts::{setting, trailed_setting},
     request::{differs, document, nothing_to_change, unreadable},
     resource::{DeletionToken, Found, ResourceApi},
     resourcegroupstagging::tags,
@@ -44,7 +44,7 @@ impl ResourceApi<SqsQueue> for QueueApi<'_> {
             .queue_name(name)
             .queue_owner_aws_account_id(&scope.account_id)
             .send();
-        let url = setting("GetQueueUrl", url).await;
+        let url = trailed_setting("GetQueueUrl", url).await;
         let url = match url {
             Ok(answer) => answer
                 .queue_url

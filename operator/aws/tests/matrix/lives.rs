@@ -27,6 +27,7 @@ use crate::{
     of_life,
     other_values::{Values, alternate, drift_by_sdk, has_no_way_back, is_fixed},
     specimen::{NOT_SET, throttled_operations},
+    trail::trailed,
     unset_fields,
     world::{Outcome, World, told},
 };
@@ -69,10 +70,13 @@ pub const LIVES: &[(&str, Life)] = &[
     ("consented", |kind, ground, cells| {
         Box::pin(consented(kind, ground, cells))
     }),
+    ("trailed", |kind, ground, cells| {
+        Box::pin(trailed(kind, ground, cells))
+    }),
 ];
 
 /// Writes down what a property came to. Gives whether it holds.
-fn tell(cells: &Mutex<Cells>, kind: AwsKind, property: &'static str, outcome: Outcome) -> bool {
+pub fn tell(cells: &Mutex<Cells>, kind: AwsKind, property: &'static str, outcome: Outcome) -> bool {
     let mut cells = cells.lock().unwrap();
     let failures = cells.entry((kind, property)).or_default();
     let holds = outcome.is_ok();
@@ -80,7 +84,7 @@ fn tell(cells: &Mutex<Cells>, kind: AwsKind, property: &'static str, outcome: Ou
     holds
 }
 
-fn world<'a>(kind: AwsKind, ground: &'a Ground, life: &str) -> World<'a> {
+pub fn world<'a>(kind: AwsKind, ground: &'a Ground, life: &str) -> World<'a> {
     let (specimen, name) = of_life(kind, ground, life);
     World::new(ground, &specimen, &name, &name)
 }
@@ -544,7 +548,7 @@ async fn end(world: &mut World<'_>) -> Outcome {
     }
 }
 
-fn is_mutable(change: Change) -> bool {
+pub fn is_mutable(change: Change) -> bool {
     matches!(change, Change::InPlace { .. } | Change::GrowOnly { .. })
 }
 
@@ -565,7 +569,7 @@ fn mutable(kind: AwsKind) -> impl Iterator<Item = &'static str> {
 }
 
 /// What is not set and means that the field is not managed: of what is taken away where it is not set, anything is drift.
-fn is_left_out(kind: AwsKind, field: &str) -> bool {
+pub fn is_left_out(kind: AwsKind, field: &str) -> bool {
     let is_clearable = |known: &Field| known.name == field && known.clearable;
     !kind.fields().iter().any(is_clearable)
         && NOT_SET

@@ -10,6 +10,7 @@ mod ground;
 mod lives;
 mod other_values;
 mod specimen;
+mod trail;
 mod world;
 
 use std::{
@@ -51,6 +52,7 @@ const PROPERTIES: &[&str] = &[
     "throttled",
     "lost",
     "stale",
+    "trailed",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -17,17 +17,18 @@ pub(super) fn between_looks(interval: Duration) -> Duration {
     (interval / 6).max(SHORTEST_BETWEEN_LOOKS).min(interval)
 }
 
-/// From one look for drift to the next: spread by a tenth to both sides, or everything that started together comes back together.
+/// From one look for drift to the next: a little sooner, and by a twentieth not always as much, or everything that started together comes
+/// back together. Never later, so that six looks fit into an interval, and settings are read at each sixth.
 pub(super) fn to_next_look(interval: Duration, seed: u64) -> Duration {
-    between_looks(interval).mul_f64(0.9 + up_to_a_fifth(seed))
+    between_looks(interval).mul_f64(0.93 + up_to_a_fifth(seed) / 4.0)
 }
 
-/// How old settings and descriptions of all resources of a kind may be in a resync. Together with the time to the next look and its
-/// spread they keep to the interval: no drift is older when it is seen.
+/// How old settings and descriptions of all resources of a kind may be in a resync. Together with the time to the next look, and a
+/// tenth of it for the time until its pass begins, they keep to the interval: no drift is older when it is seen.
 pub(super) fn ages_in_resyncs(interval: Duration) -> (Duration, Duration) {
     let look = between_looks(interval);
-    let spare = interval.saturating_sub(look.mul_f64(1.2));
-    (spare, spare.min(look / 4))
+    let spare = interval.saturating_sub(look.mul_f64(1.08));
+    (spare, spare.min(look / 2))
 }
 
 /// When everything can be asked that was not, since the budget was spent; `None` where all was asked.
@@ -78,7 +79,7 @@ mod tests {
     /// The longest time from one look to the next.
     fn longest_gap(interval: Duration) -> Duration {
         let gap = to_next_look(interval, 999);
-        assert!(gap <= between_looks(interval).mul_f64(1.1));
+        assert!(gap <= between_looks(interval));
         assert!(gap > to_next_look(interval, 0));
         gap
     }
@@ -118,6 +119,17 @@ mod tests {
         // The shortest interval has no time to spare: everything is read at each look, by its name.
         let shortest = ages_in_resyncs(SHORTEST_BETWEEN_LOOKS);
         assert_eq!(shortest, (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn settings_are_read_at_each_sixth_look_and_not_before() {
+        let interval = Duration::from_secs(60 * 60);
+        let (settings, _) = ages_in_resyncs(interval);
+        for seeds in [[0; 6], [999; 6]] {
+            let looks = seeds.map(|seed| to_next_look(interval, seed));
+            assert!(looks[..5].iter().sum::<Duration>() < settings);
+            assert!(looks.iter().sum::<Duration>() >= settings);
+        }
     }
 
     #[test]

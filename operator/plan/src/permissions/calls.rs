@@ -47,6 +47,7 @@ pub const LOOKUPS: &[Call] = &[
     look("ec2", "DescribeSubnets"),
     look("iam", "GetOpenIDConnectProvider"),
     look("servicequotas", "GetServiceQuota"),
+    look("cloudtrail", "LookupEvents"),
     look("tag", "GetResources"),
 ];
 

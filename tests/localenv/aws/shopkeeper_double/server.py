@@ -19,6 +19,7 @@ from . import services  # noqa: E402
 from .control import Control  # noqa: E402
 from .middleware import Middleware  # noqa: E402
 from .middleware.record import CallRecord  # noqa: E402
+from .services import cloudtrail  # noqa: E402
 
 
 # Common errors such as throttling are in no service's model; moto warns of each one it writes.
@@ -50,6 +51,7 @@ def create_application(calls_log: str | None = None) -> Middleware:
     """The whole double as a WSGI application, with every service module installed."""
     services.install_all()
     record = CallRecord(calls_log)
+    cloudtrail.record = record
     control = Control(record)
     middleware = Middleware(Dispatcher(create_backend_app), record, control)
     control.middleware = middleware

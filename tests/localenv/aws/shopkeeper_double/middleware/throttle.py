@@ -11,10 +11,11 @@ from typing import Any
 from .calls import Call
 
 #: What AWS publishes for the services that Shopkeeper calls, in the quotas of RDS, DynamoDB and Route 53 and in "Request
-#: throttling for the Amazon EC2 API". EKS, ElastiCache, IAM, S3, SNS and SQS publish no figure for their control plane.
+#: throttling for the Amazon EC2 API", and in the reference of LookupEvents. EKS, ElastiCache, IAM, S3, SNS and SQS publish no figure for their control plane.
 PUBLISHED: dict[str, dict[str, Any]] = {
     "rds": {"burst": 300, "rate": 12},
     "dynamodb": {"burst": 2500, "rate": 2500},
+    "cloudtrail:LookupEvents": {"burst": 2, "rate": 2},
     "route53": {"burst": 50, "rate": 10},
     "ec2:Describe*": {"burst": 100, "rate": 20, "each": True},
     "ec2:*": {"burst": 50, "rate": 5, "each": True},
