@@ -11,11 +11,11 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     ("network.existing.vpc", "operator/ec2/tests/network.rs"),
     (
         "network.existing.privateSubnets",
-        "operator/plan/tests/shop/places.rs",
+        "tests/e2e/tests/the_network_of_a_platform_changes.rs",
     ),
     (
         "network.existing.publicSubnets",
-        "operator/plan/tests/shop/places.rs",
+        "tests/e2e/tests/the_network_of_a_platform_changes.rs",
     ),
     ("aws.budgets", "tests/e2e/tests/budgets_are_kept.rs"),
     ("identity", "tests/e2e/tests/bad_input_is_named/main.rs"),
