@@ -279,7 +279,7 @@ mod tests {
         assert!(actions.len() > 30);
         for action in actions {
             let (_, operation) = action.as_str().unwrap().split_once(':').unwrap();
-            let looks = ["Describe", "Get", "List"];
+            let looks = ["Describe", "Get", "List", "Lookup"];
             assert!(
                 looks.iter().any(|verb| operation.starts_with(verb)),
                 "{action}"
