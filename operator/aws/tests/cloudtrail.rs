@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use double::{Double, bucket, converge, scope};
 use serde_json::json;
-use shopkeeper_aws::{Account, Age, Lags, Observer};
+use shopkeeper_aws::{Age, Observer};
 use shopkeeper_plan::{aws::AwsKind, observed::Observation, resource::ResourceKey};
 
 const BUCKET: &str = "octank-media";
@@ -16,14 +16,6 @@ const BUCKET: &str = "octank-media";
 const CALLER: &str = "trailing";
 /// How old settings may be in these looks.
 const AGE: Duration = Duration::from_millis(20);
-
-fn trailing(double: &Double) -> Account {
-    double.account_of(CALLER).with_lags(Lags {
-        queue_counts: Duration::ZERO,
-        // The double tells of a call at once.
-        cloudtrail: Duration::from_nanos(1),
-    })
-}
 
 /// What is seen in a look whose settings may be so old, and what was called for it.
 async fn look(double: &Double, observer: &Observer) -> (bool, Vec<String>) {
@@ -53,7 +45,7 @@ fn reads_settings(calls: &[String]) -> bool {
 async fn settings_that_nobody_changed_are_not_read_again() {
     let double = Double::start();
     converge(&double, &double.account(), bucket(BUCKET)).await;
-    let observer = Observer::new(trailing(&double));
+    let observer = Observer::new(double.trailing_account_of(CALLER));
     // CloudTrail tells whole seconds: what is read in the second of its making may have been changed after that.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let (_, calls) = look(&double, &observer).await;
@@ -93,7 +85,7 @@ async fn where_cloudtrail_does_not_answer_settings_are_read() {
     let double = Double::start();
     converge(&double, &double.account(), bucket(BUCKET)).await;
     double.fault(&json!({"kind": "access_denied", "service": "cloudtrail", "operation": "*"}));
-    let observer = Observer::new(trailing(&double));
+    let observer = Observer::new(double.trailing_account_of(CALLER));
     let mut asked = 0;
     for _ in 0..5 {
         let (_, calls) = look(&double, &observer).await;

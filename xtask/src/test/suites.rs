@@ -79,11 +79,10 @@ pub(super) fn double(session: &mut Session) -> Result<Outcome> {
             .output()
             .context("cannot run pytest")
     };
-    let [one, other] = halves(&folder.join("tests"))?;
+    let halves = halves(&folder.join("tests"))?;
     let ended = thread::scope(|scope| {
-        let one = scope.spawn(|| run(&one));
-        let other = run(&other);
-        [one.join(), Ok(other)]
+        let running = halves.each_ref().map(|files| scope.spawn(|| run(files)));
+        running.map(thread::ScopedJoinHandle::join)
     });
     let mut codes = Vec::new();
     for output in ended {

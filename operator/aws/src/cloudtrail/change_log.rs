@@ -1,7 +1,6 @@
 //! What is known of the changes in an account and region, and up to when.
 
 use std::{
-    collections::VecDeque,
     fmt,
     time::{Duration, SystemTime},
 };
@@ -46,9 +45,9 @@ struct State {
     /// Every change between these is known.
     from: SystemTime,
     to: SystemTime,
-    changes: VecDeque<Change>,
+    changes: Vec<Change>,
     /// A look at the changes since `to` that has not come to its end.
-    unfinished: Option<Unfinished>,
+    unfinished: Option<Look>,
     /// How many pages the last one took.
     pages: usize,
     /// How many settings were read since that it might have spared.
@@ -59,12 +58,14 @@ struct State {
     not_before: SystemTime,
 }
 
-struct Unfinished {
+/// A look at the changes since some moment, page by page.
+struct Look {
     /// Until when it will have told all.
     until: SystemTime,
     found: Vec<Change>,
     pages: usize,
-    token: String,
+    /// For the next page; `None` before the first one.
+    token: Option<String>,
 }
 
 impl ChangeLog {
@@ -76,7 +77,7 @@ impl ChangeLog {
             state: Mutex::new(State {
                 from,
                 to: from,
-                changes: VecDeque::new(),
+                changes: Vec::new(),
                 unfinished: None,
                 pages: 1,
                 misses: 0,
@@ -117,7 +118,7 @@ impl ChangeLog {
         }
         let mut changes = state.changes.iter();
         let is_changed = changes.any(|change| change.at >= since && change.may_concern(names));
-        (!is_changed && state.to >= wanted).then_some(state.to)
+        (!is_changed).then_some(state.to)
     }
 }
 
@@ -136,50 +137,46 @@ impl State {
             self.misses += 1;
             return None;
         }
-        let (mut found, mut token, mut pages, mut until) = (Vec::new(), None, 0, reachable);
-        if let Some(unfinished) = self.unfinished.take() {
-            found = unfinished.found;
-            token = Some(unfinished.token);
-            pages = unfinished.pages;
-            until = unfinished.until;
-        }
+        let mut look = self.unfinished.take().unwrap_or(Look {
+            until: reachable,
+            found: Vec::new(),
+            pages: 0,
+            token: None,
+        });
         loop {
-            if pages == MOST_PAGES {
+            if look.pages == MOST_PAGES {
                 self.not_before = now + WITHOUT_USE;
                 // Or it would have the same to tell then, and more.
-                self.begin_anew(until);
+                self.begin_anew(look.until);
                 self.pages = MOST_PAGES;
                 return None;
             }
-            match trail.page(self.to, token.clone()).await {
+            match trail.page(self.to, look.token.clone()).await {
                 Ok(told) => {
-                    pages += 1;
-                    found.extend(told.changes);
-                    token = told.token;
+                    look.pages += 1;
+                    look.found.extend(told.changes);
+                    look.token = told.token;
                 }
                 Err(failure) => {
                     self.give_up(&failure, now);
                     // It goes on where it ended, if it began and was not refused as such.
-                    let may_go_on = matches!(failure.class, Class::Throttled | Class::Transient);
-                    self.unfinished = token.filter(|_| may_go_on).map(|token| Unfinished {
-                        until,
-                        found,
-                        pages,
-                        token,
-                    });
+                    let was_interrupted =
+                        matches!(failure.class, Class::Throttled | Class::Transient);
+                    self.unfinished =
+                        Some(look).filter(|look| was_interrupted && look.token.is_some());
                     return None;
                 }
             }
-            if token.is_none() {
+            if look.token.is_none() {
                 break;
             }
         }
         // What came late is told again with the rest, since the last time it was not counted as told.
         let before = self.to;
         self.changes.retain(|change| change.at < before);
-        self.changes.extend(found);
-        self.to = until.max(before);
-        (self.pages, self.misses, self.failures) = (pages.max(1), 0, 0);
+        self.changes.extend(look.found);
+        self.to = look.until;
+        (self.pages, self.misses, self.failures) = (look.pages, 0, 0);
         self.forget_the_oldest();
         Some(())
     }
@@ -212,14 +209,11 @@ impl State {
     }
 
     fn forget_the_oldest(&mut self) {
-        let changes = self.changes.make_contiguous();
-        changes.sort_by_key(|change| change.at);
-        while self.changes.len() > MOST_CHANGES {
-            let Some(oldest) = self.changes.pop_front() else {
-                return;
-            };
+        self.changes.sort_by_key(|change| change.at);
+        let surplus = self.changes.len().saturating_sub(MOST_CHANGES);
+        if let Some(newest) = self.changes.drain(..surplus).next_back() {
             // Of the second in which it was, all may not be known any more.
-            self.from = self.from.max(oldest.at + Duration::from_secs(1));
+            self.from = self.from.max(newest.at + Duration::from_secs(1));
         }
     }
 }
@@ -240,7 +234,7 @@ impl fmt::Debug for ChangeLog {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Mutex as StdMutex, time::UNIX_EPOCH};
+    use std::{collections::VecDeque, sync::Mutex as StdMutex, time::UNIX_EPOCH};
 
     use super::*;
 

@@ -62,7 +62,7 @@ pub(crate) struct Page {
 }
 
 /// What a resource is called in the calls that change it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Names(Vec<String>);
 
 impl Names {
@@ -81,24 +81,11 @@ impl Change {
         }
         // One that failed counts as well: whether it did nothing, its error does not always say.
         let at = SystemTime::try_from(*event.event_time()?).ok()?;
-        let told: Option<Value> = event
+        let told = event
             .cloud_trail_event()
             .and_then(|text| serde_json::from_str(text).ok());
-        let Some(told) = told else {
-            return Some(Self { at, names: None });
-        };
-        let asked = &told["requestParameters"];
-        // "omitted": the parameters are larger than what CloudTrail keeps.
-        let is_whole = asked.is_object() && asked.get("omitted").is_none();
-        let names = [asked, &told["responseElements"], &told["resources"]]
-            .map(Value::to_string)
-            .concat()
-            .to_lowercase();
-        let is_kept = is_whole && names.len() <= MOST_NAMES;
-        Some(Self {
-            at,
-            names: is_kept.then(|| names.into()),
-        })
+        let names = told.and_then(|told: Value| named(&told));
+        Some(Self { at, names })
     }
 
     /// Whether the call may have been for what is called so.
@@ -106,6 +93,18 @@ impl Change {
         let Some(told) = &self.names else { return true };
         names.0.iter().any(|name| told.contains(name.as_str()))
     }
+}
+
+/// Everything that a call and its answer name, in lower case, if that is told and of a size that can be kept.
+fn named(told: &Value) -> Option<Box<str>> {
+    let asked = &told["requestParameters"];
+    // "omitted": the parameters are larger than what CloudTrail keeps.
+    let is_whole = asked.is_object() && asked.get("omitted").is_none();
+    let names = [asked, &told["responseElements"], &told["resources"]]
+        .map(Value::to_string)
+        .concat()
+        .to_lowercase();
+    (is_whole && names.len() <= MOST_NAMES).then(|| names.into())
 }
 
 impl fmt::Debug for Change {

@@ -22,7 +22,7 @@ use std::{
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
-use shopkeeper_aws::{Account, budget::Budgets, calls::NoObserver};
+use shopkeeper_aws::{Account, Lags, budget::Budgets, calls::NoObserver};
 use shopkeeper_plan::aws::{AwsResource, S3Bucket};
 
 pub use passes::{change, converge, differing, look, owner_tags, remove, scope, token};
@@ -149,7 +149,15 @@ impl Double {
         self.named_account(caller, None)
     }
 
-    /// The same, within budgets.
+    /// The same, with CloudTrail asked before a setting is read again. The double tells of a call at once.
+    pub fn trailing_account_of(&self, caller: &str) -> Account {
+        self.account_of(caller).with_lags(Lags {
+            queue_counts: Duration::ZERO,
+            cloudtrail: Duration::from_nanos(1),
+        })
+    }
+
+    /// As [`Self::account_of`], within budgets.
     pub fn account_within(&self, caller: &str, budgets: Budgets) -> Account {
         self.named_account(caller, Some(budgets))
     }

@@ -284,15 +284,8 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
             tell(cells, kind, "repaired", world.settle(1).await);
             continue;
         }
-        let is_version = matches!(
-            field.change,
-            Change::InPlace {
-                reversible: false,
-                ..
-            }
-        );
         // What has grown stays as it is, and so does a version that is newer than declared: AWS goes no way back.
-        if is_version || matches!(field.change, Change::GrowOnly { .. }) {
+        if is_one_way(field.change) {
             let silent = world.is_silent().await;
             tell(
                 cells,
@@ -300,7 +293,7 @@ async fn drifted(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
                 "repaired",
                 silent.map_err(|text| format!("{}: {text}", field.name)),
             );
-            if is_version {
+            if !matches!(field.change, Change::GrowOnly { .. }) {
                 world.change(&values);
                 let outcome = world.converge().await;
                 tell(
@@ -550,6 +543,18 @@ async fn end(world: &mut World<'_>) -> Outcome {
 
 pub fn is_mutable(change: Change) -> bool {
     matches!(change, Change::InPlace { .. } | Change::GrowOnly { .. })
+}
+
+/// Whether AWS goes no way back: it only grows, or is a version.
+pub fn is_one_way(change: Change) -> bool {
+    matches!(
+        change,
+        Change::GrowOnly { .. }
+            | Change::InPlace {
+                reversible: false,
+                ..
+            }
+    )
 }
 
 /// Whether somebody else can change anything of it but its tags.

@@ -3,17 +3,13 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use serde_json::Value;
-use shopkeeper_aws::{Age, Lags, Observer};
-use shopkeeper_plan::{
-    aws::{AwsKind, Change},
-    observed::Observation,
-    resource::ResourceKey,
-};
+use shopkeeper_aws::{Age, Observer};
+use shopkeeper_plan::{aws::AwsKind, observed::Observation, resource::ResourceKey};
 
 use crate::{
     double::{bucket, converge},
     ground::Ground,
-    lives::{Cells, is_left_out, is_mutable, tell, world},
+    lives::{Cells, is_left_out, is_mutable, is_one_way, tell, world},
     other_values::{alternate, has_no_way_back, is_fixed},
     world::{Outcome, World},
 };
@@ -42,24 +38,11 @@ pub async fn trailed(kind: AwsKind, ground: &Ground, cells: &Mutex<Cells>) {
     let another = bucket(&format!("{}-asks", world.owner.name));
     let other_bucket = another.key();
     converge(&ground.double, &ground.somebody_else, another).await;
-    let account = ground.double.account_of(&world.caller).with_lags(Lags {
-        queue_counts: Duration::ZERO,
-        // The double tells of a call at once.
-        cloudtrail: Duration::from_nanos(1),
-    });
-    let observer = Observer::new(account);
+    let observer = Observer::new(ground.double.trailing_account_of(&world.caller));
     for field in kind.fields() {
-        let changes_in_place = is_mutable(field.change)
-            && !matches!(
-                field.change,
-                Change::GrowOnly { .. }
-                    | Change::InPlace {
-                        reversible: false,
-                        ..
-                    }
-            );
         let is_named = |(of, name, _): &(AwsKind, &str, &str)| *of == kind && *name == field.name;
-        if !changes_in_place
+        if !is_mutable(field.change)
+            || is_one_way(field.change)
             || is_left_out(kind, field.name)
             || is_fixed(kind, field.name).is_some()
             || has_no_way_back(kind, field.name).is_some()
